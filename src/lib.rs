@@ -1,1 +1,3 @@
 //! The library behind the `change-events` binary.
+
+pub mod cli;
