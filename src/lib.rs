@@ -1,3 +1,6 @@
-//! The library behind the `change-events` binary.
+//! The library behind the `change-events` binary. ARCHITECTURE.md is its map; lower modules never use higher ones.
 
 pub mod cli;
+pub mod event;
+pub mod labels;
+pub mod time;

@@ -1,0 +1,144 @@
+//! The domain: edges, events, and the commands that the log keeps. No I/O, no clock, no wire format.
+
+pub mod record;
+
+use crate::labels::LabelSet;
+use crate::time::Timestamp;
+use std::fmt;
+use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Which end of a change an edge is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EdgeState {
+    /// The change began. Sorts before a stop at the same time.
+    Start,
+    /// The change ended.
+    Stop,
+    /// The change has no duration; its sample is labelled `start`.
+    Point,
+}
+
+impl EdgeState {
+    /// The value of the label `event_state` on this edge's sample.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Start | Self::Point => "start",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// What makes a start and a stop belong together: a hash of (rule, event name, identifying attributes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity(pub u128);
+
+impl Identity {
+    /// The identity given by `parts`; the first part should name the rule, so that rules never meet.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(digest(parts))
+    }
+}
+
+/// An edge's name in every answer: a hash of its content (identity, state, time, labels).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EdgeId(pub u128);
+
+impl EdgeId {
+    /// Reads the 32 hex digits that [`fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 32 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return None;
+        }
+        u128::from_str_radix(text, 16).ok().map(Self)
+    }
+}
+
+impl fmt::Display for EdgeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> u128 {
+    let mut hash = Xxh3::new();
+    for part in parts {
+        hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.digest128()
+}
+
+/// One end of a change, with everything that was settled before the append: identity, labels after mapping, cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edge {
+    /// The tenant's slug; empty for the anonymous one.
+    pub organization: Arc<str>,
+    /// The destination of its sample; empty for the organization's default.
+    pub cluster: Arc<str>,
+    /// Start, stop or point.
+    pub state: EdgeState,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The sample's value; finite, 1 unless the sender said otherwise.
+    pub value: f64,
+    /// What it pairs by.
+    pub identity: Identity,
+    /// Identity rule 4: an open event leaves the gauge after `--open.max-age`.
+    pub lapses: bool,
+    /// A newer start with the same group closes the older open one (`supersede` of the configuration).
+    pub supersede: Option<Identity>,
+    /// `event_name` and the attributes after mapping; never `event_state`.
+    pub labels: LabelSet,
+    /// The attributes as sent, as a JSON object; `None` when the labels without `event_name`, as strings, say the same.
+    pub attributes: Option<Box<str>>,
+}
+
+impl Edge {
+    /// The edge's id: equal for two edges exactly when one repeats the other.
+    pub fn id(&self) -> EdgeId {
+        let mut hash = Xxh3::new();
+        hash.update(&self.identity.0.to_le_bytes());
+        hash.update(&[self.state as u8]);
+        hash.update(&self.at.millis().to_le_bytes());
+        hash.update(self.labels.encoding().as_bytes());
+        EdgeId(hash.digest128())
+    }
+}
+
+/// The first use of an `Idempotency-Key`: binds it to a body, and fixes the time that an absent timestamp means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The tenant's slug.
+    pub organization: Arc<str>,
+    /// Hash of the token's name and the key.
+    pub key: u128,
+    /// Hash of the request's body and query.
+    pub body: u128,
+    /// The time of receipt of the first request.
+    pub at: Timestamp,
+}
+
+/// What the log keeps and the store folds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// An edge came in.
+    Edge(Edge),
+    /// An `Idempotency-Key` was used.
+    Claim(Claim),
+    /// Forget what was received before this, unless it is open or still to be shown.
+    Retire {
+        /// The oldest time of receipt that stays.
+        before: Timestamp,
+    },
+}
+
+/// Hash of any bytes that are to be recognised again, such as a request's body.
+pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u128 {
+    let mut hash = Xxh3::new();
+    for part in parts {
+        hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hash.update(part);
+    }
+    hash.digest128()
+}
