@@ -3,4 +3,5 @@
 pub mod cli;
 pub mod event;
 pub mod labels;
+pub mod rules;
 pub mod time;

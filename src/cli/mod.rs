@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 
 mod completions;
+mod rules;
 mod serve;
 
 /// What `--help` shows below the list of subcommands.
@@ -35,6 +36,7 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Serve(serve::Args),
+    Rules(rules::Args),
     Completions(completions::Args),
 }
 
@@ -43,6 +45,7 @@ impl Cli {
     pub fn run(&self) -> Result<ExitCode, Failure> {
         match &self.command {
             Command::Serve(args) => serve::run(args),
+            Command::Rules(args) => rules::run(args),
             Command::Completions(args) => completions::run(args, &mut Self::command()),
         }
     }

@@ -1,0 +1,192 @@
+//! Writes ready alert rule files for states that last too long.
+//!
+//! Pure: what to watch in, the text of a rule file out. The text always passes `promtool check rules`, or there is
+//! an error instead; names never get into a template, only into quoted strings of an expression.
+//! The files in `alerts/stuck-*` are this module's output, so what is proven of them holds for what it writes.
+
+use std::time::Duration;
+
+use expression::Expression;
+
+mod expression;
+mod file;
+mod quote;
+
+#[cfg(test)]
+mod tests;
+
+/// The shortest limit of a heartbeat rule: below it the 5 min for which a beat counts decide, not the limit.
+const HEARTBEAT_LIMIT_MIN: Duration = Duration::from_mins(10);
+/// The longest limit of a heartbeat rule: its expression is evaluated once per minute of the limit.
+const HEARTBEAT_LIMIT_MAX: Duration = Duration::from_hours(7 * 24);
+/// The shortest limit of the other rules: evaluation and scrape are about this far apart.
+const LIMIT_MIN: Duration = Duration::from_mins(1);
+/// The longest limit of the other rules.
+const LIMIT_MAX: Duration = Duration::from_hours(365 * 24);
+/// How much of a refused value an error shows, in characters.
+const SHOWN_MAX: usize = 80;
+
+/// What a rule file about a state watches, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    /// The name of the event whose start and stop bound the state.
+    pub event_name: String,
+    /// The value of the attribute `state`; none when the events carry no such attribute.
+    pub state: Option<String>,
+    /// The labels that together tell one entity from another. A start and a stop have to agree in them.
+    pub entity: Vec<String>,
+    /// How long the state may last; whole seconds count.
+    pub limit: Duration,
+    pub pattern: Pattern,
+    pub dialect: Dialect,
+    pub notify: Notify,
+}
+
+/// What in the data tells that a state lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pattern {
+    /// The gauge of open events.
+    Open,
+    /// A start without a later stop.
+    Duration,
+    /// Starts that are sent again and again.
+    Heartbeat,
+}
+
+/// Who evaluates the rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Prometheus, and whatever speaks its language.
+    Promql,
+    /// vmalert with `VictoriaMetrics`.
+    Metricsql,
+}
+
+/// What becomes one alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notify {
+    /// Each entity.
+    Each,
+    /// All entities together: their count, and the one that is in the state for longest.
+    Grouped,
+}
+
+/// Why no rule file was written.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RulesError {
+    #[error("{field} is empty, and an empty matcher selects the events that lack the label")]
+    Empty { field: &'static str },
+    #[error("no entity label is given: without one all entities count as one")]
+    NoEntity,
+    #[error("entity label `{label}` is given twice")]
+    Repeated { label: String },
+    #[error("`{label}` cannot be an entity label: {reason}")]
+    Label { label: String, reason: String },
+    #[error("a limit of {limit} is out of bounds: {pattern} rules take {least} to {most}")]
+    Limit { pattern: &'static str, limit: String, least: String, most: String },
+    #[error("a limit of {limit} is not in whole minutes: a heartbeat rule counts in steps of a minute")]
+    Steps { limit: String },
+}
+
+/// Writes the rule file, with a header that says when to use it and what it costs.
+pub fn stuck(stuck: &Stuck) -> Result<String, RulesError> {
+    if stuck.event_name.is_empty() {
+        return Err(RulesError::Empty { field: "event name" });
+    }
+    if stuck.state.as_ref().is_some_and(String::is_empty) {
+        return Err(RulesError::Empty { field: "state" });
+    }
+    check_entity(&stuck.entity, stuck.state.is_some())?;
+    check_limit(stuck.pattern, stuck.limit)?;
+    Ok(file::write(stuck, &Expression::of(stuck)))
+}
+
+/// The window in which a start is looked for. A window no longer than the limit never fires, one a little longer
+/// fires and resolves by itself soon after; the table is that of the Last9 document, its first row the floor.
+fn lookback(limit: Duration) -> Duration {
+    let hours = limit.as_secs().div_ceil(3600);
+    Duration::from_hours(match hours {
+        0..=1 => 6,
+        2..=4 => 12,
+        5..=12 => 48,
+        13..=24 => 72,
+        longer => longer.saturating_mul(3),
+    })
+}
+
+fn check_entity(entity: &[String], state_given: bool) -> Result<(), RulesError> {
+    if entity.iter().all(|label| label == "job") && !entity.is_empty() {
+        return Err(RulesError::Label {
+            label: "job".into(),
+            reason: "it is the scrape job, it only tells one exporter from another; an attribute `job` is \
+                     `exported_job` in Prometheus"
+                .into(),
+        });
+    }
+    for (index, label) in entity.iter().enumerate() {
+        check_label(label, state_given).map_err(|reason| RulesError::Label { label: shown(label), reason })?;
+        if entity.iter().take(index).any(|other| other == label) {
+            return Err(RulesError::Repeated { label: label.clone() });
+        }
+    }
+    if entity.is_empty() {
+        return Err(RulesError::NoEntity);
+    }
+    Ok(())
+}
+
+/// The reason why this name cannot stand in `by (...)`, in `on (...)` and on an alert.
+fn check_label(label: &str, state_given: bool) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if label.is_empty() {
+        return Err("it is empty".into());
+    }
+    if !label.chars().all(fits) || label.starts_with(|c: char| c.is_ascii_digit()) {
+        let mut mapped: String = label.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+        if mapped.starts_with(|c: char| c.is_ascii_digit()) {
+            mapped.insert(0, '_');
+        }
+        return Err(format!("a label name is [a-zA-Z_][a-zA-Z0-9_]*; on the page it is `{}`", shown(&mapped)));
+    }
+    let reason = match label.to_ascii_lowercase().as_str() {
+        "inf" | "nan" => "PromQL reads it as a number",
+        "without" => "PromQL reads it as a keyword",
+        _ => match label {
+            "event_name" => "one rule is about one event name",
+            "event_state" => "a start and a stop differ in it",
+            "state" if state_given => "the rule is about one state",
+            "instance" => {
+                "it is the address of the exporter, which may change; an attribute `instance` is \
+                 `exported_instance` in Prometheus"
+            }
+            "alertname" | "severity" => "the rule sets this label of the alert itself",
+            _ if label.starts_with("__") => "names that start with `__` are internal",
+            _ => return Ok(()),
+        },
+    };
+    Err(reason.into())
+}
+
+fn check_limit(pattern: Pattern, limit: Duration) -> Result<(), RulesError> {
+    let (name, least, most) = match pattern {
+        Pattern::Open => ("open", LIMIT_MIN, LIMIT_MAX),
+        Pattern::Duration => ("duration", LIMIT_MIN, LIMIT_MAX),
+        Pattern::Heartbeat => ("heartbeat", HEARTBEAT_LIMIT_MIN, HEARTBEAT_LIMIT_MAX),
+    };
+    if limit < least || limit > most {
+        return Err(RulesError::Limit {
+            pattern: name,
+            limit: format!("{limit:?}"),
+            least: quote::duration(least),
+            most: quote::duration(most),
+        });
+    }
+    if pattern == Pattern::Heartbeat && (!limit.as_secs().is_multiple_of(60)) {
+        return Err(RulesError::Steps { limit: format!("{limit:?}") });
+    }
+    Ok(())
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_MAX).collect()
+}
