@@ -4,4 +4,5 @@ pub mod cli;
 pub mod event;
 pub mod labels;
 pub mod rules;
+pub mod telemetry;
 pub mod time;

@@ -14,19 +14,11 @@ pub(crate) struct Args {
     storage_path: PathBuf,
 
     /// Address to listen on; may be given more than once.
-    #[arg(
-        long = "web.listen-address",
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:10555"
-    )]
+    #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:10555")]
     web_listen_address: Vec<SocketAddr>,
 }
 
 /// Serves until a signal says stop.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    Err(Failure::running(format!(
-        "cannot serve on {:?} from {}: not built yet",
-        args.web_listen_address,
-        args.storage_path.display()
-    )))
+    Err(Failure::running(format!("cannot serve on {:?} from {}: not built yet", args.web_listen_address, args.storage_path.display())))
 }

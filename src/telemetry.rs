@@ -1,0 +1,239 @@
+//! Our own metrics: one struct, every field a metric, its doc comment is the HELP text, all named `change_events_…`.
+//!
+//! What happens in the server belongs here; what senders write does not: prometheus-client escapes nothing, so every label
+//! value below is a text of this program. Gauges that mirror another part's state are set just before rendering.
+//! Also here: the metrics of the process ([`process`]) and where log lines go ([`logging`]).
+
+pub mod logging;
+mod process;
+mod requests;
+mod text;
+
+use std::fmt::Write as _;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+pub use crate::telemetry::requests::RouteMetrics;
+
+/// Labels whose names and values are texts of this program.
+pub type Labels<const N: usize> = [(&'static str, &'static str); N];
+
+/// A gauge that holds any number.
+pub type Number = Gauge<f64, AtomicU64>;
+
+/// Upper bounds in seconds of the buckets for things that take from tens of microseconds to seconds.
+const SECONDS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+
+macro_rules! metrics {
+    ($( $(#[doc = $help:literal])+ $field:ident: $kind:ty = $name:literal $(, $new:expr)?; )*) => {
+        /// Every metric that this program keeps about itself. Shared by reference; each field counts on its own.
+        #[derive(Debug)]
+        pub struct Telemetry {
+            $( $(#[doc = $help])+ pub $field: $kind, )*
+            registry: Registry,
+            process: Registry,
+        }
+
+        impl Telemetry {
+            /// All metrics at zero.
+            pub fn new() -> Self {
+                let mut registry = Registry::with_prefix("change_events");
+                $(
+                    let $field: $kind = metrics!(@new $($new)?);
+                    registry.register($name, help(concat!($($help),+)), $field.clone());
+                )*
+                let mut process = Registry::default();
+                process.register_collector(Box::new(process::Process::new()));
+                Self { $($field,)* registry, process }
+            }
+        }
+    };
+    (@new) => { Default::default() };
+    (@new $new:expr) => { $new };
+}
+
+metrics! {
+    /// Edges taken in, by what became of their samples.
+    edges: Family<Labels<1>, Counter> = "edges";
+    /// Edges and requests that were refused, by reason.
+    refused: Family<Labels<1>, Counter> = "refused";
+    /// Attributes that lost their label because another attribute of the event has the same label name.
+    label_collisions: Counter = "label_collisions";
+    /// Label values that were cut to the length limit; the event keeps them whole.
+    label_values_cut: Counter = "label_values_cut";
+
+    /// Requests answered, by route, method and status code.
+    requests: Family<Labels<3>, Counter> = "http_requests";
+    /// Time from a request's headers to its answer.
+    request_seconds: Family<Labels<2>, Histogram, fn() -> Histogram> =
+        "http_request_duration_seconds", Family::new_with_constructor(seconds);
+    /// Bytes of request bodies being worked on.
+    bytes_in_flight: Gauge = "http_bytes_in_flight";
+    /// Open connections.
+    connections: Gauge = "http_connections";
+    /// Connections accepted.
+    connections_accepted: Counter = "http_connections_accepted";
+    /// Connections cut because the other side was too slow, by what it was slow at.
+    timeouts: Family<Labels<1>, Counter> = "http_timeouts";
+    /// Requests whose handler panicked.
+    panics: Counter = "http_handler_panics";
+
+    /// Commands waiting for the writer.
+    queue_depth: Gauge = "writer_queue_depth";
+    /// Commands that were refused because the writer's queue was full.
+    queue_full: Counter = "writer_queue_full";
+
+    /// Time to write one batch to the log, without its sync.
+    log_append_seconds: Histogram = "log_append_duration_seconds", seconds();
+    /// Time to sync one batch of the log to disk.
+    log_sync_seconds: Histogram = "log_sync_duration_seconds", seconds();
+    /// Records appended to the log.
+    log_records: Counter = "log_records_appended";
+    /// Bytes of the log on disk.
+    log_bytes: Gauge = "log_bytes";
+    /// Whether the log takes no more writes until a restart because a sync failed (1) or not (0).
+    log_latched: Gauge = "log_latched";
+    /// Bytes that were cut from the torn tail of the log at the last start.
+    log_torn_bytes: Gauge = "log_torn_bytes";
+    /// Free bytes of the file system that holds the log.
+    storage_free_bytes: Gauge = "storage_free_bytes";
+    /// Size in bytes of the file system that holds the log.
+    storage_size_bytes: Gauge = "storage_size_bytes";
+    /// Time that reading the log took at the last start.
+    replay_seconds: Number = "replay_duration_seconds";
+    /// Records read from the log at the last start.
+    replay_records: Gauge = "replay_records";
+
+    /// Events in memory.
+    store_events: Gauge = "store_events";
+    /// Edges in memory.
+    store_edges: Gauge = "store_edges";
+    /// Series in memory.
+    store_series: Gauge = "store_series";
+    /// Events that are open.
+    store_open: Gauge = "store_open_events";
+    /// Open events that left the gauge because they reached the maximum age.
+    store_lapsed: Counter = "store_lapsed_events";
+
+    /// Samples that a scraper without a window is shown now, over all organizations and clusters.
+    page_shown: Gauge = "page_shown_samples";
+    /// Samples that wait until the sample before them has had its hold.
+    page_queued: Gauge = "page_queued_samples";
+    /// Samples whose own time is still to come.
+    page_scheduled: Gauge = "page_scheduled_samples";
+    /// When the sample that has waited longest was received; 0 when none waits.
+    page_oldest_queued: Number = "page_oldest_queued_timestamp_seconds";
+    /// Samples that never came onto a page for scrapers without a window, by reason.
+    unexposed: Family<Labels<1>, Counter> = "samples_unexposed";
+    /// Samples that were left out of the last page because it was full.
+    page_cut: Gauge = "page_cut_samples";
+    /// Time to render one page.
+    render_seconds: Histogram = "page_render_duration_seconds", seconds();
+
+    /// Whether the last reload of the configuration file worked (1) or the old one was kept (0).
+    reload_successful: Gauge = "config_last_reload_successful";
+    /// When the configuration was last read without an error.
+    reload_success_seconds: Number = "config_last_reload_success_timestamp_seconds";
+    /// Reloads of the configuration file that failed.
+    reloads_failed: Counter = "config_reloads_failed";
+    /// A constant 1, labelled with the version and revision of this program.
+    build_info: Family<Labels<2>, Gauge> = "build_info";
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Telemetry {
+    /// Says which program this is, in the metric `change_events_build_info`.
+    pub fn set_build(&self, version: &'static str, revision: &'static str) {
+        self.build_info.get_or_create(&[("version", version), ("revision", revision)]).set(1);
+    }
+
+    /// The metrics in OpenMetrics 1.0, without the closing `# EOF`.
+    pub fn render_openmetrics(&self) -> String {
+        let mut page = String::with_capacity(16 * 1024);
+        let encoded = encode_registry(&mut page, &self.registry).and_then(|()| encode_registry(&mut page, &self.process));
+        if encoded.is_err() {
+            // Writing to a String does not fail, so a metric refused to encode: better no own metrics than half a page.
+            tracing::error!("own metrics could not be rendered");
+            page.clear();
+        }
+        page
+    }
+
+    /// The metrics in the Prometheus text format 0.0.4.
+    pub fn render_text(&self) -> String {
+        text::from_openmetrics(&self.render_openmetrics())
+    }
+
+    /// The metrics of one route, resolved once so that counting a request takes no lookup.
+    pub fn route(&self, route: &'static str, method: &'static str) -> RouteMetrics {
+        RouteMetrics::new(self, route, method)
+    }
+}
+
+/// Sets a counter that mirrors a total kept elsewhere.
+pub fn mirror(counter: &Counter, total: u64) {
+    counter.inner().store(total, Ordering::Relaxed);
+}
+
+/// Sets a gauge from a size.
+pub fn set_size(gauge: &Gauge, size: impl TryInto<i64>) {
+    gauge.set(size.try_into().unwrap_or(i64::MAX));
+}
+
+/// Adds a duration to a histogram of seconds.
+pub fn observe(histogram: &Histogram, elapsed: Duration) {
+    histogram.observe(elapsed.as_secs_f64());
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+/// HELP from doc lines: joined, and without the full stop that prometheus-client adds itself.
+fn help(doc: &str) -> String {
+    let mut text = String::with_capacity(doc.len());
+    for word in doc.split_whitespace() {
+        let space = if text.is_empty() { "" } else { " " };
+        write!(text, "{space}{word}").ok();
+    }
+    text.truncate(text.trim_end_matches('.').len());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renders_both_formats() {
+        let telemetry = Telemetry::new();
+        telemetry.set_build("1.2.3", "abc");
+        telemetry.edges.get_or_create(&[("outcome", "shown")]).inc_by(3);
+        let openmetrics = telemetry.render_openmetrics();
+        assert!(
+            openmetrics.contains("# TYPE change_events_edges counter\nchange_events_edges_total{outcome=\"shown\"} 3\n"),
+            "{openmetrics}"
+        );
+        let text = telemetry.render_text();
+        assert!(text.contains("# TYPE change_events_edges_total counter\nchange_events_edges_total{outcome=\"shown\"} 3\n"), "{text}");
+        assert!(text.contains("change_events_build_info{version=\"1.2.3\",revision=\"abc\"} 1\n"), "{text}");
+        for page in [openmetrics, text] {
+            assert!(page.contains("process_start_time_seconds 1"), "{page}");
+            assert!(!page.contains("# EOF"), "{page}");
+            assert!(!page.contains(".."), "{page}");
+        }
+    }
+}

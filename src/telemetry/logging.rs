@@ -1,0 +1,41 @@
+//! Where log lines go: standard error, as `key=value` text or as JSON.
+
+use std::io;
+
+use tracing::level_filters::LevelFilter;
+
+/// The least severe lines that are written (`--log.level`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Level {
+    Debug,
+    #[default]
+    Info,
+    Warn,
+    Error,
+}
+
+/// How lines look (`--log.format`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A line of text with `key=value` fields.
+    #[default]
+    Logfmt,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Sends every log line of this process to standard error. A second call changes nothing.
+pub fn init(level: Level, format: Format) {
+    let filter = match level {
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Info => LevelFilter::INFO,
+        Level::Warn => LevelFilter::WARN,
+        Level::Error => LevelFilter::ERROR,
+    };
+    let lines = tracing_subscriber::fmt().with_max_level(filter).with_writer(io::stderr);
+    let set = match format {
+        Format::Logfmt => lines.with_target(false).with_ansi(false).try_init(),
+        Format::Json => lines.json().try_init(),
+    };
+    set.ok();
+}

@@ -1,0 +1,90 @@
+//! Metrics of one route. The counter of a status code is looked up once, when the code is first answered.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::telemetry::Labels;
+use crate::telemetry::Telemetry;
+
+/// The status codes that this server answers; anything else is counted as `other`.
+const CODES: [(u16, &str); 20] = [
+    (200, "200"),
+    (202, "202"),
+    (204, "204"),
+    (207, "207"),
+    (302, "302"),
+    (400, "400"),
+    (401, "401"),
+    (403, "403"),
+    (404, "404"),
+    (405, "405"),
+    (408, "408"),
+    (409, "409"),
+    (413, "413"),
+    (415, "415"),
+    (422, "422"),
+    (429, "429"),
+    (431, "431"),
+    (500, "500"),
+    (503, "503"),
+    (0, "other"),
+];
+
+/// Counts the requests of one route and method.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    route: &'static str,
+    method: &'static str,
+    family: Family<Labels<3>, Counter>,
+    codes: [OnceLock<Counter>; CODES.len()],
+    seconds: Histogram,
+}
+
+impl RouteMetrics {
+    pub(super) fn new(telemetry: &Telemetry, route: &'static str, method: &'static str) -> Self {
+        Self {
+            route,
+            method,
+            family: telemetry.requests.clone(),
+            codes: Default::default(),
+            seconds: telemetry.request_seconds.get_or_create_owned(&[("route", route), ("method", method)]),
+        }
+    }
+
+    /// Counts one request that was answered with `status` after `elapsed`.
+    pub fn observe(&self, status: u16, elapsed: Duration) {
+        let place = CODES.iter().position(|(code, _)| *code == status).unwrap_or(CODES.len() - 1);
+        if let (Some(counter), Some((_, code))) = (self.codes.get(place), CODES.get(place)) {
+            let labels = [("route", self.route), ("method", self.method), ("code", *code)];
+            counter.get_or_init(|| self.family.get_or_create_owned(&labels)).inc();
+        }
+        self.seconds.observe(elapsed.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_by_code() {
+        let telemetry = Telemetry::new();
+        let route = telemetry.route("/x", "PUT");
+        for status in [200, 200, 418] {
+            route.observe(status, Duration::from_millis(3));
+        }
+        let page = telemetry.render_text();
+        for line in [
+            "change_events_http_requests_total{route=\"/x\",method=\"PUT\",code=\"200\"} 2",
+            "change_events_http_requests_total{route=\"/x\",method=\"PUT\",code=\"other\"} 1",
+            "change_events_http_request_duration_seconds_bucket{le=\"0.005\",route=\"/x\",method=\"PUT\"} 3",
+            "change_events_http_request_duration_seconds_count{route=\"/x\",method=\"PUT\"} 3",
+        ] {
+            assert!(page.contains(line), "{line} not in {page}");
+        }
+    }
+}
