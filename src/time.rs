@@ -2,6 +2,7 @@
 //!
 //! Not for calendars or text: ISO 8601 lives in [`iso8601`].
 
+pub mod duration;
 pub mod iso8601;
 
 use std::fmt;
