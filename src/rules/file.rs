@@ -85,7 +85,10 @@ pub(crate) fn write(stuck: &Stuck, expression: &Expression) -> String {
         }
     };
     let (summary, description) = match stuck.notify {
-        Notify::Each => (format!("{} {}", subject(stuck), stuck_in(stuck, "is")), each_description(stuck)),
+        Notify::Each => (
+            format!("{{{{ $labels.event_name }}}} of {} {}", entity(stuck, |label| format!("$labels.{label}")), stuck_in(stuck, "is")),
+            each_description(stuck),
+        ),
         Notify::Grouped => {
             (format!("{{{{ $value }}}} of {{{{ $labels.event_name }}}} {}", stuck_in(stuck, "are")), grouped_description(stuck, expression))
         }
@@ -175,14 +178,15 @@ fn stuck_in(stuck: &Stuck, verb: &str) -> String {
     }
 }
 
-/// The event and its entity; labels after the first are named, and left out where they are absent.
-fn subject(stuck: &Stuck) -> String {
-    let mut text = String::from("{{ $labels.event_name }} of");
+/// Names the entity in a template; labels after the first with their names, and only where they are present.
+fn entity(stuck: &Stuck, value_of: impl Fn(&str) -> String) -> String {
+    let mut text = String::new();
     for (index, label) in stuck.entity.iter().enumerate() {
+        let value = value_of(label);
         if index == 0 {
-            write!(text, " {{{{ $labels.{label} }}}}").ok();
+            write!(text, "{{{{ {value} }}}}").ok();
         } else {
-            write!(text, "{{{{ with $labels.{label} }}}} ({label} {{{{ . }}}}){{{{ end }}}}").ok();
+            write!(text, "{{{{ with {value} }}}} ({label} {{{{ . }}}}){{{{ end }}}}").ok();
         }
     }
     text
@@ -218,7 +222,7 @@ fn grouped_description(stuck: &Stuck, expression: &Expression) -> String {
         ),
     };
     let lasting = lasting.replace("{lookback}", &quote::duration(lookback(stuck.limit)));
-    let names: Vec<String> = stuck.entity.iter().map(|label| format!("{label} {{{{ . | first | label \"{label}\" }}}}")).collect();
+    let oldest = entity(stuck, |label| format!(". | first | label \"{label}\""));
     format!(
         "\
 {{{{ with query `
@@ -227,7 +231,7 @@ topk(1,
 )
 ` }}}}The oldest: {}, {lasting}. {{{{ end }}}}The limit is {limit}.",
         indent(2, &ranked),
-        names.join(", ")
+        oldest
     )
 }
 
