@@ -1,6 +1,7 @@
 //! The library behind the `change-events` binary. ARCHITECTURE.md is its map; lower modules never use higher ones.
 
 pub mod cli;
+pub mod client;
 pub mod event;
 pub mod labels;
 pub mod rules;

@@ -12,9 +12,16 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
+mod attribute;
+mod close;
 mod completions;
+mod listing;
+mod open;
 mod rules;
+mod send;
 mod serve;
+mod server;
+mod token;
 
 /// What `--help` shows below the list of subcommands.
 const EXIT_CODES: &str = "\
@@ -36,6 +43,10 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Serve(serve::Args),
+    Send(send::Args),
+    Open(open::Args),
+    Close(close::Args),
+    Token(token::Args),
     Rules(rules::Args),
     Completions(completions::Args),
 }
@@ -45,6 +56,10 @@ impl Cli {
     pub fn run(&self) -> Result<ExitCode, Failure> {
         match &self.command {
             Command::Serve(args) => serve::run(args),
+            Command::Send(args) => send::run(args),
+            Command::Open(args) => open::run(args),
+            Command::Close(args) => close::run(args),
+            Command::Token(args) => token::run(args),
             Command::Rules(args) => rules::run(args),
             Command::Completions(args) => completions::run(args, &mut Self::command()),
         }
@@ -83,18 +98,30 @@ impl Failure {
 
 /// Says on standard error what went wrong, with every cause.
 pub fn report(failure: &Failure) {
-    let mut text = failure.to_string();
-    let mut cause = failure.source();
+    note(&format!("error: {}", with_causes(failure)));
+}
+
+/// An error and every cause of it on one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
     while let Some(error) = cause {
         write!(text, ": {error}").ok();
         cause = error.source();
     }
-    note(&format!("error: {text}"));
+    text
 }
 
 /// Says one line on standard error; when even that is closed there is nobody left to tell.
+/// Part of it may come from a server, so nothing in it reaches the terminal as a command.
 pub(crate) fn note(line: &str) {
+    let line = line.replace(char::is_control, " ");
     writeln!(io::stderr().lock(), "change-events: {line}").ok();
+}
+
+/// Writes lines of our own making to standard error.
+pub(crate) fn show(text: &str) {
+    io::stderr().lock().write_all(text.as_bytes()).ok();
 }
 
 /// Writes to standard output. A reader that has gone (`| head`) is not a failure.
@@ -104,6 +131,13 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::running(error)),
         _ => Ok(()),
     }
+}
+
+/// An idempotency key that nobody else has: 128 random bits.
+pub(crate) fn random_key() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::running(format!("no random numbers: {error}")))?;
+    Ok(hex::encode(bytes))
 }
 
 #[cfg(test)]
