@@ -5,5 +5,6 @@ pub mod client;
 pub mod event;
 pub mod labels;
 pub mod rules;
+pub mod store;
 pub mod telemetry;
 pub mod time;

@@ -1,0 +1,469 @@
+//! One tenant's rows behind its lock: edges, identities and series, and what is derived from them.
+
+use super::edges::Changed;
+use super::edges::EdgeList;
+use super::edges::EdgeRow;
+use super::edges::IdentityRow;
+use super::edges::NONE;
+use super::edges::Role;
+use super::edges::fold;
+use super::index::LabelIndex;
+use super::index::LabelRef;
+use super::open::OpenEvents;
+use super::timeline::Timeline;
+use crate::event::Edge;
+use crate::event::EdgeId;
+use crate::event::EdgeState;
+use crate::event::Identity;
+use crate::labels::LabelSet;
+use crate::time::Timestamp;
+use hashbrown::DefaultHashBuilder;
+use hashbrown::HashTable;
+use roaring::RoaringBitmap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(super) struct SeriesRow {
+    pub(super) labels: Box<[LabelRef]>,
+    pub(super) edges: EdgeList,
+    pub(super) cluster: u16,
+    pub(super) stop: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Core {
+    pub(super) edges: Vec<EdgeRow>,
+    vacant_edges: Vec<u32>,
+    by_edge: HashTable<u32>,
+    pub(super) identities: Vec<IdentityRow>,
+    vacant_identities: Vec<u32>,
+    by_identity: HashTable<u32>,
+    pub(super) series: Vec<SeriesRow>,
+    vacant_series: Vec<u32>,
+    by_series: HashTable<u32>,
+    start_series: RoaringBitmap,
+    stop_series: RoaringBitmap,
+    hasher: DefaultHashBuilder,
+    pub(super) timeline: Timeline,
+    pub(super) open: OpenEvents,
+    /// Supersede groups: the starts in them, in order.
+    groups: Vec<BTreeSet<GroupPlace>>,
+    by_group: HashMap<u128, u32>,
+    values: HashMap<u32, f64>,
+    attributes: HashMap<u32, Box<str>>,
+    /// Edges in order of receipt, for retirement; first those that an earlier retirement had to keep.
+    arrivals: VecDeque<u32>,
+    changed: Vec<Changed>,
+}
+
+/// A start's place in its supersede group: time, then id, so that equal times are told apart by content, not by arrival.
+type GroupPlace = (Timestamp, [u64; 2], u32);
+
+/// What the sender of an edge added.
+pub(super) struct Added {
+    pub(super) edge: u32,
+    pub(super) series: u32,
+    pub(super) duplicate: bool,
+}
+
+fn halves(wide: u128) -> [u64; 2] {
+    let bytes = wide.to_le_bytes();
+    let (low, high) = bytes.split_at(8);
+    [low, high].map(|half| half.try_into().map_or(0, u64::from_le_bytes))
+}
+
+pub(super) fn edge_id(id: [u64; 2]) -> EdgeId {
+    EdgeId((u128::from(id[1]) << 64) | u128::from(id[0]))
+}
+
+fn number(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(NONE)
+}
+
+/// Puts `row` into a vacant place or at the end.
+fn place_row<T>(rows: &mut Vec<T>, vacant: &mut Vec<u32>, row: T) -> u32 {
+    if let Some(free) = vacant.pop()
+        && let Some(slot) = rows.get_mut(free as usize)
+    {
+        *slot = row;
+        return free;
+    }
+    rows.push(row);
+    number(rows.len() - 1)
+}
+
+impl Core {
+    pub(super) fn edge_count(&self) -> usize {
+        self.arrivals.len()
+    }
+
+    pub(super) fn series_count(&self) -> usize {
+        self.by_series.len()
+    }
+
+    pub(super) fn row(&self, edge: u32) -> Option<&EdgeRow> {
+        self.edges.get(edge as usize)
+    }
+
+    pub(super) fn find_edge(&self, id: EdgeId) -> Option<u32> {
+        let id = halves(id.0);
+        self.by_edge.find(self.hasher.hash_one(id), |&edge| self.row(edge).is_some_and(|row| row.id == id)).copied()
+    }
+
+    pub(super) fn value(&self, edge: u32) -> f64 {
+        self.values.get(&edge).copied().unwrap_or(1.0)
+    }
+
+    pub(super) fn attributes(&self, edge: u32) -> Option<&str> {
+        self.attributes.get(&edge).map(|attributes| &**attributes)
+    }
+
+    /// The edges of the identity that `edge` belongs to, in order.
+    pub(super) fn siblings(&self, edge: u32) -> &[u32] {
+        self.row(edge).and_then(|row| self.identities.get(row.identity as usize)).map_or(&[], |identity| identity.edges.as_slice())
+    }
+
+    /// The first edge of the event that `edge` belongs to.
+    pub(super) fn head(&self, edge: u32) -> u32 {
+        match self.row(edge) {
+            Some(row) if matches!(row.role, Role::Beat | Role::Stop | Role::SkewStop) => row.link,
+            _ => edge,
+        }
+    }
+
+    pub(super) fn stop_of(&self, head: u32) -> Option<u32> {
+        self.row(head).filter(|row| row.role == Role::Start && row.link != NONE).map(|row| row.link)
+    }
+
+    /// When the event ends: its stop, the start that superseded it, or never.
+    pub(super) fn end(&self, head: u32) -> Timestamp {
+        let Some(row) = self.row(head) else { return Timestamp::MIN };
+        match row.role {
+            _ if row.open => Timestamp::MAX,
+            Role::Start => match self.stop_of(head).and_then(|stop| self.row(stop)) {
+                Some(stop) => stop.at.max(row.at),
+                None => self.superseded_at(head).unwrap_or(row.at),
+            },
+            _ => row.at,
+        }
+    }
+
+    /// When a newer start of the same supersede group closed the event.
+    pub(super) fn superseded_at(&self, head: u32) -> Option<Timestamp> {
+        let row = self.row(head).filter(|row| row.role == Role::Start && row.link == NONE)?;
+        let group = self.groups.get(self.identities.get(row.identity as usize)?.group as usize)?;
+        let mut later = group.range((row.at, row.id, head)..).filter_map(|&(at, _, edge)| self.row(edge).map(|other| (at, other.identity)));
+        later.find(|(_, identity)| *identity != row.identity).map(|(at, _)| at)
+    }
+
+    /// Adds an edge; everything derived follows.
+    pub(super) fn add(&mut self, index: &LabelIndex, edge: &Edge, cluster: u16, received: Timestamp, skew: Duration) -> Option<Added> {
+        let id = edge.id();
+        if let Some(found) = self.find_edge(id) {
+            let series = self.row(found)?.series;
+            return Some(Added { edge: found, series, duplicate: true });
+        }
+        let series = self.intern_series(index, &edge.labels, edge.state == EdgeState::Stop, cluster)?;
+        let identity = self.intern_identity(edge.identity, edge.supersede, edge.lapses);
+        let row = EdgeRow {
+            id: halves(id.0),
+            at: edge.at,
+            received,
+            series,
+            identity,
+            link: NONE,
+            role: Role::Vacant,
+            state: edge.state,
+            open: false,
+        };
+        let new = place_row(&mut self.edges, &mut self.vacant_edges, row);
+        let (rows, hasher) = (&self.edges, &self.hasher);
+        let hash = |edge: u32| hasher.hash_one(rows.get(edge as usize).map_or([0; 2], |row| row.id));
+        self.by_edge.insert_unique(hash(new), new, |&edge| hash(edge));
+        if edge.value.to_bits() != 1f64.to_bits() {
+            self.values.insert(new, edge.value);
+        }
+        if let Some(attributes) = &edge.attributes {
+            self.attributes.insert(new, attributes.clone());
+        }
+        let list = &mut self.series.get_mut(series as usize)?.edges;
+        list.insert(list.as_slice().len(), new);
+        self.arrivals.push_back(new);
+        self.fold_in(new, identity, skew);
+        Some(Added { edge: new, series, duplicate: false })
+    }
+
+    fn intern_series(&mut self, index: &LabelIndex, labels: &LabelSet, stop: bool, cluster: u16) -> Option<u32> {
+        let labels: Option<Box<[LabelRef]>> = labels.iter().map(|(name, value)| index.intern(name, value)).collect();
+        let labels = labels?;
+        let hash = self.hasher.hash_one((&labels, stop, cluster));
+        let same = |row: &SeriesRow| row.labels == labels && row.stop == stop && row.cluster == cluster;
+        if let Some(&found) = self.by_series.find(hash, |&series| self.series.get(series as usize).is_some_and(same)) {
+            return Some(found);
+        }
+        let row = SeriesRow { labels, edges: EdgeList::Empty, cluster, stop };
+        let new = place_row(&mut self.series, &mut self.vacant_series, row);
+        let (rows, hasher) = (&self.series, &self.hasher);
+        let hash_of = |series: u32| rows.get(series as usize).map_or(0, |row| hasher.hash_one((&row.labels, row.stop, row.cluster)));
+        self.by_series.insert_unique(hash, new, |&series| hash_of(series));
+        index.add(&self.series.get(new as usize)?.labels, new);
+        self.state_series(stop).insert(new);
+        Some(new)
+    }
+
+    fn intern_identity(&mut self, identity: Identity, supersede: Option<Identity>, lapses: bool) -> u32 {
+        let key = halves(identity.0);
+        let found = self
+            .by_identity
+            .find(self.hasher.hash_one(key), |&candidate| self.identities.get(candidate as usize).is_some_and(|row| row.key == key));
+        if let Some(&found) = found {
+            return found;
+        }
+        let group = supersede.map_or(NONE, |group| {
+            let groups = &mut self.groups;
+            *self.by_group.entry(group.0).or_insert_with(|| {
+                groups.push(BTreeSet::new());
+                number(groups.len() - 1)
+            })
+        });
+        let row = IdentityRow { key, edges: EdgeList::Empty, group, lapses };
+        let new = place_row(&mut self.identities, &mut self.vacant_identities, row);
+        let (rows, hasher) = (&self.identities, &self.hasher);
+        let hash = |identity: u32| hasher.hash_one(rows.get(identity as usize).map_or([0; 2], |row| row.key));
+        self.by_identity.insert_unique(hash(new), new, |&identity| hash(identity));
+        new
+    }
+
+    /// Puts the edge into its identity's order, folds, and brings timeline and open events up to date.
+    fn fold_in(&mut self, new: u32, identity: u32, skew: Duration) {
+        let Some(identity) = self.identities.get_mut(identity as usize) else { return };
+        let rows = &self.edges;
+        let key = |edge: u32| rows.get(edge as usize).map(EdgeRow::key);
+        let list = identity.edges.as_slice();
+        let position = match list.last() {
+            Some(&latest) if key(latest) > key(new) => list.partition_point(|&edge| key(edge) < key(new)),
+            _ => list.len(),
+        };
+        identity.edges.insert(position, new);
+        let mut changed = std::mem::take(&mut self.changed);
+        fold(&mut self.edges, identity.edges.as_slice(), position, skew, &mut changed);
+        for index in 0..changed.len() {
+            if let Some(&change) = changed.get(index) {
+                // The fold may set an edge twice; only what it was first is what the derived parts know.
+                if !changed.iter().take(index).any(|earlier| earlier.edge == change.edge) {
+                    self.follow(change);
+                }
+            }
+        }
+        changed.clear();
+        self.changed = changed;
+    }
+
+    fn follow(&mut self, change: Changed) {
+        let Some(row) = self.edges.get(change.edge as usize) else { return };
+        let place = row.place(change.edge);
+        let is_head = row.role.is_head();
+        let starts = |role: Role| role == Role::Start;
+        let (was_start, is_start) = (starts(change.role), starts(row.role));
+        let rows = &self.edges;
+        let at = |edge: u32| rows.get(edge as usize).map_or(Timestamp::MIN, |row| row.at);
+        match (change.role.is_head(), is_head) {
+            (false, true) => self.timeline.insert(place, at),
+            (true, false) => self.timeline.remove(place, at),
+            (true, true) => self.timeline.end_changed(place, at),
+            (false, false) => {}
+        }
+        let group = self.identities.get(row.identity as usize).map_or(NONE, |identity| identity.group);
+        let Some(starts) = self.groups.get_mut(group as usize) else {
+            self.settle(change.edge);
+            return;
+        };
+        let last_before = starts.last().map(|place| place.2);
+        let group_place = (row.at, row.id, change.edge);
+        if was_start && !is_start {
+            starts.remove(&group_place);
+        }
+        if is_start && !was_start {
+            starts.insert(group_place);
+        }
+        let last = starts.last().map(|place| place.2);
+        for edge in [Some(change.edge), last_before, last].into_iter().flatten() {
+            self.settle(edge);
+        }
+    }
+
+    /// Brings the table of open events up to date about one edge.
+    fn settle(&mut self, edge: u32) {
+        let Some(row) = self.row(edge) else { return };
+        let open = row.role == Role::Start && row.link == NONE && self.superseded_at(edge).is_none();
+        let (place, series, was_open) = (row.place(edge), row.series, row.open);
+        let lapses = self.identities.get(row.identity as usize).is_some_and(|identity| identity.lapses);
+        if open == was_open {
+            return;
+        }
+        let cluster = self.series.get(series as usize).map_or(0, |series| series.cluster);
+        if open {
+            self.open.insert(place, cluster, series, lapses);
+        } else {
+            self.open.remove(place, cluster, series);
+        }
+        if let Some(row) = self.edges.get_mut(edge as usize) {
+            row.open = open;
+        }
+        let rows = &self.edges;
+        self.timeline.end_changed(place, |edge| rows.get(edge as usize).map_or(Timestamp::MIN, |row| row.at));
+    }
+
+    /// Forgets the edges received before `before`: a closed event when all of it is that old, heartbeats one by one.
+    /// What is open stays, and what `due` says is still to be shown. Returns how many went.
+    pub(super) fn retire(&mut self, index: &LabelIndex, before: Timestamp, due: &dyn Fn(u32, Timestamp) -> bool) -> usize {
+        let mut kept = VecDeque::new();
+        let mut old = Vec::new();
+        while let Some(&edge) = self.arrivals.front() {
+            if self.row(edge).is_some_and(|row| row.received >= before) {
+                break;
+            }
+            self.arrivals.pop_front();
+            if self.stays(edge, before, due) { kept.push_back(edge) } else { old.push(edge) }
+        }
+        self.forget(index, &old);
+        while let Some(edge) = kept.pop_back() {
+            self.arrivals.push_front(edge);
+        }
+        old.len()
+    }
+
+    fn stays(&self, edge: u32, before: Timestamp, due: &dyn Fn(u32, Timestamp) -> bool) -> bool {
+        let Some(row) = self.row(edge) else { return false };
+        let is_due = |edge: u32| self.row(edge).is_some_and(|row| due(row.series, row.at));
+        if row.role == Role::Beat {
+            return is_due(edge);
+        }
+        let head = self.head(edge);
+        let parts = [Some(head), self.stop_of(head)];
+        let needed =
+            |part: u32| self.row(part).is_some_and(|row| row.open || row.received >= before || self.supersedes(row)) || is_due(part);
+        let new_beat = |&beat: &u32| self.row(beat).is_some_and(|row| row.received >= before) || is_due(beat);
+        self.shields(head) || parts.into_iter().flatten().any(needed) || self.beats(head).iter().rev().any(new_beat)
+    }
+
+    /// Whether the event just before this one is closed by a stop before its start, which only what follows it makes so.
+    fn shields(&self, head: u32) -> bool {
+        let Some(row) = self.row(head) else { return false };
+        let list = self.siblings(head);
+        let index = list.partition_point(|&edge| self.row(edge).is_some_and(|other| other.key() < row.key()));
+        let previous = index.checked_sub(1).and_then(|index| list.get(index)).map(|&edge| self.head(edge));
+        let stop =
+            previous.filter(|&previous| previous != head).and_then(|previous| self.stop_of(previous)).and_then(|stop| self.row(stop));
+        stop.is_some_and(|stop| stop.role == Role::SkewStop)
+    }
+
+    /// The heartbeats of the event, in order.
+    pub(super) fn beats(&self, head: u32) -> &[u32] {
+        let Some(row) = self.row(head).filter(|row| row.role == Role::Start) else { return &[] };
+        let list = self.siblings(head);
+        let first = list.partition_point(|&edge| self.row(edge).is_some_and(|other| other.key() <= row.key()));
+        let rest = list.get(first..).unwrap_or_default();
+        let is_beat = |edge: u32| self.row(edge).is_some_and(|other| other.role == Role::Beat && other.link == head);
+        let count = match self.stop_of(head).and_then(|stop| self.row(stop)).filter(|stop| stop.key() > row.key()) {
+            Some(stop) => rest.partition_point(|&edge| self.row(edge).is_some_and(|other| other.key() < stop.key())),
+            None if row.link == NONE => rest.len(),
+            // Closed by a stop before it: there are few, within the skew.
+            None => rest.iter().take_while(|&&edge| is_beat(edge)).count(),
+        };
+        rest.get(..count).unwrap_or_default()
+    }
+
+    /// Whether an older event of the group is closed only because of this one.
+    fn supersedes(&self, row: &EdgeRow) -> bool {
+        let group = self.identities.get(row.identity as usize).and_then(|identity| self.groups.get(identity.group as usize));
+        row.role == Role::Start && group.and_then(BTreeSet::first).is_some_and(|first| first.1 != row.id)
+    }
+
+    /// Takes the edges out of everything; their events go as a whole, so no other edge changes its part.
+    fn forget(&mut self, index: &LabelIndex, old: &[u32]) {
+        let (mut identities, mut series) = (BTreeSet::new(), BTreeSet::new());
+        for &edge in old {
+            let Some(row) = self.edges.get_mut(edge as usize) else { continue };
+            let (place, role, id) = (row.place(edge), std::mem::replace(&mut row.role, Role::Vacant), row.id);
+            identities.insert(row.identity);
+            series.insert(row.series);
+            let rows = &self.edges;
+            if role.is_head() {
+                self.timeline.remove(place, |edge| rows.get(edge as usize).map_or(Timestamp::MIN, |row| row.at));
+            }
+            if let Ok(entry) = self.by_edge.find_entry(self.hasher.hash_one(id), |&candidate| candidate == edge) {
+                entry.remove();
+            }
+            self.values.remove(&edge);
+            self.attributes.remove(&edge);
+        }
+        for identity in identities {
+            self.sweep_identity(identity);
+        }
+        for series in series {
+            self.sweep_series(index, series);
+        }
+        self.vacant_edges.extend(old);
+    }
+
+    fn sweep_identity(&mut self, identity: u32) {
+        let rows = &self.edges;
+        let lives = |edge: u32| rows.get(edge as usize).is_some_and(|row| row.role != Role::Vacant);
+        let Some(row) = self.identities.get_mut(identity as usize) else { return };
+        row.edges.retain(lives);
+        if let Some(group) = self.groups.get_mut(row.group as usize) {
+            group.retain(|&(_, _, edge)| lives(edge));
+        }
+        if !row.edges.as_slice().is_empty() {
+            return;
+        }
+        if let Ok(entry) = self.by_identity.find_entry(self.hasher.hash_one(row.key), |&candidate| candidate == identity) {
+            entry.remove();
+            self.vacant_identities.push(identity);
+        }
+    }
+
+    fn sweep_series(&mut self, index: &LabelIndex, series: u32) {
+        let rows = &self.edges;
+        let Some(row) = self.series.get_mut(series as usize) else { return };
+        row.edges.retain(|edge| rows.get(edge as usize).is_some_and(|row| row.role != Role::Vacant));
+        if !row.edges.as_slice().is_empty() {
+            return;
+        }
+        let hash = self.hasher.hash_one((&row.labels, row.stop, row.cluster));
+        let (labels, stop) = (std::mem::take(&mut row.labels), row.stop);
+        index.remove(&labels, series);
+        self.state_series(stop).remove(series);
+        if let Ok(entry) = self.by_series.find_entry(hash, |&candidate| candidate == series) {
+            entry.remove();
+            self.vacant_series.push(series);
+        }
+    }
+}
+
+impl Core {
+    /// Every series that has an edge.
+    pub(super) fn all_series(&self) -> RoaringBitmap {
+        self.series_with(|_| true)
+    }
+
+    /// Every series whose being a stop `wanted` accepts.
+    pub(super) fn series_with(&self, wanted: impl Fn(bool) -> bool) -> RoaringBitmap {
+        let mut bitmaps = RoaringBitmap::new();
+        for (stop, bitmap) in [(false, &self.start_series), (true, &self.stop_series)] {
+            if wanted(stop) {
+                bitmaps |= bitmap;
+            }
+        }
+        bitmaps
+    }
+
+    fn state_series(&mut self, stop: bool) -> &mut RoaringBitmap {
+        if stop { &mut self.stop_series } else { &mut self.start_series }
+    }
+}

@@ -1,0 +1,481 @@
+//! The label-indexed memory: edges, the series they are samples of, the events they fold into, and what is open.
+//!
+//! It is a pure fold of the log: [`Store::apply`] is total, reads no clock and does no I/O. Only the writer calls it;
+//! readers see whole commands. Nothing is shared between two tenants.
+
+mod core;
+mod edges;
+mod index;
+mod open;
+mod postings;
+mod runs;
+pub mod select;
+pub mod selector;
+mod timeline;
+
+#[cfg(test)]
+mod tests;
+
+pub use select::Cursor;
+pub use select::EdgeView;
+pub use select::EventView;
+pub use select::Query;
+pub use select::Selected;
+pub use selector::Matcher;
+
+use self::core::Core;
+use crate::event::Claim;
+use crate::event::Command;
+use crate::event::Edge;
+use crate::event::EdgeId;
+use crate::event::EdgeState;
+use crate::labels::EVENT_STATE;
+use crate::time::Timestamp;
+use index::LabelIndex;
+use parking_lot::Mutex;
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an `Idempotency-Key` is remembered.
+pub const CLAIM_AGE: Duration = Duration::from_hours(24);
+/// Most label names of one tenant.
+pub const LABEL_NAMES_MAX: usize = 10_000;
+
+/// What bounds and shapes the store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How far before its start a stop may be dated and still close it (`--pairing.skew`).
+    pub pairing_skew: Duration,
+    /// How long an event of identity rule 4 stays on the open gauge (`--open.max-age`).
+    pub open_max_age: Duration,
+    /// Most events of a tenant on the open gauge (`--limit.open-events`).
+    pub open_events_max: usize,
+    /// Most label sets of a tenant (`--limit.label-sets`).
+    pub label_sets_max: usize,
+    /// Most clusters of a tenant that were not configured (`--limit.clusters`).
+    pub clusters_max: usize,
+    /// Most `Idempotency-Key`s of a tenant within a day (`--limit.idempotency-keys`).
+    pub claims_max: usize,
+    /// Most tenants.
+    pub tenants_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            pairing_skew: Duration::from_secs(5),
+            open_max_age: Duration::from_hours(7 * 24),
+            open_events_max: 100_000,
+            label_sets_max: 10_000_000,
+            clusters_max: 100,
+            claims_max: 100_000,
+            tenants_max: 10_000,
+        }
+    }
+}
+
+/// A limit that a command would exceed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {limit} are there already, the most that {flag} allows")]
+pub struct Refusal {
+    /// What there would be too many of.
+    pub what: &'static str,
+    /// How many are allowed.
+    pub limit: usize,
+    /// The flag that sets it.
+    pub flag: &'static str,
+}
+
+/// What was admitted and not yet applied: counts toward the limits.
+#[derive(Debug, Default)]
+pub struct Admission {
+    by_organization: HashMap<Arc<str>, Pending>,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    edges: usize,
+    starts: usize,
+    claims: usize,
+    names: HashSet<Box<str>>,
+    clusters: HashSet<Arc<str>>,
+}
+
+/// A tenant's number, dense from 0 in order of first use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantId(pub u32);
+
+/// A cluster's number within its tenant; 0 is the default one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub u16);
+
+/// A series' number within its tenant; used again after the series was retired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesId(pub u32);
+
+/// What applying a command came to.
+#[derive(Clone, Debug)]
+pub enum Applied {
+    /// An edge is in the store.
+    Edge(AppliedEdge),
+    /// An `Idempotency-Key` was looked up.
+    Claim(Claimed),
+    /// So many edges were forgotten.
+    Retired(usize),
+    /// The store is at a hard bound of its numbering; nothing was kept. Admission prevents it.
+    Full,
+}
+
+/// Where an edge went, for the page.
+#[derive(Clone, Debug)]
+pub struct AppliedEdge {
+    /// Its id.
+    pub id: EdgeId,
+    /// It repeats an edge that was there; nothing was added.
+    pub duplicate: bool,
+    /// Whose it is.
+    pub tenant: Arc<Tenant>,
+    /// Where its sample goes.
+    pub cluster: ClusterId,
+    /// The series of its sample.
+    pub series: SeriesId,
+    /// Whether the sample says something new.
+    pub kind: SampleKind,
+    /// The sample's time.
+    pub at: Timestamp,
+    /// The sample's value.
+    pub value: f64,
+}
+
+/// Whether a sample says something new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleKind {
+    /// It opens or closes an event, or is a point.
+    Change,
+    /// A further start while the event was open.
+    Heartbeat,
+}
+
+/// What became of an `Idempotency-Key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// First use.
+    New,
+    /// Used before with the same body, at this time.
+    Again {
+        /// When it was first used: what an absent timestamp means.
+        at: Timestamp,
+    },
+    /// Used before with another body.
+    OtherBody,
+}
+
+/// The oldest open start of a label set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenGauge {
+    /// The series of the start.
+    pub series: SeriesId,
+    /// Since when it is open.
+    pub since: Timestamp,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Tenants that ever sent something.
+    pub tenants: usize,
+    /// Events.
+    pub events: usize,
+    /// Edges.
+    pub edges: usize,
+    /// Series, that is label sets with their state.
+    pub series: usize,
+    /// Open events.
+    pub open: usize,
+    /// Open events of identity rule 4 that have left the gauge.
+    pub lapsed: usize,
+}
+
+/// All tenants.
+#[derive(Debug)]
+pub struct Store {
+    options: Options,
+    tenants: RwLock<BTreeMap<Arc<str>, Arc<Tenant>>>,
+}
+
+/// One organization's events.
+#[derive(Debug)]
+pub struct Tenant {
+    id: TenantId,
+    organization: Arc<str>,
+    open_max_age: Duration,
+    index: LabelIndex,
+    core: RwLock<Core>,
+    clusters: RwLock<Vec<Arc<str>>>,
+    claims: Mutex<Claims>,
+}
+
+#[derive(Debug, Default)]
+struct Claims {
+    by_key: HashMap<u128, Claim>,
+    in_order: VecDeque<(Timestamp, u128)>,
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new(options: Options) -> Self {
+        Self { options, tenants: RwLock::default() }
+    }
+
+    /// The organization's events; `None` when it never sent anything.
+    pub fn tenant(&self, organization: &str) -> Option<Arc<Tenant>> {
+        self.tenants.read().get(organization).map(Arc::clone)
+    }
+
+    /// All tenants, by name.
+    pub fn tenants(&self) -> Vec<Arc<Tenant>> {
+        self.tenants.read().values().map(Arc::clone).collect()
+    }
+
+    /// Whether the limits allow `command`; asked before the append. What is admitted counts until it is applied.
+    pub fn admit(&self, command: &Command, now: Timestamp, admission: &mut Admission) -> Result<(), Refusal> {
+        let organization = match command {
+            Command::Edge(edge) => &edge.organization,
+            Command::Claim(claim) => &claim.organization,
+            Command::Retire { .. } => return Ok(()),
+        };
+        let tenant = self.tenant(organization);
+        let unborn = admission.by_organization.keys().filter(|name| self.tenant(name).is_none()).count();
+        let limit = self.options.tenants_max;
+        if tenant.is_none() && !admission.by_organization.contains_key(organization) && self.tenants.read().len() + unborn >= limit {
+            return Err(Refusal { what: "organizations", limit, flag: "the program" });
+        }
+        let pending = match admission.by_organization.get_mut(organization) {
+            Some(pending) => pending,
+            None => admission.by_organization.entry(Arc::clone(organization)).or_default(),
+        };
+        match command {
+            Command::Edge(edge) => pending.admit_edge(tenant.as_deref(), edge, now, &self.options),
+            _ => pending.admit_claim(tenant.as_deref(), &self.options),
+        }
+    }
+
+    /// Folds one command of the log in. `received` never decreases from one command to the next; `due` says of a sample
+    /// whether it is still to be shown, which keeps its edge from being retired.
+    pub fn apply(&self, received: Timestamp, command: &Command, due: &dyn Fn(&Tenant, SeriesId, Timestamp) -> bool) -> Applied {
+        match command {
+            Command::Edge(edge) => self.tenant_or_new(&edge.organization).apply(received, edge, self.options.pairing_skew),
+            Command::Claim(claim) => Applied::Claim(self.tenant_or_new(&claim.organization).claim(received, claim)),
+            Command::Retire { before } => {
+                let retire = |tenant: &Arc<Tenant>| {
+                    tenant.core.write().retire(&tenant.index, *before, &|series, at| due(tenant, SeriesId(series), at))
+                };
+                Applied::Retired(self.tenants().iter().map(retire).sum())
+            }
+        }
+    }
+
+    /// Whether an edge is still here; a retired one is not.
+    pub fn has_edge(&self, organization: &str, id: EdgeId) -> bool {
+        self.tenant(organization).is_some_and(|tenant| tenant.core.read().find_edge(id).is_some())
+    }
+
+    /// How much there is, at `now`.
+    pub fn stats(&self, now: Timestamp) -> Stats {
+        let mut stats = Stats::default();
+        for tenant in self.tenants() {
+            let core = tenant.core.read();
+            stats.tenants += 1;
+            stats.events += core.timeline.len();
+            stats.edges += core.edge_count();
+            stats.series += core.series_count();
+            stats.open += core.open.len();
+            stats.lapsed += core.open.lapsed(now.minus(self.options.open_max_age));
+        }
+        stats
+    }
+
+    fn tenant_or_new(&self, organization: &Arc<str>) -> Arc<Tenant> {
+        if let Some(tenant) = self.tenant(organization) {
+            return tenant;
+        }
+        let mut tenants = self.tenants.write();
+        let id = TenantId(u32::try_from(tenants.len()).unwrap_or(u32::MAX));
+        let tenant = Arc::new(Tenant {
+            id,
+            organization: Arc::clone(organization),
+            open_max_age: self.options.open_max_age,
+            index: LabelIndex::default(),
+            core: RwLock::default(),
+            clusters: RwLock::new(vec!["".into()]),
+            claims: Mutex::default(),
+        });
+        tenants.insert(Arc::clone(organization), Arc::clone(&tenant));
+        tenant
+    }
+}
+
+impl Pending {
+    fn admit_edge(&mut self, tenant: Option<&Tenant>, edge: &Edge, now: Timestamp, options: &Options) -> Result<(), Refusal> {
+        let core = tenant.map(|tenant| tenant.core.read());
+        let known = || core.as_ref().is_some_and(|core| core.find_edge(edge.id()).is_some());
+        let open = core.as_ref().map_or(0, |core| core.open.len());
+        if edge.state == EdgeState::Start && open + self.starts >= options.open_events_max {
+            let lapsed = core.as_ref().map_or(0, |core| core.open.lapsed(now.minus(options.open_max_age)));
+            if open - lapsed + self.starts >= options.open_events_max && !known() {
+                return Err(Refusal { what: "open events", limit: options.open_events_max, flag: "--limit.open-events" });
+            }
+        }
+        let series = core.as_ref().map_or(0, |core| core.series_count());
+        if series + self.edges >= options.label_sets_max && !known() {
+            return Err(Refusal { what: "label sets", limit: options.label_sets_max, flag: "--limit.label-sets" });
+        }
+        let is_new = |name: &str| tenant.is_none_or(|tenant| !tenant.index.has_name(name));
+        let names = tenant.map_or(0, |tenant| tenant.index.names());
+        for (name, _) in edge.labels.iter().filter(|(name, _)| is_new(name)) {
+            if names + self.names.len() >= LABEL_NAMES_MAX && !self.names.contains(name) {
+                return Err(Refusal { what: "label names", limit: LABEL_NAMES_MAX, flag: "the program" });
+            }
+            self.names.insert(name.into());
+        }
+        if !edge.cluster.is_empty() && tenant.is_none_or(|tenant| tenant.cluster(&edge.cluster).is_none()) {
+            let clusters = tenant.map_or(0, |tenant| tenant.clusters.read().len() - 1);
+            if clusters + self.clusters.len() >= options.clusters_max && !self.clusters.contains(&edge.cluster) {
+                return Err(Refusal { what: "clusters (data_source_name)", limit: options.clusters_max, flag: "--limit.clusters" });
+            }
+            self.clusters.insert(Arc::clone(&edge.cluster));
+        }
+        self.edges += 1;
+        self.starts += usize::from(edge.state == EdgeState::Start);
+        Ok(())
+    }
+
+    fn admit_claim(&mut self, tenant: Option<&Tenant>, options: &Options) -> Result<(), Refusal> {
+        let claims = tenant.map_or(0, |tenant| tenant.claims.lock().by_key.len());
+        if claims + self.claims >= options.claims_max {
+            return Err(Refusal { what: "idempotency keys of one day", limit: options.claims_max, flag: "--limit.idempotency-keys" });
+        }
+        self.claims += 1;
+        Ok(())
+    }
+}
+
+impl Tenant {
+    /// Its number.
+    pub fn id(&self) -> TenantId {
+        self.id
+    }
+
+    /// Its slug; empty for the anonymous one.
+    pub fn organization(&self) -> &str {
+        &self.organization
+    }
+
+    /// The clusters that something was sent to, by number; the first is the default, with the empty name.
+    pub fn clusters(&self) -> Vec<Arc<str>> {
+        self.clusters.read().clone()
+    }
+
+    /// The number of the cluster `name`, when something was sent to it.
+    pub fn cluster(&self, name: &str) -> Option<ClusterId> {
+        let position = self.clusters.read().iter().position(|cluster| **cluster == *name)?;
+        u16::try_from(position).ok().map(ClusterId)
+    }
+
+    fn cluster_name(&self, cluster: u16) -> Arc<str> {
+        self.clusters.read().get(usize::from(cluster)).map_or_else(|| "".into(), Arc::clone)
+    }
+
+    /// Calls `visit` with the labels of a series in the order of their names, `event_state` among them.
+    pub fn series_labels(&self, series: SeriesId, visit: &mut dyn FnMut(&str, &str)) {
+        let core = self.core.read();
+        let Some(row) = core.series.get(series.0 as usize) else { return };
+        let state = if row.stop { EdgeState::Stop } else { EdgeState::Start }.label();
+        let mut state_shown = false;
+        self.index.texts(&row.labels, |name, value| {
+            if !state_shown && name > EVENT_STATE {
+                visit(EVENT_STATE, state);
+                state_shown = true;
+            }
+            visit(name, value);
+        });
+        if !state_shown {
+            visit(EVENT_STATE, state);
+        }
+    }
+
+    /// Calls `visit` once per label set that is open on the cluster, with its oldest start.
+    pub fn open_gauges(&self, cluster: ClusterId, now: Timestamp, visit: &mut dyn FnMut(OpenGauge)) {
+        let core = self.core.read();
+        for (series, since) in core.open.gauges(cluster.0, now.minus(self.open_max_age)) {
+            visit(OpenGauge { series: SeriesId(series), since });
+        }
+    }
+
+    /// Changes whenever an event opens or closes. Lapsing with time is apart: see [`Tenant::next_lapse`].
+    pub fn open_version(&self) -> u64 {
+        self.core.read().open.version()
+    }
+
+    /// When the next open event leaves the gauge by its age.
+    pub fn next_lapse(&self, now: Timestamp) -> Option<Timestamp> {
+        let next = self.core.read().open.next_lapsing(now.minus(self.open_max_age))?;
+        Some(next.plus(self.open_max_age).plus(Duration::from_millis(1)))
+    }
+
+    fn apply(self: &Arc<Self>, received: Timestamp, edge: &Edge, skew: Duration) -> Applied {
+        let cluster = self.intern_cluster(&edge.cluster);
+        let mut core = self.core.write();
+        let Some(added) = core.add(&self.index, edge, cluster.0, received, skew) else { return Applied::Full };
+        let Some(row) = core.row(added.edge) else { return Applied::Full };
+        let kind = if row.role == edges::Role::Beat { SampleKind::Heartbeat } else { SampleKind::Change };
+        Applied::Edge(AppliedEdge {
+            id: core::edge_id(row.id),
+            duplicate: added.duplicate,
+            tenant: Arc::clone(self),
+            cluster,
+            series: SeriesId(added.series),
+            kind,
+            at: edge.at,
+            value: edge.value,
+        })
+    }
+
+    fn intern_cluster(&self, name: &Arc<str>) -> ClusterId {
+        if name.is_empty() {
+            return ClusterId(0);
+        }
+        if let Some(known) = self.cluster(name) {
+            return known;
+        }
+        let mut clusters = self.clusters.write();
+        clusters.push(Arc::clone(name));
+        u16::try_from(clusters.len() - 1).map_or(ClusterId(0), ClusterId)
+    }
+
+    fn claim(&self, received: Timestamp, claim: &Claim) -> Claimed {
+        let mut claims = self.claims.lock();
+        let oldest = received.minus(CLAIM_AGE);
+        while let Some(&(at, key)) = claims.in_order.front() {
+            if at >= oldest {
+                break;
+            }
+            claims.in_order.pop_front();
+            claims.by_key.remove(&key);
+        }
+        match claims.by_key.get(&claim.key) {
+            Some(known) if known.body == claim.body => Claimed::Again { at: known.at },
+            Some(_) => Claimed::OtherBody,
+            None => {
+                claims.by_key.insert(claim.key, claim.clone());
+                claims.in_order.push_back((received, claim.key));
+                Claimed::New
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Numbers in the order of the texts they stand for, cheap to add to: a short unsorted tail and few sorted runs.
+
+/// How long the unsorted tail may be.
+const TAIL_MAX: usize = 1024;
+/// A run is merged into the one before it when that is less than this many times as long.
+const RATIO: usize = 4;
+
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    runs: Vec<Vec<u32>>,
+    tail: Vec<u32>,
+}
+
+impl Runs {
+    /// Adds `number`; `text` tells what each number stands for, and may never change its answer.
+    pub(super) fn insert<'a>(&mut self, number: u32, text: impl Fn(u32) -> &'a str) {
+        self.tail.push(number);
+        if self.tail.len() < TAIL_MAX {
+            return;
+        }
+        let mut run = std::mem::take(&mut self.tail);
+        run.sort_unstable_by(|&a, &b| text(a).cmp(text(b)));
+        while let Some(before) = self.runs.pop_if(|before| before.len() < run.len() * RATIO) {
+            run = merge(before, run, &text);
+        }
+        self.runs.push(run);
+    }
+
+    /// Calls `visit` with every number whose text begins with `prefix`, in no order.
+    pub(super) fn with_prefix<'a>(&self, prefix: &str, text: impl Fn(u32) -> &'a str, mut visit: impl FnMut(u32)) {
+        for run in &self.runs {
+            let from = run.partition_point(|&number| text(number) < prefix);
+            let found = run.get(from..).unwrap_or_default();
+            found.iter().take_while(|&&number| text(number).starts_with(prefix)).for_each(|&number| visit(number));
+        }
+        self.tail.iter().filter(|&&number| text(number).starts_with(prefix)).for_each(|&number| visit(number));
+    }
+
+    /// Drops every number that `keep` refuses.
+    pub(super) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+        for run in &mut self.runs {
+            run.retain(|&number| keep(number));
+        }
+        self.runs.retain(|run| !run.is_empty());
+        self.tail.retain(|&number| keep(number));
+    }
+}
+
+fn merge<'a>(mut left: Vec<u32>, right: Vec<u32>, text: impl Fn(u32) -> &'a str) -> Vec<u32> {
+    let (Some(&last), Some(&first)) = (left.last(), right.first()) else {
+        left.extend(right);
+        return left;
+    };
+    if text(last) <= text(first) {
+        left.extend(right);
+        return left;
+    }
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    while let (Some(&a), Some(&b)) = (left.peek(), right.peek()) {
+        let next = if text(a) <= text(b) { left.next() } else { right.next() };
+        merged.extend(next);
+    }
+    merged.extend(left);
+    merged.extend(right);
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn finds_what_a_scan_finds(texts in prop::collection::vec("[ab]{0,6}", 0..5000), prefix in "[ab]{0,4}", dead in 2usize..7) {
+            let text = |number: u32| texts[number as usize].as_str();
+            let mut runs = Runs::default();
+            for number in 0..texts.len() {
+                runs.insert(u32::try_from(number).unwrap(), text);
+            }
+            runs.retain(|number| !(number as usize).is_multiple_of(dead));
+            let mut found = Vec::new();
+            runs.with_prefix(&prefix, text, |number| found.push(number as usize));
+            found.sort_unstable();
+            let expected: Vec<usize> = (0..texts.len()).filter(|&n| !n.is_multiple_of(dead) && texts[n].starts_with(&prefix)).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Selectors as in `PromQL`, `{name="value",other=~"re.*"}`, and what a matcher means.
+
+use super::select::FAMILY;
+use promql_parser::label::MatchOp;
+use promql_parser::parser::Expr;
+use regex::Regex;
+use regex::RegexBuilder;
+
+/// Longest selector in bytes.
+pub const SELECTOR_BYTES_MAX: usize = 8 << 10;
+/// Most matchers in one selector.
+pub const MATCHERS_MAX: usize = 32;
+/// Longest regular expression in bytes.
+pub const REGEX_BYTES_MAX: usize = 1 << 10;
+/// What a compiled regular expression may take, in bytes.
+const REGEX_SIZE_MAX: usize = 1 << 20;
+
+/// How a matcher compares; a regular expression must match the whole value.
+#[derive(Clone, Debug)]
+pub enum MatchKind {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`
+    Regex(Regex),
+    /// `!~`
+    NotRegex(Regex),
+}
+
+/// One condition on a label; an absent label has the empty value.
+#[derive(Clone, Debug)]
+pub struct Matcher {
+    /// The label; `__name__` for the family.
+    pub name: Box<str>,
+    /// The comparison.
+    pub kind: MatchKind,
+    /// The value, or the text of the regular expression without its anchors.
+    pub value: Box<str>,
+}
+
+/// Why a selector is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("selector {selector:?}: {reason}")]
+pub struct SelectorError {
+    /// The selector, cut.
+    pub selector: String,
+    /// The rule it breaks.
+    pub reason: String,
+}
+
+impl Matcher {
+    /// A matcher; `kind` decides whether `value` is compiled.
+    pub fn new(name: &str, op: &MatchOp, value: &str) -> Result<Self, String> {
+        let kind = match op {
+            MatchOp::Equal => MatchKind::Equal,
+            MatchOp::NotEqual => MatchKind::NotEqual,
+            MatchOp::Re(_) => MatchKind::Regex(anchored(value)?),
+            MatchOp::NotRe(_) => MatchKind::NotRegex(anchored(value)?),
+        };
+        Ok(Self { name: name.into(), kind, value: value.into() })
+    }
+
+    /// `name="value"`.
+    pub fn equal(name: &str, value: &str) -> Self {
+        Self { name: name.into(), kind: MatchKind::Equal, value: value.into() }
+    }
+
+    /// Whether a label with this value, empty when absent, satisfies the condition.
+    pub fn matches(&self, value: &str) -> bool {
+        match &self.kind {
+            MatchKind::Equal => *self.value == *value,
+            MatchKind::NotEqual => *self.value != *value,
+            MatchKind::Regex(regex) => regex.is_match(value),
+            MatchKind::NotRegex(regex) => !regex.is_match(value),
+        }
+    }
+
+    /// The text that every matching value begins with, and whether the rest is free (`prefix.*`).
+    pub(super) fn literal_prefix(&self) -> (String, bool) {
+        let end = self
+            .value
+            .find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | ' ' | '/' | ':' | '@' | ',')))
+            .unwrap_or(self.value.len());
+        let (prefix, rest) = self.value.split_at(end);
+        // What follows may make the last character optional or repeat it; an alternation frees everything.
+        if rest.contains('|') || self.value.starts_with("(?") {
+            return (String::new(), false);
+        }
+        let mut prefix = prefix.to_owned();
+        if rest.starts_with(['*', '+', '?', '{']) {
+            prefix.pop();
+        }
+        let free = rest == ".*" && !prefix.is_empty();
+        (prefix, free)
+    }
+}
+
+fn anchored(pattern: &str) -> Result<Regex, String> {
+    if pattern.len() > REGEX_BYTES_MAX {
+        return Err(format!("a regular expression of {} bytes: at most {REGEX_BYTES_MAX}", pattern.len()));
+    }
+    RegexBuilder::new(&format!("^(?:{pattern})$"))
+        .dot_matches_new_line(true)
+        .size_limit(REGEX_SIZE_MAX)
+        .dfa_size_limit(REGEX_SIZE_MAX)
+        .build()
+        .map_err(|error| format!("not a regular expression: {}", error.to_string().lines().last().unwrap_or("invalid")))
+}
+
+/// The matchers of a vector selector such as `last9_change_events{service_name="api"}`; the family becomes a matcher on `__name__`.
+pub fn parse(selector: &str) -> Result<Vec<Matcher>, SelectorError> {
+    let refuse = |reason: String| SelectorError { selector: selector.chars().take(80).collect(), reason };
+    if selector.len() > SELECTOR_BYTES_MAX {
+        return Err(refuse(format!("{} bytes: at most {SELECTOR_BYTES_MAX}", selector.len())));
+    }
+    let nesting = selector.bytes().filter(|byte| matches!(byte, b'(' | b'[')).count();
+    if nesting > MATCHERS_MAX && !selector.contains('"') {
+        return Err(refuse("not a selector such as {service_name=\"api\"}".into()));
+    }
+    // PromQL wants one matcher that refuses the empty value; every event has a name, so here it is no danger.
+    let parsed = promql_parser::parser::parse(selector).or_else(|error| match selector.trim_start() {
+        braces if braces.starts_with('{') => promql_parser::parser::parse(&format!("{FAMILY}{braces}")).map_err(|_| error),
+        _ => Err(error),
+    });
+    let vector = match parsed {
+        Ok(Expr::VectorSelector(vector)) => vector,
+        Ok(_) => return Err(refuse("an expression: only a selector such as {service_name=\"api\"} is taken".into())),
+        Err(reason) => return Err(refuse(reason)),
+    };
+    if vector.offset.is_some() || vector.at.is_some() || !vector.matchers.or_matchers.is_empty() {
+        return Err(refuse("offset, @ and or are not taken: use start, end, and match[] more than once".into()));
+    }
+    if vector.matchers.matchers.len() > MATCHERS_MAX {
+        return Err(refuse(format!("{} matchers: at most {MATCHERS_MAX}", vector.matchers.matchers.len())));
+    }
+    let family = vector.name.iter().map(|name| Matcher::equal("__name__", name));
+    let mut matchers: Vec<Matcher> = family.collect();
+    for matcher in &vector.matchers.matchers {
+        matchers.push(Matcher::new(&matcher.name, &matcher.op, &matcher.value).map_err(refuse)?);
+    }
+    Ok(matchers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(selector: &str, value: &str, expected: bool) {
+        let matchers = parse(selector).unwrap();
+        assert_eq!(
+            matchers.iter().filter(|matcher| &*matcher.name == "a").all(|matcher| matcher.matches(value)),
+            expected,
+            "{selector} on {value:?}"
+        );
+    }
+
+    #[test]
+    fn matches_as_prometheus_does() {
+        check(r#"{a="x"}"#, "x", true);
+        check(r#"{a="x"}"#, "xy", false);
+        check(r#"{a=~"x"}"#, "xy", false);
+        check(r#"{a=~"x.*"}"#, "xy\nz", true);
+        check(r#"{a!~"x|y"}"#, "y", false);
+        check(r#"{a!="x"}"#, "", true);
+        check(r#"{a=~"(?i)X"}"#, "x", true);
+        check(r#"{a="q\"\\\n"}"#, "q\"\\\n", true);
+    }
+
+    #[test]
+    fn refuses_what_is_no_selector() {
+        for selector in [
+            "",
+            "up + 1",
+            "{a=\"x\"}[5m]",
+            "{a=~\"(\"}",
+            "{",
+            "rate(x[5m])",
+            "x offset 5m",
+            "{a=~\"(((((a{100}){100}){100}){100}){100})\"}",
+        ] {
+            assert!(parse(selector).is_err(), "{selector}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_match_begins_with_the_literal_prefix(pattern in r"[a-c.|?*+()_-]{0,8}", value in "[a-c_-]{0,6}") {
+            let Ok(regex) = anchored(&pattern) else { return Ok(()) };
+            let matcher = Matcher { name: "a".into(), kind: MatchKind::Regex(regex), value: pattern.into() };
+            let (prefix, free) = matcher.literal_prefix();
+            if matcher.matches(&value) {
+                prop_assert!(value.starts_with(&prefix));
+            }
+            prop_assert_eq!(free && value.starts_with(&prefix), free && matcher.matches(&value));
+        }
+
+        #[test]
+        fn no_text_panics(text in r#"[a-z{}="~!\[\]() ,0-9\\.]{0,40}"#) {
+            drop(parse(&text));
+        }
+    }
+}

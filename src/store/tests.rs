@@ -1,0 +1,303 @@
+use super::*;
+use crate::event::Identity;
+use crate::labels::LabelSet;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+/// A short way to say an edge: state, time, entity, outcome, group.
+#[derive(Clone, Debug)]
+struct Said {
+    state: EdgeState,
+    at: i64,
+    entity: u8,
+    outcome: u8,
+    superseding: bool,
+}
+
+impl Said {
+    fn edge(&self) -> Edge {
+        let mut labels = BTreeMap::from([("event_name", "job".to_owned()), ("entity_id", format!("job-{}", self.entity))]);
+        if self.outcome > 0 {
+            labels.insert("outcome", ["", "ok", "failed", "weird \"one\"\n"][usize::from(self.outcome % 4)].to_owned());
+        }
+        labels.retain(|_, value| !value.is_empty());
+        let kind = if self.state == EdgeState::Point { "point" } else { "span" };
+        let rule = if self.superseding { "group" } else { "own" };
+        Edge {
+            organization: "acme".into(),
+            cluster: "".into(),
+            state: self.state,
+            at: at(self.at),
+            value: 1.0,
+            identity: Identity::of([kind, rule, &self.entity.to_string()]),
+            lapses: self.entity.is_multiple_of(3),
+            supersede: self.superseding.then(|| Identity::of(["supersede"])),
+            labels: LabelSet::from_sorted(labels.iter().map(|(k, v)| (*k, v.as_str()))).unwrap(),
+            attributes: None,
+        }
+    }
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let state = prop_oneof![3 => Just(EdgeState::Start), 3 => Just(EdgeState::Stop), 1 => Just(EdgeState::Point)];
+    (state, 0i64..60_000, 0u8..12, 0u8..4, any::<bool>()).prop_map(|(state, at, entity, outcome, superseding)| Said {
+        state,
+        at: at / 500 * 500,
+        entity,
+        outcome,
+        superseding: superseding && state != EdgeState::Point,
+    })
+}
+
+fn filled(edges: &[Edge]) -> Store {
+    let store = Store::new(Options::default());
+    for (number, edge) in edges.iter().enumerate() {
+        put(&store, edge, i64::try_from(number).unwrap());
+    }
+    store
+}
+
+fn put(store: &Store, edge: &Edge, received: i64) -> AppliedEdge {
+    let applied = store.apply(at(received), &Command::Edge(edge.clone()), &|_, _, _| false);
+    let Applied::Edge(applied) = applied else { panic!("{applied:?}") };
+    applied
+}
+
+/// Everything a reader can see of an event, in a form that can be compared.
+fn shape(event: &EventView) -> String {
+    let edge = |edge: &Option<EdgeView>| edge.as_ref().map(|edge| (edge.at.millis(), edge.id.0, edge.labels.clone()));
+    let open = (event.open, event.superseded_at.map(Timestamp::millis), event.heartbeats, event.last_heartbeat.map(Timestamp::millis));
+    format!("{:?} {:?} {open:?}", edge(&event.start), edge(&event.stop))
+}
+
+fn everything() -> Query {
+    Query { limit: 10_000, ..Query::default() }
+}
+
+fn shapes(store: &Store, query: &Query) -> BTreeSet<String> {
+    store.tenant("acme").map(|tenant| tenant.select(query).events.iter().map(shape).collect()).unwrap_or_default()
+}
+
+fn when(event: &EventView) -> (i64, i64) {
+    let start = event.start.as_ref().or(event.stop.as_ref()).unwrap().at.millis();
+    let end = match (&event.stop, event.superseded_at) {
+        _ if event.open => i64::MAX,
+        (Some(stop), _) => stop.at.millis().max(start),
+        (None, superseded) => superseded.map_or(start, Timestamp::millis),
+    };
+    (start, end)
+}
+
+#[track_caller]
+fn naive_matches(store: &Store, event: &EventView, selector: &[Matcher]) -> bool {
+    // Heartbeats are edges too; in these tests they carry an outcome label of their own, so look at all edges in the store.
+    let tenant = store.tenant("acme").unwrap();
+    let core = tenant.core.read();
+    let head = core.find_edge(event.start.as_ref().or(event.stop.as_ref()).unwrap().id).unwrap();
+    core.siblings(head).iter().filter(|&&edge| core.head(edge) == head).any(|&edge| {
+        let row = core.row(edge).unwrap();
+        let mut labels = BTreeMap::from([("__name__".to_owned(), "last9_change_events".to_owned())]);
+        drop_in(&tenant, &core, row.series, &mut labels);
+        selector.iter().all(|matcher| matcher.matches(labels.get(&*matcher.name).map_or("", String::as_str)))
+    })
+}
+
+fn drop_in(tenant: &Tenant, core: &Core, series: u32, labels: &mut BTreeMap<String, String>) {
+    let row = &core.series[series as usize];
+    labels.insert(EVENT_STATE.into(), if row.stop { "stop" } else { "start" }.into());
+    tenant.index.texts(&row.labels, |name, value| {
+        labels.insert(name.into(), value.into());
+    });
+}
+
+const SELECTORS: [&str; 16] = [
+    r#"{entity_id="job-3"}"#,
+    r#"{entity_id="nobody"}"#,
+    r#"{entity_id!="job-3"}"#,
+    r#"{entity_id=~"job-1.*"}"#,
+    r#"{entity_id=~"job-1|job-2"}"#,
+    r#"{entity_id!~"job-1.*",event_name="job"}"#,
+    r#"{outcome="failed",event_state="stop"}"#,
+    r#"{outcome="",entity_id=~".+"}"#,
+    r#"{outcome!="",event_state!="stop"}"#,
+    r#"{outcome=~"ok|"}"#,
+    r#"{outcome=~"ok|failed",entity_id=~"job-.",event_name=~"j.b"}"#,
+    r#"last9_change_events{entity_id=~".*1"}"#,
+    r#"other_family{entity_id=~".*1"}"#,
+    r#"{absent="",entity_id="job-1"}"#,
+    r#"{absent="x"}"#,
+    r#"{event_state="start",outcome!~"weird.*"}"#,
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn state_is_a_function_of_the_set_of_edges(said in prop::collection::vec(said(), 1..60), seed in any::<prop::sample::Index>()) {
+        let edges: Vec<Edge> = said.iter().map(Said::edge).collect();
+        let mut shuffled = edges.clone();
+        let turn = seed.index(edges.len());
+        shuffled.rotate_left(turn);
+        shuffled.reverse();
+        shuffled.extend(edges.iter().take(3).cloned());
+        let (store, other) = (filled(&edges), filled(&shuffled));
+        prop_assert_eq!(shapes(&store, &everything()), shapes(&other, &everything()));
+        let (mut stats, mut other_stats) = (store.stats(at(100)), other.stats(at(100)));
+        (stats.tenants, other_stats.tenants) = (0, 0);
+        prop_assert_eq!(stats, other_stats);
+    }
+
+    #[test]
+    fn selectors_answer_like_a_filter_over_all_events(
+        said in prop::collection::vec(said(), 1..80), selector in prop::sample::select(&SELECTORS[..]), second in prop::option::of(prop::sample::select(&SELECTORS[..])),
+        start in prop::option::of(0i64..70_000), end in prop::option::of(0i64..70_000), open_only in any::<bool>(), limit in 1usize..20,
+    ) {
+        let store = filled(&said.iter().map(Said::edge).collect::<Vec<_>>());
+        let tenant = store.tenant("acme").unwrap();
+        let selectors: Vec<Vec<Matcher>> = std::iter::once(selector).chain(second).map(|text| selector::parse(text).unwrap()).collect();
+        let all = tenant.select(&everything()).events;
+        let wanted = |event: &&EventView| {
+            let (begun, ended) = when(event);
+            selectors.iter().any(|selector| naive_matches(&store, event, selector)) && (!open_only || event.open)
+                && start.is_none_or(|start| ended >= start) && end.is_none_or(|end| begun < end)
+        };
+        let expected: Vec<String> = all.iter().filter(wanted).map(shape).collect();
+        let mut found = Vec::new();
+        let mut query = Query { selectors: selectors.clone(), start: start.map(at), end: end.map(at), open_only, limit, after: None };
+        loop {
+            let page = tenant.select(&query);
+            prop_assert!(page.events.len() <= limit);
+            found.extend(page.events.iter().map(shape));
+            match page.next {
+                Some(next) => query.after = Some(next.to_string().parse().unwrap()),
+                None => break,
+            }
+        }
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn retirement_leaves_what_is_open_and_forgets_the_rest(said in prop::collection::vec(said(), 1..80), cut in 0i64..90) {
+        // A superseding event is kept while what it superseded is, and so is what follows a skewed pair; the next test looks at those.
+        let edges: Vec<Edge> = said.iter().map(|said| Said { superseding: false, at: said.at * 20, ..said.clone() }.edge()).collect();
+        let store = filled(&edges);
+        let tenant = store.tenant("acme").unwrap();
+        let all = tenant.select(&everything()).events;
+        let beat_since_cut = |event: &EventView| {
+            let core = tenant.core.read();
+            let head = event.start.as_ref().and_then(|start| core.find_edge(start.id));
+            head.is_some_and(|head| core.beats(head).iter().any(|&beat| core.row(beat).unwrap().received >= at(cut)))
+        };
+        let with_beat: BTreeSet<String> = all.iter().filter(|event| beat_since_cut(event)).map(shape).collect();
+        store.apply(at(100), &Command::Retire { before: at(cut) }, &|_, _, _| false);
+        let kept = |event: &&EventView| event.open || with_beat.contains(&shape(event)) || [&event.start, &event.stop].into_iter().flatten().any(|edge| edge.received >= at(cut));
+        let without_beats = |event: &EventView| format!("{:?} {:?} {}", event.start.as_ref().map(|e| e.id), event.stop.as_ref().map(|e| e.id), event.open);
+        let expected: Vec<String> = all.iter().filter(kept).map(without_beats).collect();
+        let left: Vec<String> = tenant.select(&everything()).events.iter().map(without_beats).collect();
+        prop_assert_eq!(left, expected);
+        // What is left can be found by its labels, and what went cannot.
+        let by_label = tenant.select(&Query { selectors: vec![selector::parse(r#"{entity_id=~".+"}"#).unwrap()], ..everything() });
+        prop_assert_eq!(by_label.events.len(), tenant.select(&everything()).events.len());
+        // All of it may come again.
+        for edge in &edges {
+            put(&store, edge, 200);
+        }
+        store.apply(at(300), &Command::Retire { before: at(300) }, &|_, _, _| false);
+        prop_assert_eq!(store.stats(at(300)).events, store.stats(at(300)).open);
+    }
+
+    #[test]
+    fn retirement_neither_opens_nor_closes(said in prop::collection::vec(said(), 1..80), cuts in prop::collection::vec(0i64..90, 1..5)) {
+        let edges: Vec<Edge> = said.iter().map(Said::edge).collect();
+        let (store, whole) = (filled(&edges), filled(&edges));
+        let open = Query { open_only: true, ..everything() };
+        let ids = |store: &Store| -> Vec<EdgeId> { store.tenant("acme").unwrap().select(&open).events.iter().map(|event| event.start.as_ref().unwrap().id).collect() };
+        for cut in cuts {
+            store.apply(at(100), &Command::Retire { before: at(cut) }, &|_, _, _| false);
+            prop_assert_eq!(ids(&store), ids(&whole));
+        }
+        // A log of only what stayed folds to the same.
+        let tenant = store.tenant("acme").unwrap();
+        let stayed: Vec<Edge> = edges.iter().filter(|edge| tenant.core.read().find_edge(edge.id()).is_some()).cloned().collect();
+        prop_assert_eq!(shapes(&filled(&stayed), &everything()), shapes(&store, &everything()));
+    }
+}
+
+#[test]
+fn the_same_edge_again_adds_nothing() {
+    let store = Store::new(Options::default());
+    let start = Said { state: EdgeState::Start, at: 5, entity: 1, outcome: 0, superseding: false }.edge();
+    let first = put(&store, &start, 10);
+    let again = put(&store, &start, 20);
+    assert_eq!((first.duplicate, again.duplicate, first.id == again.id), (false, true, true));
+    assert_eq!(store.stats(at(20)).edges, 1);
+}
+
+#[test]
+fn a_newer_start_closes_the_older_one_of_its_group() {
+    let start = |time, entity| Said { state: EdgeState::Start, at: time, entity, outcome: 0, superseding: true }.edge();
+    let store = filled(&[start(2000, 1), start(1000, 2), start(3000, 3)]);
+    let events = store.tenant("acme").unwrap().select(&everything()).events;
+    let seen: Vec<_> = events.iter().map(|event| (event.open, event.superseded_at.map(Timestamp::millis))).collect();
+    assert_eq!(seen, [(true, None), (false, Some(3000)), (false, Some(2000))]);
+}
+
+#[test]
+fn the_gauge_shows_the_oldest_open_start_and_lets_rule_4_lapse() {
+    let start = |time, entity| Said { state: EdgeState::Start, at: time, entity, outcome: 0, superseding: false }.edge();
+    let store = filled(&[start(1000, 3), start(2000, 4)]);
+    let tenant = store.tenant("acme").unwrap();
+    let gauges = |now: i64| {
+        let mut seen = Vec::new();
+        tenant.open_gauges(ClusterId(0), at(now), &mut |gauge| seen.push(gauge.since.millis()));
+        seen.sort_unstable();
+        seen
+    };
+    let week = i64::try_from(Duration::from_hours(24 * 7).as_millis()).unwrap();
+    assert_eq!(gauges(week), [1000, 2000]);
+    assert_eq!(tenant.next_lapse(at(week)), Some(at(week + 1001)));
+    assert_eq!(gauges(week + 1001), [2000]);
+    assert_eq!(store.stats(at(week + 1001)).lapsed, 1);
+}
+
+#[test]
+fn limits_refuse_with_their_flag() {
+    let options = Options { open_events_max: 2, clusters_max: 1, ..Options::default() };
+    let store = Store::new(options);
+    let start = |entity| Said { state: EdgeState::Start, at: 5, entity, outcome: 0, superseding: false }.edge();
+    let mut admission = Admission::default();
+    for entity in [1, 2] {
+        store.admit(&Command::Edge(start(entity)), at(0), &mut admission).unwrap();
+    }
+    let refused = store.admit(&Command::Edge(start(4)), at(0), &mut admission).unwrap_err();
+    assert_eq!(refused.to_string(), "open events: 2 are there already, the most that --limit.open-events allows");
+    put(&store, &start(1), 1);
+    put(&store, &start(2), 1);
+    let mut admission = Admission::default();
+    assert!(store.admit(&Command::Edge(start(4)), at(2), &mut admission).is_err());
+    store.admit(&Command::Edge(start(1)), at(2), &mut admission).unwrap();
+    let other = Edge { cluster: "eu".into(), state: EdgeState::Point, ..start(9) };
+    store.admit(&Command::Edge(other.clone()), at(2), &mut admission).unwrap();
+    let refused = store.admit(&Command::Edge(Edge { cluster: "us".into(), ..other }), at(2), &mut admission).unwrap_err();
+    assert!(refused.to_string().contains("clusters"), "{refused}");
+}
+
+#[test]
+fn a_key_is_bound_to_a_body_for_a_day() {
+    let store = Store::new(Options::default());
+    let claim = |body, time| {
+        let claim = Claim { organization: "acme".into(), key: 1, body, at: at(time) };
+        let Applied::Claim(claimed) = store.apply(at(time), &Command::Claim(claim), &|_, _, _| false) else { panic!() };
+        claimed
+    };
+    assert_eq!(claim(7, 10), Claimed::New);
+    assert_eq!(claim(7, 20), Claimed::Again { at: at(10) });
+    assert_eq!(claim(8, 30), Claimed::OtherBody);
+    let day = i64::try_from(CLAIM_AGE.as_millis()).unwrap();
+    assert_eq!(claim(8, day + 11), Claimed::New);
+}
