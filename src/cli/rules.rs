@@ -10,6 +10,7 @@ use crate::rules::Dialect;
 use crate::rules::Notify;
 use crate::rules::Pattern;
 use crate::rules::Stuck;
+use crate::time::duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,7 +47,7 @@ struct StuckArgs {
     entity: Vec<String>,
 
     /// How long the state may last, as in `4h`, `90m`, `1h30m`, `2d`.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
     limit: Duration,
 
     /// What in the data tells that the state lasts: the gauge of open events, a start without a later stop, or
@@ -98,52 +99,4 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     .map_err(|error| Failure::Usage(format!("cannot write the rule file: {error}")))?;
     cli::print(&text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Whole numbers with a unit each, from days to seconds, the larger first: `1d`, `1h30m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let mut units = [('d', 86_400_u64), ('h', 3_600), ('m', 60), ('s', 1)].into_iter();
-    let mut seconds: u64 = 0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (count, tail) = rest.split_at(digits);
-        let part = tail.chars().next().and_then(|unit| {
-            let (_, each) = units.find(|(letter, _)| *letter == unit)?;
-            count.parse::<u64>().ok()?.checked_mul(each)
-        });
-        seconds = part
-            .and_then(|part| seconds.checked_add(part))
-            .ok_or_else(|| format!("`{text}` is not a duration such as 4h, 90m, 1h30m or 2d"))?;
-        rest = tail.get(1..).unwrap_or_default();
-    }
-    if seconds == 0 {
-        return Err("the duration is zero".to_owned());
-    }
-    Ok(Duration::from_secs(seconds))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::duration;
-
-    fn check(text: &str, seconds: Option<u64>) {
-        assert_eq!(duration(text).ok(), seconds.map(Duration::from_secs), "{text}");
-    }
-
-    #[test]
-    fn durations() {
-        check("4h", Some(14_400));
-        check("90m", Some(5_400));
-        check("1h30m", Some(5_400));
-        check("2d", Some(172_800));
-        check("1d1h1m1s", Some(90_061));
-        for bad in
-            ["", "0h", "4", "h", "-4h", "4H", "1m1h", "1h1h", "4 h", "1.5h", "4\u{fffd}", "99999999999999999999h", "99999999999999999d"]
-        {
-            check(bad, None);
-        }
-    }
 }

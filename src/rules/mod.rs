@@ -76,6 +76,8 @@ pub enum Notify {
 pub enum RulesError {
     #[error("{field} is empty, and an empty matcher selects the events that lack the label")]
     Empty { field: &'static str },
+    #[error("{field} `{value}` holds U+FFFD, the replacement character: Prometheus loads a rule with it and fails at each evaluation")]
+    Replacement { field: &'static str, value: String },
     #[error("no entity label is given: without one all entities count as one")]
     NoEntity,
     #[error("entity label `{label}` is given twice")]
@@ -90,11 +92,9 @@ pub enum RulesError {
 
 /// Writes the rule file, with a header that says when to use it and what it costs.
 pub fn stuck(stuck: &Stuck) -> Result<String, RulesError> {
-    if stuck.event_name.is_empty() {
-        return Err(RulesError::Empty { field: "event name" });
-    }
-    if stuck.state.as_ref().is_some_and(String::is_empty) {
-        return Err(RulesError::Empty { field: "state" });
+    check_name("event name", &stuck.event_name)?;
+    if let Some(state) = &stuck.state {
+        check_name("state", state)?;
     }
     check_entity(&stuck.entity, stuck.state.is_some())?;
     check_limit(stuck.pattern, stuck.limit)?;
@@ -112,6 +112,16 @@ fn lookback(limit: Duration) -> Duration {
         13..=24 => 72,
         longer => longer.saturating_mul(3),
     })
+}
+
+fn check_name(field: &'static str, value: &str) -> Result<(), RulesError> {
+    if value.is_empty() {
+        return Err(RulesError::Empty { field });
+    }
+    if value.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(RulesError::Replacement { field, value: shown(value) });
+    }
+    Ok(())
 }
 
 fn check_entity(entity: &[String], state_given: bool) -> Result<(), RulesError> {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::Dialect;
 use super::Notify;
 use super::Pattern;
-use super::RulesError;
 use super::Stuck;
 use super::lookback;
 use super::quote;
@@ -89,7 +88,7 @@ fn entity_labels_that_work() {
 }
 
 #[test]
-fn limits_out_of_bounds_and_empty_names_are_refused() {
+fn limits_out_of_bounds_and_names_that_no_rule_can_hold_are_refused() {
     let check = |rule: Stuck, expected: Option<&str>| match (stuck(&rule), expected) {
         (Ok(_), None) => {}
         (Err(error), Some(says)) => assert!(error.to_string().contains(says), "{error}"),
@@ -104,8 +103,10 @@ fn limits_out_of_bounds_and_empty_names_are_refused() {
     check(limit(Pattern::Heartbeat, 599), Some("10m to 168h"));
     check(limit(Pattern::Heartbeat, 600), None);
     check(limit(Pattern::Heartbeat, 601), Some("whole minutes"));
-    assert_eq!(stuck(&Stuck { event_name: String::new(), ..queued() }), Err(RulesError::Empty { field: "event name" }));
-    assert_eq!(stuck(&Stuck { state: Some(String::new()), ..queued() }), Err(RulesError::Empty { field: "state" }));
+    check(Stuck { event_name: String::new(), ..queued() }, Some("event name is empty"));
+    check(Stuck { state: Some(String::new()), ..queued() }, Some("state is empty"));
+    check(Stuck { event_name: "caf\u{fffd}".into(), ..queued() }, Some("event name `caf\u{fffd}` holds U+FFFD"));
+    check(Stuck { state: Some("\u{fffd}".into()), ..queued() }, Some("fails at each evaluation"));
 }
 
 #[test]
