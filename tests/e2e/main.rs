@@ -1,0 +1,9 @@
+//! The proof: the exporter's binary between real senders, real scrapers and a real Alertmanager.
+//!
+//! Every configuration comes from `examples/` and `alerts/`, with only addresses, intervals and thresholds changed.
+//! What the servers stored is asked of them by query; nothing is concluded from the exporter's own page.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod examples;
+#[path = "../support/mod.rs"]
+mod support;
