@@ -45,6 +45,11 @@ impl Webhook {
         Self { url, bodies, _runtime: runtime }
     }
 
+    /// Every notification until now, in order, as Alertmanager sent it.
+    pub(crate) fn bodies(&self) -> Vec<Value> {
+        self.bodies.lock().clone()
+    }
+
     /// Every alert notified until now, in order; one that is repeated is there again.
     pub(crate) fn notified(&self) -> Vec<Notified> {
         let bodies = self.bodies.lock();
