@@ -42,7 +42,7 @@ fn rule(name: &[String; 3], pattern: Pattern, dialect: Dialect, notify: Notify) 
 const PATTERNS: [Pattern; 3] = [Pattern::Open, Pattern::Duration, Pattern::Heartbeat];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_name_makes_a_file_that_loads(names in names()) {
