@@ -10,6 +10,7 @@ use super::edges::fold;
 use super::index::LabelIndex;
 use super::index::LabelRef;
 use super::open::OpenEvents;
+use super::timeline::Place;
 use super::timeline::Timeline;
 use crate::event::Edge;
 use crate::event::EdgeId;
@@ -20,6 +21,7 @@ use crate::time::Timestamp;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
 use roaring::RoaringBitmap;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -51,7 +53,7 @@ pub(super) struct Core {
     pub(super) timeline: Timeline,
     pub(super) open: OpenEvents,
     /// Supersede groups: the starts in them, in order.
-    groups: Vec<BTreeSet<GroupPlace>>,
+    groups: Vec<BTreeMap<Place, u32>>,
     by_group: HashMap<u128, u32>,
     values: HashMap<u32, f64>,
     attributes: HashMap<u32, Box<str>>,
@@ -60,8 +62,9 @@ pub(super) struct Core {
     changed: Vec<Changed>,
 }
 
-/// A start's place in its supersede group: time, then id, so that equal times are told apart by content, not by arrival.
-type GroupPlace = (Timestamp, [u64; 2], u32);
+pub(super) fn place_in(rows: &[EdgeRow]) -> impl Fn(u32) -> Place {
+    |edge| rows.get(edge as usize).map_or((Timestamp::MIN, [0; 2]), EdgeRow::place)
+}
 
 /// What the sender of an edge added.
 pub(super) struct Added {
@@ -70,7 +73,7 @@ pub(super) struct Added {
     pub(super) duplicate: bool,
 }
 
-fn halves(wide: u128) -> [u64; 2] {
+pub(super) fn halves(wide: u128) -> [u64; 2] {
     let bytes = wide.to_le_bytes();
     let (low, high) = bytes.split_at(8);
     [low, high].map(|half| half.try_into().map_or(0, u64::from_le_bytes))
@@ -156,7 +159,7 @@ impl Core {
     pub(super) fn superseded_at(&self, head: u32) -> Option<Timestamp> {
         let row = self.row(head).filter(|row| row.role == Role::Start && row.link == NONE)?;
         let group = self.groups.get(self.identities.get(row.identity as usize)?.group as usize)?;
-        let mut later = group.range((row.at, row.id, head)..).filter_map(|&(at, _, edge)| self.row(edge).map(|other| (at, other.identity)));
+        let mut later = group.range(row.place()..).filter_map(|(place, &edge)| self.row(edge).map(|other| (place.0, other.identity)));
         later.find(|(_, identity)| *identity != row.identity).map(|(at, _)| at)
     }
 
@@ -226,7 +229,7 @@ impl Core {
         let group = supersede.map_or(NONE, |group| {
             let groups = &mut self.groups;
             *self.by_group.entry(group.0).or_insert_with(|| {
-                groups.push(BTreeSet::new());
+                groups.push(BTreeMap::new());
                 number(groups.len() - 1)
             })
         });
@@ -265,34 +268,37 @@ impl Core {
 
     fn follow(&mut self, change: Changed) {
         let Some(row) = self.edges.get(change.edge as usize) else { return };
-        let place = row.place(change.edge);
+        let place = row.place();
         let is_head = row.role.is_head();
         let starts = |role: Role| role == Role::Start;
         let (was_start, is_start) = (starts(change.role), starts(row.role));
-        let rows = &self.edges;
-        let at = |edge: u32| rows.get(edge as usize).map_or(Timestamp::MIN, |row| row.at);
-        match (change.role.is_head(), is_head) {
-            (false, true) => self.timeline.insert(place, at),
-            (true, false) => self.timeline.remove(place, at),
-            (true, true) => self.timeline.end_changed(place, at),
-            (false, false) => {}
-        }
-        let group = self.identities.get(row.identity as usize).map_or(NONE, |identity| identity.group);
+        let identity = row.identity;
+        self.follow_in_time(change.edge, change.role.is_head(), is_head);
+        let group = self.identities.get(identity as usize).map_or(NONE, |identity| identity.group);
         let Some(starts) = self.groups.get_mut(group as usize) else {
             self.settle(change.edge);
             return;
         };
-        let last_before = starts.last().map(|place| place.2);
-        let group_place = (row.at, row.id, change.edge);
+        let last_before = starts.values().next_back().copied();
         if was_start && !is_start {
-            starts.remove(&group_place);
+            starts.remove(&place);
         }
         if is_start && !was_start {
-            starts.insert(group_place);
+            starts.insert(place, change.edge);
         }
-        let last = starts.last().map(|place| place.2);
+        let last = starts.values().next_back().copied();
         for edge in [Some(change.edge), last_before, last].into_iter().flatten() {
             self.settle(edge);
+        }
+    }
+
+    fn follow_in_time(&mut self, edge: u32, was_head: bool, is_head: bool) {
+        let place = place_in(&self.edges);
+        match (was_head, is_head) {
+            (false, true) => self.timeline.insert(edge, place),
+            (true, false) => self.timeline.remove(edge, place),
+            (true, true) => self.timeline.end_changed(edge, place),
+            (false, false) => {}
         }
     }
 
@@ -300,27 +306,33 @@ impl Core {
     fn settle(&mut self, edge: u32) {
         let Some(row) = self.row(edge) else { return };
         let open = row.role == Role::Start && row.link == NONE && self.superseded_at(edge).is_none();
-        let (place, series, was_open) = (row.place(edge), row.series, row.open);
+        let (place, series, was_open) = (row.place(), row.series, row.open);
         let lapses = self.identities.get(row.identity as usize).is_some_and(|identity| identity.lapses);
         if open == was_open {
             return;
         }
         let cluster = self.series.get(series as usize).map_or(0, |series| series.cluster);
         if open {
-            self.open.insert(place, cluster, series, lapses);
+            self.open.insert(edge, place, cluster, series, lapses);
         } else {
             self.open.remove(place, cluster, series);
         }
         if let Some(row) = self.edges.get_mut(edge as usize) {
             row.open = open;
         }
-        let rows = &self.edges;
-        self.timeline.end_changed(place, |edge| rows.get(edge as usize).map_or(Timestamp::MIN, |row| row.at));
+        self.timeline.end_changed(edge, place_in(&self.edges));
     }
 
     /// Forgets the edges received before `before`: a closed event when all of it is that old, heartbeats one by one.
     /// What is open stays, and what `due` says is still to be shown. Returns how many went.
+    ///
+    /// What kept an edge may itself go, so this repeats until nothing more goes: doing it again later changes nothing.
     pub(super) fn retire(&mut self, index: &LabelIndex, before: Timestamp, due: &dyn Fn(u32, Timestamp) -> bool) -> usize {
+        let passes = std::iter::from_fn(|| Some(self.retire_once(index, before, due)));
+        passes.take_while(|&gone| gone > 0).sum()
+    }
+
+    fn retire_once(&mut self, index: &LabelIndex, before: Timestamp, due: &dyn Fn(u32, Timestamp) -> bool) -> usize {
         let mut kept = VecDeque::new();
         let mut old = Vec::new();
         while let Some(&edge) = self.arrivals.front() {
@@ -381,7 +393,7 @@ impl Core {
     /// Whether an older event of the group is closed only because of this one.
     fn supersedes(&self, row: &EdgeRow) -> bool {
         let group = self.identities.get(row.identity as usize).and_then(|identity| self.groups.get(identity.group as usize));
-        row.role == Role::Start && group.and_then(BTreeSet::first).is_some_and(|first| first.1 != row.id)
+        row.role == Role::Start && group.and_then(|group| group.keys().next()).is_some_and(|first| first.1 != row.id)
     }
 
     /// Takes the edges out of everything; their events go as a whole, so no other edge changes its part.
@@ -389,12 +401,11 @@ impl Core {
         let (mut identities, mut series) = (BTreeSet::new(), BTreeSet::new());
         for &edge in old {
             let Some(row) = self.edges.get_mut(edge as usize) else { continue };
-            let (place, role, id) = (row.place(edge), std::mem::replace(&mut row.role, Role::Vacant), row.id);
+            let (role, id) = (std::mem::replace(&mut row.role, Role::Vacant), row.id);
             identities.insert(row.identity);
             series.insert(row.series);
-            let rows = &self.edges;
             if role.is_head() {
-                self.timeline.remove(place, |edge| rows.get(edge as usize).map_or(Timestamp::MIN, |row| row.at));
+                self.timeline.remove(edge, place_in(&self.edges));
             }
             if let Ok(entry) = self.by_edge.find_entry(self.hasher.hash_one(id), |&candidate| candidate == edge) {
                 entry.remove();
@@ -417,7 +428,7 @@ impl Core {
         let Some(row) = self.identities.get_mut(identity as usize) else { return };
         row.edges.retain(lives);
         if let Some(group) = self.groups.get_mut(row.group as usize) {
-            group.retain(|&(_, _, edge)| lives(edge));
+            group.retain(|_, &mut edge| lives(edge));
         }
         if !row.edges.as_slice().is_empty() {
             return;

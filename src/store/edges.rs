@@ -3,6 +3,7 @@
 //! Per identity the edges are sorted by time (a start before a stop at equal times, then by id), so the events are a
 //! function of the set of edges, not of their order of arrival (DESIGN section 4).
 
+use super::timeline::Place;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -57,8 +58,8 @@ impl EdgeRow {
     }
 
     /// Where this edge stands, or would, in the timeline.
-    pub(super) fn place(&self, number: u32) -> (Timestamp, u32) {
-        (self.at, number)
+    pub(super) fn place(&self) -> Place {
+        (self.at, self.id)
     }
 }
 

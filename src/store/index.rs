@@ -134,6 +134,17 @@ impl LabelName {
         }
     }
 
+    /// How many values [`LabelName::matching`] would look at.
+    pub(super) fn effort(&self, matcher: &Matcher) -> u64 {
+        let values = self.values.read();
+        let text = |number: u32| values.rows.get(number as usize).map_or("", |value| &*value.text);
+        let looked_at = match matcher.kind {
+            MatchKind::Regex(_) => values.sorted.count_prefix(&matcher.literal_prefix().0, text),
+            _ => values.rows.len(),
+        };
+        looked_at as u64
+    }
+
     /// Keeps in `set` the series that have this label with exactly this value.
     pub(super) fn intersect_equal(&self, value: &str, set: &mut RoaringBitmap) {
         match self.values.read().postings(value) {

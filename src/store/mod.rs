@@ -128,7 +128,7 @@ pub enum Applied {
     /// So many edges were forgotten.
     Retired(usize),
     /// The store is at a hard bound of its numbering; nothing was kept. Admission prevents it.
-    Full,
+    Full(Refusal),
 }
 
 /// Where an edge went, for the page.
@@ -409,6 +409,13 @@ impl Tenant {
         }
     }
 
+    /// Every edge's id and time of receipt; what a simulation compares with what was acknowledged.
+    #[cfg(test)]
+    pub(crate) fn every_edge(&self) -> Vec<(EdgeId, Timestamp)> {
+        let core = self.core.read();
+        core.edges.iter().filter(|row| row.role != edges::Role::Vacant).map(|row| (core::edge_id(row.id), row.received)).collect()
+    }
+
     /// Calls `visit` once per label set that is open on the cluster, with its oldest start.
     pub fn open_gauges(&self, cluster: ClusterId, now: Timestamp, visit: &mut dyn FnMut(OpenGauge)) {
         let core = self.core.read();
@@ -429,10 +436,11 @@ impl Tenant {
     }
 
     fn apply(self: &Arc<Self>, received: Timestamp, edge: &Edge, skew: Duration) -> Applied {
+        let full = Applied::Full(Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" });
         let cluster = self.intern_cluster(&edge.cluster);
         let mut core = self.core.write();
-        let Some(added) = core.add(&self.index, edge, cluster.0, received, skew) else { return Applied::Full };
-        let Some(row) = core.row(added.edge) else { return Applied::Full };
+        let Some(added) = core.add(&self.index, edge, cluster.0, received, skew) else { return full };
+        let Some(row) = core.row(added.edge) else { return full };
         let kind = if row.role == edges::Role::Beat { SampleKind::Heartbeat } else { SampleKind::Change };
         Applied::Edge(AppliedEdge {
             id: core::edge_id(row.id),

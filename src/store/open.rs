@@ -7,12 +7,47 @@ use std::collections::BTreeSet;
 
 #[derive(Debug, Default)]
 pub(super) struct OpenEvents {
-    by_time: BTreeSet<Place>,
+    by_time: BTreeMap<Place, u32>,
     /// Those of identity rule 4, which leave the gauge with age.
     lapsing: BTreeSet<Place>,
     /// (cluster, series of the start) to the starts of its open events and whether they lapse.
-    by_series: BTreeMap<(u16, u32), BTreeMap<Place, bool>>,
+    by_series: BTreeMap<(u16, u32), Starts>,
     version: u64,
+}
+
+/// The open starts of one series: nearly always one.
+#[derive(Debug)]
+enum Starts {
+    One(Place, bool),
+    Many(Box<BTreeMap<Place, bool>>),
+}
+
+impl Starts {
+    fn insert(&mut self, place: Place, lapses: bool) {
+        match self {
+            Self::One(only, its) => *self = Self::Many(Box::new(BTreeMap::from([(*only, *its), (place, lapses)]))),
+            Self::Many(starts) => drop(starts.insert(place, lapses)),
+        }
+    }
+
+    /// Takes one out; says whether none is left.
+    fn remove(&mut self, place: Place) -> bool {
+        match self {
+            Self::One(only, _) => *only == place,
+            Self::Many(starts) => {
+                starts.remove(&place);
+                starts.is_empty()
+            }
+        }
+    }
+
+    fn oldest(&self, lapsed: Timestamp) -> Option<Timestamp> {
+        let shown = |place: &Place, lapses: bool| (!lapses || place.0 >= lapsed).then_some(place.0);
+        match self {
+            Self::One(place, lapses) => shown(place, *lapses),
+            Self::Many(starts) => starts.iter().find_map(|(place, &lapses)| shown(place, lapses)),
+        }
+    }
 }
 
 impl OpenEvents {
@@ -25,48 +60,43 @@ impl OpenEvents {
         self.version
     }
 
-    pub(super) fn insert(&mut self, place: Place, cluster: u16, series: u32, lapses: bool) {
+    pub(super) fn insert(&mut self, edge: u32, place: Place, cluster: u16, series: u32, lapses: bool) {
         self.version += 1;
-        self.by_time.insert(place);
+        self.by_time.insert(place, edge);
         if lapses {
             self.lapsing.insert(place);
         }
-        self.by_series.entry((cluster, series)).or_default().insert(place, lapses);
+        self.by_series.entry((cluster, series)).and_modify(|starts| starts.insert(place, lapses)).or_insert(Starts::One(place, lapses));
     }
 
     pub(super) fn remove(&mut self, place: Place, cluster: u16, series: u32) {
         self.version += 1;
         self.by_time.remove(&place);
         self.lapsing.remove(&place);
-        if let Some(starts) = self.by_series.get_mut(&(cluster, series)) {
-            starts.remove(&place);
-            if starts.is_empty() {
-                self.by_series.remove(&(cluster, series));
-            }
+        if self.by_series.get_mut(&(cluster, series)).is_some_and(|starts| starts.remove(place)) {
+            self.by_series.remove(&(cluster, series));
         }
     }
 
     /// How many of rule 4 began before `lapsed`.
     pub(super) fn lapsed(&self, lapsed: Timestamp) -> usize {
-        self.lapsing.range(..(lapsed, 0)).count()
+        self.lapsing.range(..(lapsed, [0; 2])).count()
     }
 
     /// When the next one of rule 4 that began at or after `lapsed` began.
     pub(super) fn next_lapsing(&self, lapsed: Timestamp) -> Option<Timestamp> {
-        self.lapsing.range((lapsed, 0)..).next().map(|place| place.0)
+        self.lapsing.range((lapsed, [0; 2])..).next().map(|place| place.0)
     }
 
     /// Per series of the cluster the oldest open start that has not lapsed.
     pub(super) fn gauges(&self, cluster: u16, lapsed: Timestamp) -> impl Iterator<Item = (u32, Timestamp)> {
-        self.by_series.range((cluster, 0)..=(cluster, u32::MAX)).filter_map(move |(&(_, series), starts)| {
-            let shown = starts.iter().find(|((at, _), lapses)| !**lapses || *at >= lapsed);
-            shown.map(|((at, _), _)| (series, *at))
-        })
+        let series = self.by_series.range((cluster, 0)..=(cluster, u32::MAX));
+        series.filter_map(move |(&(_, series), starts)| starts.oldest(lapsed).map(|since| (series, since)))
     }
 
     /// The open events before `before`, newest first.
     pub(super) fn newest_first(&self, before: Option<Place>) -> impl Iterator<Item = u32> {
-        let before = before.unwrap_or((Timestamp::MAX, u32::MAX));
-        self.by_time.range(..before).rev().map(|place| place.1)
+        let before = before.unwrap_or((Timestamp::MAX, [u64::MAX; 2]));
+        self.by_time.range(..before).rev().map(|(_, &edge)| edge)
     }
 }

@@ -27,13 +27,14 @@ impl Runs {
     }
 
     /// Calls `visit` with every number whose text begins with `prefix`, in no order.
-    pub(super) fn with_prefix<'a>(&self, prefix: &str, text: impl Fn(u32) -> &'a str, mut visit: impl FnMut(u32)) {
-        for run in &self.runs {
-            let from = run.partition_point(|&number| text(number) < prefix);
-            let found = run.get(from..).unwrap_or_default();
-            found.iter().take_while(|&&number| text(number).starts_with(prefix)).for_each(|&number| visit(number));
-        }
-        self.tail.iter().filter(|&&number| text(number).starts_with(prefix)).for_each(|&number| visit(number));
+    pub(super) fn with_prefix<'a>(&self, prefix: &str, text: impl Fn(u32) -> &'a str, visit: impl FnMut(u32)) {
+        let tail = self.tail.iter().filter(|&&number| text(number).starts_with(prefix));
+        self.runs.iter().flat_map(|run| stretch(run, prefix, &text)).chain(tail).copied().for_each(visit);
+    }
+
+    /// About how many numbers [`Runs::with_prefix`] would visit.
+    pub(super) fn count_prefix<'a>(&self, prefix: &str, text: impl Fn(u32) -> &'a str) -> usize {
+        self.tail.len() + self.runs.iter().map(|run| stretch(run, prefix, &text).len()).sum::<usize>()
     }
 
     /// Drops every number that `keep` refuses.
@@ -44,6 +45,13 @@ impl Runs {
         self.runs.retain(|run| !run.is_empty());
         self.tail.retain(|&number| keep(number));
     }
+}
+
+/// The part of a sorted run whose texts begin with `prefix`.
+fn stretch<'r, 'a>(run: &'r [u32], prefix: &str, text: &impl Fn(u32) -> &'a str) -> &'r [u32] {
+    let from = run.partition_point(|&number| text(number) < prefix);
+    let rest = run.get(from..).unwrap_or_default();
+    rest.get(..rest.partition_point(|&number| text(number).starts_with(prefix))).unwrap_or_default()
 }
 
 fn merge<'a>(mut left: Vec<u32>, right: Vec<u32>, text: impl Fn(u32) -> &'a str) -> Vec<u32> {

@@ -3,6 +3,8 @@
 use super::Tenant;
 use super::core::Core;
 use super::core::edge_id;
+use super::core::halves;
+use super::core::place_in;
 use super::edges::Role;
 use super::selector::MatchKind;
 use super::selector::Matcher;
@@ -125,13 +127,13 @@ enum Wanted {
 }
 
 impl Tenant {
-    /// The events that `query` names, newest first; events with equal times by number of arrival, latest first.
+    /// The events that `query` names, newest first; events with equal times by id.
     pub fn select(&self, query: &Query) -> Selected {
         let wanted = self.wanted(&query.selectors);
         let core = self.core.read();
-        let after = query.after.and_then(|cursor| core.find_edge(cursor.id).map(|edge| (cursor.at, edge)).or(Some((cursor.at, 0))));
+        let after = query.after.map(|cursor| (cursor.at, halves(cursor.id.0)));
         // An event that begins exactly at `end` is not in the range.
-        let before = [after, query.end.map(|end| (end, 0))].into_iter().flatten().min();
+        let before = [after, query.end.map(|end| (end, [0; 2]))].into_iter().flatten().min();
         let mut heads = Vec::new();
         let in_time = |head: u32| query.start.is_none_or(|start| core.end(head) >= start);
         match &wanted {
@@ -143,11 +145,11 @@ impl Tenant {
                 heads = newest_of(&core, series, before, in_time, query.limit);
             }
             _ => {
-                let at = |edge: u32| core.row(edge).map_or(Timestamp::MIN, |row| row.at);
+                let place = place_in(&core.edges);
                 core.timeline.walk_back(
                     before,
                     query.start.unwrap_or(Timestamp::MIN),
-                    at,
+                    place,
                     |head| core.end(head),
                     |head| {
                         if in_time(head) && is_wanted(&core, head, &wanted) {
@@ -204,8 +206,8 @@ impl Tenant {
         for matcher in matchers {
             let absent_matches = matcher.matches("");
             let label = self.index.name(&matcher.name);
-            if let (Some(few), false) = (&mut found, matches!(matcher.kind, MatchKind::Equal) && !absent_matches)
-                && few.len() <= FEW
+            if let (Some(few), Some(label), false) = (&mut found, &label, matches!(matcher.kind, MatchKind::Equal) && !absent_matches)
+                && (few.len() <= FEW || few.len() * LABELS_COST < label.effort(matcher))
             {
                 self.keep_matching(few, matcher);
                 continue;
@@ -294,6 +296,8 @@ fn is_wanted(core: &Core, head: u32, wanted: &Wanted) -> bool {
 
 /// So few series are filtered by their labels rather than by the index.
 const FEW: u64 = 256;
+/// Looking at a series' labels costs as much as looking at this many values of the index.
+const LABELS_COST: u64 = 4;
 
 /// Whether to collect the events of the matching series, or to walk the timeline until enough of them were met.
 fn cheaper_by_series(matching: u64, events: usize, limit: usize) -> bool {
@@ -304,12 +308,12 @@ fn cheaper_by_series(matching: u64, events: usize, limit: usize) -> bool {
 
 fn newest_of(core: &Core, series: &RoaringBitmap, before: Option<Place>, in_time: impl Fn(u32) -> bool, limit: usize) -> Vec<u32> {
     let mut seen = HashSet::new();
-    let mut places: Vec<Place> = Vec::new();
+    let mut places: Vec<(Place, u32)> = Vec::new();
     for row in series.iter().filter_map(|series| core.series.get(series as usize)) {
         for head in row.edges.as_slice().iter().map(|&edge| core.head(edge)) {
-            let Some(place) = core.row(head).map(|row| row.place(head)) else { continue };
+            let Some(place) = core.row(head).map(super::edges::EdgeRow::place) else { continue };
             if before.is_none_or(|before| place < before) && seen.insert(head) && in_time(head) {
-                places.push(place);
+                places.push((place, head));
             }
         }
     }

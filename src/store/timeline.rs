@@ -1,4 +1,4 @@
-//! Events in order of time: numbers of their first edges, sorted by (time, number), in chunks that know how late their events end.
+//! Events in order of time: numbers of their first edges, sorted by (time, id), in chunks that know how late their events end.
 
 use crate::time::Timestamp;
 use std::sync::atomic::AtomicI64;
@@ -8,8 +8,8 @@ const CHUNK_MAX: usize = 512;
 /// The chunk's latest end must be asked for again.
 const UNKNOWN: i64 = i64::MIN;
 
-/// A place in the timeline: time, then number, so that no two are equal.
-pub(super) type Place = (Timestamp, u32);
+/// A place in the timeline: time, then id, so that no two are equal and a restart changes no order.
+pub(super) type Place = (Timestamp, [u64; 2]);
 
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
@@ -29,18 +29,19 @@ impl Timeline {
         self.len
     }
 
-    /// Adds an edge at `place`; `at` tells the time of every edge in here.
-    pub(super) fn insert(&mut self, place: Place, at: impl Fn(u32) -> Timestamp) {
+    /// Adds an edge; `place` tells where it and every other in here stand.
+    pub(super) fn insert(&mut self, edge: u32, place: impl Fn(u32) -> Place) {
         self.len += 1;
-        let index = self.chunk_of(place, &at);
-        let appends = self.chunks.last().and_then(|chunk| chunk.edges.last()).is_none_or(|&last| (at(last), last) < place);
+        let new = place(edge);
+        let index = self.chunk_of(new, &place);
+        let appends = self.chunks.last().and_then(|chunk| chunk.edges.last()).is_none_or(|&last| place(last) < new);
         if appends && self.chunks.last().is_none_or(|chunk| chunk.edges.len() >= CHUNK_MAX) {
-            self.chunks.push(Chunk::new(vec![place.1]));
+            self.chunks.push(Chunk::new(vec![edge]));
             return;
         }
         let Some(chunk) = self.chunks.get_mut(index) else { return };
-        let position = chunk.edges.partition_point(|&edge| (at(edge), edge) < place);
-        chunk.edges.insert(position, place.1);
+        let position = chunk.edges.partition_point(|&other| place(other) < new);
+        chunk.edges.insert(position, edge);
         chunk.forget_end();
         if chunk.edges.len() > CHUNK_MAX {
             let upper = chunk.edges.split_off(CHUNK_MAX / 2);
@@ -48,12 +49,12 @@ impl Timeline {
         }
     }
 
-    /// Takes out the edge at `place`.
-    pub(super) fn remove(&mut self, place: Place, at: impl Fn(u32) -> Timestamp) {
-        let index = self.chunk_of(place, &at);
+    /// Takes out an edge.
+    pub(super) fn remove(&mut self, edge: u32, place: impl Fn(u32) -> Place) {
+        let index = self.chunk_of(place(edge), &place);
         let Some(chunk) = self.chunks.get_mut(index) else { return };
-        let position = chunk.edges.partition_point(|&edge| (at(edge), edge) < place);
-        if chunk.edges.get(position) != Some(&place.1) {
+        let position = chunk.edges.partition_point(|&other| place(other) < place(edge));
+        if chunk.edges.get(position) != Some(&edge) {
             return;
         }
         self.len -= 1;
@@ -64,9 +65,9 @@ impl Timeline {
         }
     }
 
-    /// The event at `place` ends at another time than before.
-    pub(super) fn end_changed(&mut self, place: Place, at: impl Fn(u32) -> Timestamp) {
-        let index = self.chunk_of(place, &at);
+    /// The event of this edge ends at another time than before.
+    pub(super) fn end_changed(&mut self, edge: u32, place: impl Fn(u32) -> Place) {
+        let index = self.chunk_of(place(edge), &place);
         if let Some(chunk) = self.chunks.get(index) {
             chunk.forget_end();
         }
@@ -77,17 +78,17 @@ impl Timeline {
         &self,
         before: Option<Place>,
         ends_from: Timestamp,
-        at: impl Fn(u32) -> Timestamp,
+        place: impl Fn(u32) -> Place,
         end: impl Fn(u32) -> Timestamp,
         mut visit: impl FnMut(u32) -> bool,
     ) {
-        let last = before.map_or(self.chunks.len(), |place| self.chunk_of(place, &at) + 1);
+        let last = before.map_or(self.chunks.len(), |before| self.chunk_of(before, &place) + 1);
         for chunk in self.chunks.get(..last).unwrap_or_default().iter().rev() {
             if chunk.latest_end(&end) < ends_from {
                 continue;
             }
             let edges = match before {
-                Some(place) => chunk.edges.get(..chunk.edges.partition_point(|&edge| (at(edge), edge) < place)).unwrap_or_default(),
+                Some(before) => chunk.edges.get(..chunk.edges.partition_point(|&edge| place(edge) < before)).unwrap_or_default(),
                 None => &chunk.edges,
             };
             if edges.iter().rev().any(|&edge| !visit(edge)) {
@@ -96,9 +97,9 @@ impl Timeline {
         }
     }
 
-    /// The index of the chunk that holds `place` or would.
-    fn chunk_of(&self, place: Place, at: impl Fn(u32) -> Timestamp) -> usize {
-        self.chunks.partition_point(|chunk| chunk.edges.first().is_some_and(|&first| (at(first), first) <= place)).saturating_sub(1)
+    /// The index of the chunk that holds `wanted` or would.
+    fn chunk_of(&self, wanted: Place, place: impl Fn(u32) -> Place) -> usize {
+        self.chunks.partition_point(|chunk| chunk.edges.first().is_some_and(|&first| place(first) <= wanted)).saturating_sub(1)
     }
 }
 
@@ -132,30 +133,30 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn walks_as_a_sorted_set(times in prop::collection::vec(0i64..400, 1..2500), remove in prop::collection::vec(any::<prop::sample::Index>(), 0..300), before in 0i64..420, ends_from in 0i64..420) {
-            let at = |edge: u32| Timestamp::from_millis(times[edge as usize]);
+            let place = |edge: u32| (Timestamp::from_millis(times[edge as usize]), [u64::from(edge), 0]);
             let end = |edge: u32| Timestamp::from_millis(times[edge as usize] + i64::from(edge % 7) * 20);
             let (mut timeline, mut model) = (Timeline::default(), BTreeSet::new());
             for edge in 0..u32::try_from(times.len()).unwrap() {
-                timeline.insert((at(edge), edge), at);
-                model.insert((at(edge), edge));
+                timeline.insert(edge, place);
+                model.insert((place(edge), edge));
             }
             for index in remove {
                 let edge = u32::try_from(index.index(times.len())).unwrap();
-                timeline.remove((at(edge), edge), at);
-                model.remove(&(at(edge), edge));
+                timeline.remove(edge, place);
+                model.remove(&(place(edge), edge));
             }
             prop_assert_eq!(timeline.len(), model.len());
-            let (before, ends_from) = ((Timestamp::from_millis(before), 0), Timestamp::from_millis(ends_from));
+            let (before, ends_from) = ((Timestamp::from_millis(before), [0; 2]), Timestamp::from_millis(ends_from));
             for limit in [3, usize::MAX] {
                 for before in [None, Some(before)] {
                     let mut found = Vec::new();
-                    timeline.walk_back(before, ends_from, at, end, |edge| {
+                    timeline.walk_back(before, ends_from, place, end, |edge| {
                         if end(edge) >= ends_from {
                             found.push(edge);
                         }
                         found.len() < limit
                     });
-                    let expected: Vec<u32> = model.iter().rev().filter(|&&p| before.is_none_or(|b| p < b)).map(|p| p.1).filter(|&e| end(e) >= ends_from).take(limit).collect();
+                    let expected: Vec<u32> = model.iter().rev().filter(|&&p| before.is_none_or(|b| p.0 < b)).map(|p| p.1).filter(|&e| end(e) >= ends_from).take(limit).collect();
                     prop_assert_eq!(found, expected);
                 }
             }

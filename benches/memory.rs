@@ -1,0 +1,116 @@
+//! Memory per event and selector latency at 1 M events, and how put and query change as the store grows.
+//!
+//! `cargo bench --bench memory`; prints figures, asserts nothing. README's table has the machine's.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, clippy::pedantic, reason = "a bench program")]
+
+use change_events::event::Command;
+use change_events::event::Edge;
+use change_events::event::EdgeState;
+use change_events::event::Identity;
+use change_events::labels::LabelSet;
+use change_events::store::Options;
+use change_events::store::Query;
+use change_events::store::Store;
+use change_events::store::selector;
+use change_events::time::Timestamp;
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const EVENTS: usize = 1_000_000;
+const BASE: i64 = 1_700_000_000_000;
+
+/// A job's start with six attributes, one of them its own.
+fn edge(number: usize) -> Edge {
+    // A stride that visits every number once, so that neither times nor ids come in order.
+    let shuffled = (number * 611_953) % EVENTS;
+    let (id, team) = (format!("job-{shuffled:07}"), format!("team-{}", number % 40));
+    let (service, version) = (format!("service-{}", number % 500), format!("v1.{}", number % 300));
+    let labels = [
+        ("deployment_environment", ["production", "staging", "dev"][number % 3]),
+        ("entity_id", id.as_str()),
+        ("event_name", "job_lifecycle"),
+        ("service_name", service.as_str()),
+        ("state", ["queued", "running"][number % 2]),
+        ("team", team.as_str()),
+        ("version", version.as_str()),
+    ];
+    Edge {
+        organization: "".into(),
+        cluster: "".into(),
+        state: EdgeState::Point,
+        at: Timestamp::from_millis(BASE + number as i64 * 40),
+        value: 1.0,
+        identity: Identity::of(["entity_id", "job_lifecycle", id.as_str()]),
+        lapses: false,
+        supersede: None,
+        labels: LabelSet::from_sorted(labels).unwrap(),
+        attributes: None,
+    }
+}
+
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Median milliseconds of a selection, and how many events it found.
+fn select(store: &Store, text: &str, limit: usize) -> (f64, usize) {
+    let tenant = store.tenant("").unwrap();
+    let selectors = vec![selector::parse(text).unwrap()];
+    let mut found = 0;
+    let times = (0..21).map(|_| {
+        let query = Query { selectors: selectors.clone(), limit, ..Query::default() };
+        let begun = Instant::now();
+        found = tenant.select(&query).events.len();
+        begun.elapsed().as_secs_f64() * 1000.0
+    });
+    (median(times.collect()), found)
+}
+
+fn main() {
+    let store = Store::new(Options { open_events_max: usize::MAX, ..Options::default() });
+    let before = resident();
+    let mut grown = Vec::new();
+    let mut spent = std::time::Duration::ZERO;
+    let sizes = [10_000, 100_000, EVENTS];
+    for number in 0..EVENTS {
+        let command = Command::Edge(edge(number));
+        let begun = Instant::now();
+        store.apply(Timestamp::from_millis(BASE + number as i64 * 40), &command, &|_, _, _| false);
+        spent += begun.elapsed();
+        if sizes.contains(&(number + 1)) {
+            let query = select(&store, r#"{service_name="service-7",team="team-7",version="v1.7"}"#, 20).0;
+            grown.push((number + 1, spent, query));
+        }
+    }
+    println!("apply: {:.0} events/s", EVENTS as f64 / spent.as_secs_f64());
+    println!(
+        "memory: {:.0} B/event (points with 6 attributes, one of them unique; resident)",
+        (resident() - before) as f64 / EVENTS as f64
+    );
+    for (size, spent, query) in grown {
+        println!(
+            "at {size} events: apply {:.2} us/event so far, indexed query of 20 {query:.3} ms",
+            spent.as_secs_f64() * 1e6 / size as f64
+        );
+    }
+    for (name, text) in [
+        ("three equal", r#"{service_name="service-7",deployment_environment="staging",state="running"}"#),
+        ("equal, prefix", r#"{state="queued",team="team-4",entity_id=~"job-01234.*"}"#),
+        ("prefix of many", r#"{state="queued",team="team-4",entity_id=~"job-0.*"}"#),
+        ("unselective", r#"{event_name="job_lifecycle",state="queued",deployment_environment!="dev"}"#),
+        ("regex over 1 M values", r#"{entity_id=~".*77.*5",state="queued"}"#),
+        ("regex over 1 M values alone", r#"{entity_id=~"job-(0|1|2)[0-9]+5"}"#),
+    ] {
+        let (millis, found) = select(&store, text, 100);
+        println!("select, {name}: {millis:.3} ms, {found} events");
+    }
+}
