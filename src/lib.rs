@@ -4,6 +4,7 @@ pub mod cli;
 pub mod client;
 pub mod event;
 pub mod labels;
+pub mod log;
 pub mod rules;
 pub mod store;
 pub mod telemetry;

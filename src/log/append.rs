@@ -1,0 +1,353 @@
+//! The log while it is open: appending, going on to the next segment, closing.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::log::Appended;
+use crate::log::Log;
+use crate::log::Options;
+use crate::log::Position;
+use crate::log::batch::Batch;
+use crate::log::batch::PREFIX_BYTES;
+use crate::log::disk::Disk;
+use crate::log::disk::DiskFile;
+use crate::log::error::AppendError;
+use crate::log::error::ReadError;
+use crate::log::error::Unhealthy;
+use crate::log::error::VisitError;
+use crate::log::file::FILE_HEADER_BYTES;
+use crate::log::file::FileHeader;
+use crate::log::file::FileKind;
+use crate::log::file::HWM;
+use crate::log::file::TEMPORARY;
+use crate::log::frame;
+use crate::log::frame::FRAME_HEADER_BYTES;
+use crate::log::frame::Frame;
+use crate::log::frame::FrameHeader;
+use crate::log::frame::Kind;
+use crate::log::hwm::HighWater;
+use crate::log::hwm::HwmFile;
+use crate::log::replay::Source;
+use crate::log::scan::Chain;
+
+/// Room that the frame buffer keeps between appends.
+const KEPT_BUFFER_BYTES: usize = 4 << 20;
+
+/// What a log did since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Records appended.
+    pub records: u64,
+    /// Bytes appended, with the frame headers.
+    pub bytes: u64,
+    /// Batches appended: each cost one sync.
+    pub batches: u64,
+    /// Appends that failed and were cut back.
+    pub failed_writes: u64,
+    /// High-water marks that could not be written. That is no danger to what was acknowledged.
+    pub failed_marks: u64,
+}
+
+/// The segment that is appended to.
+pub(crate) struct Active<F> {
+    pub(crate) file: F,
+    /// First position.
+    pub(crate) first: u64,
+    pub(crate) seed: u32,
+    /// End of the last durable frame.
+    pub(crate) offset: u64,
+    /// Length of the file.
+    pub(crate) allocated: u64,
+}
+
+/// A log on a [`Disk`], held by one process.
+pub struct SegmentLog<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) options: Options,
+    pub(crate) log_id: u64,
+    /// First positions of all segments, ascending; the last one is the active one's.
+    pub(crate) segments: Vec<u64>,
+    pub(crate) active: Active<D::File>,
+    pub(crate) chain: Chain,
+    /// The checkpoint that a replay starts with. It was read back and is durable.
+    pub(crate) checkpoint: Option<u64>,
+    pub(crate) hwm: HwmFile<D::File>,
+    /// Bytes appended since the last mark.
+    pub(crate) unmarked: u64,
+    pub(crate) latched: Option<Unhealthy>,
+    pub(crate) stats: Stats,
+    /// Frames on their way to the disk.
+    pub(crate) buffer: Vec<u8>,
+}
+
+impl<D: Disk> Log for SegmentLog<D> {
+    fn append(&mut self, batch: &Batch) -> Result<Appended, AppendError> {
+        self.healthy().map_err(AppendError::Latched)?;
+        if batch.is_empty() {
+            return Ok(Appended { last: self.last(), ..Appended::default() });
+        }
+        let need = self.frames_bytes(batch)?;
+        self.make_room(need)?;
+        let chain = self.encode(batch);
+        let sync = self.write_out()?;
+        self.chain = chain;
+        let bytes = self.buffer.len() as u64;
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BUFFER_BYTES);
+        self.stats.records += batch.len() as u64;
+        self.stats.bytes += bytes;
+        self.stats.batches += 1;
+        self.unmarked += bytes;
+        if self.unmarked >= self.options.hwm_bytes {
+            self.mark();
+        }
+        Ok(Appended { last: self.last(), bytes, sync })
+    }
+
+    fn replay(&self, from: Position, visit: &mut dyn FnMut(Frame) -> Result<(), VisitError>) -> Result<(), ReadError> {
+        self.source().read(from.0.saturating_sub(1), visit).map(drop)
+    }
+
+    fn last(&self) -> Position {
+        Position(self.chain.next.saturating_sub(1))
+    }
+
+    fn healthy(&self) -> Result<(), Unhealthy> {
+        self.latched.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl<D: Disk> SegmentLog<D> {
+    /// Ends the log cleanly, so that nothing has to be searched for on the next opening. Without it nothing is lost.
+    pub fn close(mut self) -> Result<(), AppendError> {
+        self.healthy().map_err(AppendError::Latched)?;
+        self.buffer.clear();
+        let header = FrameHeader {
+            kind: Kind::Footer,
+            len: 0,
+            first: self.chain.next,
+            count: 0,
+            prev_crc: self.chain.crc,
+            durable_upto: self.active.offset,
+            payload_crc: 0,
+        };
+        self.chain.crc = header.encode(self.active.seed, &mut self.buffer);
+        self.write_out()?;
+        self.mark();
+        let marked = self.hwm.sync().and_then(|()| self.disk.sync_dir());
+        marked.map_err(|error| AppendError::Latched(self.latch("sync of", HWM, &error)))
+    }
+
+    /// Begins a new segment, so that the one before can be removed when it has had its time.
+    pub fn rotate(&mut self) -> Result<(), AppendError> {
+        self.healthy().map_err(AppendError::Latched)?;
+        if self.active.offset > FILE_HEADER_BYTES as u64 {
+            self.begin_segment(0)?;
+        }
+        Ok(())
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Bytes that can still be written to the disk.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        self.disk.free_bytes()
+    }
+
+    /// Bytes that the batch takes in a segment.
+    fn frames_bytes(&self, batch: &Batch) -> Result<u64, AppendError> {
+        let limit = self.options.frame_bytes.saturating_sub(PREFIX_BYTES);
+        if batch.largest() > limit {
+            return Err(AppendError::RecordTooLarge { bytes: batch.largest(), limit });
+        }
+        if batch.bytes() > self.options.batch_bytes {
+            return Err(AppendError::BatchTooLarge { bytes: batch.bytes(), limit: self.options.batch_bytes });
+        }
+        let frames = batch.parts(self.options.frame_bytes).count();
+        Ok((batch.bytes() + frames * FRAME_HEADER_BYTES) as u64)
+    }
+
+    /// Sees to it that the active segment has room for the frames of one batch, which never span two segments.
+    fn make_room(&mut self, need: u64) -> Result<(), AppendError> {
+        let end = self.active.offset + need;
+        if end > self.options.segment_bytes && self.active.offset > FILE_HEADER_BYTES as u64 {
+            return self.begin_segment(need);
+        }
+        if end > self.active.allocated {
+            let len = end.max(self.options.segment_bytes);
+            if let Err(error) = self.active.file.allocate(len) {
+                return Err(self.cut_back(error));
+            }
+            self.active.allocated = len;
+        }
+        Ok(())
+    }
+
+    fn begin_segment(&mut self, need: u64) -> Result<(), AppendError> {
+        let header = FileHeader { kind: FileKind::Segment, log_id: self.log_id, position: self.chain.next, prev_crc: self.chain.crc };
+        let len = self.options.segment_bytes.max(FILE_HEADER_BYTES as u64 + need);
+        let (active, crc) = match create_segment(&self.disk, &header, len) {
+            Ok(created) => created,
+            Err(CreateError::Write(source)) => {
+                self.stats.failed_writes += 1;
+                return Err(write_error(self.disk.path(&header.kind.name(header.position)), source));
+            }
+            Err(CreateError::Sync(source)) => {
+                let name = header.kind.name(header.position);
+                return Err(AppendError::Latched(self.latch("creating", &name, &source)));
+            }
+        };
+        self.segments.push(active.first);
+        self.active = active;
+        self.chain.crc = crc;
+        self.mark();
+        Ok(())
+    }
+
+    /// Encodes the batch for the end of the active segment, answering the chain after it.
+    fn encode(&mut self, batch: &Batch) -> Chain {
+        self.buffer.clear();
+        let mut chain = self.chain;
+        for part in batch.parts(self.options.frame_bytes) {
+            let header = FrameHeader {
+                kind: Kind::Records,
+                len: u32::try_from(part.payload.len()).unwrap_or(u32::MAX),
+                first: chain.next,
+                count: part.count,
+                prev_crc: chain.crc,
+                durable_upto: self.active.offset,
+                payload_crc: crc32c::crc32c(part.payload),
+            };
+            chain.crc = header.encode(self.active.seed, &mut self.buffer);
+            chain.next = header.next();
+            self.buffer.extend_from_slice(part.payload);
+        }
+        chain
+    }
+
+    /// Writes the buffer at the end of the active segment and makes it durable, answering how long that took.
+    fn write_out(&mut self) -> Result<Duration, AppendError> {
+        if let Err(error) = self.active.file.write_at(&self.buffer, self.active.offset) {
+            return Err(self.cut_back(error));
+        }
+        let begun = Instant::now();
+        if let Err(error) = self.active.file.sync() {
+            return Err(AppendError::Latched(self.latch("sync of", &self.active_name(), &error)));
+        }
+        self.active.offset += self.buffer.len() as u64;
+        self.active.allocated = self.active.allocated.max(self.active.offset);
+        Ok(begun.elapsed())
+    }
+
+    /// After a failed write: nothing of it may stay, now or after a crash, before anything else is written.
+    fn cut_back(&mut self, error: io::Error) -> AppendError {
+        self.stats.failed_writes += 1;
+        self.active.allocated = self.active.offset;
+        let offset = self.active.offset;
+        let cut = self.active.file.truncate(offset).and_then(|()| self.active.file.sync());
+        match cut {
+            Ok(()) => write_error(self.disk.path(&self.active_name()), error),
+            Err(error) => AppendError::Latched(self.latch("cutting back", &self.active_name(), &error)),
+        }
+    }
+
+    /// After a failed sync it is unknown what is on the disk, and asking again would be answered wrongly.
+    pub(crate) fn latch(&mut self, act: &'static str, name: &str, error: &io::Error) -> Unhealthy {
+        let unhealthy = Unhealthy { act, file: self.disk.path(name), cause: error.to_string() };
+        self.latched.insert(unhealthy).clone()
+    }
+
+    /// All that is durable.
+    pub(crate) fn source(&self) -> Source<'_, D> {
+        Source {
+            disk: &self.disk,
+            log_id: self.log_id,
+            segments: &self.segments,
+            checkpoint: self.checkpoint,
+            hwm: Some(self.high_water()),
+            upto: u64::MAX,
+        }
+    }
+
+    pub(crate) fn high_water(&self) -> HighWater {
+        HighWater { log_id: self.log_id, segment: self.active.first, offset: self.active.offset, next: self.chain.next }
+    }
+
+    /// Writes the high-water mark. It is only a witness, so a failure is counted and nothing more.
+    pub(crate) fn mark(&mut self) {
+        self.unmarked = 0;
+        let mark = self.high_water();
+        if self.hwm.write(&self.disk, &mark).is_err() {
+            self.stats.failed_marks += 1;
+        }
+    }
+
+    fn active_name(&self) -> String {
+        FileKind::Segment.name(self.active.first)
+    }
+}
+
+impl<D: Disk> fmt::Debug for SegmentLog<D> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SegmentLog")
+            .field("segments", &self.segments)
+            .field("last", &self.last())
+            .field("latched", &self.latched)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no new segment.
+pub(crate) enum CreateError {
+    /// Nothing is there under its name.
+    Write(io::Error),
+    /// It is unknown what is there.
+    Sync(io::Error),
+}
+
+/// Makes a segment that holds nothing. It gets its name when its header is durable, so that a segment whose header is
+/// not valid is damaged and never just new.
+pub(crate) fn create_segment<D: Disk>(disk: &D, header: &FileHeader, len: u64) -> Result<(Active<D::File>, u32), CreateError> {
+    let name = header.kind.name(header.position);
+    let temporary = format!("{name}{TEMPORARY}");
+    let (bytes, crc) = header.encode();
+    let prepared = disk.create(&temporary).and_then(|mut file| {
+        file.allocate(len)?;
+        file.write_at(&bytes, 0)?;
+        Ok(file)
+    });
+    let discard = |error| {
+        // A temporary file that stays is removed by the next opening.
+        drop(disk.remove(&temporary));
+        CreateError::Write(error)
+    };
+    let mut file = prepared.map_err(discard)?;
+    file.sync().map_err(CreateError::Sync)?;
+    disk.rename(&temporary, &name).map_err(|error| {
+        // Only a full disk promises that nothing has happened.
+        if is_disk_full(&error) { discard(error) } else { CreateError::Sync(error) }
+    })?;
+    disk.sync_dir().map_err(CreateError::Sync)?;
+    let active = Active {
+        file,
+        first: header.position,
+        seed: frame::seed(header.log_id, header.position),
+        offset: FILE_HEADER_BYTES as u64,
+        allocated: len,
+    };
+    Ok((active, crc))
+}
+
+/// A full disk is told from other failures: it is nobody's fault and goes away.
+fn write_error(file: String, source: io::Error) -> AppendError {
+    if is_disk_full(&source) { AppendError::DiskFull { file, source } } else { AppendError::Write { file, source } }
+}
+
+fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

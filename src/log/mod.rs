@@ -1,0 +1,111 @@
+//! The durable log: batches of opaque records, in order, on one machine's disk. It knows nothing of events.
+//! A batch is one checksummed frame in a preallocated segment, durable before it is acknowledged. On opening, only an
+//! incomplete tail that was never acknowledged is cut; anything else that is not as it was written stops the opening
+//! and is named by file and offset. The format, the recovery rules and the crash cases are in ARCHITECTURE.md, "The log".
+//! No thread, no clock but for measuring syncs, no tracing: outcomes say what happened, the caller reports it.
+
+mod append;
+mod batch;
+mod checkpoint;
+mod disk;
+mod error;
+#[doc(hidden)]
+pub mod faulty;
+mod file;
+mod frame;
+mod hwm;
+mod inspect;
+mod open;
+mod repair;
+mod replay;
+mod retention;
+mod scan;
+
+use std::fmt;
+use std::time::Duration;
+
+pub use append::SegmentLog;
+pub use append::Stats;
+pub use batch::Batch;
+pub use checkpoint::Carry;
+pub use disk::Disk;
+pub use disk::DiskFile;
+pub use disk::FsDisk;
+pub use error::AppendError;
+pub use error::CheckpointError;
+pub use error::OpenError;
+pub use error::ReadError;
+pub use error::Unhealthy;
+pub use error::VisitError;
+pub use frame::Frame;
+pub use frame::Records;
+pub use inspect::Problem;
+pub use inspect::Report;
+pub use inspect::SegmentReport;
+pub use inspect::check;
+pub use open::Replayed;
+pub use repair::RepairError;
+pub use repair::Repaired;
+pub use repair::repair;
+pub use retention::Removed;
+pub use retention::SegmentInfo;
+
+/// The place of a record: 1 for the first, one more for each that follows, never reused. 0 means "nothing".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// What the writer needs from a log. A replicated log may stand here later.
+pub trait Log: Send {
+    /// Appends all records of the batch and returns when they are durable, with the position of the last one.
+    ///
+    /// A batch up to [`Options::frame_bytes`] is atomic: after a crash it is there whole or not at all. Of a larger one,
+    /// which was not acknowledged, the first parts may be there. After an error other than [`AppendError::Latched`]
+    /// nothing of the batch was kept, and appending goes on. An empty batch writes nothing.
+    fn append(&mut self, batch: &Batch) -> Result<Appended, AppendError>;
+
+    /// Visits the durable records from `from` on, in order, frame by frame.
+    fn replay(&self, from: Position, visit: &mut dyn FnMut(Frame) -> Result<(), VisitError>) -> Result<(), ReadError>;
+
+    /// Position of the last durable record.
+    fn last(&self) -> Position;
+
+    /// The failure after which nothing more is accepted, if there was one. A full disk is none.
+    fn healthy(&self) -> Result<(), Unhealthy>;
+}
+
+/// What an append did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Appended {
+    /// Position of the batch's last record.
+    pub last: Position,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Time that the sync took.
+    pub sync: Duration,
+}
+
+/// Sizes of a log's files. They may differ from one opening to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Room reserved for a segment, in bytes. A larger batch gets a larger segment.
+    pub segment_bytes: u64,
+    /// Largest payload of a frame, and with its four bytes of length the largest record.
+    pub frame_bytes: usize,
+    /// Largest batch, with the lengths of its records.
+    pub batch_bytes: usize,
+    /// Bytes appended between two high-water marks.
+    pub hwm_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20, frame_bytes: 16 << 20, batch_bytes: 256 << 20, hwm_bytes: 256 << 10 }
+    }
+}

@@ -1,0 +1,187 @@
+//! Checkpoints and the removal of segments: how a log stays bounded.
+
+use std::io;
+
+use crate::log::Log;
+use crate::log::Position;
+use crate::log::append::SegmentLog;
+use crate::log::batch::PREFIX_BYTES;
+use crate::log::checkpoint;
+use crate::log::checkpoint::Carry;
+use crate::log::checkpoint::temporary_name;
+use crate::log::disk::Disk;
+use crate::log::disk::DiskFile;
+use crate::log::error::CheckpointError;
+use crate::log::error::ReadError;
+use crate::log::file::FileKind;
+use crate::log::file::Listing;
+use crate::log::replay::Source;
+use crate::log::replay::io_error;
+
+/// One segment of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Position of its first record.
+    pub first: Position,
+    /// Position of its last record; before `first` when it has none.
+    pub last: Position,
+    /// Bytes that it takes on the disk.
+    pub bytes: u64,
+    pub path: String,
+}
+
+/// What a removal did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    pub segments: usize,
+    pub bytes: u64,
+}
+
+impl<D: Disk> SegmentLog<D> {
+    /// The segments in order. The last one is appended to and cannot be removed; see [`SegmentLog::rotate`].
+    pub fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError> {
+        let nexts = self.segments.iter().skip(1).copied().chain([self.chain.next]);
+        let segments = self.segments.iter().zip(nexts);
+        let info = |(first, next): (&u64, u64)| {
+            let name = FileKind::Segment.name(*first);
+            Ok(SegmentInfo {
+                first: Position(*first),
+                last: Position(next.saturating_sub(1)),
+                bytes: self.file_bytes(&name).map_err(|source| io_error(&self.disk, &name, source))?,
+                path: self.disk.path(&name),
+            })
+        };
+        segments.map(info).collect()
+    }
+
+    /// The position up to which a replay reads a checkpoint instead of segments.
+    pub fn checkpoint_position(&self) -> Option<Position> {
+        self.checkpoint.map(Position)
+    }
+
+    /// Makes a checkpoint that stands for all records up to `upto`: of these, a replay visits only what `fill` pushes.
+    /// It is durable and was read back when this returns; the one before is kept too, older ones are removed.
+    pub fn checkpoint(
+        &mut self,
+        upto: Position,
+        fill: impl FnOnce(&mut Carry<D::File>) -> Result<(), CheckpointError>,
+    ) -> Result<(), CheckpointError> {
+        self.may_checkpoint(upto)?;
+        let written = self.write_checkpoint(upto, fill);
+        self.install_checkpoint(upto, written)
+    }
+
+    /// Makes a checkpoint of those records up to `upto` that `keep` answers `true` for.
+    pub fn compact(&mut self, upto: Position, keep: &mut dyn FnMut(Position, &[u8]) -> bool) -> Result<(), CheckpointError> {
+        self.may_checkpoint(upto)?;
+        let written = self.write_checkpoint(upto, |carry| {
+            let source = Source { upto: upto.0, ..self.source() };
+            let mut failed = None;
+            let read = source.read(0, &mut |frame| {
+                let kept = frame.records().filter(|(position, _)| *position <= upto);
+                for (position, record) in kept.filter(|(position, record)| keep(*position, record)) {
+                    if let Err(error) = carry.push(position, record) {
+                        failed = Some(error);
+                        return Err("the checkpoint cannot be written".into());
+                    }
+                }
+                Ok(())
+            });
+            failed.map_or(Ok(()), Err)?;
+            read.map(drop).map_err(CheckpointError::Read)
+        });
+        self.install_checkpoint(upto, written)
+    }
+
+    /// Removes the segments whose records are all before `position` and are covered by the checkpoint.
+    pub fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError> {
+        self.healthy().map_err(CheckpointError::Latched)?;
+        let covered = self.checkpoint.map_or(0, |upto| upto + 1).min(position.0);
+        let mut removed = Removed::default();
+        while let Some([first, next]) = self.segments.first_chunk().copied() {
+            if next > covered {
+                break;
+            }
+            let name = FileKind::Segment.name(first);
+            let bytes = self.file_bytes(&name).unwrap_or(0);
+            match self.disk.remove(&name) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    let file = self.disk.path(&name);
+                    return Err(CheckpointError::Write { file, source });
+                }
+                _ => {}
+            }
+            self.segments.remove(0);
+            removed.segments += 1;
+            removed.bytes += bytes;
+        }
+        Ok(removed)
+    }
+
+    fn may_checkpoint(&self, upto: Position) -> Result<(), CheckpointError> {
+        self.healthy().map_err(CheckpointError::Latched)?;
+        let last = self.last();
+        if upto > last {
+            return Err(CheckpointError::BeyondEnd { upto, last });
+        }
+        let newest = self.checkpoint.map(Position).unwrap_or_default();
+        if upto <= newest {
+            return Err(CheckpointError::NotNewer { upto, newest });
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint under a temporary name and reads it back.
+    fn write_checkpoint(
+        &self,
+        upto: Position,
+        fill: impl FnOnce(&mut Carry<D::File>) -> Result<(), CheckpointError>,
+    ) -> Result<(), CheckpointError> {
+        let record_bytes = self.options.frame_bytes.saturating_sub(PREFIX_BYTES);
+        let mut carry = Carry::begin(&self.disk, self.log_id, upto, record_bytes)?;
+        fill(&mut carry)?;
+        let written = carry.finish()?;
+        let name = temporary_name(upto);
+        let read = checkpoint::read_named(&self.disk, &name, self.log_id, upto.0, &mut |_| Ok(())).map_err(CheckpointError::Verify)?;
+        if read != written {
+            return Err(CheckpointError::Verify(ReadError::Corrupt {
+                file: self.disk.path(&name),
+                offset: 0,
+                what: "the file is not the one that was written",
+            }));
+        }
+        Ok(())
+    }
+
+    /// Gives a checkpoint its name, if it was written. Until then it does not exist.
+    fn install_checkpoint(&mut self, upto: Position, written: Result<(), CheckpointError>) -> Result<(), CheckpointError> {
+        let (temporary, name) = (temporary_name(upto), FileKind::Checkpoint.name(upto.0));
+        let named = written.and_then(|()| {
+            let renamed = self.disk.rename(&temporary, &name);
+            renamed.map_err(|source| CheckpointError::Write { file: self.disk.path(&name), source })
+        });
+        if let Err(error) = named {
+            // A temporary file that stays is removed by the next opening.
+            drop(self.disk.remove(&temporary));
+            return Err(error);
+        }
+        if let Err(error) = self.disk.sync_dir() {
+            return Err(CheckpointError::Latched(self.latch("sync of the directory of", &name, &error)));
+        }
+        let previous = self.checkpoint.replace(upto.0);
+        self.remove_checkpoints_before(previous.unwrap_or(upto.0));
+        Ok(())
+    }
+
+    /// Removes checkpoints that are too old to be of use. What cannot be removed does no harm and is tried again.
+    fn remove_checkpoints_before(&self, oldest: u64) {
+        let listing = Listing::new(self.disk.list().unwrap_or_default());
+        for upto in listing.checkpoints.iter().filter(|upto| **upto < oldest) {
+            drop(self.disk.remove(&FileKind::Checkpoint.name(*upto)));
+        }
+    }
+
+    fn file_bytes(&self, name: &str) -> io::Result<u64> {
+        self.disk.open(name)?.len()
+    }
+}
