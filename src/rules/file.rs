@@ -53,9 +53,9 @@ Stuck in a state, by heartbeats: the start is sent again and again for as long a
 When to use it: a sender that cannot be relied on to send a stop. Silence of more than 5 min ends the state.
 What it costs: 120 to 600 ms an evaluation for 2000 beating entities and a limit of 4 h.
 What to know:
-  Beat at least once a minute. A page shows a beat for 2m15s before the next one, so beats 2 min apart are up to
-  5 min old when the next one is stored, which is too late. Missing beats are tolerated for up to 4 min; those
-  missing for 7 min and more begin the limit again.
+  Beat at least once a minute. A page shows a beat for 2m15s before the next one, so with a scrape every minute the
+  newest stored beat is up to 4 min old; with beats 2 min apart it is up to 5 min old, which leaves no slack.
+  Missing beats are tolerated for up to 4 min; those missing for 7 min and more begin the limit again.
   It fires up to a minute early, and resolves within a minute of the stop, or 5 min after the last beat.
 ";
 const HEARTBEAT_METRICSQL: &str = "\

@@ -1,5 +1,6 @@
 //! The unit tests of the PromQL files, replayed for the MetricsQL files: their series go into VictoriaMetrics, vmalert
 //! evaluates the files over that time, and the alerts that it wrote back are compared with the expected ones.
+//! The PromQL files run in vmalert too; all but one, which says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,8 +15,8 @@ use crate::support::victoria::Victoria;
 use crate::support::{http, query, servers};
 use crate::{files, folder, run};
 
-/// Where the clock of the first test starts, in seconds since 1970: some full hour of the past.
-const FIRST: i64 = 1_300_003_200;
+/// Where the clock of the first test starts, in seconds since 1970: a full hour, early enough for all to be past.
+const FIRST: i64 = 1_000_000_800;
 /// How far apart the clocks of two tests start: the longest window of a rule is 30 d.
 const APART: i64 = 60 * 86_400;
 const MINUTE: i64 = 60;
@@ -73,14 +74,20 @@ fn agrees(victoria: &str, vmalert: &str) {
     for path in files(&folder().join("tests"), "_test.yml") {
         let name = path.file_name().unwrap().to_str().unwrap().trim_end_matches("_test.yml").to_owned();
         let file: File = serde_saphyr::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        let rules = directory.path().join(format!("{name}.yml"));
-        let text = std::fs::read_to_string(folder().join(format!("{name}.metricsql.yml"))).unwrap();
-        std::fs::write(&rules, without_annotations(&text)).unwrap();
-        for test in &file.tests {
-            test.import(&server, start);
-            replay(&vmalert, &server, &rules, start, test.end());
-            failures.extend(test.failures(&server, start).into_iter().map(|failure| format!("{name}: {}: {failure}", test.name)));
-            start += APART;
+        for kind in ["metricsql", "rules"] {
+            // `changes` takes the first sample of a window for a change in VictoriaMetrics.
+            if (name.as_str(), kind) == ("deployments", "rules") {
+                continue;
+            }
+            let text = std::fs::read_to_string(folder().join(format!("{name}.{kind}.yml"))).unwrap();
+            let rules = directory.path().join(format!("{name}.{kind}.yml"));
+            std::fs::write(&rules, without_annotations(&text)).unwrap();
+            for test in &file.tests {
+                test.import(&server, start);
+                replay(&vmalert, &server, &rules, start, test.end());
+                failures.extend(test.failures(&server, start).iter().map(|failure| format!("{name}.{kind}: {}: {failure}", test.name)));
+                start += APART;
+            }
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
