@@ -3,9 +3,11 @@
 pub mod cli;
 pub mod client;
 pub mod event;
+pub mod exposition;
 pub mod labels;
 pub mod log;
 pub mod rules;
 pub mod store;
 pub mod telemetry;
 pub mod time;
+pub mod writer;

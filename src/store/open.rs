@@ -17,6 +17,7 @@ pub(super) struct OpenEvents {
 
 /// The open starts of one series: nearly always one.
 #[derive(Debug)]
+#[expect(clippy::box_collection, reason = "keeps the common case small")]
 enum Starts {
     One(Place, bool),
     Many(Box<BTreeMap<Place, bool>>),
@@ -44,7 +45,7 @@ impl Starts {
     fn oldest(&self, lapsed: Timestamp) -> Option<Timestamp> {
         let shown = |place: &Place, lapses: bool| (!lapses || place.0 >= lapsed).then_some(place.0);
         match self {
-            Self::One(place, lapses) => shown(place, *lapses),
+            Self::One(only, its) => shown(only, *its),
             Self::Many(starts) => starts.iter().find_map(|(place, &lapses)| shown(place, lapses)),
         }
     }

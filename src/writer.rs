@@ -1,0 +1,197 @@
+//! The only mutator: one thread that admits, appends, syncs, applies and answers, for everything that waited at once.
+//!
+//! Nothing but this module knows which log it is, and nothing but this module calls `apply`. It parses no payload and
+//! knows no HTTP. ARCHITECTURE.md walks through a commit.
+
+mod commit;
+mod replay;
+mod retention;
+
+use crate::event::Command;
+use crate::event::EdgeId;
+use crate::event::record;
+use crate::exposition::Exposure;
+use crate::exposition::Pages;
+use crate::log::Disk;
+use crate::log::SegmentLog;
+use crate::store::Claimed;
+use crate::store::Refusal;
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+use crate::time::Clock;
+use commit::Committer;
+use parking_lot::RwLock;
+pub use replay::Opened;
+pub use replay::RefusedRecord;
+pub use replay::open;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+/// Submissions that may wait for the writer; beyond it senders are told to come again.
+pub const QUEUE_MAX: usize = 16_384;
+
+/// What the writer needs besides its log.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How long after its receipt an edge is kept; `None` for ever (`--storage.retention.time`).
+    pub retention: Option<Duration>,
+}
+
+/// What became of one command, after it was synced and is visible.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// An edge is in the store.
+    Edge {
+        /// Its id.
+        id: EdgeId,
+        /// It was there already.
+        duplicate: bool,
+        /// What becomes of its sample; `None` for a duplicate.
+        exposure: Option<Exposure>,
+    },
+    /// An `Idempotency-Key` was looked up.
+    Claim(Claimed),
+    /// A retirement ran.
+    Retired,
+    /// A limit refused the command; nothing was kept of it.
+    Refused(Refusal),
+}
+
+/// Why nothing of a submission was kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Too much is waiting already.
+    #[error("too many requests are waiting to be written; try again")]
+    Busy,
+    /// The log did not take it; it may do so later, unless it is latched.
+    #[error("the event log cannot be written: {0}")]
+    Log(String),
+    /// The program is stopping.
+    #[error("the server is stopping")]
+    Closed,
+}
+
+/// Whether writing works.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// The last append worked.
+    #[default]
+    Ok,
+    /// The last append failed and left nothing behind; the next may work.
+    Failing(String),
+    /// A sync failed: nothing is accepted until a restart.
+    Latched(String),
+}
+
+struct Submission {
+    commands: Vec<Command>,
+    records: Records,
+    reply: oneshot::Sender<Result<Vec<Outcome>, SubmitError>>,
+}
+
+/// Encoded records, end to end.
+#[derive(Debug, Default)]
+struct Records {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Records {
+    fn of(commands: &[Command]) -> Self {
+        let mut records = Self { bytes: Vec::with_capacity(commands.len() * 256), ends: Vec::with_capacity(commands.len()) };
+        for command in commands {
+            record::encode(command, &mut records.bytes);
+            records.ends.push(records.bytes.len());
+        }
+        records
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| self.bytes.get(start..end).unwrap_or_default())
+    }
+}
+
+/// The way to the writer; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    sender: mpsc::Sender<Submission>,
+    health: Arc<RwLock<Health>>,
+    telemetry: Arc<Telemetry>,
+}
+
+/// The writer's thread.
+#[derive(Debug)]
+pub struct Running {
+    thread: JoinHandle<Result<(), String>>,
+}
+
+/// What the writer folds the log into.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    /// Events.
+    pub store: Arc<Store>,
+    /// Which sample is on a page when.
+    pub pages: Arc<Pages>,
+}
+
+impl Writer {
+    /// Starts the thread on an opened log.
+    pub fn start<D>(
+        opened: Opened<D>,
+        memory: Memory,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        telemetry: Arc<Telemetry>,
+    ) -> std::io::Result<(Self, Running)>
+    where
+        D: Disk + 'static,
+        SegmentLog<D>: Send,
+    {
+        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        let health = Arc::new(RwLock::new(Health::Ok));
+        let committer = Committer::new(opened, memory, options, clock, Arc::clone(&telemetry), Arc::clone(&health));
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || committer.run(receiver))?;
+        Ok((Self { sender, health, telemetry }, Running { thread }))
+    }
+
+    /// Hands over commands and waits until they are durable and visible; one outcome per command, in their order.
+    ///
+    /// Cancelling the wait does not take them back.
+    pub async fn submit(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, SubmitError> {
+        let records = Records::of(&commands);
+        let (reply, answer) = oneshot::channel();
+        self.sender.try_send(Submission { commands, records, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                self.telemetry.queue_full.inc();
+                SubmitError::Busy
+            }
+            mpsc::error::TrySendError::Closed(_) => SubmitError::Closed,
+        })?;
+        answer.await.unwrap_or(Err(SubmitError::Closed))
+    }
+
+    /// Whether writing works.
+    pub fn health(&self) -> Health {
+        self.health.read().clone()
+    }
+
+    /// Submissions that wait.
+    pub fn queue_depth(&self) -> usize {
+        QUEUE_MAX - self.sender.capacity()
+    }
+}
+
+impl Running {
+    /// Waits until the thread has ended, which it does when every [`Writer`] is gone and what waited is written.
+    /// The error says why the log was not closed cleanly.
+    pub fn join(self) -> Result<(), String> {
+        self.thread.join().unwrap_or_else(|_| Err("the writer panicked".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

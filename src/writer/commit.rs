@@ -1,0 +1,211 @@
+//! A commit: what waited is admitted, appended with one sync, applied in order, and answered.
+
+use super::Health;
+use super::Memory;
+use super::Opened;
+use super::Options;
+use super::Outcome;
+use super::Submission;
+use super::SubmitError;
+use super::retention::Marks;
+use crate::event::Command;
+use crate::event::record;
+use crate::log::AppendError;
+use crate::log::Batch;
+use crate::log::Disk;
+use crate::log::Log;
+use crate::log::SegmentLog;
+use crate::store::Admission;
+use crate::store::Applied;
+use crate::telemetry::Telemetry;
+use crate::telemetry::observe;
+use crate::time::Clock;
+use crate::time::Timestamp;
+use parking_lot::RwLock;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc;
+
+/// A commit takes no more submissions once it holds this many records.
+const COMMIT_RECORDS: usize = 8192;
+/// A commit takes no more submissions once it holds this many bytes.
+const COMMIT_BYTES: usize = 8 << 20;
+
+pub(super) struct Committer<D: Disk> {
+    pub(super) log: SegmentLog<D>,
+    pub(super) memory: Memory,
+    pub(super) options: Options,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) health: Arc<RwLock<Health>>,
+    pub(super) marks: Marks,
+    /// The time of receipt of the last record: it never goes back, whatever the clock does.
+    pub(super) received: Timestamp,
+    pub(super) retired_at: Timestamp,
+    batch: Batch,
+}
+
+impl<D: Disk> Committer<D> {
+    pub(super) fn new(
+        opened: Opened<D>,
+        memory: Memory,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        telemetry: Arc<Telemetry>,
+        health: Arc<RwLock<Health>>,
+    ) -> Self {
+        let Opened { log, marks, received, .. } = opened;
+        Self { log, memory, options, clock, telemetry, health, marks, received, retired_at: Timestamp::MIN, batch: Batch::new() }
+    }
+
+    /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.
+    pub(super) fn run(mut self, mut receiver: mpsc::Receiver<Submission>) -> Result<(), String> {
+        let mut waiting = Vec::new();
+        while let Some(first) = receiver.blocking_recv() {
+            let mut records = first.records.ends.len();
+            let mut bytes = first.records.bytes.len();
+            waiting.push(first);
+            while records < COMMIT_RECORDS && bytes < COMMIT_BYTES {
+                let Ok(next) = receiver.try_recv() else { break };
+                records += next.records.ends.len();
+                bytes += next.records.bytes.len();
+                waiting.push(next);
+            }
+            self.commit(&mut waiting);
+            self.retire_when_due();
+        }
+        self.log.close().map_err(|error| chain(&error))
+    }
+
+    pub(super) fn commit(&mut self, waiting: &mut Vec<Submission>) {
+        self.received = self.clock.now().max(self.received);
+        let refused = self.fill(waiting);
+        if let Err(error) = self.append() {
+            for submission in waiting.drain(..) {
+                self.answer(submission, Err(error.clone()));
+            }
+            return;
+        }
+        let mut refused = refused.into_iter();
+        for submission in waiting.drain(..) {
+            let outcomes = submission.commands.iter().zip(refused.by_ref());
+            let outcomes = outcomes.map(|(command, refused)| refused.unwrap_or_else(|| self.apply(command))).collect();
+            self.answer(submission, Ok(outcomes));
+        }
+    }
+
+    /// Puts what is admitted into the batch; per command its refusal, if it was refused.
+    fn fill(&mut self, waiting: &[Submission]) -> Vec<Option<Outcome>> {
+        self.batch.clear(COMMIT_BYTES);
+        let mut admission = Admission::default();
+        let mut refused = Vec::with_capacity(waiting.iter().map(|submission| submission.commands.len()).sum());
+        for submission in waiting {
+            for (command, record) in submission.commands.iter().zip(submission.records.iter()) {
+                match self.memory.store.admit(command, self.received, &mut admission) {
+                    Ok(()) => {
+                        let received = self.received;
+                        self.batch.push_with(|out| {
+                            let start = out.len();
+                            out.extend_from_slice(record);
+                            record::stamp(out.get_mut(start..).unwrap_or_default(), received);
+                        });
+                        refused.push(None);
+                    }
+                    Err(refusal) => refused.push(Some(Outcome::Refused(refusal))),
+                }
+            }
+        }
+        refused
+    }
+
+    pub(super) fn append(&mut self) -> Result<(), SubmitError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let appended = self.log.append(&self.batch);
+        let health = match &appended {
+            Ok(appended) => {
+                observe(&self.telemetry.log_append_seconds, begun.elapsed().saturating_sub(appended.sync));
+                observe(&self.telemetry.log_sync_seconds, appended.sync);
+                self.telemetry.log_records.inc_by(self.batch.len() as u64);
+                self.marks.note(appended.last, self.received);
+                Health::Ok
+            }
+            Err(AppendError::Latched(_)) => Health::Latched(appended.as_ref().err().map(|error| chain(error)).unwrap_or_default()),
+            Err(error) => Health::Failing(chain(error)),
+        };
+        self.report(health);
+        appended.map(drop).map_err(|error| SubmitError::Log(chain(&error)))
+    }
+
+    /// Says so when something else than an append latched the log.
+    pub(super) fn report_latch(&self) {
+        if let Err(unhealthy) = self.log.healthy() {
+            self.report(Health::Latched(unhealthy.to_string()));
+        }
+    }
+
+    /// Says once, when it changes, whether writing works.
+    fn report(&self, health: Health) {
+        if *self.health.read() == health {
+            return;
+        }
+        match &health {
+            Health::Ok => tracing::info!("the event log is written again"),
+            Health::Failing(reason) => tracing::error!(reason, "the event log cannot be written; senders are told to come again"),
+            Health::Latched(reason) => tracing::error!(reason, "the event log is latched: restart after mending the disk"),
+        }
+        self.telemetry.log_latched.set(i64::from(matches!(health, Health::Latched(_))));
+        *self.health.write() = health;
+    }
+
+    pub(super) fn apply(&self, command: &Command) -> Outcome {
+        apply(&self.memory, self.received, command)
+    }
+
+    /// Appends and applies a command of our own.
+    pub(super) fn commit_own(&mut self, command: &Command) -> Result<Outcome, SubmitError> {
+        self.batch.clear(COMMIT_BYTES);
+        let received = self.received;
+        self.batch.push_with(|out| {
+            let start = out.len();
+            record::encode(command, out);
+            record::stamp(out.get_mut(start..).unwrap_or_default(), received);
+        });
+        self.append()?;
+        Ok(self.apply(command))
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as what it does")]
+    fn answer(&self, submission: Submission, answer: Result<Vec<Outcome>, SubmitError>) {
+        // A sender that went away does not take back what it sent.
+        drop(submission.reply.send(answer));
+    }
+}
+
+/// Folds one command into memory, in the same way while running and while replaying.
+pub(super) fn apply(memory: &Memory, received: Timestamp, command: &Command) -> Outcome {
+    let due = |tenant: &crate::store::Tenant, series, at| memory.pages.is_due(tenant, series, at);
+    match memory.store.apply(received, command, &due) {
+        Applied::Edge(edge) => {
+            let exposure = (!edge.duplicate).then(|| memory.pages.apply(received, &edge));
+            Outcome::Edge { id: edge.id, duplicate: edge.duplicate, exposure }
+        }
+        Applied::Claim(claimed) => Outcome::Claim(claimed),
+        Applied::Retired(_) => Outcome::Retired,
+        Applied::Full(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

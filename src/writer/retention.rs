@@ -1,0 +1,134 @@
+//! Retention: whole segments of the log whose records are all too old go, and with them what memory holds of them.
+//!
+//! First a record of its own retires from memory what was received in those segments, unless it is open or still due;
+//! then a checkpoint takes over what stayed. Nothing outside those segments is ever retired, so an event whose edges lie
+//! on both sides of the cut stays whole, and a replay of checkpoint and remaining segments folds to the same memory.
+
+use super::commit::Committer;
+use super::commit::chain;
+use crate::event::Command;
+use crate::event::record::Decoder;
+use crate::log::AppendError;
+use crate::log::CheckpointError;
+use crate::log::Disk;
+use crate::log::Position;
+use crate::log::ReadError;
+use crate::log::Removed;
+use crate::store::CLAIM_AGE;
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How often what is too old is looked for.
+const EVERY: Duration = Duration::from_mins(10);
+/// How far apart in time two marks are.
+const MARK_EVERY: Duration = Duration::from_mins(10);
+/// A segment is closed, full or not, when it spans this part of the retention time.
+const SEGMENT_PART: u32 = 10;
+
+/// Until when the records up to some positions had been received; enough to find the segments that are too old.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    marks: VecDeque<(Position, Timestamp)>,
+    newest: Option<(Position, Timestamp)>,
+}
+
+impl Marks {
+    /// The record at `position` was received at `received`; both never go back.
+    pub(super) fn note(&mut self, position: Position, received: Timestamp) {
+        if self.marks.back().is_none_or(|mark| received >= mark.1.plus(MARK_EVERY)) {
+            self.marks.extend(self.newest.filter(|newest| self.marks.back().is_none_or(|mark| mark.0 < newest.0)));
+            self.marks.push_back((position, received));
+        }
+        self.newest = Some((position, received));
+    }
+
+    /// A time by which the record at `position` had been received.
+    fn received_by(&self, position: Position) -> Option<Timestamp> {
+        let index = self.marks.partition_point(|mark| mark.0 < position);
+        self.marks.get(index).copied().or(self.newest.filter(|newest| newest.0 >= position)).map(|mark| mark.1)
+    }
+
+    /// A time before which only records up to `position` had been received.
+    fn received_after(&self, position: Position) -> Option<Timestamp> {
+        let index = self.marks.partition_point(|mark| mark.0 <= position);
+        self.marks.get(index.checked_sub(1)?).map(|mark| mark.1)
+    }
+
+    fn forget_below(&mut self, position: Position) {
+        while self.marks.get(1).is_some_and(|mark| mark.0 <= position) {
+            self.marks.pop_front();
+        }
+    }
+}
+
+/// Why retention could not do its work this time.
+#[derive(Debug, thiserror::Error)]
+enum RetentionError {
+    #[error("the log's segments cannot be listed")]
+    List(#[from] ReadError),
+    #[error("the active segment cannot be closed")]
+    Rotate(#[from] AppendError),
+    #[error(transparent)]
+    Retire(#[from] super::SubmitError),
+    #[error("old segments cannot be removed")]
+    Remove(#[from] CheckpointError),
+}
+
+impl<D: Disk> Committer<D> {
+    /// Retires what is too old, when it is time to look. A failure is said and tried again next time.
+    pub(super) fn retire_when_due(&mut self) {
+        let Some(retention) = self.options.retention else { return };
+        if self.received < self.retired_at.plus(EVERY) {
+            return;
+        }
+        self.retired_at = self.received;
+        match self.retire(retention) {
+            Ok(removed) if removed.segments > 0 => {
+                tracing::info!(segments = removed.segments, bytes = removed.bytes, "old segments of the log were removed");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(reason = chain(&error), "retention could not do its work; trying again later");
+                self.report_latch();
+            }
+        }
+    }
+
+    fn retire(&mut self, retention: Duration) -> Result<Removed, RetentionError> {
+        let mut segments = self.log.segments()?;
+        let Some(active) = segments.pop() else { return Ok(Removed::default()) };
+        let began = self.marks.received_after(active.first);
+        if active.first <= active.last && began.is_some_and(|began| began < self.received.minus(retention / SEGMENT_PART)) {
+            self.log.rotate()?;
+            segments.push(active);
+        }
+        let cutoff = self.received.minus(retention);
+        let is_old = |last: Position| self.marks.received_by(last).is_some_and(|received| received < cutoff);
+        let Some(upto) = segments.iter().map(|segment| segment.last).take_while(|&last| is_old(last)).last() else {
+            return Ok(Removed::default());
+        };
+        if self.log.checkpoint_position().is_none_or(|checkpoint| checkpoint < upto) {
+            if let Some(before) = self.marks.received_after(upto) {
+                self.commit_own(&Command::Retire { before })?;
+            }
+            self.compact(upto)?;
+        }
+        self.marks.forget_below(upto);
+        Ok(self.log.remove_segments_below(Position(upto.0 + 1))?)
+    }
+
+    /// Makes a checkpoint of what memory still holds of the records up to `upto`.
+    fn compact(&mut self, upto: Position) -> Result<(), CheckpointError> {
+        let store = &self.memory.store;
+        let oldest_claim = self.received.minus(CLAIM_AGE);
+        let mut decoder = Decoder::default();
+        self.log.compact(upto, &mut |_, bytes| match decoder.decode(bytes) {
+            Ok((_, Command::Edge(edge))) => store.has_edge(&edge.organization, edge.id()),
+            Ok((received, Command::Claim(_))) => received >= oldest_claim,
+            Ok((_, Command::Retire { .. })) => false,
+            // It was understood when the log was opened; losing it would be worse than keeping it.
+            Err(_) => true,
+        })
+    }
+}
