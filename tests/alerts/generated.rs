@@ -37,27 +37,55 @@ tests:
       - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 1h10m, exp_samples: [{value: 1}]}
 "#;
 
+/// Two that beat, the one for longer; a third that beat for longest and has stopped.
+const BEATS: &str = r#"
+evaluation_interval: 1m
+rule_files: [rules.yml]
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'last9_change_events{event_name="job",entity_id="a",event_state="start",instance="x:1"}', values: '_x20 1x60'}
+      - {series: 'last9_change_events{event_name="job",entity_id="b",event_state="start",instance="x:1"}', values: '_x25 1x60'}
+      - {series: 'last9_change_events{event_name="job",entity_id="c",event_state="start",instance="x:1"}', values: '1x34'}
+      - {series: 'last9_change_events{event_name="job",entity_id="c",event_state="stop",instance="x:1"}', values: '_x35 1'}
+    alert_rule_test:
+      - eval_time: 40m
+        alertname: ChangeEventStuck
+        exp_alerts:
+          - exp_labels: {severity: warning, event_name: job}
+            exp_annotations: {summary: 2 of job are stuck, description: 'The oldest: a, with heartbeats in 21 minutes of the last 6h. The limit is 10m.'}
+"#;
+
+#[test]
+fn grouped_heartbeats_name_the_oldest_that_still_beats() {
+    check(&[Pattern::Heartbeat], &[Notify::Grouped], &["entity_id"], BEATS);
+}
+
 #[test]
 fn an_entity_that_comes_back_within_the_windows_of_a_short_rule_counts_anew() {
+    let entity = ["entity_id", "deployment_environment"];
+    check(&[Pattern::Open, Pattern::Duration], &[Notify::Each, Notify::Grouped], &entity, COMES_BACK);
+}
+
+/// Runs the unit test on the rule file for a limit of 10 min, in each of these patterns and ways to notify.
+fn check(patterns: &[Pattern], ways: &[Notify], entity: &[&str], test: &str) {
     for promtool in ["promtool", "debian/promtool"] {
         let Some(promtool) = servers::require(promtool) else { return };
-        for pattern in [Pattern::Open, Pattern::Duration] {
-            for notify in [Notify::Each, Notify::Grouped] {
-                let directory = tempfile::tempdir().unwrap();
-                let rule = Stuck {
-                    event_name: "job".into(),
-                    state: None,
-                    entity: vec!["entity_id".into(), "deployment_environment".into()],
-                    limit: Duration::from_mins(10),
-                    pattern,
-                    dialect: Dialect::Promql,
-                    notify,
-                };
-                std::fs::write(directory.path().join("rules.yml"), rules::stuck(&rule).unwrap()).unwrap();
-                let test = directory.path().join("test.yml");
-                std::fs::write(&test, COMES_BACK).unwrap();
-                run(Command::new(&promtool).args(["test", "rules"]).arg(test));
-            }
+        for (&pattern, &notify) in patterns.iter().flat_map(|pattern| ways.iter().map(move |notify| (pattern, notify))) {
+            let directory = tempfile::tempdir().unwrap();
+            let rule = Stuck {
+                event_name: "job".into(),
+                state: None,
+                entity: entity.iter().map(|&label| label.into()).collect(),
+                limit: Duration::from_mins(10),
+                pattern,
+                dialect: Dialect::Promql,
+                notify,
+            };
+            std::fs::write(directory.path().join("rules.yml"), rules::stuck(&rule).unwrap()).unwrap();
+            let path = directory.path().join("test.yml");
+            std::fs::write(&path, test).unwrap();
+            run(Command::new(&promtool).args(["test", "rules"]).arg(path));
         }
     }
 }
