@@ -143,7 +143,7 @@ impl<D: Disk> SegmentLog<D> {
     /// Begins a new segment, so that the one before can be removed when it has had its time.
     pub fn rotate(&mut self) -> Result<(), AppendError> {
         self.healthy().map_err(AppendError::Latched)?;
-        if self.active.offset > FILE_HEADER_BYTES as u64 {
+        if self.has_records() {
             self.begin_segment(0)?;
         }
         Ok(())
@@ -174,7 +174,7 @@ impl<D: Disk> SegmentLog<D> {
     /// Sees to it that the active segment has room for the frames of one batch, which never span two segments.
     fn make_room(&mut self, need: u64) -> Result<(), AppendError> {
         let end = self.active.offset + need;
-        if end > self.options.segment_bytes && self.active.offset > FILE_HEADER_BYTES as u64 {
+        if end > self.options.segment_bytes && self.has_records() {
             return self.begin_segment(need);
         }
         if end > self.active.allocated {
@@ -185,6 +185,11 @@ impl<D: Disk> SegmentLog<D> {
             self.active.allocated = len;
         }
         Ok(())
+    }
+
+    /// Whether the active segment has any; only then another one has another name.
+    fn has_records(&self) -> bool {
+        self.chain.next > self.active.first
     }
 
     fn begin_segment(&mut self, need: u64) -> Result<(), AppendError> {

@@ -16,6 +16,7 @@ use crate::log::file::Listing;
 use crate::log::frame;
 use crate::log::hwm;
 use crate::log::hwm::HighWater;
+use crate::log::replay::gap;
 use crate::log::replay::io_error;
 use crate::log::scan::After;
 use crate::log::scan::Chain;
@@ -192,7 +193,7 @@ impl Survey {
                     report.records += frame.len() as u64;
                     report.bytes += frame.bytes() as u64;
                 }
-                Item::Mark => segment.lost += walk.chain().next - before,
+                Item::Mark => segment.lost += gap(before, walk.chain().next, self.base),
                 Item::Damage(damage) => {
                     segment.damaged = true;
                     segment.next = segment.next.max(damage.next);

@@ -25,6 +25,7 @@ use crate::log::inspect::Problem;
 use crate::log::inspect::SegmentSurvey;
 use crate::log::inspect::Survey;
 use crate::log::inspect::survey;
+use crate::log::replay::gap;
 use crate::log::replay::io_error;
 use crate::log::scan::After;
 use crate::log::scan::Chain;
@@ -143,10 +144,10 @@ impl<D: Disk> Repair<'_, D> {
             Some(segment) if segment.first > begin => {
                 let crc = segment.header.map_or(0, |(header, _)| header.prev_crc);
                 let resume = segment.first;
-                end = self.bridge(found.log_id, end, Splice { resume, crc })?;
+                end = self.bridge(found, end, Splice { resume, crc })?;
             }
             Some(_) => {}
-            None => drop(self.bridge(found.log_id, end, Splice { resume: next, crc: 0 })?),
+            None => drop(self.bridge(found, end, Splice { resume: next, crc: 0 })?),
         }
         for (index, segment) in found.segments.iter().enumerate() {
             let cut_short = index + 1 == found.segments.len() && segment.end.next < next;
@@ -156,13 +157,13 @@ impl<D: Disk> Repair<'_, D> {
     }
 
     /// Writes a segment without records that leads from the end of one segment to the beginning of another.
-    fn bridge(&mut self, log_id: u64, from: Chain, to: Splice) -> Result<Chain, RepairError> {
+    fn bridge(&mut self, found: &Survey, from: Chain, to: Splice) -> Result<Chain, RepairError> {
         let name = FileKind::Segment.name(from.next);
-        let mut writer = Salvage::begin(self.disk, log_id, from.next, from.crc)?;
+        let mut writer = Salvage::begin(self.disk, found, from.next, from.crc)?;
         writer.splice(to)?;
         let chain = writer.finish()?;
         self.take_place(&format!("{name}{TEMPORARY}"), &name)?;
-        self.done.lost += to.resume - from.next;
+        self.done.lost += gap(from.next, to.resume, found.base);
         Ok(chain)
     }
 
@@ -174,7 +175,7 @@ impl<D: Disk> Repair<'_, D> {
         let following = found.following(segment);
         let limit = following.map_or(u64::MAX, |next| next.first);
         let mut walk = segment.walk(&file, found.log_id, found.what_follows(segment)).map_err(failed)?;
-        let mut writer = Salvage::begin(self.disk, found.log_id, segment.first, before.crc)?;
+        let mut writer = Salvage::begin(self.disk, found, segment.first, before.crc)?;
         loop {
             match walk.next().map_err(failed)? {
                 Item::Frame(frame) if walk.chain().next <= limit => writer.frame(&frame)?,
@@ -241,12 +242,14 @@ struct Salvage<F> {
     chain: Chain,
     offset: u64,
     records: u64,
-    /// Positions left empty.
+    /// Positions left empty that no checkpoint stands for.
     skipped: u64,
+    base: u64,
 }
 
 impl<F: DiskFile> Salvage<F> {
-    fn begin<D: Disk<File = F>>(disk: &D, log_id: u64, first: u64, prev_crc: u32) -> Result<Self, RepairError> {
+    fn begin<D: Disk<File = F>>(disk: &D, found: &Survey, first: u64, prev_crc: u32) -> Result<Self, RepairError> {
+        let Survey { log_id, base, .. } = *found;
         let header = FileHeader { kind: FileKind::Segment, log_id, position: first, prev_crc };
         let (bytes, crc) = header.encode();
         let temporary = format!("{}{TEMPORARY}", FileKind::Segment.name(first));
@@ -262,6 +265,7 @@ impl<F: DiskFile> Salvage<F> {
             offset: FILE_HEADER_BYTES as u64,
             records: 0,
             skipped: 0,
+            base,
         })
     }
 
@@ -280,7 +284,7 @@ impl<F: DiskFile> Salvage<F> {
     }
 
     fn splice(&mut self, splice: Splice) -> Result<(), RepairError> {
-        self.skipped += splice.resume.saturating_sub(self.chain.next);
+        self.skipped += gap(self.chain.next, splice.resume, self.base);
         self.write(Kind::Splice, 0, &splice.encode())?;
         self.chain = Chain { next: splice.resume, crc: splice.crc };
         Ok(())

@@ -102,7 +102,7 @@ impl<D: Disk> Source<'_, D> {
             let before = walk.chain().next;
             match walk.next().map_err(failed)? {
                 Item::Frame(frame) => counts.deliver(frame, after, visit)?,
-                Item::Mark => counts.lost += walk.chain().next - before,
+                Item::Mark => counts.lost += gap(before, walk.chain().next, after),
                 Item::Damage(damage) => {
                     return Err(ReadError::Corrupt { file: self.disk.path(&name), offset: damage.offset, what: damage.what });
                 }
@@ -157,6 +157,11 @@ impl Counts {
         let first = frame.first();
         visit(frame).map_err(|source| ReadError::Refused { first, source })
     }
+}
+
+/// Positions after `after` that a splice leaves empty.
+pub(crate) fn gap(from: u64, to: u64, after: u64) -> u64 {
+    to.saturating_sub(from.max(after + 1))
 }
 
 /// Reads the header of a file and compares it with the file's name, and with the log that it should belong to.

@@ -1,0 +1,133 @@
+//! Each call to the disk fails once, in each way: nothing acknowledged is lost, and after a failed sync nothing more is
+//! acknowledged until the log is opened again.
+
+use change_events::log::AppendError;
+use change_events::log::Log;
+use change_events::log::Position;
+use change_events::log::SegmentLog;
+use change_events::log::faulty::Call;
+use change_events::log::faulty::Fault;
+use change_events::log::faulty::FaultyDisk;
+
+use crate::Ledger;
+use crate::Random;
+use crate::open;
+use crate::records;
+use crate::small;
+
+const FAULTS: [Fault; 3] = [Fault::Before, Fault::Halfway, Fault::After];
+
+/// One life of a log, with whatever fails in it. Answers false when the log could not be opened.
+fn live(disk: &FaultyDisk, ledger: &mut Ledger, batches: std::ops::Range<u64>) -> bool {
+    let Ok(opened) = open(disk, small()) else {
+        return false;
+    };
+    ledger.verify(&opened.records, &"at the beginning");
+    settle(ledger, &opened.records);
+    let mut log = opened.log;
+    for number in batches {
+        let latched = log.healthy().is_err();
+        let outcome = append(ledger, &mut log, number);
+        assert!(!latched || matches!(outcome, Err(AppendError::Latched(_))), "acknowledged after a failed sync");
+        if number % 4 == 3 && log.healthy().is_ok() {
+            let upto = log.last().0;
+            if ledger.compact(&mut log, upto).is_ok() {
+                drop(log.remove_segments_below(Position(upto)));
+            }
+        }
+    }
+    let latched = log.healthy().is_err();
+    let closed = log.close().is_ok();
+    assert!(!latched || !closed, "a latched log was closed as if nothing were wrong");
+    true
+}
+
+/// A latched log changes nothing about the batch whose outcome is unknown.
+fn append(ledger: &mut Ledger, log: &mut SegmentLog<FaultyDisk>, number: u64) -> Result<(), AppendError> {
+    if log.healthy().is_err() {
+        let mut elsewhere = ledger.clone();
+        return elsewhere.append(log, &records(number, 2, 40));
+    }
+    ledger.append(log, &records(number, 2, 40))
+}
+
+/// After an opening it is known whether the last batch is there.
+fn settle(ledger: &mut Ledger, found: &crate::Records) {
+    let unknown = std::mem::take(&mut ledger.unknown);
+    ledger.acknowledged.extend(unknown.into_iter().filter(|(at, _)| found.contains_key(at)));
+}
+
+/// Three lives of a log, with one failing call; answers how many calls there were.
+fn run(number: usize, fault: Fault) -> usize {
+    let disk = FaultyDisk::new();
+    disk.fail_call(number, fault);
+    let mut ledger = Ledger::default();
+    let mut calls = 0;
+    for life in 0..3 {
+        let batches = life * 6..(life + 1) * 6;
+        if !live(&disk, &mut ledger, batches.clone()) {
+            assert!(live(&disk, &mut ledger, batches), "the disk works again, the log does not");
+        }
+        calls = disk.calls().len();
+        check_crashes(&disk, &ledger, &format!("call {number} fails {fault:?}, life {life}"));
+    }
+    assert!(ledger.acknowledged.len() >= 20, "{}", ledger.acknowledged.len());
+    calls
+}
+
+fn check_crashes(disk: &FaultyDisk, ledger: &Ledger, context: &str) {
+    let mut random = Random(disk.calls().len() as u64);
+    for keep in 0..4 {
+        let crashed = disk.crash(&mut || match keep {
+            0 => false,
+            1 => true,
+            _ => random.flip(),
+        });
+        ledger.verify(&open(&crashed, small()).unwrap().records, &format_args!("{context}, crash {keep}"));
+    }
+}
+
+#[test]
+fn each_failing_call_loses_nothing_acknowledged() {
+    let calls = run(usize::MAX, Fault::Before);
+    assert!(calls > 200, "{calls}");
+    for number in 0..calls {
+        for fault in FAULTS {
+            run(number, fault);
+        }
+    }
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_acknowledged_until_the_log_is_opened_again() {
+    for call in [Call::Sync, Call::SyncDir] {
+        let disk = FaultyDisk::new();
+        let mut log = open(&disk, small()).unwrap().log;
+        let mut ledger = Ledger::default();
+        ledger.append(&mut log, &records(1, 2, 100)).unwrap();
+        disk.fail_next(call, Fault::Before);
+        // Large enough for a segment of its own, so that the directory is synced too.
+        let outcome = ledger.append(&mut log, &records(2, 2, 1000));
+        assert!(matches!(outcome, Err(AppendError::Latched(_))), "{call:?}: {outcome:?}");
+        let unhealthy = log.healthy().unwrap_err();
+        let before = disk.calls().len();
+        for number in 3..6 {
+            assert!(matches!(log.append(&crate::batch(&records(number, 1, 10))), Err(AppendError::Latched(again)) if again == unhealthy));
+        }
+        assert!(log.rotate().is_err() && log.compact(Position(1), &mut |_, _| true).is_err());
+        assert!(log.remove_segments_below(Position(1)).is_err());
+        assert_eq!(disk.calls().len(), before, "{call:?}: something was tried again");
+        assert!(log.close().is_err());
+        let opened = open(&disk, small()).unwrap();
+        ledger.verify(&opened.records, &call_name(call));
+        // The system took the lost write for written. What is acknowledged on top of it must not depend on that.
+        settle(&mut ledger, &opened.records);
+        let mut log = opened.log;
+        ledger.append(&mut log, &records(7, 2, 10)).unwrap();
+        ledger.verify(&open(&disk.crash(&mut || false), small()).unwrap().records, &call_name(call));
+    }
+}
+
+fn call_name(call: Call) -> String {
+    format!("{call:?}")
+}

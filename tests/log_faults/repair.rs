@@ -1,0 +1,129 @@
+//! `check` finds what is wrong, `repair` saves the rest, and says what it could not save.
+
+use change_events::log::Options;
+use change_events::log::check;
+use change_events::log::faulty::FaultyDisk;
+use change_events::log::repair;
+
+use crate::Random;
+use crate::Records;
+use crate::full;
+use crate::is_dropped;
+use crate::lagging;
+use crate::names;
+use crate::open;
+use crate::records;
+use crate::sample;
+use crate::small;
+
+/// Repairs a damaged log; answers what it holds afterwards, and how many positions were reported as lost.
+fn repaired(disk: &FaultyDisk, options: Options, context: &str) -> (Records, u64) {
+    let before = check(disk).unwrap();
+    let opened = open(&disk.fork(), options);
+    let fell_back = opened.as_ref().is_ok_and(|opened| opened.replayed.damaged_checkpoint.is_some());
+    let passed_over = before.problems.iter().all(|problem| problem.path.ends_with(".checkpoint"));
+    assert!(
+        before.problems.is_empty() == (opened.is_ok() && !fell_back) || (opened.is_ok() && passed_over),
+        "{context}: check and open disagree: {before:?}"
+    );
+    let done = repair(disk).unwrap_or_else(|error| panic!("{context}: {error:?}"));
+    assert_eq!(done.problems, before.problems);
+    let after = check(disk).unwrap();
+    assert_eq!(after.problems, [], "{context}");
+    assert_eq!(repair(disk).unwrap().set_aside.len(), 0, "{context}: repaired twice");
+    let mut opened = open(disk, options).unwrap_or_else(|error| panic!("{context}: {error:?}"));
+    assert_eq!(opened.replayed.lost, after.lost, "{context}");
+    crate::Ledger::default().append(&mut opened.log, &records(77, 1, 10)).unwrap();
+    (opened.records, done.lost + done.lost_carried)
+}
+
+/// Damages a log in one place after the other, and repairs it.
+fn repair_each(options: Options, remove: bool, damage: &dyn Fn(&mut Vec<u8>, usize), step: usize) {
+    let (disk, expected) = sample(options, remove);
+    for name in names(&disk).into_iter().filter(|name| name != "hwm") {
+        let len = disk.bytes(&name).unwrap().len();
+        for offset in (0..len).step_by(step) {
+            let context = format!("{name} at {offset}, removed {remove}");
+            let damaged = disk.fork();
+            damaged.change(&name, |bytes| damage(bytes, offset));
+            let (found, lost) = repaired(&damaged, options, &context);
+            let missing = expected.keys().filter(|position| !found.contains_key(position)).count();
+            assert!(found.iter().all(|(at, record)| expected.get(at).map_or(is_dropped(*at), |expected| record == expected)), "{context}");
+            // One damage costs one batch, or one frame of the checkpoint; the tail of the log only if it is not known.
+            assert!(missing <= 6, "{context}: {missing} records gone");
+            let torn = missing > 0 && lost == 0;
+            assert!(torn && options == lagging() || lost == missing as u64, "{context}: {missing} gone, {lost} said");
+        }
+    }
+}
+
+#[test]
+fn one_changed_byte_costs_one_batch_at_most() {
+    let flip = |bytes: &mut Vec<u8>, offset: usize| bytes[offset] ^= 0x10;
+    for remove in [false, true] {
+        repair_each(small(), remove, &flip, if full() { 1 } else { 3 });
+        repair_each(lagging(), remove, &flip, if full() { 1 } else { 7 });
+    }
+}
+
+/// A whole segment or checkpoint is gone, or nothing in it is readable.
+#[test]
+fn what_is_in_other_files_is_saved() {
+    for remove in [false, true] {
+        let (disk, expected) = sample(small(), remove);
+        for name in names(&disk) {
+            for zeroed in [false, true] {
+                let context = format!("{name} lost, zeroed {zeroed}, removed {remove}");
+                let damaged = disk.fork();
+                if zeroed {
+                    damaged.change(&name, |bytes| bytes.fill(0));
+                } else {
+                    damaged.lose(&name);
+                }
+                let (found, _) = repaired(&damaged, small(), &context);
+                assert!(
+                    found.iter().all(|(at, record)| expected.get(at).map_or(is_dropped(*at), |expected| record == expected)),
+                    "{context}"
+                );
+                assert!(found.len() + 8 >= expected.len(), "{context}: {} of {}", found.len(), expected.len());
+            }
+        }
+    }
+}
+
+/// A repair that is interrupted can be repeated, and saves the same.
+#[test]
+fn a_crash_while_repairing_loses_nothing_more() {
+    for remove in [false, true] {
+        let (disk, _) = sample(small(), remove);
+        let mut random = Random(3);
+        for name in names(&disk) {
+            let damaged = disk.fork();
+            damaged.change(&name, |bytes| {
+                let middle = bytes.len() / 3;
+                bytes[middle] ^= 1;
+                bytes[5] ^= 1;
+            });
+            let undisturbed = damaged.fork();
+            undisturbed.record_history();
+            let (expected, _) = repaired(&undisturbed, small(), &name);
+            for (step, disk) in undisturbed.history().into_iter().enumerate() {
+                let crashed = disk.crash(&mut || random.flip());
+                let context = format!("{name} damaged, step {step} of its repair");
+                let (found, _) = repaired(&crashed, small(), &context);
+                let saved = expected.iter().filter(|(at, _)| !found.contains_key(at)).count();
+                assert_eq!(saved, 0, "{context}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_without_problems_is_not_touched() {
+    let (disk, _) = sample(small(), true);
+    let before = disk.calls().len();
+    let done = repair(&disk).unwrap();
+    assert_eq!((done.problems.len(), done.set_aside.len(), done.lost), (0, 0, 0));
+    let changing = |call: &change_events::log::faulty::Call| format!("{call:?}").starts_with(['C', 'R', 'W', 'S', 'T', 'A']);
+    assert!(!disk.calls()[before..].iter().filter(|call| format!("{call:?}") != "Read").any(changing));
+}

@@ -1,0 +1,115 @@
+//! A full disk at every byte: what was acknowledged stays, what was refused never comes back, and writing goes on when
+//! there is room again.
+
+use change_events::log::AppendError;
+use change_events::log::CheckpointError;
+use change_events::log::Log;
+use change_events::log::Options;
+use change_events::log::Position;
+use change_events::log::SegmentLog;
+use change_events::log::faulty::FaultyDisk;
+
+use crate::Ledger;
+use crate::Random;
+use crate::full;
+use crate::open;
+use crate::records;
+use crate::small;
+
+/// Appends, rotates and compacts, going on after errors; answers how many batches were refused.
+fn work(log: &mut SegmentLog<FaultyDisk>, ledger: &mut Ledger, batches: std::ops::Range<u64>) -> usize {
+    let mut refused = 0;
+    for number in batches {
+        match ledger.append(log, &records(number, 2, 40)) {
+            Ok(()) => {}
+            Err(AppendError::DiskFull { .. }) => refused += 1,
+            Err(error) => panic!("{number}: {error:?}"),
+        }
+        if number % 4 == 3 {
+            let upto = log.last().0;
+            match ledger.compact(log, upto) {
+                Ok(()) => drop(log.remove_segments_below(Position(upto)).unwrap()),
+                Err(CheckpointError::Write { .. } | CheckpointError::NotNewer { .. }) => {}
+                Err(error) => panic!("{number}: {error:?}"),
+            }
+            // A checkpoint that was refused is never read.
+            ledger.tried_checkpoint = ledger.checkpoint;
+        }
+        log.healthy().unwrap();
+    }
+    refused
+}
+
+/// One run on a disk of `capacity` bytes that gets room again half-way.
+fn run(options: Options, thin: bool, capacity: usize) -> usize {
+    let disk = FaultyDisk::new();
+    if thin {
+        disk.set_thin();
+    }
+    let mut log = open(&disk, options).unwrap().log;
+    let mut ledger = Ledger::default();
+    disk.set_capacity(Some(capacity));
+    let refused = work(&mut log, &mut ledger, 0..10);
+    let context = format!("thin {thin}, capacity {capacity}");
+    check_restarts(&disk, options, &ledger, &context);
+    disk.heal();
+    assert_eq!(work(&mut log, &mut ledger, 10..16), 0, "{context}: writing does not go on");
+    check_restarts(&disk, options, &ledger, &context);
+    refused
+}
+
+/// The process is killed, and the power fails, at this moment.
+fn check_restarts(disk: &FaultyDisk, options: Options, ledger: &Ledger, context: &str) {
+    ledger.verify(&open(&disk.fork(), options).unwrap().records, &context);
+    let mut random = Random(disk.used() as u64);
+    for keep in 0..3 {
+        let crashed = disk.crash(&mut || match keep {
+            0 => false,
+            1 => true,
+            _ => random.flip(),
+        });
+        ledger.verify(&open(&crashed, options).unwrap().records, &format_args!("{context}, crash {keep}"));
+    }
+}
+
+fn fill_at_every_byte(options: Options, thin: bool, from: usize) {
+    let step = if full() { 1 } else { 3 };
+    let mut capacity = from;
+    let mut refusals = 0;
+    loop {
+        let refused = run(options, thin, capacity);
+        refusals += refused;
+        if refused == 0 {
+            break;
+        }
+        capacity += step;
+    }
+    assert!(refusals > 100, "{refusals}");
+}
+
+#[test]
+fn a_full_disk_loses_nothing_when_room_is_reserved() {
+    fill_at_every_byte(small(), false, 0);
+}
+
+#[test]
+fn a_full_disk_loses_nothing_when_room_is_taken_by_writing() {
+    fill_at_every_byte(small(), true, 0);
+    fill_at_every_byte(Options { segment_bytes: 4096, ..small() }, true, 0);
+}
+
+/// The disk is also full while the log is opened.
+#[test]
+fn a_log_opens_on_a_full_disk() {
+    let disk = FaultyDisk::new();
+    let mut log = open(&disk, small()).unwrap().log;
+    let mut ledger = Ledger::default();
+    work(&mut log, &mut ledger, 0..6);
+    drop(log);
+    disk.set_capacity(Some(disk.used()));
+    let mut log = open(&disk, small()).unwrap().log;
+    assert!(matches!(ledger.append(&mut log, &records(7, 2, 2000)), Err(AppendError::DiskFull { .. })));
+    disk.heal();
+    ledger.append(&mut log, &records(7, 2, 2000)).unwrap();
+    ledger.verify(&open(&disk, small()).unwrap().records, &"opened on a full disk");
+}
