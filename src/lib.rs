@@ -4,6 +4,7 @@ pub mod cli;
 pub mod client;
 pub mod event;
 pub mod exposition;
+pub mod formats;
 pub mod labels;
 pub mod log;
 pub mod rules;
