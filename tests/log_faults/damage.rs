@@ -1,5 +1,6 @@
 //! Damage at rest: every bit, and every byte with every other value. Nothing is lost or wrong in silence.
 
+use change_events::log::Log;
 use change_events::log::OpenError;
 use change_events::log::Options;
 use change_events::log::ReadError;
@@ -121,4 +122,54 @@ fn every_changed_byte_is_noticed_or_harmless() {
     let outcomes = damage_each_byte(options, true, &masks);
     assert!(outcomes.torn == 0 && outcomes.fallen_back == 0, "{outcomes:?}");
     assert!(outcomes.noticed > 100_000, "{outcomes:?}");
+}
+
+/// A footer holds nothing, but it was durable, and what was durable is not torn.
+#[test]
+fn a_changed_footer_is_noticed() {
+    let (disk, expected) = sample(small(), true);
+    let opened = open(&disk, small()).unwrap();
+    opened.log.close().unwrap();
+    let name = names(&disk).into_iter().rfind(|name| name.contains(".log")).unwrap();
+    let end = disk.bytes(&name).unwrap().iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    assert_eq!(open(&disk.fork(), small()).unwrap().records, expected);
+    for offset in end - 40..end {
+        let damaged = disk.fork();
+        damaged.change(&name, |bytes| bytes[offset] ^= 1);
+        assert!(matches!(open(&damaged, small()), Err(OpenError::Read(ReadError::Corrupt { .. }))), "{offset}");
+    }
+}
+
+/// Files, or parts of files, from a copy of the same log that went another way.
+#[test]
+fn two_histories_of_one_log_do_not_mix() {
+    let base = FaultyDisk::new();
+    drop(open(&base, small()).unwrap());
+    let live = |letter: u8| {
+        let disk = base.fork();
+        let mut log = open(&disk, small()).unwrap().log;
+        for number in 0..6 {
+            if number == 2 || number == 4 {
+                log.rotate().unwrap();
+            }
+            assert!(log.append(&crate::batch(&[vec![letter; 20]])).is_ok());
+        }
+        disk
+    };
+    let (ours, theirs) = (live(b'a'), live(b'b'));
+    let segments = ["00000000000000000001.log", "00000000000000000003.log", "00000000000000000005.log"];
+    assert_eq!(names(&ours).into_iter().filter(|name| name.contains(".log")).collect::<Vec<_>>(), segments);
+    for name in segments {
+        // The whole file; its second frame; both frames but not the header.
+        for from in [0, 40 + 40 + 24, 40] {
+            let mixed = ours.fork();
+            let foreign = theirs.bytes(name).unwrap();
+            if foreign[from..] == ours.bytes(name).unwrap()[from..] {
+                continue;
+            }
+            mixed.change(name, |bytes| bytes[from..].copy_from_slice(&foreign[from..]));
+            let opened = open(&mixed, small());
+            assert!(matches!(opened, Err(OpenError::Read(ReadError::Corrupt { .. }))), "{name} from {from}");
+        }
+    }
 }

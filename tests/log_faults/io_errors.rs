@@ -128,6 +128,24 @@ fn after_a_failed_sync_nothing_is_acknowledged_until_the_log_is_opened_again() {
     }
 }
 
+/// The sender was told that the batch is refused, so it must not be there after a power loss right then.
+#[test]
+fn what_was_refused_never_comes_back() {
+    for fault in FAULTS {
+        for rounds in 0..64 {
+            let disk = FaultyDisk::new();
+            let mut log = open(&disk, small()).unwrap().log;
+            let mut ledger = Ledger::default();
+            ledger.append(&mut log, &records(1, 2, 10)).unwrap();
+            disk.fail_next(Call::Write, fault);
+            assert!(matches!(ledger.append(&mut log, &records(2, 2, 10)), Err(AppendError::Write { .. })));
+            let mut random = Random(rounds);
+            let crashed = disk.crash(&mut || random.flip());
+            ledger.verify(&open(&crashed, small()).unwrap().records, &format_args!("{fault:?} {rounds}"));
+        }
+    }
+}
+
 fn call_name(call: Call) -> String {
     format!("{call:?}")
 }

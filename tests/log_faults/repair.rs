@@ -26,8 +26,15 @@ fn repaired(disk: &FaultyDisk, options: Options, context: &str) -> (Records, u64
         before.problems.is_empty() == (opened.is_ok() && !fell_back) || (opened.is_ok() && passed_over),
         "{context}: check and open disagree: {before:?}"
     );
+    let damaged = disk.fork();
     let done = repair(disk).unwrap_or_else(|error| panic!("{context}: {error:?}"));
     assert_eq!(done.problems, before.problems);
+    for problem in &done.problems {
+        if let Some(bytes) = damaged.bytes(&problem.path).filter(|_| problem.path != "hwm") {
+            let copy = done.set_aside.iter().find(|copy| copy.starts_with(&format!("{}.damaged", problem.path)));
+            assert_eq!(copy.and_then(|copy| disk.bytes(copy)), Some(bytes), "{context}: {} was not set aside", problem.path);
+        }
+    }
     let after = check(disk).unwrap();
     assert_eq!(after.problems, [], "{context}");
     assert_eq!(repair(disk).unwrap().set_aside.len(), 0, "{context}: repaired twice");

@@ -65,7 +65,10 @@ fn with_last_batch(options: Options, count: usize) -> (FaultyDisk, Ledger, Strin
     let disk = FaultyDisk::new();
     let mut log = open(&disk, options).unwrap().log;
     let mut ledger = Ledger::default();
-    ledger.append(&mut log, &records(1, 40, 200)).unwrap();
+    // Whole frames, each further on in its segment than the last batch begins in the next one.
+    for number in 0..80 {
+        ledger.append(&mut log, &records(10 + number, 1, 60)).unwrap();
+    }
     log.rotate().unwrap();
     ledger.append(&mut log, &records(2, 4, 100)).unwrap();
     let mut acknowledged = ledger.clone();
