@@ -42,25 +42,11 @@ pub(super) fn flatten(json: &str) -> Result<Flat<'_>, FormatError> {
     flat.members = members.len();
     flat.attributes.reserve(members.len());
     for member in members {
-<<<<<<< HEAD
-        walk(member.name, member.value, 1, None, &mut flat.attributes)?;
-=======
         walk(member.name, member.value, 1, Place::Outside, &mut flat.attributes)?;
->>>>>>> cbdcaaa (formats: the Last9 change event, attributes to labels, and what pairs a start with its stop)
     }
     Ok(flat)
 }
 
-<<<<<<< HEAD
-/// Adds what is in the value `json` at `path`; `array` is where the attributes of the outermost array around it begin.
-fn walk<'a>(
-    path: Cow<'a, str>,
-    json: &'a str,
-    depth: usize,
-    array: Option<usize>,
-    attributes: &mut Vec<Attribute<'a>>,
-) -> Result<(), FormatError> {
-=======
 /// Where a value stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -70,7 +56,6 @@ enum Place {
 
 /// Adds what is in the value `json` at `path`.
 fn walk<'a>(path: Cow<'a, str>, json: &'a str, depth: usize, place: Place, attributes: &mut Vec<Attribute<'a>>) -> Result<(), FormatError> {
->>>>>>> cbdcaaa (formats: the Last9 change event, attributes to labels, and what pairs a start with its stop)
     let kind = Kind::of(json);
     if path.len() > PATH_BYTES_MAX {
         return Err(FormatError::limit(format!("bytes in the name of {}", subject(&path)), path.len(), PATH_BYTES_MAX));
@@ -84,26 +69,16 @@ fn walk<'a>(path: Cow<'a, str>, json: &'a str, depth: usize, place: Place, attri
         Kind::String => json::string(json).map_err(|error| unreadable(&path, &error))?,
         Kind::Object => {
             for member in members(&path, json)? {
-<<<<<<< HEAD
-                walk(Cow::Owned(format!("{path}.{}", member.name)), member.value, depth + 1, array, attributes)?;
-=======
                 walk(Cow::Owned(format!("{path}.{}", member.name)), member.value, depth + 1, place, attributes)?;
->>>>>>> cbdcaaa (formats: the Last9 change event, attributes to labels, and what pairs a start with its stop)
             }
             return Ok(());
         }
         Kind::Array => {
             let start = attributes.len();
             for element in json::elements(json).map_err(|error| unreadable(&path, &error))? {
-<<<<<<< HEAD
-                walk(path.clone(), element, depth + 1, Some(array.unwrap_or(start)), attributes)?;
-            }
-            if array.is_none() {
-=======
                 walk(path.clone(), element, depth + 1, Place::InArray, attributes)?;
             }
             if place == Place::Outside {
->>>>>>> cbdcaaa (formats: the Last9 change event, attributes to labels, and what pairs a start with its stop)
                 join(attributes, start);
             }
             return Ok(());

@@ -150,11 +150,8 @@ fn sizes_against_their_limits() {
             attributes(&format!("{{\"{}\":1}}", long(1 << 20))),
             format!("422 bytes in the name of attribute \"{shown}\"...: 1048576, at most 512"),
         ),
-<<<<<<< HEAD
-=======
         (attributes(&format!("{{\"{}\":1}}", long(513))), format!("422 bytes in the name of attribute \"{shown}\"...: 513, at most 512")),
         (attributes(&format!("{{{},\"a7\":2}}", many(40))), "400 attribute \"a7\": given twice".to_owned()),
->>>>>>> cbdcaaa (formats: the Last9 change event, attributes to labels, and what pairs a start with its stop)
         (attributes(&format!("{{\"{}\":1}}", long(129))), format!("422 bytes in the label name \"{shown}\"...: 129, at most 128")),
         (attributes(&format!("{{\"{}\":1}}", long(128))), format!("{{\"event_name\": \"e\", \"{}\": \"1\"}}", long(128))),
         (
