@@ -1,7 +1,14 @@
 //! Memory per event and selector latency at 1 M events, and how put and query change as the store grows.
 //!
 //! `cargo bench --bench memory`; prints figures, asserts nothing. README's table has the machine's.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "a bench program")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    reason = "a bench program"
+)]
 
 use change_events::event::Command;
 use change_events::event::Edge;

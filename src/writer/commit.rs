@@ -78,7 +78,10 @@ impl<D: Disk> Committer<D> {
     }
 
     pub(super) fn commit(&mut self, waiting: &mut Vec<Submission>) {
-        self.received = self.clock.now().max(self.received);
+        // Pages stay behind what is on its way into the log, so that none is given out that it would have changed.
+        let pages = Arc::clone(&self.memory.pages);
+        let receipt = pages.receive(self.clock.now().max(self.received));
+        self.received = receipt.received;
         let refused = self.fill(waiting);
         if let Err(error) = self.append() {
             for submission in waiting.drain(..) {
@@ -186,7 +189,7 @@ impl<D: Disk> Committer<D> {
 
 /// Folds one command into memory, in the same way while running and while replaying.
 pub(super) fn apply(memory: &Memory, received: Timestamp, command: &Command) -> Outcome {
-    let due = |tenant: &crate::store::Tenant, series, at| memory.pages.is_due(tenant, series, at);
+    let due = |tenant: &crate::store::Tenant, series, at| memory.pages.due(tenant, series, at);
     match memory.store.apply(received, command, &due) {
         Applied::Edge(edge) => {
             let exposure = (!edge.duplicate).then(|| memory.pages.apply(received, &edge));

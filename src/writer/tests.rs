@@ -50,7 +50,7 @@ struct World {
 fn memory() -> Memory {
     Memory {
         store: Arc::new(Store::new(crate::store::Options::default())),
-        pages: Arc::new(Pages::new(crate::exposition::Options::default())),
+        pages: Arc::new(Pages::new(&crate::exposition::Options::default())),
     }
 }
 

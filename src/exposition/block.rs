@@ -1,0 +1,128 @@
+//! A thousand or so consecutive lines of a page with their labels as text, compressed at most once.
+//!
+//! Blocks are cut where a line's content says so, not at fixed counts: a line that comes or goes changes one block and
+//! leaves the cuts of all others where they were.
+
+use super::gzip::Compressor;
+use super::gzip::Part;
+use super::text::Family;
+use super::text::Format;
+use super::text::Point;
+use super::text::push_label;
+use crate::store::SeriesId;
+use crate::store::Tenant;
+use crate::time::Timestamp;
+use std::sync::OnceLock;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Lines of a block on average.
+const LINES_MEAN: u64 = 1024;
+/// Most lines of a block.
+const LINES_MAX: usize = 4096;
+
+/// A line to be: of an edge, or of an open gauge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub(super) series: u32,
+    /// When the sample's place began, which tells it from every other use of the series' number.
+    pub(super) exposed: Timestamp,
+    pub(super) at: Timestamp,
+    pub(super) value: f64,
+}
+
+/// What makes two blocks the same: a hash of their entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key(u128);
+
+/// The lines of some entries.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// The labels of all lines.
+    labels: String,
+    /// Where each line's labels end.
+    lines: Vec<(usize, Point)>,
+    /// Compressed, by family and format.
+    parts: [OnceLock<Part>; 4],
+}
+
+/// Cuts entries into the pieces that become blocks.
+pub(super) fn cut(entries: &[Entry]) -> impl Iterator<Item = &[Entry]> {
+    let mut rest = entries;
+    std::iter::from_fn(move || {
+        let ends_block = |entry: &Entry| (u64::from(entry.series).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32).is_multiple_of(LINES_MEAN);
+        let end = rest.iter().take(LINES_MAX).position(ends_block).map_or(rest.len().min(LINES_MAX), |last| last + 1);
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+impl Key {
+    pub(super) fn of(family: Family, entries: &[Entry]) -> Self {
+        let mut hash = Xxh3::new();
+        hash.update(&[u8::from(family == Family::Open)]);
+        for entry in entries {
+            hash.update(&entry.series.to_le_bytes());
+            hash.update(&entry.exposed.millis().to_le_bytes());
+            hash.update(&entry.at.millis().to_le_bytes());
+            hash.update(&entry.value.to_bits().to_le_bytes());
+        }
+        Self(hash.digest128())
+    }
+}
+
+impl Block {
+    /// Looks up the labels of the entries. One whose series is gone has no line.
+    pub(super) fn of(family: Family, entries: &[Entry], tenant: &Tenant) -> Self {
+        let mut labels = String::with_capacity(entries.len() * 192);
+        let mut lines = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let begin = labels.len();
+            let mut push = |name: &str, value: &str| {
+                if family.has_label(name) {
+                    push_label(&mut labels, begin, name, value);
+                }
+            };
+            tenant.series_labels(SeriesId(entry.series), &mut push);
+            if labels.len() > begin {
+                lines.push((labels.len(), Point { at: entry.at, value: entry.value }));
+            }
+        }
+        labels.shrink_to_fit();
+        Self { labels, lines, parts: Default::default() }
+    }
+
+    /// How many bytes its lines take at most.
+    pub(super) fn size_max(&self, family: Family) -> usize {
+        self.labels.len() + self.lines.len() * family.line_overhead()
+    }
+
+    /// Appends its lines.
+    pub(super) fn push_lines(&self, text: &mut Vec<u8>, family: Family, format: Format) {
+        let mut begin = 0;
+        for (end, point) in &self.lines {
+            family.push_line(text, self.labels.get(begin..*end).unwrap_or_default(), point, format);
+            begin = *end;
+        }
+    }
+
+    /// Whether its lines are compressed already.
+    pub(super) fn is_compressed(&self, family: Family, format: Format) -> bool {
+        self.part(family, format).is_some_and(|part| part.get().is_some())
+    }
+
+    /// Its lines, compressed.
+    pub(super) fn compressed(&self, family: Family, format: Format, compressor: &mut Compressor, scratch: &mut Vec<u8>) -> Option<&Part> {
+        let compress = || {
+            scratch.clear();
+            scratch.reserve(self.size_max(family));
+            self.push_lines(scratch, family, format);
+            compressor.compress(scratch)
+        };
+        self.part(family, format).map(|part| part.get_or_init(compress))
+    }
+
+    fn part(&self, family: Family, format: Format) -> Option<&OnceLock<Part>> {
+        self.parts.get(usize::from(family == Family::Times) * 2 + usize::from(format == Format::OpenMetrics100))
+    }
+}

@@ -1,0 +1,114 @@
+//! The blocks of one cluster's pages, kept while they are asked for again.
+//!
+//! Holds no truth: a page is the same without it, only slower. Whoever renders holds it, so that two scrapers who come at
+//! once do not both compress. Pages filtered by `match[]` go past it.
+
+use super::block;
+use super::block::Block;
+use super::block::Entry;
+use super::block::Key;
+use super::body::in_parallel;
+use super::schedule::Shown;
+use super::text::Family;
+use crate::store::ClusterId;
+use crate::store::Tenant;
+use crate::time::Timestamp;
+use hashbrown::HashMap;
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+/// For how many renders a block is kept that none of them used.
+const RENDERS_UNUSED_MAX: u64 = 4;
+
+/// What was rendered of one cluster.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    renders: u64,
+    /// With the render that used it last.
+    blocks: HashMap<Key, (u64, Arc<Block>)>,
+    edges: Option<(Arc<Shown>, Blocks)>,
+    open: Option<Open>,
+    /// When a page was last rendered.
+    pub(super) used: Timestamp,
+}
+
+/// The lines of a family on a page.
+pub(super) type Blocks = Arc<[Arc<Block>]>;
+
+/// Entries that make a block, and the block once it is there.
+type Piece<'a> = (Key, &'a [Entry], OnceLock<Arc<Block>>);
+
+#[derive(Debug)]
+struct Open {
+    version: u64,
+    from: Timestamp,
+    until: Timestamp,
+    blocks: Blocks,
+}
+
+impl Cache {
+    /// The edges that a page shows.
+    pub(super) fn edges(&mut self, shown: &Arc<Shown>, tenant: &Tenant) -> Blocks {
+        if let Some((_, blocks)) = self.edges.as_ref().filter(|(of, _)| Arc::ptr_eq(of, shown)) {
+            return Arc::clone(blocks);
+        }
+        let blocks = self.blocks_of(Family::Edges, &shown.rows, tenant);
+        self.edges = Some((Arc::clone(shown), Arc::clone(&blocks)));
+        blocks
+    }
+
+    /// What is open at `now`, oldest first.
+    pub(super) fn open(&mut self, tenant: &Tenant, cluster: ClusterId, now: Timestamp) -> Blocks {
+        let version = tenant.open_version();
+        if let Some(open) = self.open.as_ref().filter(|open| open.version == version && (open.from..open.until).contains(&now)) {
+            return Arc::clone(&open.blocks);
+        }
+        let until = tenant.next_lapse(now).unwrap_or(Timestamp::MAX);
+        let blocks = self.blocks_of(Family::Open, &open_entries(tenant, cluster, now), tenant);
+        self.open = Some(Open { version, from: now, until, blocks: Arc::clone(&blocks) });
+        blocks
+    }
+
+    fn blocks_of(&mut self, family: Family, entries: &[Entry], tenant: &Tenant) -> Blocks {
+        let known = |entries| {
+            let key = Key::of(family, entries);
+            let block = self.blocks.get(&key).map(|(_, block)| OnceLock::from(Arc::clone(block)));
+            (key, entries, block.unwrap_or_default())
+        };
+        let pieces: Vec<Piece<'_>> = block::cut(entries).map(known).collect();
+        let missing: Vec<_> = pieces.iter().filter(|(.., block)| block.get().is_none()).collect();
+        in_parallel(&missing, || (), |(), (_, entries, block)| drop(block.set(Arc::new(Block::of(family, entries, tenant)))));
+        let mut blocks = Vec::with_capacity(pieces.len());
+        for (key, _, block) in pieces {
+            if let Some(block) = block.into_inner() {
+                self.blocks.insert(key, (self.renders, Arc::clone(&block)));
+                blocks.push(block);
+            }
+        }
+        blocks.into()
+    }
+
+    /// Forgets what is neither on the last page of its kind nor was on another one lately.
+    pub(super) fn end_render(&mut self, now: Timestamp) {
+        self.used = now;
+        let renders = self.renders;
+        self.blocks.retain(|_, (used, block)| *used + RENDERS_UNUSED_MAX > renders || Arc::strong_count(block) > 1);
+        self.renders += 1;
+    }
+
+    /// How many blocks it holds.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.blocks.len()
+    }
+}
+
+/// The open gauges at `now`, oldest first.
+pub(super) fn open_entries(tenant: &Tenant, cluster: ClusterId, now: Timestamp) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    tenant.open_gauges(cluster, now, &mut |gauge| {
+        entries.push(Entry { series: gauge.series.0, exposed: Timestamp::MIN, at: gauge.since, value: 1.0 });
+    });
+    entries.sort_unstable_by_key(|entry| (entry.at, entry.series));
+    entries
+}

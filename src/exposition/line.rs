@@ -1,0 +1,171 @@
+//! All places of one series, compact: one or two queues (pages without and with a window), which are one until a sample
+//! comes that only pages with a window can show.
+
+use super::AGE_MAX;
+use super::Exposure;
+use super::queue::Coalesced;
+use super::queue::Context;
+use super::queue::Inserted;
+use super::queue::On;
+use super::queue::Place;
+use super::queue::Queue;
+use super::schedule::Counts;
+use crate::time::Timestamp;
+
+/// The places of a series, by `exposed`. Either all are on both kinds of page, or none is.
+#[derive(Clone, Debug)]
+pub(super) enum Line {
+    /// A single one, as most series have: no allocation.
+    One(Place),
+    /// Any number.
+    Many(Vec<Place>),
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl Line {
+    /// Its places, by `exposed`.
+    pub(super) fn places(&self) -> &[Place] {
+        match self {
+            Self::One(place) => std::slice::from_ref(place),
+            Self::Many(places) => places,
+        }
+    }
+
+    /// What a kind of page shows at `now`, whatever its age.
+    pub(super) fn current(&self, on: On, now: Timestamp) -> Option<&Place> {
+        self.places().iter().rev().find(|place| place.exposed <= now && place.is_on(on))
+    }
+
+    /// The earliest place on a kind of page after `now`.
+    pub(super) fn next(&self, on: On, now: Timestamp) -> Option<&Place> {
+        self.places().iter().find(|place| place.exposed > now && place.is_on(on))
+    }
+}
+
+/// A line taken apart.
+#[derive(Debug)]
+pub(super) struct Queues {
+    pub(super) plain: Queue,
+    /// `None`: the same as `plain`.
+    pub(super) windowed: Option<Queue>,
+}
+
+impl Queues {
+    /// The queues as they stand at the time of receipt; what they no longer need is taken off the timeline.
+    pub(super) fn open(line: &Line, context: &mut Context<'_>) -> Self {
+        let places = line.places();
+        let queue = |on| Queue::at(places.iter().filter(|place| place.is_on(on)).copied(), context.received);
+        let plain = queue(On::Plain);
+        let windowed = places.iter().any(|place| place.on != On::Both).then(|| queue(On::Windowed));
+        let queues = Self { plain, windowed };
+        for place in places.iter().filter(|place| place.exposed <= context.received) {
+            if !queues.places().any(|kept| kept == place) {
+                context.timeline.displaced(place);
+            }
+        }
+        queues
+    }
+
+    /// Takes in a sample.
+    pub(super) fn apply(&mut self, sample: Place, context: &mut Context<'_>, counts: &mut Counts) -> Exposure {
+        if self.places().any(|place| place.at == sample.at) {
+            counts.duplicate += 1;
+            return Exposure::Duplicate;
+        }
+        let is_old = sample.at.plus(AGE_MAX) <= context.received;
+        if is_old || self.plain.last.is_some_and(|last| sample.at < last.at) {
+            self.show_behind(sample, context, counts);
+            let (count, exposure) = if is_old { (&mut counts.old, Exposure::Old) } else { (&mut counts.late, Exposure::Late) };
+            *count += 1;
+            return exposure;
+        }
+        if let Some(windowed) = &mut self.windowed {
+            let sample = Place { on: On::Windowed, behind: windowed.newest_at().is_some_and(|newest| sample.at < newest), ..sample };
+            let inserted = if sample.behind { windowed.insert_behind(sample, context) } else { windowed.insert(sample, context) };
+            counts.beyond += inserted.lost();
+        }
+        let on = if self.windowed.is_some() { On::Plain } else { On::Both };
+        match self.plain.insert(Place { on, ..sample }, context) {
+            Inserted::Placed { evicted } => {
+                for place in &evicted {
+                    counts.old += 1;
+                    if on == On::Both {
+                        self.show_behind(*place, context, counts);
+                    }
+                }
+                self.exposure(sample.at, context.received)
+            }
+            Inserted::Coalesced(which) => {
+                counts.coalesced += 1;
+                if which == Coalesced::This { Exposure::Coalesced } else { self.exposure(sample.at, context.received) }
+            }
+            Inserted::Crowded => {
+                counts.crowded += 1;
+                Exposure::Crowded
+            }
+        }
+    }
+
+    /// Takes in a sample that only pages with a window can show.
+    fn show_behind(&mut self, sample: Place, context: &mut Context<'_>, counts: &mut Counts) {
+        let sample = Place { on: On::Windowed, behind: true, ..sample };
+        let inserted = self.windowed(context).insert_behind(sample, context);
+        counts.beyond += inserted.lost();
+    }
+
+    /// What the sender is told of a sample that was put into the plain queue.
+    fn exposure(&self, at: Timestamp, received: Timestamp) -> Exposure {
+        match self.plain.waiting.iter().find(|place| place.at == at) {
+            None => Exposure::Old,
+            Some(place) if place.exposed <= received => Exposure::Shown,
+            Some(place) if at > received => Exposure::Scheduled { at: place.exposed },
+            Some(place) => Exposure::Queued { until: place.exposed },
+        }
+    }
+
+    /// Every place of both.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.plain.places().chain(self.windowed.iter().flat_map(Queue::places))
+    }
+
+    /// The queue of pages with a window, apart from now on. What waits is on the timeline twice then.
+    pub(super) fn windowed(&mut self, context: &mut Context<'_>) -> &mut Queue {
+        let plain = &mut self.plain;
+        self.windowed.get_or_insert_with(|| {
+            let windowed = plain.clone().on(On::Windowed);
+            for place in &windowed.waiting {
+                context.timeline.take(context.series, place);
+            }
+            *plain = std::mem::take(plain).on(On::Plain);
+            windowed
+        })
+    }
+
+    /// The line again; `None` when there is nothing to keep.
+    pub(super) fn close(self) -> Option<Line> {
+        let Some(windowed) = self.windowed else { return line(self.plain.places().copied().collect()) };
+        let alike = |plain: &Place, windowed: &Place| Place { on: On::Both, ..*plain } == Place { on: On::Both, ..*windowed };
+        if let ([], [], None, (Some(plain), Some(last))) =
+            (&*self.plain.waiting, &*windowed.waiting, windowed.newest, (&self.plain.last, &windowed.last))
+            && alike(plain, last)
+        {
+            return Some(Line::One(Place { on: On::Both, ..*plain }));
+        }
+        let mut places: Vec<Place> = self.plain.places().chain(windowed.places()).copied().collect();
+        places.sort_by_key(|place| place.exposed);
+        line(places)
+    }
+}
+
+fn line(places: Vec<Place>) -> Option<Line> {
+    match *places {
+        [] => None,
+        [place] => Some(Line::One(place)),
+        _ => Some(Line::Many(places)),
+    }
+}

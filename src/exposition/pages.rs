@@ -1,0 +1,260 @@
+//! The pages of all clusters: takes in what the log applies, and renders.
+
+use super::Exposure;
+use super::Options;
+use super::Page;
+use super::PageRequest;
+use super::PageStats;
+use super::Sizes;
+use super::block::Block;
+use super::block::Entry;
+use super::body;
+use super::body::Section;
+use super::cache;
+use super::cache::Cache;
+use super::filter;
+use super::filter::Filter;
+use super::schedule::Sample;
+use super::schedule::Schedule;
+use super::schedule::Shown;
+use super::schedule::View;
+use super::text::Family;
+use crate::store::AppliedEdge;
+use crate::store::ClusterId;
+use crate::store::SampleKind;
+use crate::store::SeriesId;
+use crate::store::Tenant;
+use crate::store::TenantId;
+use crate::time::Timestamp;
+use parking_lot::Mutex;
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a page that nobody asks for stays rendered.
+const IDLE_MAX: Duration = Duration::from_mins(10);
+/// How long a page waits for what is being written, and how far a receipt is moved for a page that was not before it.
+const OVERLAP_MAX: Duration = Duration::from_secs(5);
+
+/// All pages. Only the writer applies; anyone renders.
+///
+/// Rendering can take tens of milliseconds and more than one thread: not for an async task. While a page is rendered the
+/// writer goes on.
+#[derive(Debug)]
+pub struct Pages {
+    sizes: Sizes,
+    timestamp_family: bool,
+    clusters: RwLock<BTreeMap<(TenantId, ClusterId), Arc<Cluster>>>,
+    moments: Mutex<Moments>,
+}
+
+#[derive(Debug)]
+struct Cluster {
+    shown: Mutex<Scheduled>,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Debug)]
+struct Scheduled {
+    schedule: Schedule,
+    /// The last page without a window, and of which version of the schedule.
+    last: Option<(View, u64, Arc<Shown>)>,
+}
+
+#[derive(Debug, Default)]
+struct Moments {
+    /// The latest moment a page was made of.
+    shown: Timestamp,
+    /// When that was received which is being written.
+    receiving: Option<Timestamp>,
+    /// When idle pages were last looked for.
+    swept: Timestamp,
+}
+
+/// Commands on their way into the log. Hold it until they are applied: pages do not get ahead of them.
+#[derive(Debug)]
+pub struct Receipt<'a> {
+    pages: &'a Pages,
+    /// The time of receipt to write and to apply them with.
+    pub received: Timestamp,
+}
+
+impl Drop for Receipt<'_> {
+    fn drop(&mut self) {
+        self.pages.moments.lock().receiving = None;
+    }
+}
+
+impl Pages {
+    /// No pages yet.
+    pub fn new(options: &Options) -> Self {
+        let (clusters, moments) = Default::default();
+        Self { sizes: Sizes::of(options), timestamp_family: options.timestamp_family, clusters, moments }
+    }
+
+    /// Begins to take in commands that were received at `now`. A page that was already given out stays in their past:
+    /// otherwise an edge could take a place before one that a scraper has seen.
+    pub fn receive(&self, now: Timestamp) -> Receipt<'_> {
+        let mut moments = self.moments.lock();
+        let received = moments.shown.min(now.plus(OVERLAP_MAX)).max(now);
+        moments.receiving = Some(received);
+        Receipt { pages: self, received }
+    }
+
+    /// Folds in what the log applied, duplicates excepted. `received` never decreases.
+    pub fn apply(&self, received: Timestamp, edge: &AppliedEdge) -> Exposure {
+        let sample = Sample {
+            series: edge.series.0,
+            at: edge.at,
+            value: edge.value,
+            tie: u32::try_from(edge.id.0 & u128::from(u32::MAX)).unwrap_or_default(),
+            heartbeat: edge.kind == SampleKind::Heartbeat,
+        };
+        let key = (edge.tenant.id(), edge.cluster);
+        let known = self.clusters.read().get(&key).map(Arc::clone);
+        let cluster = known.unwrap_or_else(|| {
+            let mut clusters = self.clusters.write();
+            Arc::clone(clusters.entry(key).or_insert_with(|| Arc::new(Cluster::new(self.sizes))))
+        });
+        cluster.shown.lock().schedule.apply(received, &sample)
+    }
+
+    /// Whether a sample still waits or can be on a page: its edge and its series must stay then.
+    pub fn due(&self, tenant: &Tenant, series: SeriesId, at: Timestamp) -> bool {
+        let clusters = self.clusters.read();
+        let mut of_tenant = clusters.range((tenant.id(), ClusterId(0))..=(tenant.id(), ClusterId(u16::MAX)));
+        of_tenant.any(|(_, cluster)| cluster.shown.lock().schedule.is_due(series.0, at))
+    }
+
+    /// The page of a cluster at `now`. `own` are our own metrics in the format asked for, without the closing `# EOF`; with
+    /// `match[]` they are on the page only when it asks for some of them by name.
+    pub fn render(&self, tenant: Option<&Tenant>, cluster: ClusterId, request: &PageRequest, own: &str, now: Timestamp) -> Page {
+        self.forget_idle(now);
+        let pages = tenant.and_then(|tenant| self.clusters.read().get(&(tenant.id(), cluster)).map(|pages| (tenant, Arc::clone(pages))));
+        let own = if filter::has_own(&request.selectors) { own } else { "" };
+        let Some((tenant, pages)) = pages else {
+            let empty = |family| Section { family, blocks: Arc::default() };
+            return page(own, &self.families(&request.selectors).map(empty).collect::<Vec<_>>(), request, &Shown::default());
+        };
+        let view = View::new(self.moment_of_page(now), request.window, request.keep, &self.sizes);
+        if !request.selectors.is_empty() {
+            let shown = pages.shown(view);
+            return page(own, &self.filtered(tenant, cluster, request, &shown, now), request, &shown);
+        }
+        let mut cache = pages.cache.lock();
+        let shown = pages.shown(view);
+        let edges = cache.edges(&shown, tenant);
+        let open = cache.open(tenant, cluster, now);
+        let section = |family| Section { family, blocks: Arc::clone(if family == Family::Open { &open } else { &edges }) };
+        let sections: Vec<Section> = self.families(&[]).map(section).collect();
+        let page = page(own, &sections, request, &shown);
+        drop((sections, open, edges));
+        cache.end_render(now);
+        page
+    }
+
+    /// What pages show and do not show at `now`.
+    pub fn stats(&self, now: Timestamp) -> PageStats {
+        let now = self.moment_of_page(now);
+        let view = View::new(now, None, None, &self.sizes);
+        let mut stats = PageStats::default();
+        let clusters: Vec<Arc<Cluster>> = self.clusters.read().values().map(Arc::clone).collect();
+        for cluster in clusters {
+            let shown = cluster.shown(view);
+            let scheduled = cluster.shown.lock();
+            let waiting = scheduled.schedule.waiting(now);
+            let counts = scheduled.schedule.counts;
+            stats.shown += shown.rows.len();
+            stats.cut += shown.cut;
+            stats.queued += waiting.queued;
+            stats.scheduled += waiting.scheduled;
+            stats.lag = stats.lag.max(waiting.lag);
+            stats.coalesced += counts.coalesced;
+            stats.late += counts.late;
+            stats.old += counts.old;
+            stats.duplicate += counts.duplicate;
+            stats.crowded += counts.crowded;
+            stats.beyond += counts.beyond;
+        }
+        stats
+    }
+
+    /// How many blocks are kept for the next page.
+    #[cfg(test)]
+    pub(super) fn cached_blocks(&self) -> usize {
+        self.clusters.read().values().map(|cluster| cluster.cache.lock().len()).sum()
+    }
+
+    /// The families of a page with these selectors, in their order.
+    fn families(&self, selectors: &[Vec<crate::store::Matcher>]) -> impl Iterator<Item = Family> {
+        let families = [Some(Family::Open), Some(Family::Edges), self.timestamp_family.then_some(Family::Times)];
+        families.into_iter().flatten().filter(|family| selectors.is_empty() || Filter::of(*family, selectors).is_some())
+    }
+
+    fn filtered(&self, tenant: &Tenant, cluster: ClusterId, request: &PageRequest, shown: &Shown, now: Timestamp) -> Vec<Section> {
+        let open = cache::open_entries(tenant, cluster, now);
+        let section = |family| {
+            let filter = Filter::of(family, &request.selectors)?;
+            let entries = if family == Family::Open { &open } else { &shown.rows };
+            let selected: Vec<Entry> =
+                entries.iter().filter(|entry| filter.matches(family, tenant, SeriesId(entry.series))).copied().collect();
+            Some(Section { family, blocks: [Arc::new(Block::of(family, &selected, tenant))].into() })
+        };
+        self.families(&request.selectors).filter_map(section).collect()
+    }
+
+    /// The moment a page of `now` is made of: not after what is being written was received, unless that takes long.
+    fn moment_of_page(&self, now: Timestamp) -> Timestamp {
+        let mut moments = self.moments.lock();
+        let moment = moments.receiving.map_or(now, |received| received.max(now.minus(OVERLAP_MAX)).min(now));
+        moments.shown = moments.shown.max(moment);
+        moment
+    }
+
+    fn forget_idle(&self, now: Timestamp) {
+        let mut moments = self.moments.lock();
+        if now.since(moments.swept) < IDLE_MAX / 4 {
+            return;
+        }
+        moments.swept = now;
+        drop(moments);
+        for cluster in self.clusters.read().values() {
+            if let Some(mut cache) = cluster.cache.try_lock()
+                && now.since(cache.used) > IDLE_MAX
+            {
+                *cache = Cache::default();
+                cluster.shown.lock().last = None;
+            }
+        }
+    }
+}
+
+impl Cluster {
+    fn new(sizes: Sizes) -> Self {
+        Self { shown: Mutex::new(Scheduled { schedule: Schedule::new(sizes), last: None }), cache: Mutex::default() }
+    }
+
+    /// The samples of a page; of a page without a window again the same while nothing changes.
+    fn shown(&self, view: View) -> Arc<Shown> {
+        let mut scheduled = self.shown.lock();
+        let version = scheduled.schedule.version();
+        if let Some((last, of, shown)) = &scheduled.last
+            && *of == version
+            && last.is_like(&view)
+            && (last.now..shown.until).contains(&view.now)
+        {
+            return Arc::clone(shown);
+        }
+        let shown = Arc::new(scheduled.schedule.shown(&view));
+        if !view.is_windowed() {
+            scheduled.last = Some((view, version, Arc::clone(&shown)));
+        }
+        shown
+    }
+}
+
+fn page(own: &str, sections: &[Section], request: &PageRequest, shown: &Shown) -> Page {
+    let body = if request.gzip { body::zipped(own, sections, request.format) } else { body::plain(own, sections, request.format) };
+    Page { body: body.into(), content_type: request.format.content_type(), gzip: request.gzip, samples: shown.rows.len(), cut: shown.cut }
+}
