@@ -15,6 +15,7 @@ use clap::CommandFactory as _;
 mod attribute;
 mod close;
 mod completions;
+mod exec;
 mod listing;
 mod open;
 mod rules;
@@ -44,6 +45,7 @@ pub struct Cli {
 enum Command {
     Serve(serve::Args),
     Send(send::Args),
+    Exec(exec::Args),
     Open(open::Args),
     Close(close::Args),
     Token(token::Args),
@@ -57,6 +59,7 @@ impl Cli {
         match &self.command {
             Command::Serve(args) => serve::run(args),
             Command::Send(args) => send::run(args),
+            Command::Exec(args) => exec::run(args),
             Command::Open(args) => open::run(args),
             Command::Close(args) => close::run(args),
             Command::Token(args) => token::run(args),

@@ -42,7 +42,7 @@ pub(crate) struct ServerArgs {
 
     /// Longest time for one try
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
-    timeout: Duration,
+    pub(crate) timeout: Duration,
 
     /// How long to try again while the server does not answer, answers 5xx, or 429; 0 for a single try
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]

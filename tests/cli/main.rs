@@ -1,6 +1,9 @@
 //! The command line, seen from outside: the built binary against a server that does what the test wants.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed helper fails its test")]
 
+mod exec;
+mod exec_signals;
+mod exec_spool;
 mod open_close;
 mod send;
 mod support;

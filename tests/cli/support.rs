@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Output};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, Output};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+/// Nothing in these tests takes longer on a machine that works.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One request, as it came in.
 #[derive(Clone, Debug)]
@@ -80,6 +84,7 @@ type Script = dyn FnMut(&Request, usize) -> Reply + Send;
 struct Shared {
     script: Mutex<Box<Script>>,
     requests: Mutex<Vec<Request>>,
+    arrived: Condvar,
     hanging: Mutex<Vec<TcpStream>>,
 }
 
@@ -97,7 +102,12 @@ impl FakeServer {
     pub(crate) fn listen(address: SocketAddr, script: impl FnMut(&Request, usize) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { script: Mutex::new(Box::new(script)), requests: Mutex::default(), hanging: Mutex::default() });
+        let shared = Arc::new(Shared {
+            script: Mutex::new(Box::new(script)),
+            requests: Mutex::default(),
+            arrived: Condvar::new(),
+            hanging: Mutex::default(),
+        });
         let for_thread = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -120,6 +130,15 @@ impl FakeServer {
     pub(crate) fn edges(&self) -> Vec<Value> {
         self.requests().iter().filter(|request| request.method == "PUT").map(Request::json).collect()
     }
+
+    /// Waits until so many requests have come.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, count: usize) {
+        let requests = self.shared.requests.lock().unwrap();
+        let few = |requests: &mut Vec<Request>| requests.len() < count;
+        let (requests, timeout) = self.shared.arrived.wait_timeout_while(requests, PATIENCE, few).unwrap();
+        assert!(!timeout.timed_out(), "only {} of {count} requests came", requests.len());
+    }
 }
 
 fn serve(stream: &TcpStream, shared: &Shared) {
@@ -133,6 +152,7 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         drop(requests);
         script(&request, before)
     };
+    shared.arrived.notify_all();
     let (status, header, body) = match reply {
         Reply::Answer(status, body) => (status, None, body),
         Reply::With(status, header, body) => (status, Some(header), body),
@@ -196,5 +216,40 @@ pub(crate) fn run(command: &mut Command) -> Ended {
         stdout: String::from_utf8(stdout).unwrap(),
         stderr: String::from_utf8(stderr).unwrap(),
         took: begun.elapsed(),
+    }
+}
+
+/// A run that goes on; a test that fails does not leave it behind.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// The exit code, at the end.
+    pub(crate) fn code(&mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Looks until it is so.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,0 +1,214 @@
+//! `change-events exec`: runs a command between the start and the stop of an event.
+//!
+//! The job comes first: it starts at once, its signals and its exit code pass through, and a server that is away
+//! costs it nothing but the time to say so. What could not be delivered waits in the spool for the next run.
+
+mod inbox;
+mod job;
+mod reporter;
+mod signals;
+mod spool;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::cli;
+use crate::cli::Failure;
+use crate::cli::attribute;
+use crate::cli::attribute::Attribute;
+use crate::cli::server::ServerArgs;
+use crate::client::Client;
+use crate::client::Delivery;
+use crate::client::Edge;
+use crate::client::State;
+use crate::time::Clock as _;
+use crate::time::SystemClock;
+use crate::time::Timestamp;
+use crate::time::millis_of;
+use inbox::Inbox;
+use job::Outcome;
+use reporter::Parcel;
+use signals::Relay;
+use spool::Spool;
+
+/// What the stop says beyond the start. The server leaves these names out of what makes a start and a stop belong
+/// together, whatever else identifies the event.
+const RESULT: &str = "result";
+const DURATION: &str = "duration_ms";
+const EXIT_CODE: &str = "exit_result";
+
+const EXAMPLES: &str = "\
+Examples:
+  change-events exec -n deployment -a service_name=api -a env=prod -- ./deploy.sh --fast
+  change-events exec -n backup -a database=orders -- sh -c 'pg_dump orders | gzip > orders.gz'
+  change-events exec -n deployment -a deployment_id=$CI_JOB_ID --strict -- make deploy
+
+The stop carries `result` (success, failure, or cancelled when a signal ended it), `duration_ms` and `exit_result`,
+the exit code. Two runs at the same time that say the same of themselves are one event: give each an attribute
+`deployment_id` or `entity_id` of its own if that may happen.
+
+The exit code is that of the command: 128 + n when signal n ended it, 127 when there is no such command, 126 when it
+cannot be run. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to it.
+
+The command never waits for the server. At its end the stop is tried for --retry-for; a signal cuts that short. What
+is not delivered then is kept in the spool and delivered by the next `exec` to the same server and organization.
+With --strict the command is run only once the server has taken the start, and a stop that is not taken makes the exit
+code 1.";
+
+/// Run a command, and report its start, its end and its outcome.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// What kind of change it is, e.g. deployment
+    #[arg(long, short = 'n', value_name = "NAME")]
+    event_name: String,
+
+    /// An attribute as name=text, or name:=json for numbers and booleans; may be given more than once
+    #[arg(long = "attribute", short, value_name = "NAME=VALUE", value_parser = attribute::parse)]
+    attributes: Vec<Attribute>,
+
+    /// The cluster it belongs to; without it the organization's default
+    #[arg(long, value_name = "CLUSTER")]
+    data_source_name: Option<String>,
+
+    /// Fail when the server does not take the start or the stop
+    #[arg(long)]
+    strict: bool,
+
+    /// Where undelivered events wait for the next run [default: `change-events/spool` in `$XDG_STATE_HOME` or `~/.local/state`]
+    #[arg(long, value_name = "DIR", env = "CHANGE_EVENTS_SPOOL_DIR")]
+    spool_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    server: ServerArgs,
+
+    /// The command and its arguments, after `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Runs the command, reports about it, and ends as it ended.
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let attributes = attributes(args)?;
+    let client = match client(args) {
+        Err(Failure::Running(error)) if !args.strict => {
+            cli::note(&format!("warning: this run is not reported: {error}"));
+            None
+        }
+        result => Some(result?),
+    };
+    let (wakes, inbox) = mpsc::channel();
+    let relay = Relay::listen(wakes.clone()).map_err(Failure::running)?;
+    let Some(client) = client else {
+        return Ok(ExitCode::from(job::run(&args.command, &relay).exit_code()));
+    };
+    let spool = args.spool_dir.clone().or_else(spool::default_directory).map(|directory| Spool::new(directory, &client));
+    let started = SystemClock.now();
+    let start = Delivery::new(&edge(args, State::Start, started, attributes.clone()), cli::random_key()?);
+    let stops = reporter::spawn(client, spool.clone(), start, wakes);
+    let mut run = Run { args, spool, inbox: Inbox::new(inbox), stops };
+    if args.strict {
+        run.await_start(&relay, started, &attributes)?;
+    }
+    let begun = Instant::now();
+    let outcome = job::run(&args.command, &relay);
+    if let Outcome::NotStarted { reason, .. } = &outcome {
+        cli::note(&format!("error: {reason}"));
+    }
+    let mut attributes = attributes;
+    attributes.insert(RESULT.to_owned(), Value::from(outcome.result(relay.asked_to_end().is_some())));
+    attributes.insert(DURATION.to_owned(), Value::from(millis_of(begun.elapsed())));
+    attributes.insert(EXIT_CODE.to_owned(), Value::from(outcome.exit_code()));
+    let delivered = run.finish(started, attributes).inspect_err(cli::report).unwrap_or(false);
+    let code = outcome.exit_code();
+    Ok(ExitCode::from(if args.strict && !delivered && code == 0 { 1 } else { code }))
+}
+
+fn attributes(args: &Args) -> Result<Map<String, Value>, Failure> {
+    let attributes = attribute::collect(&args.attributes).map_err(Failure::Usage)?;
+    match [RESULT, DURATION, EXIT_CODE].into_iter().find(|name| attributes.contains_key(*name)) {
+        Some(name) => Err(Failure::Usage(format!("the attribute \"{name}\" is what exec finds out itself"))),
+        None => Ok(attributes),
+    }
+}
+
+/// A token that cannot be read is worth a warning here: the server will say no, and the spool keeps what it refused.
+fn client(args: &Args) -> Result<Client, Failure> {
+    let token = match args.server.token() {
+        Err(failure) if !args.strict => {
+            cli::note(&format!("warning: {failure}"));
+            None
+        }
+        token => token?,
+    };
+    args.server.client_with(token)
+}
+
+fn edge(args: &Args, state: State, at: Timestamp, attributes: Map<String, Value>) -> Edge {
+    Edge {
+        event_name: args.event_name.clone(),
+        state: Some(state),
+        timestamp: at.to_string(),
+        attributes,
+        data_source_name: args.data_source_name.clone(),
+        value: None,
+    }
+}
+
+/// What the main thread has in hand while a job is on.
+struct Run<'a> {
+    args: &'a Args,
+    spool: Option<Spool>,
+    inbox: Inbox,
+    stops: Sender<Parcel>,
+}
+
+impl Run<'_> {
+    /// Waits until the server has the start; without it the job is not run. A signal is for the job to see.
+    fn await_start(&mut self, relay: &Relay, started: Timestamp, attributes: &Map<String, Value>) -> Result<(), Failure> {
+        self.inbox.wait(&self.args.server, |inbox| inbox.start.is_some());
+        let reason = match (&self.inbox.start, relay.asked_to_end()) {
+            (Some(Ok(_)), _) | (None, Some(_)) => return Ok(()),
+            (Some(Err(error)), _) => cli::with_causes(error),
+            (None, None) => {
+                // Perhaps it arrived and only the answer was lost: with this stop beside it, it does not stay open.
+                let mut attributes = attributes.clone();
+                attributes.insert(RESULT.to_owned(), Value::from("cancelled"));
+                self.parcel(started, attributes)?;
+                self.inbox.trouble.clone().unwrap_or_else(|| "no answer yet".to_owned())
+            }
+        };
+        self.inbox.tell();
+        Err(Failure::running(format!("the command was not run, because the start is not reported: {reason}")))
+    }
+
+    /// Sends the stop, for as long as the flags say; whether the server has both ends.
+    fn finish(&mut self, started: Timestamp, attributes: Map<String, Value>) -> Result<bool, Failure> {
+        let parcel = self.parcel(started, attributes)?;
+        self.stops.send(parcel).map_err(|_| Failure::running("the reporting thread has ended"))?;
+        self.inbox.wait(&self.args.server, |inbox| inbox.start.is_some() && inbox.stop.is_some());
+        self.inbox.tell();
+        let delivered = matches!((&self.inbox.start, &self.inbox.stop), (Some(Ok(_)), Some(Ok(_))));
+        if !delivered {
+            self.inbox.tell_undelivered(self.spool.as_ref());
+        }
+        Ok(delivered)
+    }
+
+    /// A stop, ready to be sent and kept in the spool. A clock that was set back does not put it before the start.
+    fn parcel(&mut self, started: Timestamp, attributes: Map<String, Value>) -> Result<Parcel, Failure> {
+        let stop = edge(self.args, State::Stop, SystemClock.now().max(started), attributes);
+        let mut parcel = Parcel::new(Delivery::new(&stop, cli::random_key()?));
+        if let Some(spool) = &self.spool {
+            self.inbox.unkept = parcel.keep(spool).err().or(self.inbox.unkept.take());
+        }
+        Ok(parcel)
+    }
+}

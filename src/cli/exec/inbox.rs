@@ -1,0 +1,120 @@
+//! What the main thread of `exec` hears from the other two, and what it tells the user of that.
+
+use std::io;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::spool::Spool;
+use crate::cli;
+use crate::cli::server::ServerArgs;
+use crate::client::Accepted;
+use crate::client::ClientError;
+
+/// Something for the main thread.
+#[derive(Debug)]
+pub(super) enum Wake {
+    /// A signal asks for the end, and there is no job to pass it to.
+    Interrupted,
+    /// A try failed and there will be another one.
+    Trouble(String),
+    /// The start is delivered, or refused.
+    Start(Result<Accepted, ClientError>),
+    /// The stop is.
+    Stop(Result<Accepted, ClientError>),
+    /// The spool did not take the start.
+    Unkept(io::Error),
+    /// To be told to the user when the job is over.
+    Note(String),
+}
+
+/// What was heard so far.
+pub(super) struct Inbox {
+    wakes: Receiver<Wake>,
+    pub(super) start: Option<Result<Accepted, ClientError>>,
+    pub(super) stop: Option<Result<Accepted, ClientError>>,
+    /// Why the last try failed.
+    pub(super) trouble: Option<String>,
+    /// Why the spool did not take one of them.
+    pub(super) unkept: Option<io::Error>,
+    interrupted: bool,
+    tries_failed: usize,
+    notes: Vec<String>,
+}
+
+impl Inbox {
+    pub(super) fn new(wakes: Receiver<Wake>) -> Self {
+        Self { wakes, start: None, stop: None, trouble: None, unkept: None, interrupted: false, tries_failed: 0, notes: Vec::new() }
+    }
+
+    /// Waits until `done`, for `--retry-for` but at least for one try, or until a signal says that it is enough.
+    pub(super) fn wait(&mut self, server: &ServerArgs, done: impl Fn(&Self) -> bool) {
+        while let Ok(wake) = self.wakes.try_recv() {
+            self.take(wake);
+        }
+        let before = self.tries_failed;
+        let patience = if server.retry_for.is_zero() { server.timeout } else { server.retry_for };
+        let deadline = Instant::now() + patience;
+        let mut told = server.retry_for.is_zero();
+        while !done(self) && !self.interrupted {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(wake) = self.wakes.recv_timeout(left.max(Duration::from_millis(1))) else { return };
+            self.take(wake);
+            if self.tries_failed > before {
+                if server.retry_for.is_zero() {
+                    return;
+                }
+                if !told && let Some(trouble) = &self.trouble {
+                    told = true;
+                    cli::note(&format!("{trouble}; trying again for {}s, a signal ends that", patience.as_secs()));
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, wake: Wake) {
+        match wake {
+            Wake::Interrupted => self.interrupted = true,
+            Wake::Trouble(trouble) => {
+                self.trouble = Some(trouble);
+                self.tries_failed += 1;
+            }
+            Wake::Start(result) => self.start = Some(result),
+            Wake::Stop(result) => self.stop = Some(result),
+            Wake::Unkept(error) => self.unkept = Some(error),
+            Wake::Note(line) => self.notes.push(line),
+        }
+    }
+
+    /// Says what the other threads found worth saying, and what the server warned of.
+    pub(super) fn tell(&mut self) {
+        for line in self.notes.drain(..) {
+            cli::note(&line);
+        }
+        for (end, result) in [("start", &self.start), ("stop", &self.stop)] {
+            for warning in result.iter().flatten().flat_map(|accepted| &accepted.warnings) {
+                cli::note(&format!("warning: {end}: {warning}"));
+            }
+        }
+    }
+
+    /// Says which end the server does not have, why, and where it is now.
+    pub(super) fn tell_undelivered(&self, spool: Option<&Spool>) {
+        for (end, result) in [("start", &self.start), ("stop", &self.stop)] {
+            let reason = match result {
+                Some(Ok(_)) => continue,
+                Some(Err(error)) => cli::with_causes(error),
+                None => self.trouble.clone().unwrap_or_else(|| "no answer yet".to_owned()),
+            };
+            let refused = matches!(result, Some(Err(error)) if !error.minds_the_sender());
+            let place = match (spool, &self.unkept) {
+                (Some(spool), None) if !refused => format!("it is kept in {} for the next run", spool.directory().display()),
+                (Some(spool), Some(error)) if !refused => {
+                    format!("it is lost, because {} does not take it: {error}", spool.directory().display())
+                }
+                _ => "it is lost".to_owned(),
+            };
+            cli::note(&format!("warning: the {end} is not reported: {reason}; {place}"));
+        }
+    }
+}

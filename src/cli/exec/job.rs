@@ -1,0 +1,108 @@
+//! The command that `exec` runs, and how it ended.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Child;
+use std::process::Command;
+use std::process::ExitStatus;
+
+use rustix::process::Pid;
+use rustix::process::WaitId;
+use rustix::process::WaitIdOptions;
+
+use super::signals::Refusal;
+use super::signals::Relay;
+use super::signals::asks_for_the_end;
+
+/// How a job ended, or why it did not begin.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// By itself, with this exit code.
+    Exited(u8),
+    /// By this signal, or by its coming before the beginning.
+    Killed(i32),
+    /// It cannot be run; the exit code is that of a shell.
+    NotStarted { code: u8, reason: String },
+}
+
+impl Outcome {
+    /// What `exec` exits with.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exited(code) | Self::NotStarted { code, .. } => *code,
+            Self::Killed(signal) => u8::try_from(128 + signal).unwrap_or(255),
+        }
+    }
+
+    /// The attribute `result`. A job that was asked to end and did not end well was cancelled, however it put that.
+    pub(super) fn result(&self, asked_to_end: bool) -> &'static str {
+        match self {
+            Self::Exited(0) => "success",
+            Self::Killed(signal) if asks_for_the_end(*signal) => "cancelled",
+            Self::Exited(_) | Self::Killed(_) if asked_to_end => "cancelled",
+            _ => "failure",
+        }
+    }
+}
+
+impl From<ExitStatus> for Outcome {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Exited(u8::try_from(code).unwrap_or(255)),
+            (None, Some(signal)) => Self::Killed(signal),
+            (None, None) => Self::Exited(255),
+        }
+    }
+}
+
+/// Runs it to its end, with our own standard input, output and error.
+pub(super) fn run(command: &[OsString], relay: &Relay) -> Outcome {
+    let Some((program, arguments)) = command.split_first() else {
+        return Outcome::NotStarted { code: 127, reason: "no command is given".to_owned() };
+    };
+    let mut child = match relay.adopt(|| Command::new(program).args(arguments).spawn()) {
+        Ok(child) => child,
+        Err(Refusal::Asked(signal)) => return Outcome::Killed(signal),
+        Err(Refusal::Failed(error)) => {
+            let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+            return Outcome::NotStarted { code, reason: format!("cannot run {}: {error}", program.display()) };
+        }
+    };
+    wait_without_reaping(&child);
+    relay.release();
+    match child.wait() {
+        Ok(status) => status.into(),
+        Err(error) => Outcome::NotStarted { code: 126, reason: format!("cannot wait for {}: {error}", program.display()) },
+    }
+}
+
+/// As long as it is not reaped its number belongs to nobody else, so that no signal reaches a stranger.
+fn wait_without_reaping(child: &Child) {
+    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid), options)).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outcome;
+
+    #[test]
+    fn exit_codes_and_results() {
+        #[track_caller]
+        fn check(outcome: &Outcome, asked: bool, code: u8, result: &str) {
+            assert_eq!((outcome.exit_code(), outcome.result(asked)), (code, result), "{outcome:?}");
+        }
+        check(&Outcome::Exited(0), false, 0, "success");
+        check(&Outcome::Exited(0), true, 0, "success");
+        check(&Outcome::Exited(3), false, 3, "failure");
+        check(&Outcome::Exited(3), true, 3, "cancelled");
+        check(&Outcome::Killed(15), false, 143, "cancelled");
+        check(&Outcome::Killed(2), true, 130, "cancelled");
+        check(&Outcome::Killed(9), false, 137, "failure");
+        check(&Outcome::Killed(9), true, 137, "cancelled");
+        check(&Outcome::Killed(10), false, 138, "failure");
+        check(&Outcome::NotStarted { code: 127, reason: String::new() }, true, 127, "failure");
+    }
+}

@@ -1,0 +1,244 @@
+//! `exec`: what it reports, how it ends, and that the job does not wait for the server.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{FakeServer, Reply, Running, change_events, nowhere, run, until};
+
+/// `change-events exec` of the event `deployment` with one attribute, its spool, and a place for the job's files.
+pub(crate) struct Bench {
+    pub(crate) directory: TempDir,
+    pub(crate) url: String,
+}
+
+impl Bench {
+    pub(crate) fn new(url: &str) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), url: url.to_owned() }
+    }
+
+    /// With these flags, and a job for `sh`.
+    pub(crate) fn exec(&self, flags: &[&str], script: &str) -> Command {
+        let mut command = self.exec_of(flags, &["sh", "-c", script]);
+        command.current_dir(self.directory.path());
+        command
+    }
+
+    pub(crate) fn exec_of(&self, flags: &[&str], job: &[&str]) -> Command {
+        let mut command = change_events(&["exec", "-n", "deployment", "-a", "service_name=api"]);
+        command.args(flags).arg("--").args(job);
+        command.env("CHANGE_EVENTS_URL", &self.url).env("XDG_STATE_HOME", self.directory.path());
+        command
+    }
+
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.path("change-events/spool")
+    }
+
+    /// What is in the spool, oldest first.
+    pub(crate) fn spooled(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.spool()) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    }
+
+    /// The edges that the spool keeps, as sent.
+    pub(crate) fn spooled_edges(&self) -> Vec<Value> {
+        let edge = |path: PathBuf| {
+            let entry: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+            serde_json::from_str(entry["body"].as_str().unwrap()).unwrap()
+        };
+        let whole = |path: &PathBuf| path.extension() == Some(OsStr::new("json"));
+        let mut edges: Vec<Value> = self.spooled().into_iter().filter(whole).map(edge).collect();
+        edges.sort_by_key(|edge| edge["event_state"].as_str() == Some("stop"));
+        edges
+    }
+}
+
+#[test]
+fn start_and_stop_say_the_same_but_for_what_may_differ() {
+    let server = FakeServer::start(|_, before| {
+        let warnings = if before == 1 { json!(["3 days old"]) } else { json!([]) };
+        Reply::Answer(200, json!({"message": "success", "id": "1", "warnings": warnings}).to_string())
+    });
+    let bench = Bench::new(&server.url());
+    let flags = ["-a", "count:=3", "--data-source-name", "eu", "--org", "acme"];
+    let mut command = bench.exec(&flags, "cat; echo out; echo err >&2; echo \"$0\"");
+    let ended = run(command.arg("last argument").env("CHANGE_EVENTS_TOKEN", "secret").stdin(Stdio::null()));
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "out\nlast argument\n"), "{ended:?}");
+    assert_eq!(ended.stderr, "err\nchange-events: warning: stop: 3 days old\n");
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    for request in &requests {
+        assert_eq!(request.target, "/api/v4/organizations/acme/change_events");
+        assert_eq!(request.header("x-last9-api-token"), Some("Bearer secret"));
+    }
+    assert_ne!(requests[0].header("idempotency-key"), requests[1].header("idempotency-key"));
+    let (start, mut stop) = (requests[0].json(), requests[1].json());
+    assert!(start["timestamp"].as_str() <= stop["timestamp"].as_str());
+    let duration = stop["attributes"].as_object_mut().unwrap().remove("duration_ms").unwrap();
+    assert!(duration.as_i64().is_some_and(|duration| (0..60_000).contains(&duration)), "{duration}");
+    let expected = |state: &str, edge: &Value, attributes: Value| {
+        json!({"event_name": "deployment", "event_state": state, "data_source_name": "eu",
+               "timestamp": edge["timestamp"], "attributes": attributes})
+    };
+    assert_eq!(start, expected("start", &start, json!({"service_name": "api", "count": 3})));
+    let attributes = json!({"service_name": "api", "count": 3, "result": "success", "exit_result": 0});
+    assert_eq!(stop, expected("stop", &stop, attributes));
+    assert!(bench.spooled().is_empty());
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_job() {
+    let server = FakeServer::start(|_, _| Reply::accepted());
+    let bench = Bench::new(&server.url());
+    let check = |job: &[&str], code: i32, result: &str| {
+        let ended = run(&mut bench.exec_of(&[], job));
+        assert_eq!(ended.code, Some(code), "{job:?}: {ended:?}");
+        let stop = server.edges().pop().unwrap();
+        assert_eq!(stop["attributes"]["result"], result, "{job:?}");
+        assert_eq!(stop["attributes"]["exit_result"], code, "{job:?}");
+    };
+    check(&["true"], 0, "success");
+    check(&["false"], 1, "failure");
+    check(&["sh", "-c", "exit 255"], 255, "failure");
+    check(&["sh", "-c", "kill -KILL $$"], 137, "failure");
+    check(&["sh", "-c", "kill -TERM $$"], 143, "cancelled");
+    check(&["/no/such/command"], 127, "failure");
+    let text = bench.path("text");
+    fs::write(&text, "no program").unwrap();
+    fs::set_permissions(&text, fs::Permissions::from_mode(0o600)).unwrap();
+    check(&[text.to_str().unwrap()], 126, "failure");
+}
+
+#[test]
+fn the_job_does_not_wait_for_a_server_that_hangs_and_the_exit_code_is_passed_on() {
+    let server = FakeServer::start(|_, _| Reply::Hang);
+    let bench = Bench::new(&server.url());
+    let job = "touch begun; while [ -d \"$PWD\" ] && [ ! -e end ]; do sleep 0.01; done; exit 9";
+    let mut child = Running::start(bench.exec(&["--timeout", "50s", "--retry-for", "50s"], job).stderr(Stdio::null()));
+    server.wait_for(1);
+    until("the job has begun", || bench.path("begun").exists());
+    fs::write(bench.path("end"), "").unwrap();
+    until("the stop is kept", || bench.spooled_edges().len() == 2);
+    child.signal(Signal::INT);
+    assert_eq!(child.code(), Some(9));
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_server_that_is_away_costs_no_more_than_the_flags_say() {
+    for retry_for in ["0", "1s"] {
+        let bench = Bench::new(&format!("http://{}", nowhere()));
+        let ended = run(&mut bench.exec(&["--retry-for", retry_for], "exit 5"));
+        assert_eq!(ended.code, Some(5), "{ended:?}");
+        assert!(ended.took < Duration::from_secs(20), "{ended:?}");
+        assert!(ended.stderr.contains("the start is not reported: no answer from"), "{ended:?}");
+        assert!(ended.stderr.contains("the stop is not reported"), "{ended:?}");
+        assert!(ended.stderr.contains(bench.spool().to_str().unwrap()), "{ended:?}");
+        assert_eq!(bench.spooled_edges().len(), 2);
+    }
+}
+
+#[test]
+fn a_start_is_tried_again_while_the_job_runs() {
+    let server = FakeServer::start(|_, before| if before < 2 { Reply::error(503, "later") } else { Reply::accepted() });
+    let bench = Bench::new(&server.url());
+    let mut child = Running::start(&mut bench.exec(&[], "while [ -d \"$PWD\" ] && [ ! -e end ]; do sleep 0.01; done"));
+    server.wait_for(3);
+    until("the spool is empty", || bench.spooled().is_empty());
+    fs::write(bench.path("end"), "").unwrap();
+    assert_eq!(child.code(), Some(0));
+    let states: Vec<Value> = server.edges().iter().map(|edge| edge["event_state"].clone()).collect();
+    assert_eq!(states, ["start", "start", "start", "stop"]);
+    let keys: Vec<_> = server.requests()[..3].iter().map(|request| request.header("idempotency-key").map(str::to_owned)).collect();
+    assert!(keys[0].is_some() && keys.iter().all(|key| *key == keys[0]));
+}
+
+#[test]
+fn what_the_server_will_never_take_is_said_and_not_kept() {
+    let server = FakeServer::start(|_, _| Reply::error(400, "no such cluster"));
+    let bench = Bench::new(&server.url());
+    let ended = run(&mut bench.exec(&[], "exit 4"));
+    assert_eq!((ended.code, server.requests().len()), (Some(4), 2), "{ended:?}");
+    assert!(ended.stderr.contains("the start is not reported") && ended.stderr.contains("no such cluster; it is lost"), "{ended:?}");
+    assert!(bench.spooled().is_empty());
+}
+
+#[test]
+fn without_a_token_or_certificates_the_job_runs_all_the_same() {
+    let server = FakeServer::start(|_, _| Reply::error(401, "no token"));
+    let bench = Bench::new(&server.url());
+    let ended = run(&mut bench.exec(&["--token-file", "/no/such/file"], "exit 4"));
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(ended.stderr.contains("/no/such/file"), "{ended:?}");
+    assert_eq!(bench.spooled_edges().len(), 2);
+    let ended = run(&mut bench.exec(&["--ca-file", "/no/such/file"], "exit 4"));
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(ended.stderr.contains("/no/such/file"), "{ended:?}");
+}
+
+#[test]
+fn wrong_usage_runs_nothing() {
+    let bench = Bench::new("http://127.0.0.1:9");
+    let check = |flags: &[&str]| {
+        let ended = run(&mut bench.exec(flags, "touch begun"));
+        assert_eq!(ended.code, Some(2), "{flags:?}: {ended:?}");
+        assert!(!bench.path("begun").exists(), "{flags:?}");
+    };
+    check(&["--nonsense"]);
+    check(&["-a", "result=success"]);
+    check(&["-a", "duration_ms=5"]);
+    check(&["-a", "exit_result=5"]);
+    check(&["-a", "service_name=web"]);
+    check(&["--url", "localhost"]);
+    check(&["--state", "start"]);
+    let ended = run(&mut change_events(&["exec", "-n", "deployment"]));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    let ended = run(&mut change_events(&["exec", "-n", "deployment", "true"]));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+}
+
+#[test]
+fn strict_runs_the_job_only_after_the_start_is_taken() {
+    let server = FakeServer::start(|_, before| if before == 0 { Reply::error(503, "later") } else { Reply::accepted() });
+    let bench = Bench::new(&server.url());
+    let ended = run(&mut bench.exec(&["--strict"], "exit 3"));
+    assert_eq!((ended.code, server.requests().len()), (Some(3), 3), "{ended:?}");
+
+    for (status, kept) in [(503, 2), (401, 1), (400, 0)] {
+        let server = FakeServer::start(move |_, _| Reply::error(status, "because"));
+        let bench = Bench::new(&server.url());
+        let ended = run(&mut bench.exec(&["--strict", "--retry-for", "0"], "touch begun"));
+        assert_eq!(ended.code, Some(1), "{status}: {ended:?}");
+        assert!(ended.stderr.contains("the command was not run") && ended.stderr.contains("because"), "{ended:?}");
+        assert!(!bench.path("begun").exists(), "{status}");
+        assert_eq!(bench.spooled_edges().len(), kept, "{status}");
+    }
+    let bench = Bench::new("http://127.0.0.1:9");
+    let ended = run(&mut bench.exec(&["--strict", "--token-file", "/no/such/file"], "touch begun"));
+    assert_eq!((ended.code, bench.path("begun").exists()), (Some(1), false), "{ended:?}");
+}
+
+#[test]
+fn strict_fails_when_the_stop_is_not_taken() {
+    for (job, code) in [("exit 0", 1), ("exit 6", 6)] {
+        let server = FakeServer::start(|_, before| if before == 0 { Reply::accepted() } else { Reply::error(503, "later") });
+        let bench = Bench::new(&server.url());
+        let ended = run(&mut bench.exec(&["--strict", "--retry-for", "0"], job));
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert_eq!(bench.spooled_edges().len(), 1);
+    }
+}

@@ -1,0 +1,148 @@
+//! `exec` and signals: they reach the job, once, and what the job makes of them is the outcome.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::exec::Bench;
+use crate::support::{FakeServer, Reply, Running, until};
+
+/// Says `ready`, counts each signal it is told of in a file, and ends when that has happened and `end` exists.
+const COUNTING: &str = r#"trap 'echo got >> got; end=1' $SIGNAL; echo ready; while [ -d "$PWD" ] && { [ -z "$end" ] || [ ! -e end ]; }; do sleep 0.01; done; exit 42"#;
+
+/// Starts it and waits for the first line of the job.
+#[track_caller]
+fn start(command: &mut Command) -> (Running, BufReader<ChildStdout>) {
+    let mut child = Running::start(command.stdout(Stdio::piped()));
+    let mut stdout = BufReader::new(child.0.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line.trim(), "ready");
+    (child, stdout)
+}
+
+#[test]
+fn each_signal_reaches_the_job_once() {
+    for (name, signal, result) in [
+        ("INT", Signal::INT, "cancelled"),
+        ("TERM", Signal::TERM, "cancelled"),
+        ("HUP", Signal::HUP, "cancelled"),
+        ("QUIT", Signal::QUIT, "cancelled"),
+        ("USR1", Signal::USR1, "failure"),
+        ("USR2", Signal::USR2, "failure"),
+    ] {
+        let server = FakeServer::start(|_, _| Reply::accepted());
+        let bench = Bench::new(&server.url());
+        let (mut child, _stdout) = start(bench.exec(&[], COUNTING).env("SIGNAL", name));
+        child.signal(signal);
+        until("the job was told", || bench.path("got").exists());
+        fs::write(bench.path("end"), "").unwrap();
+        assert_eq!(child.code(), Some(42), "{name}");
+        assert_eq!(fs::read_to_string(bench.path("got")).unwrap(), "got\n", "{name}");
+        let stop = server.edges().pop().unwrap();
+        assert_eq!(stop["attributes"]["result"], result, "{name}");
+        assert_eq!(stop["attributes"]["exit_result"], 42, "{name}");
+    }
+}
+
+#[test]
+fn a_job_that_dies_of_a_signal_gives_128_and_its_number() {
+    let server = FakeServer::start(|_, _| Reply::accepted());
+    let bench = Bench::new(&server.url());
+    let (mut child, _stdout) = start(&mut bench.exec(&[], "echo ready; exec sleep 100"));
+    child.signal(Signal::TERM);
+    assert_eq!(child.code(), Some(143));
+    let stop = server.edges().pop().unwrap();
+    assert_eq!((&stop["event_state"], &stop["attributes"]["result"]), (&"stop".into(), &"cancelled".into()));
+}
+
+#[test]
+fn a_terminal_tells_the_job_itself() {
+    let server = FakeServer::start(|_, _| Reply::accepted());
+    let bench = Bench::new(&server.url());
+    let exec = bench.exec(&[], COUNTING);
+    let quoted: Vec<String> = [exec.get_program()]
+        .into_iter()
+        .chain(exec.get_args())
+        .map(|word| format!("'{}'", word.display().to_string().replace('\'', r"'\''")))
+        .collect();
+    let mut command = Command::new("script");
+    command.args(["-q", "-e", "-c", &format!("exec {}", quoted.join(" ")), "/dev/null"]).current_dir(bench.directory.path());
+    for (name, value) in exec.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    let (mut child, mut stdout) = start(command.env("SIGNAL", "INT").stdin(Stdio::piped()));
+    child.0.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+    until("the job was told", || bench.path("got").exists());
+    fs::write(bench.path("end"), "").unwrap();
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).ok();
+    assert_eq!(child.code(), Some(42), "{rest}");
+    assert_eq!(fs::read_to_string(bench.path("got")).unwrap(), "got\n");
+    assert_eq!(server.edges().pop().unwrap()["attributes"]["result"], "cancelled");
+}
+
+#[test]
+fn what_is_ignored_stays_ignored() {
+    let server = FakeServer::start(|_, _| Reply::accepted());
+    let bench = Bench::new(&server.url());
+    let exec = bench.exec(&[], "echo ready; while [ -d \"$PWD\" ] && [ ! -e end ]; do sleep 0.01; done; exit 7");
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(exec.get_program()).args(exec.get_args());
+    for (name, value) in exec.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    let (mut child, _stdout) = start(command.current_dir(bench.directory.path()));
+    child.signal(Signal::HUP);
+    fs::write(bench.path("end"), "").unwrap();
+    assert_eq!(child.code(), Some(7));
+    assert_eq!(server.edges().pop().unwrap()["attributes"]["result"], "failure");
+}
+
+#[test]
+fn a_caller_that_ignores_its_children_does_not_lose_the_exit_code() {
+    let server = FakeServer::start(|_, _| Reply::accepted());
+    let bench = Bench::new(&server.url());
+    let exec = bench.exec(&[], "exit 7");
+    let mut command = Command::new("env");
+    command.arg("--ignore-signal=CHLD").arg(exec.get_program()).args(exec.get_args());
+    command.env("CHANGE_EVENTS_URL", &bench.url).env("XDG_STATE_HOME", bench.directory.path());
+    assert_eq!(command.status().unwrap().code(), Some(7));
+}
+
+#[test]
+fn a_signal_after_the_job_ends_the_retrying() {
+    let server = FakeServer::start(|_, before| if before == 0 { Reply::accepted() } else { Reply::error(503, "later") });
+    let bench = Bench::new(&server.url());
+    let mut child = Running::start(bench.exec(&["--retry-for", "50s"], "exit 3").stderr(Stdio::null()));
+    server.wait_for(2);
+    let begun = Instant::now();
+    child.signal(Signal::TERM);
+    assert_eq!(child.code(), Some(3));
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    let kept = bench.spooled_edges();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0]["attributes"]["result"], "failure");
+}
+
+#[test]
+fn a_signal_while_strict_waits_keeps_the_job_from_running() {
+    let server = FakeServer::start(|_, _| Reply::Hang);
+    let bench = Bench::new(&server.url());
+    let mut child =
+        Running::start(bench.exec(&["--strict", "--retry-for", "50s", "--timeout", "50s"], "touch begun").stderr(Stdio::null()));
+    server.wait_for(1);
+    child.signal(Signal::TERM);
+    assert_eq!(child.code(), Some(143));
+    assert!(!bench.path("begun").exists());
+    let kept = bench.spooled_edges();
+    assert_eq!(kept.len(), 2);
+    assert_eq!(kept[1]["attributes"]["result"], "cancelled");
+}
