@@ -50,17 +50,17 @@ Examples:
   change-events exec -n backup -a database=orders -- sh -c 'pg_dump orders | gzip > orders.gz'
   change-events exec -n deployment -a deployment_id=$CI_JOB_ID --strict -- make deploy
 
-The stop carries `result` (success, failure, or cancelled when a signal ended it), `duration_ms` and `exit_result`,
-the exit code. Two runs at the same time that say the same of themselves are one event: give each an attribute
-`deployment_id` or `entity_id` of its own if that may happen.
+The stop carries `result` (success, failure, or cancelled when a signal ended it), `duration_ms`, and in `exit_result` \
+the exit code. Two runs at the same time that say the same of themselves are one event: where that may happen give \
+each a `deployment_id` or `entity_id` of its own.
 
-The exit code is that of the command: 128 + n when signal n ended it, 127 when there is no such command, 126 when it
+The exit code is that of the command: 128 + n when signal n ended it, 127 when there is no such command, 126 when it \
 cannot be run. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to it.
 
-The command never waits for the server. At its end the stop is tried for --retry-for; a signal cuts that short. What
-is not delivered then is kept in the spool and delivered by the next `exec` to the same server and organization.
-With --strict the command is run only once the server has taken the start, and a stop that is not taken makes the exit
-code 1.";
+The command never waits for the server. At its end the stop is tried for --retry-for; a signal cuts that short. What is \
+not delivered then is kept in the spool and delivered by the next `exec` to the same server and organization. With \
+--strict the command is run only once the server has taken the start, and a stop that is not taken makes exit code 1 \
+of 0.";
 
 /// Run a command, and report its start, its end and its outcome.
 #[derive(Debug, clap::Args)]

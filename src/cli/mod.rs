@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 
 mod attribute;
+mod check;
 mod close;
 mod completions;
 mod exec;
@@ -49,6 +50,7 @@ enum Command {
     Open(open::Args),
     Close(close::Args),
     Token(token::Args),
+    Check(check::Args),
     Rules(rules::Args),
     Completions(completions::Args),
 }
@@ -63,6 +65,7 @@ impl Cli {
             Command::Open(args) => open::run(args),
             Command::Close(args) => close::run(args),
             Command::Token(args) => token::run(args),
+            Command::Check(args) => check::run(args),
             Command::Rules(args) => rules::run(args),
             Command::Completions(args) => completions::run(args, &mut Self::command()),
         }

@@ -17,8 +17,8 @@ use crate::time::SystemClock;
 
 const EXAMPLES: &str = "\
 Examples:
-  # A deployment begins, and ends. The two belong together because name and attributes are the same;
-  # `result` and everything with `duration` in its name may differ.
+  # A deployment begins, and ends. The two belong together because their names and attributes
+  # are the same; `result` and everything with `duration` in its name may differ.
   change-events send -n deployment --state start -a service_name=api -a env=prod
   change-events send -n deployment --state stop -a service_name=api -a env=prod -a result=success
 

@@ -1,6 +1,7 @@
 //! The command line, seen from outside: the built binary against a server that does what the test wants.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed helper fails its test")]
 
+mod check;
 mod exec;
 mod exec_signals;
 mod exec_spool;

@@ -1,0 +1,111 @@
+//! `change-events check`: looks through a log, and salvages a damaged one when asked to.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::cli;
+use crate::cli::Failure;
+use crate::log;
+use crate::log::FsDisk;
+use crate::log::Problem;
+use crate::log::Repaired;
+use crate::log::Report;
+
+const EXAMPLES: &str = "\
+Examples:
+  # Every record and every checksum, without changing anything
+  change-events check /var/lib/change-events
+  # Keep all that is valid; files that are damaged are copied aside first
+  change-events check --repair /var/lib/change-events
+
+The server must not be running on that directory; run this as the user that it runs as.
+Exit codes: 0 no problem, or repaired; 1 it could not be looked at; 3 the log is damaged.";
+
+/// Look through a log.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Directory of the log: the `--storage.path` of the server
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+
+    /// Salvage what is valid of a damaged log, so that the server starts again
+    #[arg(long)]
+    repair: bool,
+}
+
+/// Checks, and repairs if asked to.
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let directory = &args.directory;
+    if !directory.is_dir() {
+        return Err(Failure::running(format!("{} is no directory", directory.display())));
+    }
+    let disk = FsDisk::open(directory).map_err(Failure::running)?;
+    let report = log::check(&disk).map_err(Failure::running)?;
+    if report.segments.is_empty() && report.checkpoint.is_none() && report.problems.is_empty() {
+        return Err(Failure::running(format!("{} holds no log", directory.display())));
+    }
+    cli::print(&summary(&report))?;
+    if report.problems.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.repair {
+        let repaired = log::repair(&disk).map_err(Failure::running)?;
+        cli::print(&account(&repaired))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(Failure::Damaged(advice(directory, &report.problems).into()))
+}
+
+fn summary(report: &Report) -> String {
+    let mut out = String::new();
+    if let Some((upto, records)) = report.checkpoint {
+        writeln!(out, "checkpoint up to position {upto}: {records} records").ok();
+    }
+    for segment in &report.segments {
+        let (path, records, bytes) = (&segment.path, segment.records, segment.bytes);
+        if records == 0 {
+            writeln!(out, "{path}: no records, the first will be {}", segment.first).ok();
+        } else {
+            writeln!(out, "{path}: positions {} to {}, {records} records, {bytes} bytes", segment.first, segment.last).ok();
+        }
+    }
+    let end = match (report.torn_bytes, report.closed_cleanly) {
+        (0, true) => "closed properly".to_owned(),
+        (0, false) => "not closed properly, which is no problem".to_owned(),
+        (torn, _) => format!("{torn} bytes of an append that was never acknowledged follow; the next start cuts them"),
+    };
+    writeln!(out, "the last position is {}; {end}", report.last).ok();
+    if report.lost > 0 {
+        writeln!(out, "earlier repairs could not save {} records", report.lost).ok();
+    }
+    for problem in &report.problems {
+        writeln!(out, "DAMAGED {} at offset {}: {}", problem.path, problem.offset, problem.what).ok();
+    }
+    if report.problems.is_empty() {
+        out.push_str("no problems\n");
+    }
+    out
+}
+
+fn account(repaired: &Repaired) -> String {
+    let mut out = String::new();
+    for copy in &repaired.set_aside {
+        writeln!(out, "the damaged file is kept as {copy}").ok();
+    }
+    writeln!(out, "repaired: {} records of the damaged files are saved, {} are lost", repaired.salvaged, repaired.lost).ok();
+    if repaired.lost_carried > 0 {
+        writeln!(out, "of a damaged checkpoint {} records are lost", repaired.lost_carried).ok();
+    }
+    out
+}
+
+fn advice(directory: &Path, problems: &[Problem]) -> String {
+    let count = match problems.len() {
+        1 => "in one place".to_owned(),
+        count => format!("in {count} places"),
+    };
+    format!("the log is damaged {count}; `change-events check --repair {}` saves what is valid", directory.display())
+}
