@@ -202,6 +202,29 @@ fn clusters_decide_where_and_add_labels() {
     }
 }
 
+#[test]
+fn every_payload_is_taken_and_explained() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/payloads");
+    let readme = include_str!("../../../examples/payloads/README.md");
+    let mut taken = 0;
+    for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).filter(|path| !path.ends_with("README.md")) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(readme.contains(&format!("`{name}`")), "{name}");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let bodies = if name.ends_with(".ndjson") { text.lines().collect() } else { vec![&*text] };
+        for body in bodies {
+            let body = with(&Mapping::default(), |context| parse_body(body.as_bytes(), context)).unwrap();
+            let items = match body {
+                Body::One(item) => vec![item],
+                Body::Many(items) => items,
+            };
+            assert!(items.iter().all(|item| item.as_ref().is_ok_and(|parsed| parsed.warnings.is_empty())), "{name}: {items:?}");
+            taken += items.len();
+        }
+    }
+    assert!(taken >= 20, "{taken}");
+}
+
 /// The list in `examples/labels-drop.yml`.
 fn drop_list() -> Vec<String> {
     let items = include_str!("../../../examples/labels-drop.yml").lines().filter_map(|line| line.trim().strip_prefix("- "));
