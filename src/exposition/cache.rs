@@ -103,12 +103,11 @@ impl Cache {
     }
 }
 
-/// The open gauges at `now`, oldest first.
+/// The open gauges at `now`, oldest first as the store gives them.
 pub(super) fn open_entries(tenant: &Tenant, cluster: ClusterId, now: Timestamp) -> Vec<Entry> {
     let mut entries = Vec::new();
     tenant.open_gauges(cluster, now, &mut |gauge| {
         entries.push(Entry { series: gauge.series.0, exposed: Timestamp::MIN, at: gauge.since, value: 1.0 });
     });
-    entries.sort_unstable_by_key(|entry| (entry.at, entry.series));
     entries
 }

@@ -4,15 +4,23 @@ use super::timeline::Place;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 #[derive(Debug, Default)]
 pub(super) struct OpenEvents {
-    by_time: BTreeMap<Place, u32>,
+    by_time: BTreeMap<Place, OpenStart>,
     /// Those of identity rule 4, which leave the gauge with age.
     lapsing: BTreeSet<Place>,
     /// (cluster, series of the start) to the starts of its open events and whether they lapse.
-    by_series: BTreeMap<(u16, u32), Starts>,
+    by_series: HashMap<(u16, u32), Starts>,
     version: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OpenStart {
+    edge: u32,
+    cluster: u16,
+    series: u32,
 }
 
 /// The open starts of one series: nearly always one.
@@ -42,8 +50,8 @@ impl Starts {
         }
     }
 
-    fn oldest(&self, lapsed: Timestamp) -> Option<Timestamp> {
-        let shown = |place: &Place, lapses: bool| (!lapses || place.0 >= lapsed).then_some(place.0);
+    fn oldest(&self, lapsed: Timestamp) -> Option<Place> {
+        let shown = |place: &Place, lapses: bool| (!lapses || place.0 >= lapsed).then_some(*place);
         match self {
             Self::One(only, its) => shown(only, *its),
             Self::Many(starts) => starts.iter().find_map(|(place, &lapses)| shown(place, lapses)),
@@ -63,7 +71,7 @@ impl OpenEvents {
 
     pub(super) fn insert(&mut self, edge: u32, place: Place, cluster: u16, series: u32, lapses: bool) {
         self.version += 1;
-        self.by_time.insert(place, edge);
+        self.by_time.insert(place, OpenStart { edge, cluster, series });
         if lapses {
             self.lapsing.insert(place);
         }
@@ -91,13 +99,15 @@ impl OpenEvents {
 
     /// Per series of the cluster the oldest open start that has not lapsed.
     pub(super) fn gauges(&self, cluster: u16, lapsed: Timestamp) -> impl Iterator<Item = (u32, Timestamp)> {
-        let series = self.by_series.range((cluster, 0)..=(cluster, u32::MAX));
-        series.filter_map(move |(&(_, series), starts)| starts.oldest(lapsed).map(|since| (series, since)))
+        // In the order of time, so that a page is the same after a restart, whatever numbers the series have then.
+        let here = self.by_time.iter().filter(move |(_, start)| start.cluster == cluster);
+        let oldest = move |series: u32| self.by_series.get(&(cluster, series)).and_then(|starts| starts.oldest(lapsed));
+        here.filter_map(move |(place, start)| oldest(start.series).filter(|oldest| oldest == place).map(|oldest| (start.series, oldest.0)))
     }
 
     /// The open events before `before`, newest first.
     pub(super) fn newest_first(&self, before: Option<Place>) -> impl Iterator<Item = u32> {
         let before = before.unwrap_or((Timestamp::MAX, [u64::MAX; 2]));
-        self.by_time.range(..before).rev().map(|(_, &edge)| edge)
+        self.by_time.range(..before).rev().map(|(_, start)| start.edge)
     }
 }

@@ -4,6 +4,8 @@ use super::*;
 use crate::event::Edge;
 use crate::event::EdgeState;
 use crate::event::Identity;
+use crate::exposition::Format;
+use crate::exposition::PageRequest;
 use crate::labels::LabelSet;
 use crate::log::faulty::Call;
 use crate::log::faulty::Fault;
@@ -252,8 +254,13 @@ fn a_restart_changes_nothing_that_a_reader_sees() {
         let seen = |world: &World| {
             let tenant = world.memory.store.tenant("acme").unwrap();
             let selected = tenant.select(&Query { limit: 100_000, ..Query::default() });
-            let store = format!("{:?} {:?}", world.memory.store.stats(world.clock.now()), selected.events);
-            store
+            let now = world.clock.now();
+            let page = |window| {
+                let request = PageRequest { format: Format::Text004, gzip: false, window, keep: None, selectors: Vec::new() };
+                world.memory.pages.render(Some(&tenant), crate::store::ClusterId(0), &request, "", now).body
+            };
+            let pages = [None, Some(Duration::from_hours(7 * 24))].map(page);
+            format!("{:?} {:?} {pages:?}", world.memory.store.stats(now), selected.events)
         };
         let before = seen(&world);
         world.committer = None;
