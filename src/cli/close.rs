@@ -28,7 +28,7 @@ use crate::time::duration;
 const EXAMPLES: &str = "\
 Examples:
   change-events close 00000000000000000000000000000000   # an id that `change-events open` shows
-  change-events close --match 'deployment{service_name=\"api\"}' --result cancelled
+  change-events close --match '{event_name=\"deployment\",service_name=\"api\"}' --result cancelled
   change-events close --match '{env=\"test\"}' --older-than 1d --all
 
 The stop carries the attributes of the start, so that the two belong together.

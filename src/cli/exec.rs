@@ -86,12 +86,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", env = "CHANGE_EVENTS_SPOOL_DIR")]
     spool_dir: Option<PathBuf>,
 
-    #[command(flatten)]
-    server: ServerArgs,
-
     /// The command and its arguments, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// Runs the command, reports about it, and ends as it ended.

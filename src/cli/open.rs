@@ -16,8 +16,8 @@ use crate::time::duration;
 
 const EXAMPLES: &str = "\
 Examples:
-  change-events open                                        # everything, the oldest first
-  change-events open 'deployment{env=\"prod\"}'               # of one event name, with labels
+  change-events open                      # everything, the oldest first
+  change-events open '{event_name=\"deployment\",env=\"prod\"}'
   change-events open '{service_name=~\"api|web\"}' --older-than 1h
   change-events open --json | jq -r '.[].id'
 

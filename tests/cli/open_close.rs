@@ -50,7 +50,10 @@ fn open_selects_limits_and_writes_json() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         serde_json::from_str(&ended.stdout).unwrap()
     };
-    let found: Vec<Value> = parsed(&["open", "--json", "deployment", "job"]).into_iter().map(|event| event["id"].clone()).collect();
+    let found: Vec<Value> = parsed(&["open", "--json", "{event_name=\"deployment\"}", "{event_name=\"job\"}"])
+        .into_iter()
+        .map(|event| event["id"].clone())
+        .collect();
     assert_eq!(found, ["e1", "e5", "e2", "e4"]);
     let oldest = parsed(&["open", "--json", "--limit", "1"]);
     assert_eq!(oldest, [some().lock().unwrap()[4].clone()]);
@@ -58,8 +61,8 @@ fn open_selects_limits_and_writes_json() {
     assert_eq!(ended.stdout.lines().count(), 3);
     assert!(ended.stderr.contains("3 younger"), "{ended:?}");
     assert_eq!(parsed(&["open", "--json", "--older-than", "1000y"]), Vec::<Value>::new());
-    assert_eq!(parsed(&["open", "--json", "none"]), Vec::<Value>::new());
-    let ended = call(&server, &["open", "none"]);
+    assert_eq!(parsed(&["open", "--json", "{event_name=\"none\"}"]), Vec::<Value>::new());
+    let ended = call(&server, &["open", "{event_name=\"none\"}"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));
     assert!(ended.stderr.contains("nothing is open"));
 }
@@ -84,14 +87,14 @@ fn close_by_id_sends_the_attributes_of_the_start() {
 fn more_than_one_is_closed_only_with_all() {
     let open = some();
     let server = serve(&open);
-    let ended = call(&server, &["close", "--match", "deployment"]);
+    let ended = call(&server, &["close", "--match", "{event_name=\"deployment\"}"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
     assert!(ended.stderr.contains("--all") && ended.stderr.contains("e2"), "{ended:?}");
     assert!(server.edges().is_empty());
-    let ended = call(&server, &["close", "--match", "deployment", "--all"]);
+    let ended = call(&server, &["close", "--match", "{event_name=\"deployment\"}", "--all"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "e1\ne2\ne4\n"), "{ended:?}");
     assert_eq!(ids(&open), ["e3", "e5"]);
-    let ended = call(&server, &["close", "--match", "job"]);
+    let ended = call(&server, &["close", "--match", "{event_name=\"job\"}"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "e5\n"), "{ended:?}");
 }
 
@@ -101,7 +104,7 @@ fn close_by_age() {
     let server = serve(&open);
     let ended = call(&server, &["close", "--older-than", "1000y"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let ended = call(&server, &["close", "--older-than", "1d", "--match", "incident"]);
+    let ended = call(&server, &["close", "--older-than", "1d", "--match", "{event_name=\"incident\"}"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "e3\n"), "{ended:?}");
 }
 
@@ -144,10 +147,10 @@ fn unknown_ids_and_missing_choices() {
     let open = some();
     let server = serve(&open);
     assert_eq!(call(&server, &["close", "nope"]).code, Some(1));
-    assert_eq!(call(&server, &["close", "--match", "nope"]).code, Some(1));
+    assert_eq!(call(&server, &["close", "--match", "{event_name=\"nope\"}"]).code, Some(1));
     assert_eq!(call(&server, &["close"]).code, Some(2));
     assert_eq!(call(&server, &["close", "--all"]).code, Some(2));
-    assert_eq!(call(&server, &["close", "e1", "--match", "job"]).code, Some(2));
+    assert_eq!(call(&server, &["close", "e1", "--match", "{event_name=\"job\"}"]).code, Some(2));
     assert_eq!(call(&server, &["close", "e1", "--result", "a", "-a", "result=b"]).code, Some(2));
     assert!(server.edges().is_empty());
 }

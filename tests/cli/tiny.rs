@@ -51,8 +51,12 @@ fn identity(attributes: &Value) -> Value {
 fn list(open: &[Value], request: &Request) -> Reply {
     assert_eq!(request.query("state"), ["open"]);
     let selectors = request.query("match[]");
-    let matching: Vec<&Value> =
-        open.iter().filter(|event| selectors.is_empty() || selectors.iter().any(|selector| event["event_name"] == **selector)).collect();
+    let matching: Vec<&Value> = open
+        .iter()
+        .filter(|event| {
+            selectors.is_empty() || selectors.iter().any(|selector| *selector == format!("{{event_name={}}}", event["event_name"]))
+        })
+        .collect();
     let from = request.query("cursor").first().map_or(0, |cursor| cursor.strip_prefix("at ").unwrap().parse().unwrap());
     let page: Vec<&&Value> = matching.iter().skip(from).take(2).collect();
     let mut answer = json!({ "events": page, "warnings": [] });
