@@ -21,8 +21,9 @@ use crate::log::frame::Splice;
 
 /// Bytes read at once, unless a frame is larger.
 const CHUNK_BYTES: usize = 1 << 20;
-const BLOCK_BYTES: usize = 4096;
-const ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
+/// Bytes compared with zeros at once.
+const BLOCK_BYTES: usize = 128 << 10;
+static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
 
 /// What the next frame, or the next segment's header, must say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +126,24 @@ impl<'a, F: DiskFile> Reader<'a, F> {
             None => self.buffer.clear(),
         }
         self.at = offset;
+    }
+
+    /// Bytes from `offset` up to the last one that is not zero. Reserved room is long, so it does not go through the buffer.
+    fn used_bytes_from(&self, offset: u64) -> io::Result<u64> {
+        let mut chunk = vec![0; BLOCK_BYTES];
+        let (mut passed, mut used) = (0, 0);
+        loop {
+            let read = self.file.read_at(&mut chunk, offset + passed)?;
+            let block = chunk.get(..read).unwrap_or_default();
+            if block.is_empty() {
+                return Ok(used);
+            }
+            if ZEROS.get(..read) != Some(block) {
+                let last = block.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+                used = passed + last as u64 + 1;
+            }
+            passed += read as u64;
+        }
     }
 }
 
@@ -248,18 +267,18 @@ impl<'a, F: DiskFile> Walk<'a, F> {
     /// No valid frame at the current offset: is that the end?
     fn judge(&mut self, what: &'static str) -> io::Result<Item> {
         let offset = self.reader.at;
+        let mut torn = 0;
         let is_end = self.anchored
             && match self.after {
                 After::Segment { first, prev_crc } => first == self.chain.next && prev_crc.is_none_or(|crc| crc == self.chain.crc),
                 After::Footer => self.closed() && offset == self.reader.end,
-                After::End { durable } => offset >= durable && !self.was_durable(offset)?,
+                After::End { durable } => {
+                    torn = self.reader.used_bytes_from(offset)?;
+                    offset >= durable && (torn == 0 || !self.was_durable(offset)?)
+                }
             };
         if is_end {
             self.ended = true;
-            let torn = match self.after {
-                After::End { .. } => self.used_bytes_from(offset)?,
-                After::Segment { .. } | After::Footer => 0,
-            };
             self.reader.seek(offset);
             return Ok(Item::End { torn });
         }
@@ -320,24 +339,6 @@ impl<'a, F: DiskFile> Walk<'a, F> {
                 return Ok(Some((at + found as u64, header)));
             }
             self.reader.seek(at + found as u64 + 1);
-        }
-    }
-
-    /// Bytes from `offset` up to the last one that is not zero.
-    fn used_bytes_from(&mut self, offset: u64) -> io::Result<u64> {
-        self.reader.seek(offset);
-        let (mut passed, mut used) = (0, 0);
-        loop {
-            let block = self.reader.peek(BLOCK_BYTES)?;
-            if block.is_empty() {
-                return Ok(used);
-            }
-            if ZEROS.get(..block.len()) != Some(block) {
-                let last = block.iter().rposition(|byte| *byte != 0).unwrap_or(0);
-                used = passed + last as u64 + 1;
-            }
-            passed += block.len() as u64;
-            self.reader.seek(offset + passed);
         }
     }
 }
