@@ -98,6 +98,12 @@ pub enum FormatError {
         /// What is taken.
         limit: usize,
     },
+    /// An event is longer than is taken.
+    #[error("the event is longer than {limit} bytes")]
+    TooLong {
+        /// What is taken.
+        limit: usize,
+    },
     /// More in one request than is taken at once.
     #[error("{items} events in one array: at most {limit}; send more of them as NDJSON")]
     TooMany {
@@ -113,7 +119,7 @@ impl FormatError {
     pub fn status(&self) -> u16 {
         match self {
             Self::Malformed { .. } => 400,
-            Self::TooMany { .. } => 413,
+            Self::TooLong { .. } | Self::TooMany { .. } => 413,
             Self::Limit { .. } => 422,
         }
     }

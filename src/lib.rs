@@ -2,9 +2,11 @@
 
 pub mod cli;
 pub mod client;
+pub mod config;
 pub mod event;
 pub mod exposition;
 pub mod formats;
+pub mod http;
 pub mod labels;
 pub mod log;
 pub mod rules;

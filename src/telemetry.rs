@@ -129,11 +129,11 @@ metrics! {
     page_queued: Gauge = "page_queued_samples";
     /// Samples whose own time is still to come.
     page_scheduled: Gauge = "page_scheduled_samples";
-    /// When the sample that has waited longest was received; 0 when none waits.
-    page_oldest_queued: Number = "page_oldest_queued_timestamp_seconds";
+    /// How long until all samples that are queued now have come onto the page.
+    page_lag: Number = "page_lag_seconds";
     /// Samples that never came onto a page for scrapers without a window, by reason.
     unexposed: Family<Labels<1>, Counter> = "samples_unexposed";
-    /// Samples that were left out of the last page because it was full.
+    /// Samples that are left out of pages now because they are full.
     page_cut: Gauge = "page_cut_samples";
     /// Time to render one page.
     render_seconds: Histogram = "page_render_duration_seconds", seconds();

@@ -186,6 +186,11 @@ impl Writer {
 }
 
 impl Running {
+    /// Whether the thread has ended, which before the last [`Writer`] is gone it should not.
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Waits until the thread has ended, which it does when every [`Writer`] is gone and what waited is written.
     /// The error says why the log was not closed cleanly.
     pub fn join(self) -> Result<(), String> {

@@ -1,24 +1,321 @@
-//! `change-events serve`: the server, until it is told to stop.
+//! `change-events serve`: the server, from reading its configuration to the last synced byte.
+//!
+//! Wiring only. Order: configuration, listening, replay of the log while pages answer 503, ready; on a signal: not ready,
+//! drain, sync, exit. Exit codes: 0 stopped, 1 failed while running, 2 wrong flags or configuration, 3 log damaged.
 
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 
+use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli;
 use crate::cli::Failure;
+use crate::config;
+use crate::config::ConfigError;
+use crate::config::File;
+use crate::config::Flags;
+use crate::exposition::Pages;
+use crate::http::app::App;
+use crate::http::app::Parts;
+use crate::http::auth::Secret;
+use crate::http::routes;
+use crate::http::server;
+use crate::log::FsDisk;
+use crate::log::OpenError;
+use crate::log::ReadError;
+use crate::log::Replayed;
+use crate::store::Store;
+use crate::telemetry;
+use crate::telemetry::Telemetry;
+use crate::telemetry::logging;
+use crate::time::Clock;
+use crate::time::SystemClock;
+use crate::writer;
+use crate::writer::Memory;
+use crate::writer::Opened;
+use crate::writer::Running;
+use crate::writer::Writer;
 
-/// Run the server.
+/// How long the writer may take to write what waits, once nobody sends any more.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(30);
+
+const EXAMPLES: &str = "\
+Examples:
+  change-events serve                                   # ./data, 127.0.0.1:10555, no tokens
+  change-events serve --config.file=events.yml --storage.path=/var/lib/change-events --web.listen-address=:10555
+
+Signals: TERM and INT stop the server, a second one at once; HUP reads the configuration file again.
+
+Exit codes: 0 stopped, 1 failed while running, 2 wrong flags or configuration, 3 the log is damaged (see `change-events check`).";
+
+/// Run the server
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Directory of the log and its checkpoints.
-    #[arg(long = "storage.path", value_name = "DIR", default_value = "./data")]
-    storage_path: PathBuf,
-
-    /// Address to listen on; may be given more than once.
-    #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:10555")]
-    web_listen_address: Vec<SocketAddr>,
+    #[command(flatten)]
+    flags: Flags,
 }
 
 /// Serves until a signal says stop.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    Err(Failure::running(format!("cannot serve on {:?} from {}: not built yet", args.web_listen_address, args.storage_path.display())))
+    let flags = &args.flags;
+    logging::init(flags.log_level, flags.log_format);
+    let plan = Plan::new(flags).map_err(|error| Failure::Usage(with_causes(&error)))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::running)?;
+    let ended = runtime.block_on(serve(plan));
+    // What still runs by now was cut off by a second signal or by its time.
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Everything that was asked for, checked.
+struct Plan {
+    flags: Flags,
+    file: File,
+    addresses: Vec<SocketAddr>,
+    app: Arc<App>,
+    memory: Memory,
+    server: server::Options,
+    telemetry: Arc<Telemetry>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Plan {
+    fn new(flags: &Flags) -> Result<Self, ConfigError> {
+        let file = flags.config_file.as_deref().map_or_else(|| Ok(File::default()), File::load)?;
+        let addresses = flags.addresses()?;
+        let settings = file.settings(&flags.limits)?;
+        config::check_exposed(&addresses, settings.access.is_anonymous(), flags.web_allow_anonymous)?;
+        let telemetry = Arc::new(Telemetry::new());
+        telemetry.set_build(env!("CARGO_PKG_VERSION"), option_env!("CHANGE_EVENTS_REVISION").unwrap_or("unknown"));
+        let memory = Memory { store: Arc::new(Store::new(flags.store(&file))), pages: Arc::new(Pages::new(&flags.exposition()?)) };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let parts = Parts {
+            store: Arc::clone(&memory.store),
+            pages: Arc::clone(&memory.pages),
+            telemetry: Arc::clone(&telemetry),
+            clock: Arc::clone(&clock),
+            storage: flags.storage_path.clone(),
+        };
+        note_reload(&telemetry, &*clock, true);
+        let app = Arc::new(App::new(parts, flags.web(&file)?, settings));
+        if flags.web_enable_lifecycle {
+            let (flags, weak, limits) = (flags.clone(), Arc::downgrade(&app), flags.limits(&file));
+            app.set_reload(Box::new(move || weak.upgrade().map_or(Ok(()), |app| reload(&flags, &app, &limits))));
+        }
+        let server = flags.server(&file);
+        Ok(Self { flags: flags.clone(), file, addresses, app, memory, server, telemetry, clock })
+    }
+}
+
+async fn serve(plan: Plan) -> Result<(), Failure> {
+    let mut signals = Signals::new().map_err(Failure::running)?;
+    let listeners = listen(&plan).await?;
+    let stop = CancellationToken::new();
+    let router = routes::router(&plan.app);
+    let serving = tokio::spawn(server::run(listeners, router, plan.server.clone(), Arc::clone(&plan.telemetry), stop.clone()));
+
+    let opened = tokio::select! {
+        opened = open(&plan) => opened,
+        () = signals.stop() => return Ok(()),
+    };
+    let running = match opened {
+        Ok(opened) => start(&plan, opened)?,
+        Err(error) => return Err(error),
+    };
+
+    let reloading = tokio::spawn(reload_on_signal(plan.flags.clone(), Arc::clone(&plan.app), plan.flags.limits(&plan.file)));
+    let writer_ended = signals.stop_or_end(&running).await;
+    reloading.abort();
+    plan.app.set_stopping();
+    tracing::info!("stopping: requests have {} s to end", plan.server.drain.as_secs());
+    stop.cancel();
+    tokio::select! {
+        ended = close(plan, serving, running) => ended?,
+        () = signals.stop() => return Err(Failure::running("stopped at once by a second signal; the log is safe")),
+    }
+    if writer_ended { Err(Failure::running("the writer ended by itself")) } else { Ok(()) }
+}
+
+/// Binds every address, and says so where a person or a script looks for it.
+async fn listen(plan: &Plan) -> Result<Vec<TcpListener>, Failure> {
+    let files = server::raise_file_limit(plan.server.connections);
+    if files < u64::try_from(plan.server.connections).unwrap_or(u64::MAX) {
+        tracing::warn!(files, connections = plan.server.connections, "the limit of open files is below --limit.connections");
+    }
+    let mut listeners = Vec::new();
+    for address in &plan.addresses {
+        let listener = bind(*address).await.map_err(|error| Failure::running(format!("cannot listen on {address}: {error}")))?;
+        let address = listener.local_addr().map_err(Failure::running)?;
+        cli::print(&format!("listening on http://{address}{}\n", plan.app.route_prefix()))?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        // "All addresses" on a machine without IPv6.
+        Err(error) if address.is_ipv6() && address.ip().is_unspecified() && error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], address.port()))).await.map_err(|_| error)
+        }
+        bound => bound,
+    }
+}
+
+struct Open {
+    opened: Opened<FsDisk>,
+    secret: Secret,
+    took: Duration,
+}
+
+/// Reads the log into memory.
+async fn open(plan: &Plan) -> Result<Open, Failure> {
+    let (path, memory) = (plan.flags.storage_path.clone(), plan.memory.clone());
+    let opening = tokio::task::spawn_blocking(move || {
+        let begun = Instant::now();
+        let disk = FsDisk::open(&path).map_err(damaged_or_not)?;
+        let opened = writer::open(disk, crate::log::Options::default(), &memory).map_err(damaged_or_not)?;
+        let secret = Secret::open(&path).map_err(Failure::running)?;
+        Ok(Open { opened, secret, took: begun.elapsed() })
+    });
+    opening.await.map_err(Failure::running)?
+}
+
+fn damaged_or_not(error: OpenError) -> Failure {
+    match error {
+        OpenError::Read(ReadError::Corrupt { .. } | ReadError::Newer { .. } | ReadError::Refused { .. }) => {
+            Failure::Damaged(Box::new(error))
+        }
+        OpenError::Read(ReadError::Io { .. }) | OpenError::InUse { .. } | OpenError::Io { .. } => Failure::running(error),
+    }
+}
+
+/// Starts the writer: from here on everything is answered.
+fn start(plan: &Plan, open: Open) -> Result<Running, Failure> {
+    let Open { opened, secret, took } = open;
+    let replayed = say_replayed(&opened.replayed, took, &plan.telemetry);
+    let (memory, clock, telemetry) = (plan.memory.clone(), Arc::clone(&plan.clock), Arc::clone(&plan.telemetry));
+    let (writer, running) = Writer::start(opened, memory, plan.flags.writer(), clock, telemetry).map_err(Failure::running)?;
+    plan.app.set_ready(writer, secret);
+    cli::print(&replayed)?;
+    Ok(running)
+}
+
+fn say_replayed(replayed: &Replayed, took: Duration, telemetry: &Telemetry) -> String {
+    telemetry.replay_seconds.set(took.as_secs_f64());
+    telemetry::set_size(&telemetry.replay_records, replayed.records);
+    telemetry::set_size(&telemetry.log_torn_bytes, replayed.torn_bytes);
+    if replayed.torn_bytes > 0 {
+        tracing::warn!(bytes = replayed.torn_bytes, "the log ended in an unfinished append, which nobody was told had worked; it was cut");
+    }
+    if replayed.lost > 0 {
+        tracing::warn!(records = replayed.lost, "an earlier repair of the log could not save some records");
+    }
+    if let Some(error) = &replayed.damaged_checkpoint {
+        tracing::warn!(%error, "the newest checkpoint is damaged; an older one was used and nothing is missing");
+    }
+    format!("ready: replayed {} records ({} bytes) in {:.3} s\n", replayed.records, replayed.bytes, took.as_secs_f64())
+}
+
+/// Lets requests end, then the writer.
+async fn close(plan: Plan, serving: JoinHandle<()>, running: Running) -> Result<(), Failure> {
+    serving.await.map_err(Failure::running)?;
+    // The last way to the writer; without it the writer's thread ends when it has written what waits.
+    drop(plan);
+    let joined = tokio::time::timeout(CLOSE_PATIENCE, tokio::task::spawn_blocking(move || running.join())).await;
+    match joined {
+        Ok(Ok(Ok(()))) => cli::print("stopped\n"),
+        Ok(Ok(Err(reason))) => Err(Failure::running(format!("the log was not closed cleanly: {reason}"))),
+        Ok(Err(error)) => Err(Failure::running(error)),
+        Err(_) => Err(Failure::running(format!("the writer did not end within {} s", CLOSE_PATIENCE.as_secs()))),
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Waits for a signal, or for the end of the writer, which does not end by itself; answers whether it did.
+    async fn stop_or_end(&mut self, running: &Running) -> bool {
+        const EVERY: Duration = Duration::from_secs(1);
+        loop {
+            tokio::select! {
+                () = self.stop() => return false,
+                () = tokio::time::sleep(EVERY) => if running.has_ended() { return true },
+            }
+        }
+    }
+}
+
+async fn reload_on_signal(flags: Flags, app: Arc<App>, settled: config::Limits) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        let (flags, app, settled) = (flags.clone(), Arc::clone(&app), settled.clone());
+        // The outcome is logged and counted where it is made.
+        tokio::task::spawn_blocking(move || reload(&flags, &app, &settled)).await.ok();
+    }
+}
+
+/// Reads the file again; a bad one changes nothing. `settled` are the limits that only a restart can change.
+fn reload(flags: &Flags, app: &App, settled: &config::Limits) -> Result<(), String> {
+    let read = || -> Result<(), ConfigError> {
+        let Some(path) = flags.config_file.as_deref() else { return Ok(()) };
+        let file = File::load(path)?;
+        let settings = file.settings(&flags.limits)?;
+        config::check_exposed(&flags.addresses()?, settings.access.is_anonymous(), flags.web_allow_anonymous)?;
+        if flags.limits(&file).settled() != settled.settled() {
+            tracing::warn!("some of the limits that changed take effect at the next start only");
+        }
+        app.set_settings(settings);
+        Ok(())
+    };
+    let done = read().map_err(|error| with_causes(&error));
+    match &done {
+        Ok(()) => tracing::info!("configuration read again"),
+        Err(reason) => tracing::error!(reason, "cannot read the configuration again; the old one is kept"),
+    }
+    note_reload(app.telemetry(), app.clock(), done.is_ok());
+    done
+}
+
+fn note_reload(telemetry: &Telemetry, clock: &dyn Clock, worked: bool) {
+    telemetry.reload_successful.set(i64::from(worked));
+    if worked {
+        telemetry.reload_success_seconds.set(clock.now().seconds());
+    } else {
+        telemetry.reloads_failed.inc();
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

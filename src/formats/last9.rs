@@ -63,6 +63,10 @@ struct Fields<'a> {
 }
 
 fn parse_object(text: &str, context: &Context<'_>) -> Result<Parsed, FormatError> {
+    let limit = context.mapping.limits().item_bytes;
+    if text.len() > limit {
+        return Err(FormatError::TooLong { limit });
+    }
     let fields = fields(text)?;
     let event_name = event_name(fields.event_name)?;
     let state = fields.event_state.map(event_state).transpose()?;

@@ -58,13 +58,15 @@ pub struct Limits {
     pub value_bytes: usize,
     /// Bytes of all names and values, `event_name` included.
     pub total_bytes: usize,
+    /// Bytes of an event as sent.
+    pub item_bytes: usize,
     /// Events in one JSON array.
     pub batch_items: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { labels: 32, name_bytes: 128, value_bytes: 1024, total_bytes: 8192, batch_items: 10_000 }
+        Self { labels: 32, name_bytes: 128, value_bytes: 1024, total_bytes: 8192, item_bytes: 64 * 1024, batch_items: 10_000 }
     }
 }
 
@@ -129,6 +131,7 @@ impl Limits {
             ("limits.label_name_bytes", self.name_bytes, TEXT_MAX),
             ("limits.label_value_bytes", self.value_bytes, TEXT_MAX),
             ("limits.labels_bytes", self.total_bytes, LABELS_MAX * TEXT_MAX),
+            ("limits.item_bytes", self.item_bytes, usize::MAX),
             ("limits.batch_items", self.batch_items, usize::MAX),
         ] {
             if !(LIMIT_MIN..=most).contains(&limit) {

@@ -1,0 +1,68 @@
+//! Flags and configuration file to the small options of each part. This module knows everyone; nobody knows it.
+//!
+//! A flag wins over the file, the file over the default. Of the file, everything but the limits marked so in [`limits`] takes
+//! effect on a reload; flags are settled at the start.
+
+mod file;
+mod flags;
+mod limits;
+mod listen;
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+pub use crate::config::file::File;
+pub use crate::config::flags::Flags;
+pub use crate::config::limits::Limits;
+pub use crate::config::listen::check_exposed;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// It is not YAML, or not of the form it should have; the message says where.
+    #[error("{}: {message}", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        message: String,
+    },
+    /// It has the right form and contradicts a rule.
+    #[error("{}: {what}: {rule}", path.display())]
+    Rule {
+        /// The file.
+        path: PathBuf,
+        /// The key at fault, with its place: `organizations[0].slug`.
+        what: String,
+        /// What it must be.
+        rule: String,
+    },
+    /// A flag contradicts a rule.
+    #[error("{flag}: {rule}")]
+    Flag {
+        /// The flag, with its dashes.
+        flag: &'static str,
+        /// What it must be.
+        rule: String,
+    },
+}
+
+impl ConfigError {
+    fn flag(flag: &'static str, rule: impl Into<String>) -> Self {
+        Self::Flag { flag, rule: rule.into() }
+    }
+
+    fn rule(path: &Path, what: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self::Rule { path: path.to_owned(), what: what.into(), rule: rule.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The flags of `change-events serve`, named as in the Prometheus family.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::ConfigError;
+use crate::config::File;
+use crate::config::Limits;
+use crate::config::listen;
+use crate::exposition;
+use crate::http::app::WebOptions;
+use crate::http::server;
+use crate::store;
+use crate::telemetry::logging;
+use crate::time::duration;
+use crate::writer;
+
+/// What was said on the command line.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Flags {
+    /// Configuration file, YAML: organizations and tokens, clusters, labels, pairing, limits
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+
+    /// Directory of the log and its checkpoints
+    #[arg(long = "storage.path", value_name = "DIR", default_value = "./data")]
+    pub storage_path: PathBuf,
+
+    /// How long after its receipt an event is kept; 0 for ever
+    #[arg(long = "storage.retention.time", value_name = "DURATION", default_value = "1y", value_parser = duration::parse)]
+    pub storage_retention_time: Duration,
+
+    /// Address to listen on, HOST:PORT; may be given more than once
+    #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:10555", help_heading = "Web")]
+    pub web_listen_address: Vec<String>,
+
+    /// Let anybody read and write even where other machines reach the server
+    #[arg(long = "web.allow-anonymous", help_heading = "Web")]
+    pub web_allow_anonymous: bool,
+
+    /// Path of the page with samples and own metrics
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", help_heading = "Web")]
+    pub web_telemetry_path: String,
+
+    /// URL under which others reach the server, for example through a proxy; its path is the default route prefix
+    #[arg(long = "web.external-url", value_name = "URL", help_heading = "Web")]
+    pub web_external_url: Option<String>,
+
+    /// Prefix of every path that is served
+    #[arg(long = "web.route-prefix", value_name = "PATH", help_heading = "Web")]
+    pub web_route_prefix: Option<String>,
+
+    /// Reload the configuration on POST to /-/reload
+    #[arg(long = "web.enable-lifecycle", help_heading = "Web")]
+    pub web_enable_lifecycle: bool,
+
+    /// How long a sample holds its place on the page before the next of its series; twice the scrape interval and some slack
+    #[arg(long = "exposure.hold", value_name = "DURATION", default_value = "2m15s", value_parser = duration::parse, help_heading = "Pages")]
+    pub exposure_hold: Duration,
+
+    /// How long the last sample of a series stays on the page
+    #[arg(long = "exposure.keep", value_name = "DURATION", default_value = "49m", value_parser = duration::parse, help_heading = "Pages")]
+    pub exposure_keep: Duration,
+
+    /// Most samples on a page
+    #[arg(long = "exposure.max-samples", value_name = "N", default_value_t = 50_000, help_heading = "Pages")]
+    pub exposure_max_samples: usize,
+
+    /// Leave the family `last9_change_events_timestamp_seconds` out of the pages
+    #[arg(long = "no-exposure.timestamp-family", help_heading = "Pages")]
+    pub no_exposure_timestamp_family: bool,
+
+    /// How far before its start a stop may be dated and still close it, since clocks differ
+    #[arg(long = "pairing.skew", value_name = "DURATION", default_value = "5s", value_parser = duration::parse)]
+    pub pairing_skew: Duration,
+
+    /// How long an event that nothing but its attributes identifies stays open
+    #[arg(long = "open.max-age", value_name = "DURATION", default_value = "7d", value_parser = duration::parse)]
+    pub open_max_age: Duration,
+
+    #[command(flatten)]
+    pub limits: Limits,
+
+    /// The least severe log lines that are written
+    #[arg(long = "log.level", value_enum, default_value_t, help_heading = "Logging")]
+    pub log_level: logging::Level,
+
+    /// How log lines look
+    #[arg(long = "log.format", value_enum, default_value_t, help_heading = "Logging")]
+    pub log_format: logging::Format,
+}
+
+impl Flags {
+    /// The addresses to listen on.
+    pub fn addresses(&self) -> Result<Vec<SocketAddr>, ConfigError> {
+        let mut addresses = Vec::new();
+        for text in &self.web_listen_address {
+            for address in listen::resolve(text)? {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+        }
+        Ok(addresses)
+    }
+
+    /// The limits of flags and file together.
+    pub fn limits(&self, file: &File) -> Limits {
+        self.limits.or(file.limits())
+    }
+
+    /// What the store is to be.
+    pub fn store(&self, file: &File) -> store::Options {
+        let mut options = store::Options { pairing_skew: self.pairing_skew, open_max_age: self.open_max_age, ..store::Options::default() };
+        self.limits(file).apply_to_store(&mut options);
+        options
+    }
+
+    /// What the pages are to be.
+    pub fn exposition(&self) -> Result<exposition::Options, ConfigError> {
+        let longest = exposition::AGE_MAX;
+        let within = |flag, value: Duration| {
+            let rule =
+                format!("must be more than 0 and at most {}m, the age of a sample that Prometheus still accepts", longest.as_secs() / 60);
+            if value.is_zero() || value > longest { Err(ConfigError::flag(flag, rule)) } else { Ok(value) }
+        };
+        if self.exposure_max_samples == 0 {
+            return Err(ConfigError::flag("--exposure.max-samples", "must be at least 1"));
+        }
+        Ok(exposition::Options {
+            hold: within("--exposure.hold", self.exposure_hold)?,
+            keep: within("--exposure.keep", self.exposure_keep)?,
+            max_samples: self.exposure_max_samples,
+            timestamp_family: !self.no_exposure_timestamp_family,
+        })
+    }
+
+    /// What the writer is to do.
+    pub fn writer(&self) -> writer::Options {
+        let retention = self.storage_retention_time;
+        writer::Options { retention: (!retention.is_zero()).then_some(retention) }
+    }
+
+    /// How connections are treated.
+    pub fn server(&self, file: &File) -> server::Options {
+        let mut options = server::Options::default();
+        self.limits(file).apply_to_server(&mut options);
+        options
+    }
+
+    /// Where things are served.
+    pub fn web(&self, file: &File) -> Result<WebOptions, ConfigError> {
+        let path_of_url = self.web_external_url.as_deref().map(path_of_url).transpose()?;
+        let prefix = self.web_route_prefix.as_deref().or(path_of_url).unwrap_or_default();
+        let trimmed = prefix.trim_matches('/');
+        let route_prefix = if trimmed.is_empty() { String::new() } else { format!("/{trimmed}") };
+        check_path("--web.route-prefix", &route_prefix)?;
+        if !self.web_telemetry_path.starts_with('/') || self.web_telemetry_path.len() < 2 {
+            return Err(ConfigError::flag("--web.telemetry-path", "must begin with / and go on"));
+        }
+        check_path("--web.telemetry-path", &self.web_telemetry_path)?;
+        let taken = ["/api/", "/-/", "/clusters/"].iter().find(|taken| self.web_telemetry_path.starts_with(**taken));
+        if let Some(taken) = taken {
+            return Err(ConfigError::flag("--web.telemetry-path", format!("must not begin with {taken}, where other things are served")));
+        }
+        let external_url = self.web_external_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+        let mut options =
+            WebOptions { route_prefix, telemetry_path: self.web_telemetry_path.clone(), external_url, ..WebOptions::default() };
+        self.limits(file).apply_to_web(&mut options);
+        Ok(options)
+    }
+}
+
+/// Characters that a path may have without being a pattern of the router or changing on its way.
+fn check_path(flag: &'static str, path: &str) -> Result<(), ConfigError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    if path.bytes().all(plain) && !path.contains("//") && !path.ends_with('/') {
+        return Ok(());
+    }
+    Err(ConfigError::flag(flag, format!("`{path}` must hold only letters, digits and -._~ between single slashes")))
+}
+
+fn path_of_url(url: &str) -> Result<&str, ConfigError> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let rest = rest.filter(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#']));
+    let rest =
+        rest.ok_or_else(|| ConfigError::flag("--web.external-url", format!("`{url}` must be an http or https URL without query")))?;
+    Ok(rest.find('/').and_then(|start| rest.get(start..)).unwrap_or_default())
+}

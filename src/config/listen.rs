@@ -1,0 +1,43 @@
+//! Addresses to listen on, and who may reach them without a token.
+
+use std::io;
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::net::ToSocketAddrs as _;
+
+use crate::config::ConfigError;
+
+/// The socket addresses that `HOST:PORT` stands for. An empty host is every address of the machine.
+pub(super) fn resolve(text: &str) -> Result<Vec<SocketAddr>, ConfigError> {
+    let wrong = |cause: io::Error| ConfigError::flag("--web.listen-address", format!("`{text}` is no HOST:PORT: {cause}"));
+    if let Some(port) = text.strip_prefix(':') {
+        let port = port.parse().map_err(|_| wrong(io::ErrorKind::InvalidInput.into()))?;
+        return Ok(vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))]);
+    }
+    let addresses: Vec<SocketAddr> = text.to_socket_addrs().map_err(wrong)?.collect();
+    if addresses.is_empty() { Err(wrong(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
+}
+
+/// Refuses addresses that other machines reach, when anybody may read and write.
+pub fn check_exposed(addresses: &[SocketAddr], anonymous: bool, allowed: bool) -> Result<(), ConfigError> {
+    let exposed = addresses.iter().find(|address| !is_loopback(address.ip()));
+    match exposed {
+        Some(address) if anonymous && !allowed => Err(ConfigError::flag(
+            "--web.listen-address",
+            format!(
+                "{address} can be reached from other machines, and without organizations in --config.file anybody who reaches it may read and \
+                 write every event. Configure organizations with tokens (`change-events token` makes one), or listen on 127.0.0.1, or say \
+                 --web.allow-anonymous if the network is trusted"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback(),
+        IpAddr::V6(address) => address.is_loopback() || address.to_ipv4_mapped().is_some_and(|mapped| mapped.is_loopback()),
+    }
+}

@@ -1,0 +1,195 @@
+use clap::Parser as _;
+
+use super::*;
+use crate::http::auth::Secret;
+use crate::time::Timestamp;
+
+const DESIGN: &str = "
+organizations:
+  - slug: acme
+    tokens:
+      - {name: ci, sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad, scopes: [write]}
+      - {name: prometheus, sha256: 0000000000000000000000000000000000000000000000000000000000000001, scopes: [read, telemetry], expires: 2027-01-01T00:00:00Z}
+    refresh_tokens:
+      - {name: github, sha256: 60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752, scopes: [write]}
+    default_cluster: main
+clusters: [{name: main}, {name: eu, labels: {cluster: eu}}]
+labels:
+  aliases: {service_name: [service, bucket], deployment_environment: [environment, env]}
+  rename: {old: new}
+  drop: [commit_message]
+  events: {deployment: {allow: [service_name, deployment_environment, version]}}
+pairing:
+  - {start: deployment_start, stop: deployment_complete, labels: [service_name, deployment_environment, version]}
+  - {event: deployment, supersede: [service_name, deployment_environment]}
+  - {event: feature_flag_toggle, point: true}
+limits: {open_events: 100000, item_bytes: 1000}
+";
+
+fn parse(text: &str) -> Result<File, ConfigError> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.yml");
+    std::fs::write(&path, text).unwrap();
+    File::load(&path)
+}
+
+#[test]
+fn the_file_of_the_design_is_read() {
+    let file = parse(DESIGN).unwrap();
+    let settings = file.settings(&Limits::default()).unwrap();
+    assert!(!settings.access.is_anonymous());
+    assert_eq!(settings.mapping.limits().item_bytes, 1000);
+    assert_eq!(&*settings.clusters("acme").resolve("main").unwrap().name, "");
+    assert_eq!(&*settings.clusters("acme").resolve("eu").unwrap().name, "eu");
+    assert!(settings.clusters("acme").resolve("us").is_err());
+    let secret = Secret::from_bytes([0; 32]);
+    let headers = axum::http::HeaderMap::from_iter([(axum::http::header::AUTHORIZATION, "Bearer abc".parse().unwrap())]);
+    let grant = settings.access.authorize(&headers, Timestamp::from_millis(0), &secret).unwrap();
+    assert_eq!((&*grant.organization, &*grant.token), ("acme", "ci"));
+    assert!(settings.access.exchange("123456", Timestamp::from_millis(0), &secret).is_err());
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    for text in ["", "# nothing\n", "{}", "limits: {}\n"] {
+        let settings = parse(text).unwrap().settings(&Limits::default()).unwrap();
+        assert!(settings.access.is_anonymous(), "{text:?}");
+        assert_eq!(settings.limits, crate::http::body::Limits::default());
+    }
+}
+
+#[track_caller]
+fn refused(text: &str, parts: &[&str]) {
+    let error = parse(text).unwrap_err().to_string();
+    for part in parts {
+        assert!(error.contains(part), "{part:?} is not in {error:?}");
+    }
+}
+
+#[test]
+fn wrong_files_are_refused_with_the_place() {
+    const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    refused("organisations: []\n", &["organisations", "line 1"]);
+    refused("limits:\n  open_evnets: 3\n", &["open_evnets", "line 2"]);
+    refused("limits: {batch_items: many}\n", &["line 1"]);
+    refused("labels: {drop: commit_message}\n", &["line 1"]);
+    refused("organizations:\n  - tokens: []\n", &["slug"]);
+    refused("organizations: [{slug: a/b}]", &["organizations[0].slug"]);
+    refused("organizations: [{slug: ''}]", &["organizations[0].slug"]);
+    refused("organizations: [{slug: a}, {slug: a}]", &["organizations[1].slug", "`a` is there twice"]);
+    refused(
+        "organizations: [{slug: a, tokens: [{name: t, sha256: secret-token, scopes: [read]}]}]",
+        &["organizations[0].tokens[0].sha256"],
+    );
+    refused(
+        &format!("organizations: [{{slug: a, tokens: [{{name: t, sha256: {HASH}, scopes: [all]}}]}}]"),
+        &["`all` is none of write, read, telemetry, admin"],
+    );
+    refused(
+        &format!("organizations: [{{slug: a, tokens: [{{name: t, sha256: {HASH}, scopes: [], expires: soon}}]}}]"),
+        &["tokens[0].expires"],
+    );
+    refused(
+        &format!(
+            "organizations: [{{slug: a, tokens: [{{name: t, sha256: {HASH}, scopes: []}}], refresh_tokens: [{{name: t, sha256: {HASH}, scopes: []}}]}}]"
+        ),
+        &["refresh_tokens[0].sha256", "another token"],
+    );
+    refused("organizations: [{slug: a, default_cluster: eu}]\nclusters: [{name: main}]", &["default_cluster", "eu"]);
+    refused("clusters: [{name: main}, {name: main}]", &["clusters", "twice"]);
+    refused("pairing: [{start: a}]", &["pairing[0]", "either `event`"]);
+    refused("pairing: [{event: a, start: b, stop: c}]", &["pairing[0]"]);
+    refused("labels: {rename: {a: 'not a label'}}", &["labels.rename"]);
+    refused("a: [", &["line"]);
+}
+
+#[test]
+fn a_refusal_does_not_quote_what_may_be_a_token() {
+    for text in [
+        "organizations: [{slug: a, tokens: [{name: t, sha256: my-secret-token, scopes: [read]}]}]",
+        "organizations: [{slug: a, tokens: [{name: t, sha256: my-secret-token, scopes: read}]}]",
+        "organizations:\n  - slug: a\n    tokens:\n      - {name: t, sha256: my-secret-token, scope: [read]}\n",
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("my-secret"), "{error:?}");
+    }
+}
+
+#[derive(clap::Parser)]
+struct Command {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn flags(arguments: &[&str]) -> Flags {
+    Command::try_parse_from(["serve"].iter().chain(arguments)).unwrap().flags
+}
+
+#[test]
+fn defaults_are_those_of_the_parts() {
+    let (flags, file) = (flags(&[]), File::default());
+    assert_eq!(format!("{:?}", flags.store(&file)), format!("{:?}", crate::store::Options::default()));
+    assert_eq!(format!("{:?}", flags.exposition().unwrap()), format!("{:?}", crate::exposition::Options::default()));
+    assert_eq!(format!("{:?}", flags.server(&file)), format!("{:?}", crate::http::server::Options::default()));
+    assert_eq!(format!("{:?}", flags.web(&file).unwrap()), format!("{:?}", crate::http::app::WebOptions::default()));
+    assert_eq!(flags.addresses().unwrap(), ["127.0.0.1:10555".parse().unwrap()]);
+    assert_eq!(flags.writer().retention, Some(std::time::Duration::from_hours(365 * 24)));
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let file = parse("limits: {batch_items: 5, item_bytes: 6, connections: 7}").unwrap();
+    let limits = flags(&["--limit.batch-items=8"]).limits(&file);
+    assert_eq!((limits.batch_items, limits.item_bytes, limits.connections), (Some(8), Some(6), Some(7)));
+}
+
+#[test]
+fn paths_are_those_of_prometheus() {
+    #[track_caller]
+    fn check(arguments: &[&str], expected: Result<(&str, &str), &str>) {
+        let web = flags(arguments).web(&File::default());
+        match (web, expected) {
+            (Ok(web), Ok((prefix, path))) => assert_eq!((&*web.route_prefix, &*web.telemetry_path), (prefix, path)),
+            (Err(error), Err(text)) => assert!(error.to_string().contains(text), "{error}"),
+            (web, _) => panic!("{web:?}"),
+        }
+    }
+    check(&["--web.route-prefix=/"], Ok(("", "/metrics")));
+    check(&["--web.route-prefix=events/"], Ok(("/events", "/metrics")));
+    check(&["--web.external-url=https://example.org/tools/events/"], Ok(("/tools/events", "/metrics")));
+    check(&["--web.external-url=https://example.org"], Ok(("", "/metrics")));
+    check(&["--web.external-url=https://example.org/a", "--web.route-prefix=/"], Ok(("", "/metrics")));
+    check(&["--web.telemetry-path=/own"], Ok(("", "/own")));
+    check(&["--web.telemetry-path=own"], Err("--web.telemetry-path"));
+    check(&["--web.telemetry-path=/"], Err("--web.telemetry-path"));
+    check(&["--web.telemetry-path=/-/ready"], Err("must not begin with /-/"));
+    check(&["--web.telemetry-path=/{x}"], Err("letters, digits"));
+    check(&["--web.route-prefix=/a//b"], Err("single slashes"));
+    check(&["--web.external-url=example.org"], Err("--web.external-url"));
+}
+
+#[test]
+fn strangers_are_kept_out_unless_told() {
+    let check = |address: &str, anonymous, allowed| {
+        let addresses = flags(&["--web.listen-address", address]).addresses().unwrap();
+        check_exposed(&addresses, anonymous, allowed).is_ok()
+    };
+    assert!(check("127.0.0.1:0", true, false));
+    assert!(check("[::1]:0", true, false));
+    assert!(check("localhost:0", true, false));
+    assert!(!check("0.0.0.0:0", true, false));
+    assert!(!check(":0", true, false));
+    assert!(!check("[::]:0", true, false));
+    assert!(!check("192.0.2.1:0", true, false));
+    assert!(check("0.0.0.0:0", true, true));
+    assert!(check("0.0.0.0:0", false, false));
+    assert!(flags(&["--web.listen-address=nonsense"]).addresses().is_err());
+    assert!(flags(&["--web.listen-address=:many"]).addresses().is_err());
+}
+
+#[test]
+fn sizes_of_pages_are_bounded() {
+    for wrong in ["--exposure.hold=0", "--exposure.hold=1h", "--exposure.keep=50m", "--exposure.max-samples=0"] {
+        assert!(flags(&[wrong]).exposition().is_err(), "{wrong}");
+    }
+}

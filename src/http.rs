@@ -1,0 +1,16 @@
+//! The HTTP edge: one list of routes, thin handlers (extract, call, respond), the accept loop, tokens and scopes.
+
+pub mod app;
+pub mod auth;
+pub mod body;
+mod change_events;
+mod counters;
+pub mod error;
+mod list;
+mod metrics;
+mod negotiate;
+mod oauth;
+mod operating;
+mod parameters;
+pub mod routes;
+pub mod server;

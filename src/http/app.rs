@@ -1,0 +1,231 @@
+//! What every handler shares: the parts of the program, and the settings that a reload replaces.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+
+use crate::exposition::Pages;
+use crate::formats::clusters::Clusters;
+use crate::formats::mapping::Mapping;
+use crate::http::auth::Access;
+use crate::http::auth::Secret;
+use crate::http::body::Limits;
+use crate::http::body::budget::Budget;
+use crate::http::counters::EdgeCounters;
+use crate::http::error::ApiError;
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+use crate::time::Clock;
+use crate::writer::Health;
+use crate::writer::Writer;
+
+/// Pages rendered, and queries answered, at the same time: each takes a processor for as long as it lasts.
+const HEAVY_AT_ONCE: usize = 4;
+
+/// What a reload of the configuration replaces.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Organizations and tokens.
+    pub access: Access,
+    /// How attributes become labels, and what pairs.
+    pub mapping: Mapping,
+    /// The clusters that each organization may name.
+    pub clusters: HashMap<Arc<str>, Clusters>,
+    /// Those of an organization that is not in `clusters`, the anonymous one for example.
+    pub default_clusters: Clusters,
+    /// Bounds of a request.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// The clusters that an organization may name.
+    pub fn clusters(&self, organization: &str) -> &Clusters {
+        self.clusters.get(organization).unwrap_or(&self.default_clusters)
+    }
+}
+
+/// Where things are served, settled at the start.
+#[derive(Clone, Debug)]
+pub struct WebOptions {
+    /// Before every path: empty, or `/` and more, without a `/` at its end (`--web.route-prefix`).
+    pub route_prefix: String,
+    /// The path of the page with our own metrics (`--web.telemetry-path`).
+    pub telemetry_path: String,
+    /// The URL under which others reach this server, for links (`--web.external-url`).
+    pub external_url: Option<String>,
+    /// Bytes of all request bodies together (`--limit.bytes-in-flight`).
+    pub bytes_in_flight: usize,
+}
+
+impl Default for WebOptions {
+    fn default() -> Self {
+        Self { route_prefix: String::new(), telemetry_path: "/metrics".to_owned(), external_url: None, bytes_in_flight: 256 * 1024 * 1024 }
+    }
+}
+
+/// Reads the configuration again; the error says why the old one was kept.
+pub type Reload = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// The parts of the program that handlers use.
+pub struct App {
+    pub(crate) web: WebOptions,
+    pub(crate) store: Arc<Store>,
+    pub(crate) pages: Arc<Pages>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) storage: PathBuf,
+    pub(crate) budget: Budget,
+    pub(crate) edges: EdgeCounters,
+    pub(crate) renders: Arc<Semaphore>,
+    pub(crate) queries: Arc<Semaphore>,
+    settings: RwLock<Arc<Settings>>,
+    ready: OnceLock<Ready>,
+    reload: OnceLock<Reload>,
+    stopping: AtomicBool,
+}
+
+/// What there is once the log was read.
+struct Ready {
+    writer: Writer,
+    secret: Secret,
+}
+
+/// The parts that [`App`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Events.
+    pub store: Arc<Store>,
+    /// Which sample is on a page when.
+    pub pages: Arc<Pages>,
+    /// Our own metrics.
+    pub telemetry: Arc<Telemetry>,
+    /// Where "now" comes from.
+    pub clock: Arc<dyn Clock>,
+    /// The directory of the log, for the gauges of its free space.
+    pub storage: PathBuf,
+}
+
+impl App {
+    /// An app that is not ready yet: see [`App::set_ready`].
+    pub fn new(parts: Parts, web: WebOptions, settings: Settings) -> Self {
+        let Parts { store, pages, telemetry, clock, storage } = parts;
+        Self {
+            budget: Budget::new(web.bytes_in_flight, telemetry.bytes_in_flight.clone()),
+            edges: EdgeCounters::new(&telemetry),
+            renders: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
+            queries: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
+            settings: RwLock::new(Arc::new(settings)),
+            ready: OnceLock::new(),
+            reload: OnceLock::new(),
+            stopping: AtomicBool::new(false),
+            web,
+            store,
+            pages,
+            telemetry,
+            clock,
+            storage,
+        }
+    }
+
+    /// The log was replayed: from now on everything is answered. `secret` is the key of access tokens.
+    pub fn set_ready(&self, writer: Writer, secret: Secret) {
+        self.ready.set(Ready { writer, secret }).ok();
+    }
+
+    /// What `/-/reload` calls; without it the route answers 403.
+    pub fn set_reload(&self, reload: Reload) {
+        self.reload.set(reload).ok();
+    }
+
+    /// The server is about to stop: it is no longer ready.
+    pub fn set_stopping(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Replaces the settings for every request that comes from now on.
+    pub fn set_settings(&self, settings: Settings) {
+        *self.settings.write() = Arc::new(settings);
+    }
+
+    /// The settings of now.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read())
+    }
+
+    /// What stands before every path.
+    pub fn route_prefix(&self) -> &str {
+        &self.web.route_prefix
+    }
+
+    /// Our own metrics.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    /// Where "now" comes from.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(crate) fn reload(&self) -> Option<&Reload> {
+        self.reload.get()
+    }
+
+    /// The writer, once there is one.
+    pub(crate) fn writer(&self) -> Result<&Writer, ApiError> {
+        self.ready().map(|ready| &ready.writer)
+    }
+
+    /// The key of access tokens, which lies beside the log.
+    pub(crate) fn secret(&self) -> Result<&Secret, ApiError> {
+        self.ready().map(|ready| &ready.secret)
+    }
+
+    fn ready(&self) -> Result<&Ready, ApiError> {
+        self.ready.get().ok_or_else(|| ApiError::unavailable("starting", "starting: the event log is being read"))
+    }
+
+    /// Whether everything works; else what does not.
+    pub(crate) fn readiness(&self) -> Result<(), ApiError> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(ApiError::unavailable("stopping", "the server is stopping"));
+        }
+        match self.writer()?.health() {
+            Health::Latched(reason) => {
+                Err(ApiError::unavailable("latched", format!("the event log takes no more writes until a restart: {reason}")))
+            }
+            Health::Ok | Health::Failing(_) => Ok(()),
+        }
+    }
+
+    /// Runs work that takes a processor for a while, not more of it at once than `places` has, and off the async threads.
+    pub(crate) async fn heavy<T: Send + 'static>(
+        &self,
+        places: &Arc<Semaphore>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let place = tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned()).await;
+        let Ok(Ok(place)) = place else { return Err(ApiError::unavailable("busy", "busy: too many pages or queries at once")) };
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(place);
+            result
+        });
+        done.await.map_err(|_| ApiError::internal())
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("web", &self.web).field("ready", &self.ready.get().is_some()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,115 @@
+use super::*;
+
+const DAY: Duration = Duration::from_hours(24);
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000)
+}
+
+fn secret() -> Secret {
+    Secret::from_bytes([9; 32])
+}
+
+fn credential(name: &str, token: &str, scopes: &[Scope], expires: Option<Timestamp>) -> Credential {
+    Credential { name: name.into(), hash: TokenHash::of(token), scopes: scopes.iter().copied().collect(), expires }
+}
+
+fn access() -> Access {
+    Access::new(vec![
+        Organization {
+            slug: "acme".into(),
+            tokens: vec![
+                credential("ci", "writer-token", &[Scope::Write], None),
+                credential("old", "old-token", &[Scope::Read], Some(now())),
+                credential("fresh", "fresh-token", &[Scope::Read], Some(now().plus(Duration::from_millis(1)))),
+            ],
+            refresh_tokens: vec![credential("github", "refresh-token", &[Scope::Write], None)],
+        },
+        Organization { slug: "other".into(), tokens: vec![credential("ci", "other-token", &[Scope::Read], None)], refresh_tokens: vec![] },
+    ])
+}
+
+#[track_caller]
+fn check(name: &str, value: &str, expected: Result<(&str, &str), AuthError>) {
+    let mut headers = HeaderMap::new();
+    headers.insert(axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+    let granted = access().authorize(&headers, now(), &secret());
+    let granted = granted.map(|grant| (grant.organization.to_string(), grant.token.to_string()));
+    assert_eq!(granted, expected.map(|(organization, token)| (organization.to_owned(), token.to_owned())), "{name}: {value}");
+}
+
+#[test]
+fn tokens_are_found_in_each_header() {
+    check("X-LAST9-API-TOKEN", "Bearer writer-token", Ok(("acme", "ci")));
+    check("x-last9-api-token", "bearer   writer-token ", Ok(("acme", "ci")));
+    check("X-LAST9-API-TOKEN", "Bearer: writer-token", Ok(("acme", "ci")));
+    check("Authorization", "Bearer other-token", Ok(("other", "ci")));
+    check("Authorization", "BEARER fresh-token", Ok(("acme", "fresh")));
+    check("Bearer", "writer-token", Ok(("acme", "ci")));
+    check("X-LAST9-API-TOKEN", "writer-token", Err(AuthError::NotBearer));
+    check("X-LAST9-API-TOKEN", "Bearer", Err(AuthError::NotBearer));
+    check("X-LAST9-API-TOKEN", "Bearer ", Err(AuthError::NotBearer));
+    check("Authorization", "Basic d3JpdGVyOnRva2Vu", Err(AuthError::NotBearer));
+    check("Authorization", "Bearer wrong", Err(AuthError::Unknown));
+    check("Authorization", "Bearer refresh-token", Err(AuthError::Unknown));
+    check("Authorization", "Bearer ce1_x.y", Err(AuthError::Unknown));
+    check("Authorization", "Bearer old-token", Err(AuthError::Expired));
+    check("X-Other", "Bearer writer-token", Err(AuthError::Missing));
+}
+
+fn with_token(token: &str) -> HeaderMap {
+    HeaderMap::from_iter([(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap())])
+}
+
+#[test]
+fn an_access_token_lives_a_day_and_dies_with_its_refresh_token() {
+    let exchanged = access().exchange("refresh-token", now(), &secret()).unwrap();
+    assert_eq!(exchanged.expires, now().plus(DAY));
+    let headers = with_token(&exchanged.access_token);
+    let last = now().plus(DAY).minus(Duration::from_millis(1));
+    let grant = access().authorize(&headers, last, &secret()).unwrap();
+    assert_eq!((&*grant.organization, &*grant.token), ("acme", "github"));
+    assert_eq!(grant.scopes, [Scope::Write].into_iter().collect());
+    assert_eq!(access().authorize(&headers, now().plus(DAY), &secret()).unwrap_err(), AuthError::Expired);
+    assert_eq!(access().authorize(&headers, now(), &Secret::from_bytes([1; 32])).unwrap_err(), AuthError::Unknown);
+
+    let mut removed = access();
+    removed.organizations[0].refresh_tokens.clear();
+    assert_eq!(removed.authorize(&headers, now(), &secret()).unwrap_err(), AuthError::Unknown);
+    let mut replaced = access();
+    replaced.organizations[0].refresh_tokens[0].hash = TokenHash::of("another");
+    assert_eq!(replaced.authorize(&headers, now(), &secret()).unwrap_err(), AuthError::Unknown);
+    let mut narrowed = access();
+    narrowed.organizations[0].refresh_tokens[0].scopes = Scopes::default();
+    assert_eq!(narrowed.authorize(&headers, now(), &secret()).unwrap().scopes, Scopes::default());
+}
+
+#[test]
+fn an_access_token_does_not_outlive_its_refresh_token() {
+    let mut access = access();
+    let end = now().plus(Duration::from_mins(1));
+    access.organizations[0].refresh_tokens[0].expires = Some(end);
+    assert_eq!(access.exchange("refresh-token", now(), &secret()).unwrap().expires, end);
+    assert_eq!(access.exchange("refresh-token", end, &secret()).unwrap_err(), AuthError::Expired);
+    assert_eq!(access.exchange("writer-token", now(), &secret()).unwrap_err(), AuthError::UnknownRefreshToken);
+}
+
+#[test]
+fn without_organizations_nobody_is_asked() {
+    let open = Access::default();
+    let grant = open.authorize(&with_token("anything"), now(), &secret()).unwrap();
+    assert_eq!((&*grant.organization, grant.scopes), ("", Scopes::all()));
+    assert!(open.authorize(&HeaderMap::new(), now(), &secret()).is_ok());
+    let token = open.exchange("anything", now(), &secret()).unwrap().access_token;
+    // Such a token is worth nothing once there are organizations.
+    assert_eq!(access().authorize(&with_token(&token), now(), &secret()).unwrap_err(), AuthError::Unknown);
+}
+
+#[test]
+fn debug_output_holds_no_secret() {
+    let exchanged = access().exchange("refresh-token", now(), &secret()).unwrap();
+    let shown = format!("{:?} {exchanged:?} {:?}", access(), secret());
+    assert!(!shown.contains(&exchanged.access_token), "{shown}");
+    assert!(!shown.contains(&hex::encode(TokenHash::of("writer-token").0)), "{shown}");
+    assert!(shown.contains("acme"), "{shown}");
+}

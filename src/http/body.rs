@@ -1,0 +1,197 @@
+//! Request bodies: read at a minimum pace, inflated, and bounded at every step.
+//!
+//! Bounds: bytes on the wire, bytes after inflation, their ratio, the pace of the sender, and the bytes of all requests
+//! together. A body that is not used whole is never read whole: see [`pace::PacedBody`] for streams.
+
+pub(crate) mod budget;
+pub(crate) mod inflate;
+pub(crate) mod pace;
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::StatusCode;
+use axum::http::header;
+use bytes::Bytes;
+use bytes::BytesMut;
+use hyper::body::Body as _;
+
+use crate::http::body::budget::Budget;
+use crate::http::body::budget::Lease;
+use crate::http::body::inflate::Encoding;
+use crate::http::body::inflate::InflateError;
+use crate::http::body::inflate::Inflater;
+use crate::http::body::pace::PaceError;
+use crate::http::body::pace::PacedBody;
+use crate::http::error::ApiError;
+
+/// Bounds of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a body on the wire (`--limit.body-bytes`); a stream of lines has no such bound.
+    pub body_bytes: usize,
+    /// Bytes of a body after inflation (`--limit.inflated-bytes`).
+    pub inflated_bytes: usize,
+    /// Most bytes that one byte on the wire may become, once a body is larger than [`RATIO_FREE_BYTES`].
+    pub inflation_ratio: usize,
+    /// Bytes of a whole stream of lines after inflation; none: as many as come (`--limit.stream-bytes`).
+    pub stream_bytes: Option<u64>,
+    /// How slow a sender may be.
+    pub pace: Pace,
+}
+
+/// How slow a sender of a body may be. Only time that the server spends waiting for the sender counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Waiting that is free.
+    pub grace: Duration,
+    /// Bytes that buy a second of waiting beyond that.
+    pub bytes_per_second: u32,
+    /// Longest single wait.
+    pub silence: Duration,
+}
+
+/// Inflated bodies up to this size may have any ratio: small JSON that repeats itself compresses very well.
+pub const RATIO_FREE_BYTES: usize = 1024 * 1024;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 8 * 1024 * 1024,
+            inflated_bytes: 32 * 1024 * 1024,
+            inflation_ratio: 100,
+            stream_bytes: None,
+            pace: Pace::default(),
+        }
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(10), bytes_per_second: 8 * 1024, silence: Duration::from_secs(30) }
+    }
+}
+
+/// A whole body, inflated, and its share of the bytes in flight.
+pub(crate) struct Whole {
+    pub(crate) bytes: Bytes,
+    /// Given back when the request is answered.
+    _lease: Lease,
+}
+
+impl fmt::Debug for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Whole({} bytes)", self.bytes.len())
+    }
+}
+
+/// Reads a body to its end.
+pub(crate) async fn read_whole(headers: &HeaderMap, body: Body, limits: &Limits, budget: &Budget) -> Result<Whole, ApiError> {
+    let encoding = Encoding::of(headers)?;
+    let declared = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    let most = if encoding == Encoding::Identity { limits.body_bytes.min(limits.inflated_bytes) } else { limits.body_bytes };
+    if declared.is_some_and(|length| length > most) {
+        return Err(too_long(most));
+    }
+    let mut lease = budget.lease();
+    if let Some(length) = declared {
+        lease.grow(length)?;
+    }
+    let bytes = collect(PacedBody::new(body, limits.pace), declared, most, &mut lease).await?;
+    if encoding == Encoding::Identity {
+        return Ok(Whole { bytes, _lease: lease });
+    }
+    let (inflated_most, ratio) = (limits.inflated_bytes, limits.inflation_ratio);
+    let inflating = tokio::task::spawn_blocking(move || {
+        let inflated = inflate_whole(&bytes, encoding, inflated_most, ratio, &mut lease)?;
+        Ok(Whole { bytes: inflated, _lease: lease })
+    });
+    inflating.await.unwrap_or_else(|_| Err(ApiError::internal()))
+}
+
+async fn collect(mut body: PacedBody, declared: Option<usize>, most: usize, lease: &mut Lease) -> Result<Bytes, ApiError> {
+    let Some(first) = body.frame().await? else { return Ok(Bytes::new()) };
+    if declared == Some(first.len()) {
+        // The whole of it came at once, as it does for a single event: no copy.
+        return Ok(first);
+    }
+    let mut whole = BytesMut::with_capacity(declared.unwrap_or(first.len() * 2));
+    let mut next = Some(first);
+    while let Some(frame) = next {
+        if whole.len() + frame.len() > most {
+            return Err(too_long(most));
+        }
+        if declared.is_none() {
+            lease.grow(frame.len())?;
+        }
+        whole.extend_from_slice(&frame);
+        next = body.frame().await?;
+    }
+    Ok(whole.freeze())
+}
+
+fn inflate_whole(wire: &[u8], encoding: Encoding, most: usize, ratio: usize, lease: &mut Lease) -> Result<Bytes, ApiError> {
+    let mut inflater = Inflater::new(encoding)?;
+    let allowed = most.min(wire.len().saturating_mul(ratio).max(RATIO_FREE_BYTES));
+    let mut rest = wire;
+    let mut whole = Vec::new();
+    let mut ended = false;
+    while !ended {
+        let before = whole.len();
+        ended = rest.is_empty();
+        if ended {
+            inflater.finish(&mut whole)?;
+        } else {
+            inflater.step(&mut rest, &mut whole)?;
+        }
+        lease.grow(whole.len() - before)?;
+        if whole.len() > allowed {
+            return Err(inflates_too_far(allowed, most, ratio));
+        }
+    }
+    Ok(whole.into())
+}
+
+fn inflates_too_far(allowed: usize, most: usize, ratio: usize) -> ApiError {
+    if allowed == most {
+        ApiError::too_large(format!("the body inflates to more than {most} bytes (--limit.inflated-bytes)"))
+    } else {
+        ApiError::too_large(format!("the body inflates to more than {ratio} times its size"))
+    }
+}
+
+fn too_long(most: usize) -> ApiError {
+    ApiError::too_large(format!(
+        "the body is longer than {most} bytes (--limit.body-bytes); a stream of lines, application/x-ndjson, has no such limit"
+    ))
+}
+
+impl From<InflateError> for ApiError {
+    fn from(error: InflateError) -> Self {
+        match error {
+            InflateError::Unsupported(_) => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", error.to_string()),
+            InflateError::Damaged { .. } => Self::malformed(error.to_string()),
+            InflateError::Decoder(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()),
+        }
+    }
+}
+
+impl From<PaceError> for ApiError {
+    fn from(error: PaceError) -> Self {
+        match error {
+            PaceError::TooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "slow_body", error.to_string()),
+            PaceError::Broken => Self::malformed(error.to_string()),
+        }
+    }
+}
+
+/// The media type of a body, without its parameters, in lower case; empty when there is none.
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! `PUT` and `POST` of change events: one object, an array, or a stream of lines.
+
+mod answer;
+mod groups;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+
+use crate::event;
+use crate::event::Claim;
+use crate::event::Command;
+use crate::formats::Context;
+use crate::formats::FormatError;
+use crate::formats::Parsed;
+use crate::formats::Warning;
+use crate::formats::last9;
+use crate::formats::last9::Body;
+use crate::http::app::App;
+use crate::http::app::Settings;
+use crate::http::auth::Grant;
+use crate::http::body;
+use crate::http::change_events::answer::Batch;
+use crate::http::change_events::answer::Item;
+use crate::http::error::ApiError;
+use crate::http::routes::Call;
+use crate::store::Claimed;
+use crate::telemetry::Telemetry;
+use crate::time::Timestamp;
+use crate::writer::Outcome;
+use crate::writer::SubmitError;
+use crate::writer::Writer;
+
+/// Bodies larger than this are parsed off the async threads.
+const PARSE_INLINE_BYTES: usize = 32 * 1024;
+/// Longest `Idempotency-Key`.
+const KEY_BYTES: usize = 255;
+
+/// What a body holds, by its media type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// An object or an array.
+    Json,
+    /// One object a line.
+    Lines,
+}
+
+/// Takes in what the body holds; a 2xx means that it is durable and visible.
+pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
+    let kind = kind(&call.parts.headers)?;
+    let key = idempotency_key(&call.parts.headers)?;
+    app.writer()?;
+    let grant = call.grant()?.clone();
+    if kind == Kind::Lines && key.is_none() {
+        return stream::ingest(app, call.parts.headers, call.body, call.settings, grant).await;
+    }
+    let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.budget).await?;
+    let writer = app.writer()?;
+    let now = match key {
+        Some(key) => claim(writer, &grant, &key, &whole.bytes, app.clock.now()).await?,
+        None => app.clock.now(),
+    };
+    if kind == Kind::Lines {
+        return stream::ingest_whole(&app, whole.bytes, call.settings, grant, now).await;
+    }
+    let parsed = if whole.bytes.len() > PARSE_INLINE_BYTES {
+        let parsing = tokio::task::spawn_blocking(move || parse(&whole.bytes, &call.settings, &grant, now));
+        parsing.await.map_err(|_| ApiError::internal())?
+    } else {
+        parse(&whole.bytes, &call.settings, &grant, now)
+    };
+    match parsed.map_err(|error| refusal(&error))? {
+        Body::One(event) => one(&app, writer, event.map_err(|error| refusal(&error))?).await,
+        Body::Many(events) => many(&app, writer, events).await,
+    }
+}
+
+/// `application/json`; also what curl and Python send unless told otherwise, since no other reading of such a body makes sense.
+fn kind(headers: &HeaderMap) -> Result<Kind, ApiError> {
+    let media_type = body::media_type(headers);
+    match media_type.as_str() {
+        "" | "application/json" | "text/plain" | "text/json" | "application/x-www-form-urlencoded" | "application/octet-stream" => {
+            Ok(Kind::Json)
+        }
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" | "application/json-lines" => {
+            Ok(Kind::Lines)
+        }
+        _ => {
+            let shown: String = media_type.chars().take(80).collect();
+            let message =
+                format!("Content-Type `{shown}` is not supported: send application/json, or application/x-ndjson with one event a line");
+            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", message))
+        }
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Bytes>, ApiError> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.as_bytes();
+    if key.is_empty() || key.len() > KEY_BYTES {
+        return Err(ApiError::malformed(format!("Idempotency-Key: {} bytes; it must have 1 to {KEY_BYTES}", key.len())));
+    }
+    Ok(Some(Bytes::copy_from_slice(key)))
+}
+
+/// Binds the key to the body, durably; answers the time that an absent timestamp means, which is that of the first request.
+async fn claim(writer: &Writer, grant: &Grant, key: &[u8], body: &[u8], now: Timestamp) -> Result<Timestamp, ApiError> {
+    let claim = Claim {
+        organization: Arc::clone(&grant.organization),
+        key: event::fingerprint([grant.token.as_bytes(), key]),
+        body: event::fingerprint([body]),
+        at: now,
+    };
+    let outcomes = writer.submit(vec![Command::Claim(claim)]).await.map_err(|error| unavailable(&error))?;
+    match outcomes.into_iter().next() {
+        Some(Outcome::Claim(Claimed::New)) => Ok(now),
+        Some(Outcome::Claim(Claimed::Again { at })) => Ok(at),
+        Some(Outcome::Claim(Claimed::OtherBody)) => Err(ApiError::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_key",
+            "Idempotency-Key: it was used with another body within the last 24 hours",
+        )),
+        Some(Outcome::Refused(refusal)) => Err(over_limit(refusal.to_string())),
+        _ => Err(ApiError::internal()),
+    }
+}
+
+fn parse(body: &[u8], settings: &Settings, grant: &Grant, now: Timestamp) -> Result<Body, FormatError> {
+    last9::parse_body(body, &context(settings, grant, now))
+}
+
+fn context<'a>(settings: &'a Settings, grant: &Grant, now: Timestamp) -> Context<'a> {
+    Context {
+        organization: Arc::clone(&grant.organization),
+        now,
+        mapping: &settings.mapping,
+        clusters: settings.clusters(&grant.organization),
+    }
+}
+
+async fn one(app: &App, writer: &Writer, parsed: Parsed) -> Result<Response, ApiError> {
+    let Parsed { edge, warnings } = parsed;
+    count_warnings(&app.telemetry, &warnings);
+    let at = edge.at;
+    let outcomes = writer.submit(vec![Command::Edge(edge)]).await.map_err(|error| unavailable(&error))?;
+    match outcomes.into_iter().next() {
+        Some(Outcome::Edge { id, exposure, .. }) => {
+            app.edges.count(exposure.as_ref());
+            Ok(answer::taken(id, at, &answer::warnings(&warnings, exposure.as_ref())))
+        }
+        Some(Outcome::Refused(refusal)) => Err(over_limit(refusal.to_string())),
+        _ => Err(ApiError::internal()),
+    }
+}
+
+async fn many(app: &App, writer: &Writer, events: Vec<Result<Parsed, FormatError>>) -> Result<Response, ApiError> {
+    let mut commands = Vec::with_capacity(events.len());
+    let mut items = Vec::with_capacity(events.len());
+    for event in events {
+        match event {
+            Ok(Parsed { edge, warnings }) => {
+                count_warnings(&app.telemetry, &warnings);
+                items.push(Ok((edge.at, warnings)));
+                commands.push(Command::Edge(edge));
+            }
+            Err(error) => items.push(Err(error)),
+        }
+    }
+    let outcomes = if commands.is_empty() { Vec::new() } else { writer.submit(commands).await.map_err(|error| unavailable(&error))? };
+    let mut outcomes = outcomes.into_iter();
+    let mut batch = Batch::default();
+    for item in items {
+        batch.push(match item {
+            Ok((at, warnings)) => judge(app, outcomes.next(), at, &warnings),
+            Err(error) => Item::refused(error.status(), error.to_string()),
+        });
+    }
+    batch.count_refused(&app.telemetry);
+    Ok(batch.respond())
+}
+
+/// What the sender is told about one edge of a batch.
+fn judge(app: &App, outcome: Option<Outcome>, at: Timestamp, warnings: &[Warning]) -> Item {
+    match outcome {
+        Some(Outcome::Edge { id, exposure, .. }) => {
+            app.edges.count(exposure.as_ref());
+            Item::taken(id, at, answer::warnings(warnings, exposure.as_ref()))
+        }
+        Some(Outcome::Refused(refusal)) => Item::refused(422, refusal.to_string()),
+        _ => Item::refused(500, "internal error".to_owned()),
+    }
+}
+
+fn count_warnings(telemetry: &Telemetry, warnings: &[Warning]) {
+    for warning in warnings {
+        match warning {
+            Warning::Cut { .. } => telemetry.label_values_cut.inc(),
+            Warning::Collision { .. } => telemetry.label_collisions.inc(),
+        };
+    }
+}
+
+fn refusal(error: &FormatError) -> ApiError {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    ApiError::new(status, reason(error.status()), error.to_string())
+}
+
+/// The reason that our metrics give for a refused event.
+fn reason(status: u16) -> &'static str {
+    match status {
+        400 => "malformed",
+        413 => "too_large",
+        422 => "limit",
+        _ => "internal",
+    }
+}
+
+fn over_limit(message: String) -> ApiError {
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit", message)
+}
+
+fn unavailable(error: &SubmitError) -> ApiError {
+    let reason = match error {
+        SubmitError::Busy => "busy",
+        SubmitError::Log(_) => "log",
+        SubmitError::Closed => "stopping",
+    };
+    ApiError::unavailable(reason, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header;
+
+    use super::*;
+
+    #[test]
+    fn media_types() {
+        for (media_type, expected) in [
+            ("application/json", Some(Kind::Json)),
+            ("Application/JSON; charset=utf-8", Some(Kind::Json)),
+            ("application/x-www-form-urlencoded", Some(Kind::Json)),
+            ("text/plain", Some(Kind::Json)),
+            ("application/x-ndjson", Some(Kind::Lines)),
+            ("application/x-ndjson; charset=utf-8", Some(Kind::Lines)),
+            ("application/xml", None),
+            ("multipart/form-data; boundary=x", None),
+            ("application/x-protobuf", None),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, media_type.parse().unwrap())]);
+            assert_eq!(kind(&headers).ok(), expected, "{media_type}");
+        }
+        assert_eq!(kind(&HeaderMap::new()).ok(), Some(Kind::Json));
+    }
+}

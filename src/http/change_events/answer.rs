@@ -1,0 +1,206 @@
+//! What senders of change events are told.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::event::EdgeId;
+use crate::exposition::Exposure;
+use crate::formats::Warning;
+use crate::http::change_events::reason;
+use crate::http::error::ApiError;
+use crate::http::error::json_response;
+use crate::telemetry::Telemetry;
+use crate::time::Timestamp;
+
+/// Most lines of a stream that the answer names.
+const LISTED_MAX: usize = 1000;
+
+/// 200 for one event. Written by hand: this is the answer that is given most.
+pub(super) fn taken(id: EdgeId, at: Timestamp, warnings: &[Cow<'static, str>]) -> Response {
+    let mut body = String::with_capacity(128);
+    write!(body, r#"{{"message":"success","id":"{id}","timestamp":"{at}""#).ok();
+    if !warnings.is_empty() {
+        write!(body, r#","warnings":{}"#, json!(warnings)).ok();
+    }
+    body.push('}');
+    json_response(StatusCode::OK, body)
+}
+
+/// Everything that is not simply as sent and simply shown.
+pub(super) fn warnings(mapping: &[Warning], exposure: Option<&Exposure>) -> Vec<Cow<'static, str>> {
+    let mut warnings: Vec<Cow<'static, str>> = mapping.iter().map(|warning| Cow::Owned(warning.to_string())).collect();
+    match exposure {
+        None | Some(Exposure::Shown) => {}
+        Some(Exposure::Queued { until }) => {
+            warnings.push(format!("queued: its series shows another sample first; on /metrics from {until}").into());
+        }
+        Some(Exposure::Scheduled { at }) => warnings.push(format!("scheduled: on /metrics when its time comes, at {at}").into()),
+        Some(Exposure::Coalesced) => warnings.push("coalesced: it repeats a waiting start, and only the newest of these is shown on /metrics".into()),
+        Some(Exposure::Late) => warnings.push(
+            "late: its series has shown a newer sample, so this one is on /metrics only for a scraper with an out-of-order window (parameter `window`)".into(),
+        ),
+        Some(Exposure::Old) => warnings.push(
+            "old: beyond the age that a scraper without an out-of-order window accepts; on /metrics only with the parameter `window`".into(),
+        ),
+        Some(Exposure::Crowded) => warnings.push("crowded: too many samples of its series wait already; this one will not be on /metrics".into()),
+        Some(Exposure::Duplicate) => {
+            warnings.push("same instant: its series has another sample of the same millisecond, and the first one is kept on /metrics".into());
+        }
+    }
+    warnings
+}
+
+/// One event of an array or a stream.
+#[derive(Debug, Serialize)]
+pub(super) struct Item {
+    /// Its line in the stream, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Item {
+    pub(super) fn taken(id: EdgeId, at: Timestamp, warnings: Vec<Cow<'static, str>>) -> Self {
+        Self { line: None, id: Some(id.to_string()), timestamp: Some(at.to_string()), warnings, status: None, error: None }
+    }
+
+    pub(super) fn refused(status: u16, error: String) -> Self {
+        Self { line: None, id: None, timestamp: None, warnings: Vec::new(), status: Some(status), error: Some(error) }
+    }
+
+    pub(super) fn on_line(self, number: u64) -> Self {
+        Self { line: Some(number), ..self }
+    }
+}
+
+/// The events of one array, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    results: Vec<Item>,
+}
+
+impl Batch {
+    pub(super) fn push(&mut self, item: Item) {
+        self.results.push(item);
+    }
+
+    pub(super) fn count_refused(&self, telemetry: &Telemetry) {
+        for status in self.results.iter().filter_map(|item| item.status) {
+            telemetry.refused.get_or_create(&[("reason", reason(status))]).inc();
+        }
+    }
+
+    /// 200 when all were taken, 207 when some were; when none was, the status of the first, and its text as `error`.
+    pub(super) fn respond(self) -> Response {
+        let refused = self.results.iter().filter(|item| item.status.is_some()).count();
+        let first = self.results.iter().find(|item| item.status.is_some());
+        let summary = Summary::of(self.results.len() - refused, refused, first);
+        let mut body = summary.fields;
+        body.insert("results".to_owned(), json!(self.results));
+        json_response(summary.status, serde_json::Value::Object(body).to_string())
+    }
+}
+
+/// The lines of one stream: totals, and only the lines that the sender should look at.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    accepted: usize,
+    duplicates: usize,
+    refused: usize,
+    warned: usize,
+    listed: Vec<Item>,
+    first_refused: Option<Item>,
+}
+
+impl Lines {
+    pub(super) fn taken(&mut self, duplicate: bool) {
+        self.accepted += 1;
+        self.duplicates += usize::from(duplicate);
+    }
+
+    /// Whether there is room to name another line.
+    pub(super) fn lists_more(&self) -> bool {
+        self.listed.len() < LISTED_MAX
+    }
+
+    pub(super) fn warned(&mut self, item: impl FnOnce() -> Item) {
+        self.warned += 1;
+        if self.lists_more() {
+            self.listed.push(item());
+        }
+    }
+
+    pub(super) fn refused(&mut self, line: u64, status: u16, error: &str) {
+        self.refused += 1;
+        let item = || Item::refused(status, error.to_owned()).on_line(line);
+        if self.first_refused.is_none() {
+            self.first_refused = Some(item());
+        }
+        if self.lists_more() {
+            self.listed.push(item());
+        }
+    }
+
+    /// 200 when all were taken, 207 when some were, else the status of the first. `broken` ended the stream early: what was
+    /// taken until then stays taken.
+    pub(super) fn respond(self, broken: Option<ApiError>) -> Response {
+        let summary = Summary::of(self.accepted, self.refused, self.first_refused.as_ref());
+        let omitted = self.refused + self.warned - self.listed.len();
+        let mut body = summary.fields;
+        let error = broken.as_ref().map(|error| error.message.clone());
+        if let Some(error) = error {
+            body.remove("message");
+            body.insert("error".to_owned(), json!(error));
+        }
+        body.insert("accepted".to_owned(), json!(self.accepted));
+        body.insert("duplicates".to_owned(), json!(self.duplicates));
+        body.insert("refused".to_owned(), json!(self.refused));
+        body.insert("items".to_owned(), json!(self.listed));
+        if omitted > 0 {
+            body.insert("items_omitted".to_owned(), json!(omitted));
+        }
+        let body = serde_json::Value::Object(body).to_string();
+        match broken {
+            Some(error) => error.respond_with(body),
+            None => json_response(summary.status, body),
+        }
+    }
+}
+
+struct Summary {
+    status: StatusCode,
+    fields: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Summary {
+    fn of(taken: usize, refused: usize, first: Option<&Item>) -> Self {
+        let mut fields = serde_json::Map::new();
+        let status = match (taken, first) {
+            (_, None) => StatusCode::OK,
+            (0, Some(item)) => item.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::BAD_REQUEST),
+            _ => StatusCode::MULTI_STATUS,
+        };
+        if taken == 0 && refused > 0 {
+            let first = first.and_then(|item| item.error.as_deref()).unwrap_or_default();
+            fields.insert("error".to_owned(), json!(format!("none of {refused} events was taken; the first: {first}")));
+        } else {
+            let message = if refused == 0 { "success" } else { "partial" };
+            fields.insert("message".to_owned(), json!(message));
+        }
+        Self { status, fields }
+    }
+}

@@ -1,0 +1,281 @@
+//! A stream of lines, one event each (`application/x-ndjson`): read, parsed and written at the same time, in its order.
+//!
+//! The answer is one JSON document when the stream has ended: totals, and the lines that were refused or come with a warning,
+//! at most a thousand of them. Memory is constant however long the stream is.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::event::Command;
+use crate::formats::FormatError;
+use crate::formats::Parsed;
+use crate::formats::Warning;
+use crate::formats::last9;
+use crate::http::app::App;
+use crate::http::app::Settings;
+use crate::http::auth::Grant;
+use crate::http::body::budget::Lease;
+use crate::http::body::inflate::Encoding;
+use crate::http::body::pace::PacedBody;
+use crate::http::change_events::answer;
+use crate::http::change_events::answer::Item;
+use crate::http::change_events::answer::Lines;
+use crate::http::change_events::context;
+use crate::http::change_events::count_warnings;
+use crate::http::change_events::groups;
+use crate::http::change_events::groups::Group;
+use crate::http::change_events::reason;
+use crate::http::change_events::unavailable;
+use crate::http::error::ApiError;
+use crate::time::Timestamp;
+use crate::writer::Outcome;
+use crate::writer::QUEUE_MAX;
+use crate::writer::SubmitError;
+
+/// Groups of one stream that are parsed at the same time.
+const PARSING_MAX: usize = 2;
+/// Groups of one stream that wait for the writer at the same time.
+const WRITING_MAX: usize = 3;
+/// How long to wait when the writer's queue is filling up; a stream can wait where a single request is told to come again.
+const QUEUE_PAUSE: Duration = Duration::from_millis(5);
+
+/// One event of a group: its line, from 1 within the group, and what it is.
+struct Line {
+    number: u64,
+    at: Timestamp,
+    warnings: Vec<Warning>,
+}
+
+/// A group after parsing. The vectors run beside each other: one line for each command.
+struct ParsedGroup {
+    lines_total: u64,
+    commands: Vec<Command>,
+    lines: Vec<Line>,
+    /// Line, status, text.
+    refused: Vec<(u64, u16, String)>,
+    lease: Option<Lease>,
+}
+
+struct Written {
+    group: ParsedGroup,
+    outcomes: Result<Vec<Outcome>, SubmitError>,
+}
+
+type Parsing = FuturesOrdered<BoxFuture<'static, Result<ParsedGroup, ApiError>>>;
+type Writing<'a> = FuturesOrdered<Pin<Box<dyn Future<Output = Written> + Send + 'a>>>;
+
+/// Takes in a stream of any length.
+pub(super) async fn ingest(
+    app: Arc<App>,
+    headers: HeaderMap,
+    body: Body,
+    settings: Arc<Settings>,
+    grant: Grant,
+) -> Result<Response, ApiError> {
+    let encoding = Encoding::of(&headers)?;
+    let (sender, receiver) = mpsc::channel(1);
+    let body = PacedBody::new(body, settings.limits.pace);
+    let reading = tokio::spawn(groups::read(body, encoding, Arc::clone(&settings), app.budget.clone(), sender));
+    let reading = AbortOnDropHandle::new(reading);
+    let response = pipeline(&app, receiver, &settings, &grant, None).await;
+    drop(reading);
+    Ok(response)
+}
+
+/// Takes in lines that were read whole, as an `Idempotency-Key` asks. `now` is what an absent timestamp means.
+pub(super) async fn ingest_whole(
+    app: &App,
+    bytes: Bytes,
+    settings: Arc<Settings>,
+    grant: Grant,
+    now: Timestamp,
+) -> Result<Response, ApiError> {
+    let (sender, receiver) = mpsc::channel(1);
+    let body = PacedBody::new(Body::from(bytes), settings.limits.pace);
+    let reading = tokio::spawn(groups::read(body, Encoding::Identity, Arc::clone(&settings), app.budget.clone(), sender));
+    let reading = AbortOnDropHandle::new(reading);
+    let response = pipeline(app, receiver, &settings, &grant, Some(now)).await;
+    drop(reading);
+    Ok(response)
+}
+
+async fn pipeline(
+    app: &App,
+    mut groups: mpsc::Receiver<Result<Group, ApiError>>,
+    settings: &Arc<Settings>,
+    grant: &Grant,
+    fixed_now: Option<Timestamp>,
+) -> Response {
+    let mut report = Report { app, lines: Lines::default(), before: 0, broken: None };
+    let mut parsing = Parsing::new();
+    let mut writing = Writing::new();
+    let mut reading = true;
+    loop {
+        tokio::select! {
+            biased;
+            Some(written) = writing.next() => {
+                report.add(written);
+                reading &= report.broken.is_none();
+            }
+            Some(parsed) = parsing.next(), if writing.len() < WRITING_MAX => match parsed {
+                Ok(group) => writing.push_back(write(app, group).await),
+                Err(error) => report.broken = report.broken.or(Some(error)),
+            },
+            group = groups.recv(), if reading && parsing.len() < PARSING_MAX => match group {
+                Some(Ok(group)) => {
+                    let now = fixed_now.unwrap_or_else(|| app.clock.now());
+                    parsing.push_back(parse_elsewhere(group, Arc::clone(settings), grant.clone(), now));
+                }
+                Some(Err(error)) => {
+                    report.broken = Some(error);
+                    reading = false;
+                }
+                None => reading = false,
+            },
+            else => break,
+        }
+    }
+    report.lines.respond(report.broken)
+}
+
+fn parse_elsewhere(
+    group: Group,
+    settings: Arc<Settings>,
+    grant: Grant,
+    now: Timestamp,
+) -> BoxFuture<'static, Result<ParsedGroup, ApiError>> {
+    let parsing = tokio::task::spawn_blocking(move || parse(group, &settings, &grant, now));
+    Box::pin(async move { parsing.await.map_err(|_| ApiError::internal()) })
+}
+
+fn parse(group: Group, settings: &Settings, grant: &Grant, now: Timestamp) -> ParsedGroup {
+    let context = context(settings, grant, now);
+    let too_long = FormatError::TooLong { limit: settings.mapping.limits().item_bytes };
+    let expected = group.bytes.len() / 200 + 1;
+    let mut parsed = ParsedGroup {
+        lines_total: 0,
+        commands: Vec::with_capacity(expected),
+        lines: Vec::with_capacity(expected),
+        refused: Vec::new(),
+        lease: Some(group.lease),
+    };
+    let mut rest = &group.bytes[..];
+    while !rest.is_empty() {
+        let (line, after) = match memchr::memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end)) {
+            Some((line, after)) => (line, after.get(1..).unwrap_or_default()),
+            None => (rest, &[][..]),
+        };
+        rest = after;
+        parsed.lines_total += 1;
+        let number = parsed.lines_total;
+        if number == 1 && group.first_is_too_long {
+            parsed.refuse(number, &too_long);
+        } else if !line.trim_ascii().is_empty() {
+            match last9::parse_one(line, &context) {
+                Ok(Parsed { edge, warnings }) => {
+                    parsed.lines.push(Line { number, at: edge.at, warnings });
+                    parsed.commands.push(Command::Edge(edge));
+                }
+                Err(error) => parsed.refuse(number, &error),
+            }
+        }
+    }
+    if group.first_is_too_long && parsed.lines_total == 0 {
+        // Nothing was left of the line, not even its end.
+        parsed.lines_total = 1;
+        parsed.refuse(1, &too_long);
+    }
+    parsed
+}
+
+impl ParsedGroup {
+    fn refuse(&mut self, number: u64, error: &FormatError) {
+        self.refused.push((number, error.status(), error.to_string()));
+    }
+}
+
+/// Puts a group into the writer's queue, so that groups are written in their order, and answers the wait for its outcome.
+async fn write(app: &App, mut group: ParsedGroup) -> Pin<Box<dyn Future<Output = Written> + Send + '_>> {
+    let Ok(writer) = app.writer() else { return Box::pin(async move { Written { group, outcomes: Err(SubmitError::Closed) } }) };
+    while writer.queue_depth() > QUEUE_MAX / 2 {
+        tokio::time::sleep(QUEUE_PAUSE).await;
+    }
+    let commands = std::mem::take(&mut group.commands);
+    if commands.is_empty() {
+        return Box::pin(async move { Written { group, outcomes: Ok(Vec::new()) } });
+    }
+    let mut submission = Box::pin(writer.submit(commands));
+    // The first poll queues it.
+    let done = futures_util::poll!(submission.as_mut());
+    Box::pin(async move {
+        let outcomes = match done {
+            std::task::Poll::Ready(outcomes) => outcomes,
+            std::task::Poll::Pending => submission.await,
+        };
+        Written { group, outcomes }
+    })
+}
+
+struct Report<'a> {
+    app: &'a App,
+    lines: Lines,
+    /// Lines of the groups before.
+    before: u64,
+    broken: Option<ApiError>,
+}
+
+impl Report<'_> {
+    fn add(&mut self, written: Written) {
+        let Written { mut group, outcomes } = written;
+        match outcomes {
+            Ok(outcomes) => {
+                for (line, outcome) in group.lines.iter().zip(outcomes) {
+                    self.add_line(line, outcome);
+                }
+            }
+            Err(error) => {
+                self.broken.get_or_insert(unavailable(&error));
+            }
+        }
+        for (number, status, error) in &group.refused {
+            self.refuse(*number, *status, error);
+        }
+        self.before += group.lines_total;
+        drop(group.lease.take());
+    }
+
+    fn add_line(&mut self, line: &Line, outcome: Outcome) {
+        match outcome {
+            Outcome::Edge { id, duplicate, exposure } => {
+                self.app.edges.count(exposure.as_ref());
+                self.lines.taken(duplicate);
+                count_warnings(&self.app.telemetry, &line.warnings);
+                if self.lines.lists_more() {
+                    let warnings = answer::warnings(&line.warnings, exposure.as_ref());
+                    if !warnings.is_empty() {
+                        let number = self.before + line.number;
+                        self.lines.warned(|| Item::taken(id, line.at, warnings).on_line(number));
+                    }
+                }
+            }
+            Outcome::Refused(refusal) => self.refuse(line.number, 422, &refusal.to_string()),
+            Outcome::Claim(_) | Outcome::Retired => self.refuse(line.number, 500, "internal error"),
+        }
+    }
+
+    fn refuse(&mut self, number: u64, status: u16, error: &str) {
+        self.app.telemetry.refused.get_or_create(&[("reason", reason(status))]).inc();
+        self.lines.refused(self.before + number, status, error);
+    }
+}

@@ -1,0 +1,84 @@
+//! How a handler says no: a status, a reason for our metrics, and a text for the sender.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use serde_json::json;
+
+/// Seconds after which a busy server may be asked again.
+const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// An answer that is not a success, in the shape `{"error": "…"}`.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// The value of the label `reason` of `change_events_refused_total`.
+    pub reason: &'static str,
+    /// Names the field, the value and the rule.
+    pub message: Cow<'static, str>,
+    /// For 503: when to try again, in seconds.
+    pub retry_after: Option<u32>,
+}
+
+impl ApiError {
+    /// An error with any status.
+    pub fn new(status: StatusCode, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, reason, message: message.into(), retry_after: None }
+    }
+
+    /// 400: the request is malformed.
+    pub(crate) fn malformed(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", message)
+    }
+
+    /// 413: something is larger than a limit.
+    pub(crate) fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
+    /// 500: our own fault; the log line says more than the sender is told.
+    pub(crate) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")
+    }
+
+    /// 503: worth trying again later.
+    pub(crate) fn unavailable(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { retry_after: Some(RETRY_AFTER_SECONDS), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, reason, message) }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = json!({ "error": self.message }).to_string();
+        self.respond_with(body)
+    }
+}
+
+impl ApiError {
+    /// The answer with a JSON body that says more than the message.
+    pub(crate) fn respond_with(&self, body: String) -> Response {
+        let mut response = json_response(self.status, body);
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// An answer that is JSON text.
+pub(crate) fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,227 @@
+//! `GET` of change events: newest first, with their edges, labels, and attributes as sent.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use serde::Serializer;
+use serde::ser::SerializeMap as _;
+use serde_json::value::RawValue;
+
+use crate::http::app::App;
+use crate::http::error::ApiError;
+use crate::http::error::json_response;
+use crate::http::parameters::Parameters;
+use crate::http::parameters::shown;
+use crate::http::routes::Call;
+use crate::labels::EVENT_NAME;
+use crate::labels::LabelSet;
+use crate::store::Cursor;
+use crate::store::EdgeView;
+use crate::store::EventView;
+use crate::store::Query;
+use crate::store::Selected;
+use crate::time::Timestamp;
+
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1000;
+
+/// Answers the events that the parameters select.
+pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
+    app.writer()?;
+    let query = query(call.parts.uri.query())?;
+    let tenant = app.store.tenant(&call.grant()?.organization);
+    let now = app.clock.now();
+    let body = app.heavy(&app.queries, move || {
+        let selected = tenant.map(|tenant| tenant.select(&query)).unwrap_or_default();
+        serde_json::to_vec(&Answer::of(&selected, now))
+    });
+    Ok(json_response(StatusCode::OK, body.await?.map_err(|_| ApiError::internal())?))
+}
+
+fn query(text: Option<&str>) -> Result<Query, ApiError> {
+    let parameters = Parameters::parse(text, &["match[]", "start", "end", "state", "limit", "cursor"])?;
+    Ok(Query {
+        selectors: parameters.selectors()?,
+        start: parameters.parsed("start", moment)?,
+        end: parameters.parsed("end", moment)?,
+        open_only: parameters
+            .parsed("state", |state| if state == "open" { Ok(()) } else { Err(format!("`{}` is not `open`", shown(state))) })?
+            .is_some(),
+        limit: parameters.parsed("limit", limit)?.unwrap_or(LIMIT_DEFAULT),
+        after: parameters.parsed("cursor", str::parse::<Cursor>)?,
+    })
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    let wrong = || format!("`{}` is not a whole number from 1 to {LIMIT_MAX}", shown(text));
+    text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(wrong)
+}
+
+/// ISO 8601, or Unix seconds as Prometheus' own API takes them.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    #[expect(clippy::cast_possible_truncation, reason = "bounded by the filter")]
+    let seconds = text
+        .parse::<f64>()
+        .ok()
+        .filter(|seconds| seconds.abs() < 1e15)
+        .map(|seconds| Timestamp::from_millis((seconds * 1000.0).round() as i64));
+    match seconds {
+        Some(at) if !looks_like_a_date(text) => Ok(at),
+        _ => Timestamp::parse(text).map_err(|error| error.to_string()),
+    }
+}
+
+/// `2026` and `20260220` are dates in ISO 8601; as Unix seconds they would be moments in 1970.
+fn looks_like_a_date(text: &str) -> bool {
+    matches!(text.len(), 4 | 7 | 8) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    events: Vec<Event<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    id: String,
+    #[serde(rename = "event_name")]
+    name: &'a str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    data_source_name: &'a str,
+    start: Option<Edge<'a>>,
+    stop: Option<Edge<'a>>,
+    heartbeats: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_heartbeat: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    superseded_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_seconds: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Edge<'a> {
+    id: String,
+    timestamp: String,
+    received: String,
+    value: f64,
+    labels: Labels<'a>,
+    attributes: Attributes<'a>,
+}
+
+impl<'a> Answer<'a> {
+    fn of(selected: &'a Selected, now: Timestamp) -> Self {
+        let events = selected.events.iter().map(|event| Event::of(event, now)).collect();
+        Self { events, next_cursor: selected.next.map(|cursor| cursor.to_string()) }
+    }
+}
+
+impl<'a> Event<'a> {
+    fn of(event: &'a EventView, now: Timestamp) -> Self {
+        let first = event.start.as_ref().or(event.stop.as_ref());
+        let end = event.stop.as_ref().map(|stop| stop.at).or(event.superseded_at).unwrap_or(now);
+        let began = event.start.as_ref().filter(|_| !event.point);
+        Self {
+            id: first.map(|edge| edge.id.to_string()).unwrap_or_default(),
+            name: first.map(|edge| edge.labels.event_name()).unwrap_or_default(),
+            state: match event {
+                EventView { point: true, .. } => "point",
+                EventView { open: true, .. } => "open",
+                _ => "closed",
+            },
+            data_source_name: &event.cluster,
+            start: event.start.as_ref().map(Edge::of),
+            stop: event.stop.as_ref().map(Edge::of),
+            heartbeats: event.heartbeats,
+            last_heartbeat: event.last_heartbeat.map(|at| at.to_string()),
+            superseded_at: event.superseded_at.map(|at| at.to_string()),
+            duration_seconds: began.map(|start| end.since(start.at).as_secs_f64()),
+        }
+    }
+}
+
+impl<'a> Edge<'a> {
+    fn of(edge: &'a EdgeView) -> Self {
+        Self {
+            id: edge.id.to_string(),
+            timestamp: edge.at.to_string(),
+            received: edge.received.to_string(),
+            value: edge.value,
+            labels: Labels(&edge.labels),
+            attributes: Attributes(edge),
+        }
+    }
+}
+
+struct Labels<'a>(&'a LabelSet);
+
+impl Serialize for Labels<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0)
+    }
+}
+
+/// The attributes as sent: kept as JSON, or to be read off the labels.
+struct Attributes<'a>(&'a EdgeView);
+
+impl Serialize for Attributes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let sent = self.0.attributes.as_deref().and_then(|json| serde_json::from_str::<&RawValue>(json).ok());
+        if let Some(sent) = sent {
+            return sent.serialize(serializer);
+        }
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in self.0.labels.iter().filter(|(name, _)| *name != EVENT_NAME) {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, millis: Option<i64>) {
+        assert_eq!(moment(text).ok(), millis.map(Timestamp::from_millis), "{text}");
+    }
+
+    #[test]
+    fn moments_are_dates_or_unix_seconds() {
+        check("2026-02-20T10:00:00Z", Some(1_771_581_600_000));
+        check("20260220T100000Z", Some(1_771_581_600_000));
+        check("1771581600", Some(1_771_581_600_000));
+        check("1771581600.25", Some(1_771_581_600_250));
+        check("0", Some(0));
+        check("-1.5", Some(-1500));
+        check("20260220", Some(1_771_545_600_000));
+        check("NaN", None);
+        check("1e300", None);
+        check("yesterday", None);
+        check("", None);
+    }
+
+    #[test]
+    fn wrong_parameters_are_named() {
+        #[track_caller]
+        fn check(text: &str, message: &str) {
+            let error = query(Some(text)).unwrap_err();
+            assert_eq!(error.status, 400);
+            assert!(error.message.contains(message), "{}", error.message);
+        }
+        check("limit=0", "limit: `0` is not a whole number from 1 to 1000");
+        check("limit=1001", "limit: `1001`");
+        check("limit=ten", "limit: `ten`");
+        check("state=closed", "state: `closed` is not `open`");
+        check("start=tomorrow", "start: ");
+        check("cursor=zzz", "cursor: not a cursor");
+        check("since=5", "unknown parameter `since`");
+        check("match[]={a=~\"(\"}", "match[]: ");
+    }
+}

@@ -1,0 +1,115 @@
+//! The pages that Prometheus scrapes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::HeaderValue;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::Response;
+
+use crate::exposition::Format;
+use crate::exposition::Page;
+use crate::exposition::PageRequest;
+use crate::http::app::App;
+use crate::http::auth::Scope;
+use crate::http::error::ApiError;
+use crate::http::negotiate;
+use crate::http::parameters::Parameters;
+use crate::http::routes::Call;
+use crate::store::ClusterId;
+use crate::telemetry;
+use crate::time::duration;
+
+/// The page of the organization's default cluster, and our own metrics for whoever may see them.
+pub(crate) async fn default_page(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
+    page(app, call, "").await
+}
+
+/// The page of a named cluster.
+pub(crate) async fn cluster_page(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
+    let name = call.parameter.as_deref().unwrap_or_default();
+    let clusters = call.settings.clusters(&call.grant()?.organization);
+    let destination = clusters.resolve(name).map_err(|error| ApiError::new(StatusCode::NOT_FOUND, "cluster", error.to_string()))?;
+    let name = destination.name;
+    page(app, call, &name).await
+}
+
+async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiError> {
+    app.writer()?;
+    let parameters = Parameters::parse(call.parts.uri.query(), &["match[]", "window", "keep"])?;
+    let request = PageRequest {
+        format: negotiate::format(&call.parts.headers),
+        gzip: negotiate::accepts_gzip(&call.parts.headers),
+        window: parameters.parsed("window", duration::parse)?,
+        keep: parameters.parsed("keep", duration::parse)?,
+        selectors: parameters.selectors()?,
+    };
+    let grant = call.grant()?;
+    let show_own = cluster.is_empty() && call.parameter.is_none() && grant.scopes.contains(Scope::Telemetry);
+    let tenant = if grant.scopes.contains(Scope::Read) { app.store.tenant(&grant.organization) } else { None };
+    let cluster = if cluster.is_empty() { Some(ClusterId::default()) } else { tenant.as_ref().and_then(|tenant| tenant.cluster(cluster)) };
+    // A cluster that nothing was sent to yet has an empty page: its scrape may well be configured first.
+    let (tenant, cluster) = cluster.map_or((None, ClusterId::default()), |cluster| (tenant, cluster));
+    let renders = Arc::clone(&app.renders);
+    let work = {
+        let app = Arc::clone(&app);
+        move || {
+            let own = if show_own { own_metrics(&app, request.format) } else { String::new() };
+            let begun = Instant::now();
+            let page = app.pages.render(tenant.as_deref(), cluster, &request, &own, app.clock.now());
+            telemetry::observe(&app.telemetry.render_seconds, begun.elapsed());
+            page
+        }
+    };
+    app.heavy(&renders, work).await.map(respond)
+}
+
+fn own_metrics(app: &App, format: Format) -> String {
+    let now = app.clock.now();
+    let telemetry = &app.telemetry;
+    let store = app.store.stats(now);
+    telemetry::set_size(&telemetry.store_events, store.events);
+    telemetry::set_size(&telemetry.store_edges, store.edges);
+    telemetry::set_size(&telemetry.store_series, store.series);
+    telemetry::set_size(&telemetry.store_open, store.open);
+    let pages = app.pages.stats(now);
+    telemetry::set_size(&telemetry.page_shown, pages.shown);
+    telemetry::set_size(&telemetry.page_cut, pages.cut);
+    telemetry::set_size(&telemetry.page_queued, pages.queued);
+    telemetry::set_size(&telemetry.page_scheduled, pages.scheduled);
+    telemetry.page_lag.set(pages.lag.as_secs_f64());
+    for (reason, total) in [
+        ("coalesced", pages.coalesced),
+        ("late", pages.late),
+        ("old", pages.old),
+        ("duplicate", pages.duplicate),
+        ("crowded", pages.crowded),
+        ("beyond", pages.beyond),
+    ] {
+        telemetry::mirror(&telemetry.unexposed.get_or_create(&[("reason", reason)]), total);
+    }
+    if let Ok(writer) = app.writer() {
+        telemetry::set_size(&telemetry.queue_depth, writer.queue_depth());
+    }
+    if let Ok(figures) = rustix::fs::statvfs(&app.storage) {
+        telemetry::set_size(&telemetry.storage_free_bytes, figures.f_bavail.saturating_mul(figures.f_frsize));
+        telemetry::set_size(&telemetry.storage_size_bytes, figures.f_blocks.saturating_mul(figures.f_frsize));
+    }
+    match format {
+        Format::Text004 => telemetry.render_text(),
+        Format::OpenMetrics100 => telemetry.render_openmetrics(),
+    }
+}
+
+fn respond(page: Page) -> Response {
+    let mut response = Response::new(page.body.into());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(page.content_type));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding, Authorization"));
+    if page.gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}

@@ -1,0 +1,70 @@
+//! Routes for those who run the server: health, readiness, reload, and the page that says where things are.
+
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::Response;
+
+use crate::http::app::App;
+use crate::http::error::ApiError;
+
+/// 200 as long as the process answers.
+pub(crate) fn healthy() -> Response {
+    text("text/plain; charset=utf-8", "healthy\n".to_owned())
+}
+
+/// 200 when events are taken and pages are shown.
+pub(crate) fn ready(app: &App) -> Result<Response, ApiError> {
+    app.readiness()?;
+    Ok(text("text/plain; charset=utf-8", "ready\n".to_owned()))
+}
+
+/// Reads the configuration file again.
+pub(crate) async fn reload(app: Arc<App>) -> Result<Response, ApiError> {
+    if app.reload().is_none() {
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "lifecycle", "reloading over HTTP is off: start with --web.enable-lifecycle"));
+    }
+    let reloaded = tokio::task::spawn_blocking(move || app.reload().map_or(Ok(()), |reload| reload()));
+    match reloaded.await {
+        Ok(Ok(())) => Ok(text("text/plain; charset=utf-8", "reloaded\n".to_owned())),
+        Ok(Err(reason)) => {
+            Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "reload", format!("the old configuration is kept: {reason}")))
+        }
+        Err(_) => Err(ApiError::internal()),
+    }
+}
+
+/// A page that names the endpoints.
+pub(crate) fn landing(app: &App) -> Response {
+    let prefix = escape(&app.web.route_prefix);
+    let telemetry_path = escape(&app.web.telemetry_path);
+    let base = app.web.external_url.as_deref().map_or_else(|| format!("http://HOST:PORT{prefix}"), escape);
+    let page = format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>change events</title>\n<h1>change events</h1>\n\
+         <p>Takes in change events and exposes them to Prometheus as timestamped samples.</p>\n\
+         <ul>\n<li><a href=\"{prefix}{telemetry_path}\">{prefix}{telemetry_path}</a>: samples and own metrics\n\
+         <li>{prefix}/clusters/NAME/metrics: samples of one cluster (<code>data_source_name</code>)\n\
+         <li>{prefix}/api/v4/organizations/ORG/change_events: send events with PUT, list them with GET\n\
+         <li>{prefix}/api/v4/oauth/access_token: exchange a refresh token with POST\n\
+         <li><a href=\"{prefix}/-/healthy\">{prefix}/-/healthy</a>, <a href=\"{prefix}/-/ready\">{prefix}/-/ready</a>\n</ul>\n\
+         <pre>curl -X PUT {base}/api/v4/organizations/ORG/change_events \\\n  -H 'Content-Type: application/json' \\\n  \
+         -d '{{\"event_name\":\"deployment\",\"event_state\":\"start\",\"attributes\":{{\"service_name\":\"api\"}}}}'</pre>\n</html>\n"
+    );
+    let mut response = text("text/html; charset=utf-8", page);
+    let policy = HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn text(content_type: &'static str, body: String) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}

@@ -1,0 +1,91 @@
+//! The query string of a request: every parameter must be known, so that a misspelt one is noticed.
+
+use std::borrow::Cow;
+
+use crate::http::error::ApiError;
+use crate::store::Matcher;
+use crate::store::selector;
+
+/// Most `match[]` parameters of one request.
+const SELECTORS_MAX: usize = 32;
+
+/// The parameters of one request, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Parameters<'a> {
+    /// The parameters in `query`; `known` are the names that mean something here.
+    pub(crate) fn parse(query: Option<&'a str>, known: &[&str]) -> Result<Self, ApiError> {
+        let Some(query) = query else { return Ok(Self::default()) };
+        let parameters: Vec<_> =
+            form_urlencoded::parse(query.as_bytes()).filter(|(name, value)| !(name.is_empty() && value.is_empty())).collect();
+        let mut unknown: Vec<String> =
+            parameters.iter().filter(|(name, _)| !known.contains(&&**name)).map(|(name, _)| format!("`{}`", shown(name))).collect();
+        if unknown.is_empty() {
+            return Ok(Self(parameters));
+        }
+        unknown.dedup();
+        unknown.truncate(5);
+        Err(ApiError::malformed(format!("unknown parameter {}; known are {}", unknown.join(", "), known.join(", "))))
+    }
+
+    /// The only value of a parameter; an error when it is there twice.
+    pub(crate) fn single(&self, name: &str) -> Result<Option<&str>, ApiError> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            _ => Err(ApiError::malformed(format!("parameter `{name}` is there more than once"))),
+        }
+    }
+
+    /// The only value of a parameter, read by `parse`.
+    pub(crate) fn parsed<T, E: std::fmt::Display>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.single(name)? else { return Ok(None) };
+        parse(text).map(Some).map_err(|error| ApiError::malformed(format!("{name}: {error}")))
+    }
+
+    /// All selectors, any of which may match.
+    pub(crate) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        if self.all("match[]").count() > SELECTORS_MAX {
+            return Err(ApiError::malformed(format!("match[]: more than {SELECTORS_MAX} selectors")));
+        }
+        self.all("match[]").map(|text| selector::parse(text).map_err(|error| ApiError::malformed(format!("match[]: {error}")))).collect()
+    }
+
+    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(candidate, _)| candidate == name).map(|(_, value)| &**value)
+    }
+}
+
+/// A stranger's text, cut to a length that fits a message.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_and_repeated_parameters_are_named() {
+        let known = ["match[]", "limit"];
+        let parameters = Parameters::parse(Some("match[]=a&match%5B%5D=%7Bb%3D%22c+d%22%7D&limit=5&"), &known).unwrap();
+        assert_eq!(parameters.all("match[]").collect::<Vec<_>>(), ["a", "{b=\"c d\"}"]);
+        assert_eq!(parameters.single("limit").unwrap(), Some("5"));
+        assert_eq!(parameters.selectors().unwrap().len(), 2);
+        let error = Parameters::parse(Some("limti=5&x&limit=1"), &known).unwrap_err();
+        assert_eq!(error.message, "unknown parameter `limti`, `x`; known are match[], limit");
+        let twice = Parameters::parse(Some("limit=5&limit=6"), &known).unwrap();
+        assert!(twice.single("limit").unwrap_err().message.contains("more than once"));
+        assert!(Parameters::parse(Some("match[]={"), &known).unwrap().selectors().unwrap_err().message.starts_with("match[]: "));
+        let many = "match[]=a&".repeat(SELECTORS_MAX + 1);
+        assert!(Parameters::parse(Some(&many), &known).unwrap().selectors().is_err());
+    }
+}

@@ -1,0 +1,268 @@
+//! Every route in one list, and what happens to each request before and after its handler.
+//!
+//! The router is built from [`ROUTES`] and from nothing else, so the table that `tests/auth.rs` walks is complete.
+
+use std::future::ready;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::FromRequestParts as _;
+use axum::extract::RawPathParams;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::http::Method;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::http::request;
+use axum::response::IntoResponse as _;
+use axum::response::Redirect;
+use axum::response::Response;
+use axum::routing::MethodFilter;
+use axum::routing::on;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use crate::http::app::App;
+use crate::http::app::Settings;
+use crate::http::auth::AuthError;
+use crate::http::auth::Grant;
+use crate::http::auth::Scope;
+use crate::http::change_events;
+use crate::http::error::ApiError;
+use crate::http::list;
+use crate::http::metrics;
+use crate::http::oauth;
+use crate::http::operating;
+use crate::http::server::Lane;
+use crate::telemetry::RouteMetrics;
+
+/// Most headers of a request. hyper's own bound of 100 lies on its stack; a lower one there would cost every request an allocation.
+const HEADERS_MAX: usize = 64;
+
+/// The path of the page with our own metrics, unless `--web.telemetry-path` names another.
+const TELEMETRY_PATH: &str = "/metrics";
+const CHANGE_EVENTS: &str = "/api/v4/organizations/{org}/change_events";
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Anybody.
+    Nothing,
+    /// Whoever has a token with one of these scopes.
+    Any(&'static [Scope]),
+}
+
+/// One route.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// Its method; GET stands for HEAD too.
+    pub method: &'static Method,
+    /// Its path, without the prefix of `--web.route-prefix`.
+    pub path: &'static str,
+    /// Who may ask.
+    pub needs: Needs,
+    /// Whether it is answered on the connections reserved for operators.
+    pub lane: Lane,
+    handler: Handler,
+}
+
+type Handler = fn(Arc<App>, Call) -> BoxFuture<'static, Result<Response, ApiError>>;
+
+/// A request that may be answered.
+pub(crate) struct Call {
+    pub(crate) parts: request::Parts,
+    pub(crate) body: Body,
+    pub(crate) settings: Arc<Settings>,
+    grant: Option<Grant>,
+    /// The parameter of the path, if it has one.
+    pub(crate) parameter: Option<String>,
+}
+
+impl Call {
+    /// What the token grants; routes that need nothing have none.
+    pub(crate) fn grant(&self) -> Result<&Grant, ApiError> {
+        self.grant.as_ref().ok_or_else(ApiError::internal)
+    }
+}
+
+const READ: Needs = Needs::Any(&[Scope::Read]);
+const WRITE: Needs = Needs::Any(&[Scope::Write]);
+
+/// Every route there is.
+pub const ROUTES: &[Route] = &[
+    Route {
+        method: &Method::PUT,
+        path: CHANGE_EVENTS,
+        needs: WRITE,
+        lane: Lane::Open,
+        handler: |app, call| change_events::ingest(app, call).boxed(),
+    },
+    Route {
+        method: &Method::POST,
+        path: CHANGE_EVENTS,
+        needs: WRITE,
+        lane: Lane::Open,
+        handler: |app, call| change_events::ingest(app, call).boxed(),
+    },
+    Route { method: &Method::GET, path: CHANGE_EVENTS, needs: READ, lane: Lane::Open, handler: |app, call| list::list(app, call).boxed() },
+    Route {
+        method: &Method::POST,
+        path: "/api/v4/oauth/access_token",
+        needs: Needs::Nothing,
+        lane: Lane::Open,
+        handler: |app, call| oauth::access_token(app, call).boxed(),
+    },
+    Route {
+        method: &Method::GET,
+        path: TELEMETRY_PATH,
+        needs: Needs::Any(&[Scope::Read, Scope::Telemetry]),
+        lane: Lane::Reserved,
+        handler: |app, call| metrics::default_page(app, call).boxed(),
+    },
+    Route {
+        method: &Method::GET,
+        path: "/clusters/{name}/metrics",
+        needs: READ,
+        lane: Lane::Reserved,
+        handler: |app, call| metrics::cluster_page(app, call).boxed(),
+    },
+    Route {
+        method: &Method::GET,
+        path: "/-/healthy",
+        needs: Needs::Nothing,
+        lane: Lane::Reserved,
+        handler: |_, _| ready(Ok(operating::healthy())).boxed(),
+    },
+    Route {
+        method: &Method::GET,
+        path: "/-/ready",
+        needs: Needs::Nothing,
+        lane: Lane::Reserved,
+        handler: |app, _| ready(operating::ready(&app)).boxed(),
+    },
+    Route {
+        method: &Method::POST,
+        path: "/-/reload",
+        needs: Needs::Any(&[Scope::Admin]),
+        lane: Lane::Open,
+        handler: |app, _| operating::reload(app).boxed(),
+    },
+    Route {
+        method: &Method::PUT,
+        path: "/-/reload",
+        needs: Needs::Any(&[Scope::Admin]),
+        lane: Lane::Open,
+        handler: |app, _| operating::reload(app).boxed(),
+    },
+    Route {
+        method: &Method::GET,
+        path: "/",
+        needs: Needs::Nothing,
+        lane: Lane::Open,
+        handler: |app, _| ready(Ok(operating::landing(&app))).boxed(),
+    },
+];
+
+/// A router for every route, under the prefix.
+pub fn router(app: &Arc<App>) -> Router {
+    let prefix = &app.web.route_prefix;
+    let mut router = Router::new();
+    for route in ROUTES {
+        let path = if route.path == TELEMETRY_PATH { &app.web.telemetry_path } else { route.path };
+        let served =
+            Arc::new(Served { route, metrics: app.telemetry.route(route.path, route.method.as_str()), has_parameter: path.contains('{') });
+        let app = Arc::clone(app);
+        let filter = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::GET);
+        let handler = on(filter, move |request: Request| serve(Arc::clone(&app), Arc::clone(&served), request));
+        router = router.route(&format!("{prefix}{path}"), handler);
+    }
+    if !prefix.is_empty() {
+        let home = format!("{prefix}/");
+        router = router.route("/", on(MethodFilter::GET, async move || Redirect::temporary(&home)));
+    }
+    let unknown = Arc::new(app.telemetry.route("unknown", "any"));
+    let wrong_method = Arc::clone(&unknown);
+    router.fallback(async move || refuse(&unknown, StatusCode::NOT_FOUND, "no such path")).method_not_allowed_fallback(async move || {
+        refuse(&wrong_method, StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
+    })
+}
+
+fn refuse(metrics: &RouteMetrics, status: StatusCode, message: &'static str) -> Response {
+    metrics.observe(status.as_u16(), std::time::Duration::ZERO);
+    ApiError::new(status, "route", message).into_response()
+}
+
+#[derive(Debug)]
+struct Served {
+    route: &'static Route,
+    metrics: RouteMetrics,
+    has_parameter: bool,
+}
+
+/// One request, from its headers to its answer.
+async fn serve(app: Arc<App>, served: Arc<Served>, request: Request) -> Response {
+    let begun = Instant::now();
+    let answer = AssertUnwindSafe(answer(&app, &served, request)).catch_unwind().await.unwrap_or_else(|_| {
+        app.telemetry.panics.inc();
+        Err(ApiError::internal())
+    });
+    let response = answer.unwrap_or_else(|error| {
+        app.telemetry.refused.get_or_create(&[("reason", error.reason)]).inc();
+        error.into_response()
+    });
+    served.metrics.observe(response.status().as_u16(), begun.elapsed());
+    response
+}
+
+async fn answer(app: &Arc<App>, served: &Served, request: Request) -> Result<Response, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let route = served.route;
+    if route.lane == Lane::Open && parts.extensions.get() == Some(&Lane::Reserved) {
+        return Err(ApiError::unavailable("connections", "busy: too many connections (--limit.connections)"));
+    }
+    if parts.headers.len() > HEADERS_MAX {
+        let message = format!("{} headers: at most {HEADERS_MAX}", parts.headers.len());
+        return Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers", message));
+    }
+    if !matches!(parts.method, Method::GET | Method::HEAD) && is_cross_site(&parts.headers) {
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "cross_site", "a page of another site may not send this"));
+    }
+    let parameter = if served.has_parameter { path_parameter(&mut parts).await? } else { None };
+    let settings = app.settings();
+    let grant = match route.needs {
+        Needs::Nothing => None,
+        Needs::Any(scopes) => {
+            let grant = settings.access.authorize(&parts.headers, app.clock.now(), app.secret()?)?;
+            if !grant.scopes.contains_any(scopes) {
+                return Err(AuthError::Scope(scopes).into());
+            }
+            if route.path == CHANGE_EVENTS && !settings.access.is_anonymous() && parameter.as_deref() != Some(&*grant.organization) {
+                return Err(AuthError::OtherOrganization.into());
+            }
+            Some(grant)
+        }
+    };
+    (route.handler)(Arc::clone(app), Call { parts, body, settings, grant, parameter }).await
+}
+
+/// Every path has at most one parameter.
+async fn path_parameter(parts: &mut request::Parts) -> Result<Option<String>, ApiError> {
+    let parameters = RawPathParams::from_request_parts(parts, &()).await;
+    let parameters = parameters.map_err(|_| ApiError::malformed("the path is not UTF-8"))?;
+    Ok(parameters.iter().next().map(|(_, value)| value.to_owned()))
+}
+
+/// Whether a browser says that another site's page makes this request. Nothing else sends these headers, and without tokens
+/// nothing else stands between such a page and a server on the same machine.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site != "same-origin" && site != "none";
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    origin.is_none() || origin != host
+}

@@ -1,0 +1,202 @@
+//! The authorization table: every route, asked by everybody. A new route without a row fails the test.
+#![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
+
+use axum::body::Body;
+use axum::http::Method;
+use change_events::http::routes::ROUTES;
+use sha2::Digest as _;
+use sha2::Sha256;
+
+#[expect(dead_code, reason = "other tests use the rest of it")]
+#[path = "http/support.rs"]
+mod support;
+
+use support::Server;
+use support::request;
+
+/// Who asks. `Other` has every scope, in another organization.
+const ACTORS: [&str; 8] = ["none", "wrong", "reader", "writer", "telemetry", "admin", "expired", "other"];
+
+type Row = (&'static str, &'static str, [u16; 8]);
+
+const EVENTS: &str = "/api/v4/organizations/{org}/change_events";
+
+/// Status by actor, in the order of [`ACTORS`].
+const TABLE: &[Row] = &[
+    ("PUT", EVENTS, [401, 401, 403, 200, 403, 403, 401, 403]),
+    ("POST", EVENTS, [401, 401, 403, 200, 403, 403, 401, 403]),
+    ("GET", EVENTS, [401, 401, 200, 403, 403, 403, 401, 403]),
+    ("POST", "/api/v4/oauth/access_token", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/metrics", [401, 401, 200, 403, 200, 403, 401, 200]),
+    ("GET", "/clusters/{name}/metrics", [401, 401, 200, 403, 403, 403, 401, 200]),
+    ("GET", "/-/healthy", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/-/ready", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("POST", "/-/reload", [401, 401, 403, 403, 403, 200, 401, 200]),
+    ("PUT", "/-/reload", [401, 401, 403, 403, 403, 200, 401, 200]),
+    ("GET", "/", [200, 200, 200, 200, 200, 200, 200, 200]),
+];
+
+fn hash(token: &str) -> String {
+    hex::encode(Sha256::digest(token))
+}
+
+fn config() -> String {
+    let token = |name: &str, scopes: &str| format!("      - {{name: {name}, sha256: {}, scopes: [{scopes}]}}\n", hash(name));
+    format!(
+        "organizations:\n  - slug: acme\n    tokens:\n{}{}{}{}      \
+         - {{name: expired, sha256: {}, scopes: [write, read, telemetry, admin], expires: 2026-02-20T10:00:00Z}}\n    \
+         refresh_tokens:\n{}  - slug: other\n    tokens:\n{}",
+        token("reader", "read"),
+        token("writer", "write"),
+        token("telemetry", "telemetry"),
+        token("admin", "admin"),
+        hash("expired"),
+        token("refresh", "write"),
+        token("other", "write, read, telemetry, admin"),
+    )
+}
+
+fn server() -> Server {
+    let server = Server::new(&config());
+    server.app.set_reload(Box::new(|| Ok(())));
+    server
+}
+
+fn body_for(path: &str) -> Body {
+    match path {
+        "/api/v4/oauth/access_token" => Body::from(r#"{"refresh_token":"refresh"}"#),
+        EVENTS => Body::from(r#"{"event_name":"deployment"}"#),
+        _ => Body::empty(),
+    }
+}
+
+async fn ask(server: &Server, method: &str, path: &str, token: Option<&str>) -> u16 {
+    let concrete = path.replace("{org}", "acme").replace("{name}", "eu");
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let headers: Vec<(&str, &str)> = bearer.iter().map(|value| ("authorization", value.as_str())).collect();
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    let body = if method == Method::GET { Body::empty() } else { body_for(path) };
+    server.call(request(method, &concrete, &headers, body)).await.status
+}
+
+#[tokio::test]
+async fn every_route_answers_everybody_as_the_table_says() {
+    let server = server();
+    let mut wrong = Vec::new();
+    for (method, path, statuses) in TABLE {
+        for (actor, expected) in ACTORS.iter().zip(statuses) {
+            let token = Some(*actor).filter(|actor| *actor != "none");
+            let status = ask(&server, method, path, token).await;
+            if status != *expected {
+                wrong.push(format!("{method} {path} by {actor}: {status} instead of {expected}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_route_has_a_row() {
+    let mut routes: Vec<(&str, &str)> = ROUTES.iter().map(|route| (route.method.as_str(), route.path)).collect();
+    let mut rows: Vec<(&str, &str)> = TABLE.iter().map(|(method, path, _)| (*method, *path)).collect();
+    routes.sort_unstable();
+    rows.sort_unstable();
+    assert_eq!(routes, rows);
+}
+
+#[tokio::test]
+async fn without_organizations_everybody_may_do_everything() {
+    let server = Server::new("");
+    server.app.set_reload(Box::new(|| Ok(())));
+    for (method, path, _) in TABLE {
+        for token in [None, Some("wrong")] {
+            assert_eq!(ask(&server, method, path, token).await, 200, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_token_decides_whose_page_it_is() {
+    let server = server();
+    let sent = server
+        .call(request(
+            Method::PUT,
+            "/api/v4/organizations/acme/change_events",
+            &[("x-last9-api-token", "Bearer writer")],
+            Body::from(r#"{"event_name":"deployment","event_state":"start","attributes":{"service_name":"of-acme"}}"#),
+        ))
+        .await;
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    let page = async |token: &str| {
+        let bearer = format!("Bearer {token}");
+        server.call(request(Method::GET, "/metrics", &[("authorization", &bearer)], Body::empty())).await.text()
+    };
+    let (reader, telemetry, other) = (page("reader").await, page("telemetry").await, page("other").await);
+    assert!(reader.contains("of-acme") && !reader.contains("change_events_build_info") && !reader.contains("process_"), "{reader}");
+    assert!(!telemetry.contains("of-acme") && telemetry.contains("change_events_edges_total"), "{telemetry}");
+    assert!(!other.contains("of-acme") && other.contains("change_events_edges_total"), "{other}");
+}
+
+#[tokio::test]
+async fn refusals_say_what_the_clients_of_last9_expect() {
+    let server = server();
+    let ask = async |name: &str, value: &str| {
+        let answer = server.call(request(Method::GET, "/api/v4/organizations/acme/change_events", &[(name, value)], Body::empty())).await;
+        (answer.status, answer.json()["error"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(ask("x-last9-api-token", "reader").await.0, 400);
+    assert!(ask("x-last9-api-token", "reader").await.1.starts_with("invalid access token"));
+    assert_eq!(ask("authorization", "Bearer nobody").await, (401, "invalid access token".to_owned()));
+    assert_eq!(ask("authorization", "Bearer expired").await, (401, "Authorization token is expired".to_owned()));
+    assert_eq!(ask("authorization", "Bearer writer").await, (403, "the token lacks the scope: read".to_owned()));
+    assert_eq!(ask("authorization", "Bearer other").await.0, 403);
+    assert_eq!(ask("authorization", "Bearer other").await.1, "invalid org_slug: the token belongs to another organization");
+}
+
+#[tokio::test]
+async fn an_exchanged_token_writes_until_its_day_is_over() {
+    let server = server();
+    let exchange = async |body: &str| {
+        server
+            .call(request(Method::POST, "/api/v4/oauth/access_token", &[("content-type", "application/json")], Body::from(body.to_owned())))
+            .await
+    };
+    let answer = exchange(r#"{"refresh_token":"refresh","grant_type":"refresh_token"}"#).await.json();
+    assert_eq!(answer["refresh_token"], "refresh");
+    assert_eq!(answer["type"], "Bearer");
+    assert_eq!(answer["scopes"], serde_json::json!(["write"]));
+    assert_eq!(answer["expires_in"], 86_400);
+    assert_eq!(answer["expires_at"].as_i64().unwrap() - answer["issued_at"].as_i64().unwrap(), 86_400);
+    let token = answer["access_token"].as_str().unwrap();
+    assert_eq!(ask(&server, "PUT", EVENTS, Some(token)).await, 200);
+    assert_eq!(ask(&server, "GET", EVENTS, Some(token)).await, 403);
+    server.clock.advance(std::time::Duration::from_hours(24));
+    assert_eq!(ask(&server, "PUT", EVENTS, Some(token)).await, 401);
+
+    for (body, status) in [
+        (r#"{"refresh_token":"writer"}"#, 401),
+        (r#"{"refresh_token":""}"#, 401),
+        (r#"{"refresh_token":"refresh","grant_type":"password"}"#, 400),
+        (r#"{"refresh_token":5}"#, 400),
+        (r#"{"refresh_token":"sec"#, 400),
+        ("", 400),
+    ] {
+        let answer = exchange(body).await;
+        assert_eq!(answer.status, status, "{body}");
+        assert!(!answer.text().contains("sec"), "a refusal quotes no secret");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_may_not_send() {
+    let server = Server::new("");
+    let put = async |headers: &[(&str, &str)]| server.put(r#"{"event_name":"deployment"}"#, headers).await.status;
+    assert_eq!(put(&[]).await, 200);
+    assert_eq!(put(&[("sec-fetch-site", "same-origin")]).await, 200);
+    assert_eq!(put(&[("sec-fetch-site", "none")]).await, 200);
+    assert_eq!(put(&[("sec-fetch-site", "cross-site")]).await, 403);
+    assert_eq!(put(&[("sec-fetch-site", "same-site")]).await, 403);
+    assert_eq!(put(&[("origin", "http://127.0.0.1:10555"), ("host", "127.0.0.1:10555")]).await, 200);
+    assert_eq!(put(&[("origin", "http://evil.example"), ("host", "127.0.0.1:10555")]).await, 403);
+    assert_eq!(put(&[("origin", "null"), ("host", "127.0.0.1:10555")]).await, 403);
+}

@@ -1,0 +1,132 @@
+//! A server without sockets: the router on a real writer and log in a temporary directory, with a clock that tests set.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::Method;
+use axum::http::Request;
+use change_events::config::File;
+use change_events::config::Limits;
+use change_events::exposition::Pages;
+use change_events::http::app::App;
+use change_events::http::app::Parts;
+use change_events::http::app::Settings;
+use change_events::http::app::WebOptions;
+use change_events::http::auth::Secret;
+use change_events::http::routes;
+use change_events::log::FsDisk;
+use change_events::store::Store;
+use change_events::telemetry::Telemetry;
+use change_events::time::ManualClock;
+use change_events::time::Timestamp;
+use change_events::writer;
+use change_events::writer::Memory;
+use change_events::writer::Writer;
+use http_body_util::BodyExt as _;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+/// 2026-02-20T10:00:00Z.
+pub const NOW: Timestamp = Timestamp::from_millis(1_771_581_600_000);
+
+/// Everything of a server but its sockets.
+pub struct Server {
+    pub app: Arc<App>,
+    pub router: Router,
+    pub clock: Arc<ManualClock>,
+    pub telemetry: Arc<Telemetry>,
+    pub directory: TempDir,
+    memory: Memory,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.bytes.clone()).unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.bytes).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+}
+
+pub fn settings(yaml: &str) -> Settings {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.yml");
+    std::fs::write(&path, yaml).unwrap();
+    File::load(&path).unwrap().settings(&Limits::default()).unwrap()
+}
+
+impl Server {
+    /// A ready server with this configuration file.
+    pub fn new(yaml: &str) -> Self {
+        let server = Self::starting(yaml, WebOptions::default());
+        server.finish_start();
+        server
+    }
+
+    /// A server that has not read its log yet.
+    pub fn starting(yaml: &str, web: WebOptions) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(NOW));
+        let telemetry = Arc::new(Telemetry::new());
+        let memory = Memory { store: Arc::new(Store::new(Default::default())), pages: Arc::new(Pages::new(&Default::default())) };
+        let parts = Parts {
+            store: Arc::clone(&memory.store),
+            pages: Arc::clone(&memory.pages),
+            telemetry: Arc::clone(&telemetry),
+            clock: clock.clone(),
+            storage: directory.path().to_owned(),
+        };
+        let app = Arc::new(App::new(parts, web, settings(yaml)));
+        let router = routes::router(&app);
+        Self { app, router, clock, telemetry, directory, memory }
+    }
+
+    pub fn finish_start(&self) {
+        let disk = FsDisk::open(self.directory.path()).unwrap();
+        let opened = writer::open(disk, change_events::log::Options::default(), &self.memory).unwrap();
+        let options = writer::Options { retention: None };
+        let (writer, _) = Writer::start(opened, self.memory.clone(), options, self.clock.clone(), Arc::clone(&self.telemetry)).unwrap();
+        self.app.set_ready(writer, Secret::from_bytes([1; 32]));
+    }
+
+    pub async fn call(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, bytes: body.collect().await.unwrap().to_bytes().to_vec() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(request(Method::GET, path, &[], Body::empty())).await
+    }
+
+    /// Sends events for the organization `acme`.
+    pub async fn put(&self, body: impl Into<Body>, headers: &[(&str, &str)]) -> Answer {
+        self.call(request(Method::PUT, EVENTS, headers, body.into())).await
+    }
+
+    pub async fn put_lines(&self, body: impl Into<Body>, headers: &[(&str, &str)]) -> Answer {
+        self.put(body, &[&[("content-type", "application/x-ndjson")], headers].concat()).await
+    }
+}
+
+pub const EVENTS: &str = "/api/v4/organizations/acme/change_events";
+
+pub fn request(method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
+    let builder = Request::builder().method(method).uri(path);
+    headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value)).body(body).unwrap()
+}
