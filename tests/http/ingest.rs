@@ -1,6 +1,7 @@
 //! One event, an array, an `Idempotency-Key`.
 
 use axum::body::Body;
+use change_events::http::app::WebOptions;
 use serde_json::Value;
 use serde_json::json;
 
@@ -101,7 +102,7 @@ async fn limits_are_named() {
 
 #[tokio::test]
 async fn bytes_in_flight_are_bounded() {
-    let web = change_events::http::app::WebOptions { bytes_in_flight: 50_000, ..Default::default() };
+    let web = WebOptions { bytes_in_flight: 50_000, ..Default::default() };
     let server = Server::starting("", web);
     server.finish_start();
     let large = format!("[{}{DEPLOYMENT}]", " ".repeat(60_000));
@@ -113,7 +114,7 @@ async fn bytes_in_flight_are_bounded() {
 
 #[tokio::test]
 async fn before_the_log_is_read_nothing_is_taken_or_shown() {
-    let server = Server::starting("", Default::default());
+    let server = Server::starting("", WebOptions::default());
     for path in ["/metrics", "/clusters/eu/metrics", "/-/ready", "/api/v4/organizations/a/change_events"] {
         let answer = server.get(path).await;
         assert_eq!((answer.status, answer.header("retry-after")), (503, "5"), "{path}");

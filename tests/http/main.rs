@@ -1,5 +1,12 @@
 //! The HTTP edge: through the router with a clock that tests set, and through real sockets.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed helper fails its test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failed helper fails its test, and a skipped one says so"
+)]
 
 mod ingest;
 mod lines;

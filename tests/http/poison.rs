@@ -74,7 +74,7 @@ async fn whatever_is_sent_the_page_parses() {
         br#"{"event_name":"a","timestamp":"0001-01-01"}"#.to_vec(),
         br#"{"event_name":"a","timestamp":"2026-02-30"}"#.to_vec(),
         br#"{"event_name":"a","data_source_name":"../../etc"}"#.to_vec(),
-        br#"null"#.to_vec(),
+        b"null".to_vec(),
         br#""text""#.to_vec(),
         b"{".to_vec(),
         b"\xef\xbb\xbf{\"event_name\":\"bom\"}".to_vec(),

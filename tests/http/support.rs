@@ -9,6 +9,7 @@ use axum::http::Method;
 use axum::http::Request;
 use change_events::config::File;
 use change_events::config::Limits;
+use change_events::exposition;
 use change_events::exposition::Pages;
 use change_events::http::app::App;
 use change_events::http::app::Parts;
@@ -17,6 +18,7 @@ use change_events::http::app::WebOptions;
 use change_events::http::auth::Secret;
 use change_events::http::routes;
 use change_events::log::FsDisk;
+use change_events::store;
 use change_events::store::Store;
 use change_events::telemetry::Telemetry;
 use change_events::time::ManualClock;
@@ -29,41 +31,41 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 /// 2026-02-20T10:00:00Z.
-pub const NOW: Timestamp = Timestamp::from_millis(1_771_581_600_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_771_581_600_000);
 
 /// Everything of a server but its sockets.
-pub struct Server {
-    pub app: Arc<App>,
-    pub router: Router,
-    pub clock: Arc<ManualClock>,
-    pub telemetry: Arc<Telemetry>,
-    pub directory: TempDir,
+pub(crate) struct Server {
+    pub(crate) app: Arc<App>,
+    pub(crate) router: Router,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) directory: TempDir,
     memory: Memory,
 }
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub bytes: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.bytes.clone()).unwrap()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.bytes).unwrap()
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 }
 
-pub fn settings(yaml: &str) -> Settings {
+pub(crate) fn settings(yaml: &str) -> Settings {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.yml");
     std::fs::write(&path, yaml).unwrap();
@@ -72,23 +74,24 @@ pub fn settings(yaml: &str) -> Settings {
 
 impl Server {
     /// A ready server with this configuration file.
-    pub fn new(yaml: &str) -> Self {
+    pub(crate) fn new(yaml: &str) -> Self {
         let server = Self::starting(yaml, WebOptions::default());
         server.finish_start();
         server
     }
 
     /// A server that has not read its log yet.
-    pub fn starting(yaml: &str, web: WebOptions) -> Self {
+    pub(crate) fn starting(yaml: &str, web: WebOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(NOW));
         let telemetry = Arc::new(Telemetry::new());
-        let memory = Memory { store: Arc::new(Store::new(Default::default())), pages: Arc::new(Pages::new(&Default::default())) };
+        let memory =
+            Memory { store: Arc::new(Store::new(store::Options::default())), pages: Arc::new(Pages::new(&exposition::Options::default())) };
         let parts = Parts {
             store: Arc::clone(&memory.store),
             pages: Arc::clone(&memory.pages),
             telemetry: Arc::clone(&telemetry),
-            clock: clock.clone(),
+            clock: Arc::<ManualClock>::clone(&clock),
             storage: directory.path().to_owned(),
         };
         let app = Arc::new(App::new(parts, web, settings(yaml)));
@@ -96,37 +99,39 @@ impl Server {
         Self { app, router, clock, telemetry, directory, memory }
     }
 
-    pub fn finish_start(&self) {
+    pub(crate) fn finish_start(&self) {
         let disk = FsDisk::open(self.directory.path()).unwrap();
         let opened = writer::open(disk, change_events::log::Options::default(), &self.memory).unwrap();
         let options = writer::Options { retention: None };
-        let (writer, _) = Writer::start(opened, self.memory.clone(), options, self.clock.clone(), Arc::clone(&self.telemetry)).unwrap();
+        let (writer, _) =
+            Writer::start(opened, self.memory.clone(), options, Arc::<ManualClock>::clone(&self.clock), Arc::clone(&self.telemetry))
+                .unwrap();
         self.app.set_ready(writer, Secret::from_bytes([1; 32]));
     }
 
-    pub async fn call(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn call(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         Answer { status: parts.status.as_u16(), headers: parts.headers, bytes: body.collect().await.unwrap().to_bytes().to_vec() }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call(request(Method::GET, path, &[], Body::empty())).await
     }
 
     /// Sends events for the organization `acme`.
-    pub async fn put(&self, body: impl Into<Body>, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn put(&self, body: impl Into<Body>, headers: &[(&str, &str)]) -> Answer {
         self.call(request(Method::PUT, EVENTS, headers, body.into())).await
     }
 
-    pub async fn put_lines(&self, body: impl Into<Body>, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn put_lines(&self, body: impl Into<Body>, headers: &[(&str, &str)]) -> Answer {
         self.put(body, &[&[("content-type", "application/x-ndjson")], headers].concat()).await
     }
 }
 
-pub const EVENTS: &str = "/api/v4/organizations/acme/change_events";
+pub(crate) const EVENTS: &str = "/api/v4/organizations/acme/change_events";
 
-pub fn request(method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
+pub(crate) fn request(method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
     let builder = Request::builder().method(method).uri(path);
     headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value)).body(body).unwrap()
 }

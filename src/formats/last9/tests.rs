@@ -22,7 +22,10 @@ fn with<R>(mapping: &Mapping, read: impl FnOnce(&Context<'_>) -> R) -> R {
 }
 
 fn parse(body: &[u8]) -> Result<Parsed, FormatError> {
-    with(&Mapping::default(), |context| parse_one(body, context))
+    let mut options = MappingOptions::default();
+    // Larger than any of the other limits, which are what is looked at.
+    options.limits.item_bytes = 8 << 20;
+    with(&Mapping::new(options).unwrap(), |context| parse_one(body, context))
 }
 
 fn edge(body: &str) -> Edge {
@@ -131,6 +134,9 @@ fn a_batch_is_bounded() {
         let error = with(&mapping, |context| parse_body(body.as_bytes(), context)).unwrap_err();
         assert_eq!(format!("{} {error}", error.status()), expected);
     }
+    let long = format!("{{\"event_name\":\"a\",\"attributes\":{{\"a\":\"{}\"}}}}", "a".repeat(64 << 10));
+    let error = with(&mapping, |context| parse_one(long.as_bytes(), context)).unwrap_err();
+    assert_eq!(format!("{} {error}", error.status()), "413 the event is longer than 65536 bytes");
     let one = with(&mapping, |context| parse_body(b" {}", context)).unwrap();
     assert_eq!(one, Body::One(Err(FormatError::malformed("event_name", "must be given"))));
 }

@@ -229,8 +229,14 @@ fn refuses_contradictions() {
 
 #[test]
 fn the_widest_limits_still_make_a_set() {
-    let limits =
-        Limits { labels: LABELS_MAX - 1, name_bytes: 512, value_bytes: TEXT_MAX, total_bytes: LABELS_MAX * TEXT_MAX, item_bytes: usize::MAX, batch_items: 4 };
+    let limits = Limits {
+        labels: LABELS_MAX - 1,
+        name_bytes: 512,
+        value_bytes: TEXT_MAX,
+        total_bytes: LABELS_MAX * TEXT_MAX,
+        item_bytes: usize::MAX,
+        batch_items: 4,
+    };
     let value = "v".repeat(TEXT_MAX + 1);
     let members: Vec<String> = (0..LABELS_MAX - 1).map(|number| format!("\"a{number}\":\"{value}\"")).collect();
     let mapped = map(MappingOptions { limits, ..MappingOptions::default() }, "e", None, &format!("{{{}}}", members.join(",")));
