@@ -6,6 +6,7 @@ mod exec;
 mod exec_signals;
 mod exec_spool;
 mod open_close;
+mod real;
 mod send;
 mod support;
 mod tiny;
