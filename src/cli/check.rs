@@ -1,4 +1,4 @@
-//! `change-events check`: looks through a log, and salvages a damaged one when asked to.
+//! `change-events check`: looks through a log or a configuration file, and salvages a damaged log when asked to.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use crate::cli;
 use crate::cli::Failure;
+use crate::config;
 use crate::log;
 use crate::log::FsDisk;
 use crate::log::Problem;
@@ -15,30 +16,57 @@ use crate::log::Report;
 
 const EXAMPLES: &str = "\
 Examples:
-  # Every record and every checksum, without changing anything
+  # A configuration file, before the server reads it
+  change-events check config /etc/change-events.yml
+  # A log: every record and every checksum, without changing anything
   change-events check /var/lib/change-events
-  # Keep all that is valid; files that are damaged are copied aside first
+  # Keep all that is valid of a log; files that are damaged are copied aside first
   change-events check --repair /var/lib/change-events
 
-The server must not be running on that directory; run this as the user that it runs as.
-Exit codes: 0 no problem, or repaired; 1 it could not be looked at; 3 the log is damaged.";
+The server must not be running on the directory of the log; run this as the user that it runs as.
+Exit codes: 0 no problem, or repaired; 1 it could not be looked at; 2 the configuration is wrong; 3 the log is damaged.";
 
-/// Look through a log.
+/// Look through a log, or a configuration file.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
-    /// Directory of the log: the `--storage.path` of the server
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
+    #[command(subcommand)]
+    what: Option<What>,
+
+    /// Directory of the log: the `--storage.path` of the server. One that is called `config` is `./config`
+    #[arg(value_name = "DIR", required = true)]
+    directory: Option<PathBuf>,
 
     /// Salvage what is valid of a damaged log, so that the server starts again
     #[arg(long)]
     repair: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Look through a configuration file.
+    Config {
+        /// The `--config.file` of the server
+        file: PathBuf,
+    },
+}
+
 /// Checks, and repairs if asked to.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let directory = &args.directory;
+    match (&args.what, &args.directory) {
+        (Some(What::Config { file }), _) => config(file),
+        (None, Some(directory)) => storage(directory, args.repair),
+        (None, None) => Err(Failure::Usage("neither a directory nor a configuration file is given".to_owned())),
+    }
+}
+
+fn config(file: &Path) -> Result<ExitCode, Failure> {
+    config::File::load(file).map_err(|error| Failure::Usage(cli::with_causes(&error)))?;
+    cli::print(&format!("{}: no problems\n", file.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn storage(directory: &Path, repair: bool) -> Result<ExitCode, Failure> {
     if !directory.is_dir() {
         return Err(Failure::running(format!("{} is no directory", directory.display())));
     }
@@ -51,7 +79,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if report.problems.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    if args.repair {
+    if repair {
         let repaired = log::repair(&disk).map_err(Failure::running)?;
         cli::print(&account(&repaired))?;
         return Ok(ExitCode::SUCCESS);

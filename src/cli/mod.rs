@@ -30,7 +30,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  failed while running
-  2  wrong flags or arguments
+  2  wrong flags, arguments or configuration
   3  the log is damaged (see `change-events check`)
   `exec` ends with the exit code of the command it ran (128 + n when signal n ended it).";
 

@@ -97,3 +97,25 @@ fn what_cannot_be_looked_at_is_exit_code_1() {
     assert_eq!(check(&[], directory.path()).code, Some(0));
     assert_eq!(run(&mut change_events(&["check"])).code, Some(2));
 }
+
+#[test]
+fn a_configuration_is_checked_as_the_server_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("events.yml");
+    let check = |text: &str, code: i32, says: &str| {
+        fs::write(&path, text).unwrap();
+        let ended = run(change_events(&["check", "config"]).arg(&path));
+        assert_eq!(ended.code, Some(code), "{text}: {ended:?}");
+        assert!(format!("{}{}", ended.stdout, ended.stderr).contains(says), "{text}: {ended:?}");
+    };
+    check("clusters: [{name: main}]\n", 0, "no problems");
+    check(include_str!("../../examples/config.yml"), 0, "no problems");
+    check("", 0, "no problems");
+    check("cluster: []\n", 2, "cluster");
+    check("organizations: [{slug: \"\"}]\n", 2, "organizations[0].slug");
+    check("clusters: [\n", 2, "events.yml");
+    let ended = run(&mut change_events(&["check", "config", "/no/such/file"]));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert_eq!(run(&mut change_events(&["check", "config"])).code, Some(2));
+    assert_eq!(run(&mut change_events(&["check", "--repair", "config", "x"])).code, Some(2));
+}
