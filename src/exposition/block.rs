@@ -7,11 +7,11 @@ use super::gzip::Compressor;
 use super::gzip::Part;
 use super::text::Family;
 use super::text::Format;
-use super::text::Point;
 use super::text::push_label;
 use crate::store::SeriesId;
 use crate::store::Tenant;
 use crate::time::Timestamp;
+use hashbrown::HashMap;
 use std::sync::OnceLock;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -30,6 +30,13 @@ pub(super) struct Entry {
     pub(super) value: f64,
 }
 
+impl Entry {
+    /// What it shares with no other sample that ever was on a page of this family.
+    fn place(&self) -> (u32, Timestamp, Timestamp) {
+        (self.series, self.exposed, self.at)
+    }
+}
+
 /// What makes two blocks the same: a hash of their entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key(u128);
@@ -39,11 +46,20 @@ pub(super) struct Key(u128);
 pub(super) struct Block {
     /// The labels of all lines.
     labels: String,
-    /// Where each line's labels end.
-    lines: Vec<(usize, Point)>,
+    lines: Vec<Line>,
     /// Compressed, by family and format.
     parts: [OnceLock<Part>; 4],
 }
+
+#[derive(Debug)]
+struct Line {
+    entry: Entry,
+    /// Where its labels end.
+    end: usize,
+}
+
+/// Labels of lines that were on a page before.
+pub(super) type Known<'a> = HashMap<(u32, Timestamp, Timestamp), &'a str>;
 
 /// Cuts entries into the pieces that become blocks.
 pub(super) fn cut(entries: &[Entry]) -> impl Iterator<Item = &[Entry]> {
@@ -73,23 +89,41 @@ impl Key {
 
 impl Block {
     /// Looks up the labels of the entries. One whose series is gone has no line.
-    pub(super) fn of(family: Family, entries: &[Entry], tenant: &Tenant) -> Self {
+    pub(super) fn of(family: Family, entries: &[Entry], known: &Known<'_>, tenant: &Tenant) -> Self {
         let mut labels = String::with_capacity(entries.len() * 192);
         let mut lines = Vec::with_capacity(entries.len());
-        for entry in entries {
+        for &entry in entries {
             let begin = labels.len();
-            let mut push = |name: &str, value: &str| {
-                if family.has_label(name) {
-                    push_label(&mut labels, begin, name, value);
-                }
-            };
-            tenant.series_labels(SeriesId(entry.series), &mut push);
+            if let Some(known) = known.get(&entry.place()) {
+                labels.push_str(known);
+            } else {
+                let mut push = |name: &str, value: &str| {
+                    if family.has_label(name) {
+                        push_label(&mut labels, begin, name, value);
+                    }
+                };
+                tenant.series_labels(SeriesId(entry.series), &mut push);
+            }
             if labels.len() > begin {
-                lines.push((labels.len(), Point { at: entry.at, value: entry.value }));
+                lines.push(Line { entry, end: labels.len() });
             }
         }
         labels.shrink_to_fit();
         Self { labels, lines, parts: Default::default() }
+    }
+
+    /// Adds the labels of its lines.
+    pub(super) fn make_known<'a>(&'a self, known: &mut Known<'a>) {
+        known.extend(self.lines().map(|(labels, entry)| (entry.place(), labels)));
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        let mut begin = 0;
+        self.lines.iter().map(move |line| {
+            let labels = self.labels.get(begin..line.end).unwrap_or_default();
+            begin = line.end;
+            (labels, &line.entry)
+        })
     }
 
     /// How many bytes its lines take at most.
@@ -99,10 +133,8 @@ impl Block {
 
     /// Appends its lines.
     pub(super) fn push_lines(&self, text: &mut Vec<u8>, family: Family, format: Format) {
-        let mut begin = 0;
-        for (end, point) in &self.lines {
-            family.push_line(text, self.labels.get(begin..*end).unwrap_or_default(), point, format);
-            begin = *end;
+        for (labels, entry) in self.lines() {
+            family.push_line(text, labels, entry, format);
         }
     }
 

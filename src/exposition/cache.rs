@@ -7,6 +7,7 @@ use super::block;
 use super::block::Block;
 use super::block::Entry;
 use super::block::Key;
+use super::block::Known;
 use super::body::in_parallel;
 use super::schedule::Shown;
 use super::text::Family;
@@ -14,6 +15,7 @@ use crate::store::ClusterId;
 use crate::store::Tenant;
 use crate::time::Timestamp;
 use hashbrown::HashMap;
+use hashbrown::HashSet;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -77,7 +79,17 @@ impl Cache {
         };
         let pieces: Vec<Piece<'_>> = block::cut(entries).map(known).collect();
         let missing: Vec<_> = pieces.iter().filter(|(.., block)| block.get().is_none()).collect();
-        in_parallel(&missing, || (), |(), (_, entries, block)| drop(block.set(Arc::new(Block::of(family, entries, tenant)))));
+        let kept: HashSet<*const Block> = pieces.iter().filter_map(|(.., block)| block.get()).map(Arc::as_ptr).collect();
+        let before = if family == Family::Open {
+            self.open.as_ref().map(|open| &open.blocks)
+        } else {
+            self.edges.as_ref().map(|(_, blocks)| blocks)
+        };
+        let mut labels = Known::new();
+        for gone in before.into_iter().flat_map(|blocks| blocks.iter()).filter(|block| !kept.contains(&Arc::as_ptr(block))) {
+            gone.make_known(&mut labels);
+        }
+        in_parallel(&missing, || (), |(), (_, entries, block)| drop(block.set(Arc::new(Block::of(family, entries, &labels, tenant)))));
         let mut blocks = Vec::with_capacity(pieces.len());
         for (key, _, block) in pieces {
             if let Some(block) = block.into_inner() {

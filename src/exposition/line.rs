@@ -36,6 +36,11 @@ impl Line {
         }
     }
 
+    /// Whether it has no place.
+    pub(super) fn is_empty(&self) -> bool {
+        self.places().is_empty()
+    }
+
     /// What a kind of page shows at `now`, whatever its age.
     pub(super) fn current(&self, on: On, now: Timestamp) -> Option<&Place> {
         self.places().iter().rev().find(|place| place.exposed <= now && place.is_on(on))
@@ -57,8 +62,7 @@ pub(super) struct Queues {
 
 impl Queues {
     /// The queues as they stand at the time of receipt; what they no longer need is taken off the timeline.
-    pub(super) fn open(line: &Line, context: &mut Context<'_>) -> Self {
-        let places = line.places();
+    pub(super) fn open(places: &[Place], context: &mut Context<'_>) -> Self {
         let queue = |on| Queue::at(places.iter().filter(|place| place.is_on(on)).copied(), context.received);
         let plain = queue(On::Plain);
         let windowed = places.iter().any(|place| place.on != On::Both).then(|| queue(On::Windowed));

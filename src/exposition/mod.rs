@@ -9,6 +9,7 @@ mod cache;
 mod filter;
 mod gzip;
 mod line;
+mod lines;
 mod pages;
 mod queue;
 mod schedule;

@@ -8,6 +8,7 @@ use super::PageStats;
 use super::Sizes;
 use super::block::Block;
 use super::block::Entry;
+use super::block::Known;
 use super::body;
 use super::body::Section;
 use super::cache;
@@ -199,7 +200,7 @@ impl Pages {
             let entries = if family == Family::Open { &open } else { &shown.rows };
             let selected: Vec<Entry> =
                 entries.iter().filter(|entry| filter.matches(family, tenant, SeriesId(entry.series))).copied().collect();
-            Some(Section { family, blocks: [Arc::new(Block::of(family, &selected, tenant))].into() })
+            Some(Section { family, blocks: [Arc::new(Block::of(family, &selected, &Known::new(), tenant))].into() })
         };
         self.families(&request.selectors).filter_map(section).collect()
     }

@@ -12,6 +12,7 @@ use super::WINDOW_SLACK;
 use super::block::Entry;
 use super::line::Line;
 use super::line::Queues;
+use super::lines::Lines;
 use super::queue::Class;
 use super::queue::Context;
 use super::queue::On;
@@ -19,7 +20,6 @@ use super::queue::Place;
 use super::timeline::Slot;
 use super::timeline::Timeline;
 use crate::time::Timestamp;
-use hashbrown::HashMap;
 use std::time::Duration;
 
 /// A sample to be shown.
@@ -40,7 +40,7 @@ pub(super) struct Schedule {
     sizes: Sizes,
     received: Timestamp,
     version: u64,
-    lines: HashMap<u32, Line>,
+    lines: Lines,
     timeline: Timeline,
     pub(super) counts: Counts,
 }
@@ -119,7 +119,7 @@ impl View {
 impl Schedule {
     pub(super) fn new(sizes: Sizes) -> Self {
         let timeline = Timeline::new(&sizes);
-        Self { sizes, received: Timestamp::MIN, version: 0, lines: HashMap::new(), timeline, counts: Counts::default() }
+        Self { sizes, received: Timestamp::MIN, version: 0, lines: Lines::default(), timeline, counts: Counts::default() }
     }
 
     /// Changes whenever something is applied.
@@ -143,17 +143,13 @@ impl Schedule {
             on: On::Both,
             behind: false,
         };
-        let line = lines.entry(sample.series).or_default();
-        let mut queues = Queues::open(line, &mut context);
+        let mut queues = Queues::open(lines.get(sample.series).map_or(&[], Line::places), &mut context);
         let exposure = queues.apply(place, &mut context, counts);
-        match queues.close() {
-            Some(changed) => *line = changed,
-            None => drop(lines.remove(&sample.series)),
-        }
+        lines.set(sample.series, queues.close());
         let grid = timeline.grid;
         while let Some((at, slot)) = timeline.untidy() {
             let is_there = |line: &Line| line.places().iter().any(|place| grid.slot_of(place.exposed) == at);
-            slot.tidy(|series| lines.get(&series).is_some_and(is_there));
+            slot.tidy(|series| lines.get(series).is_some_and(is_there));
         }
         exposure
     }
@@ -166,20 +162,17 @@ impl Schedule {
         self.received = received;
         let forgotten = received.minus(AGE_MAX);
         while let Some(slot) = self.timeline.pop_before(forgotten) {
-            for series in &slot.series {
+            for series in slot.series {
                 if self.lines.get(series).is_some_and(|line| line.places().iter().all(|place| place.exposed <= forgotten)) {
-                    self.lines.remove(series);
+                    self.lines.set(series, None);
                 }
-            }
-            if self.lines.len() < self.lines.capacity() / 8 {
-                self.lines.shrink_to(self.lines.len() * 2);
             }
         }
     }
 
     /// Whether the sample of this time still waits or can be on a page.
     pub(super) fn is_due(&self, series: u32, at: Timestamp) -> bool {
-        self.lines.get(&series).is_some_and(|line| line.places().iter().any(|place| place.at == at))
+        self.lines.get(series).is_some_and(|line| line.places().iter().any(|place| place.at == at))
     }
 
     /// The samples of a page. Before the last receipt there is no page: it is that of the last receipt then.
@@ -211,7 +204,7 @@ impl Schedule {
     fn rows_of(&self, at: i64, slot: &Slot, view: &View, now: Timestamp) -> Vec<(Entry, Timestamp)> {
         let mut rows = Vec::with_capacity(slot.series.len());
         for &series in &slot.series {
-            let Some(place) = self.lines.get(&series).and_then(|line| line.current(view.on, now)) else { continue };
+            let Some(place) = self.lines.get(series).and_then(|line| line.current(view.on, now)) else { continue };
             let end = view.end_of(place);
             if self.timeline.grid.slot_of(place.exposed) == at && now < end && place.at >= Timestamp::from_millis(0) {
                 rows.push((place.tie, Entry { series, exposed: place.exposed, at: place.at, value: place.value }, end));
@@ -229,7 +222,7 @@ impl Schedule {
             if grid.begin_of(at) > now {
                 return grid.begin_of(at);
             }
-            let next = |series: &u32| self.lines.get(series)?.next(on, now).map(|place| place.exposed);
+            let next = |series: &u32| self.lines.get(*series)?.next(on, now).map(|place| place.exposed);
             if let Some(next) = slot.series.iter().filter_map(next).filter(|next| grid.slot_of(*next) == at).min() {
                 return next;
             }
@@ -245,7 +238,7 @@ impl Schedule {
         let mut series: Vec<u32> = self.timeline.slots(present, present).flat_map(|(_, slot)| slot.series.iter().copied()).collect();
         series.sort_unstable();
         series.dedup();
-        for line in series.iter().filter_map(|series| self.lines.get(series)) {
+        for line in series.iter().filter_map(|series| self.lines.get(*series)) {
             let Some(next) = line.next(On::Plain, now) else { continue };
             if self.timeline.grid.slot_of(next.exposed) == present {
                 *(if next.exposed == next.at { &mut scheduled } else { &mut queued }) += 1;

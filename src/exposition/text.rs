@@ -2,6 +2,7 @@
 //!
 //! Label names are legal since they came in; values are any text. Not for which samples are on a page.
 
+use super::block::Entry;
 use crate::labels::EVENT_STATE;
 use crate::time::Timestamp;
 
@@ -23,14 +24,6 @@ pub(super) enum Family {
     Edges,
     /// Their times as values.
     Times,
-}
-
-/// One line of a page, but for its labels.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Point {
-    /// The sample's time; of an open gauge its value.
-    pub(super) at: Timestamp,
-    pub(super) value: f64,
 }
 
 impl Format {
@@ -106,21 +99,21 @@ impl Family {
     }
 
     /// Appends a line; `labels` are as [`push_label`] wrote them.
-    pub(super) fn push_line(self, text: &mut Vec<u8>, labels: &str, point: &Point, format: Format) {
+    pub(super) fn push_line(self, text: &mut Vec<u8>, labels: &str, entry: &Entry, format: Format) {
         text.extend_from_slice(self.line_start());
         text.extend_from_slice(labels.as_bytes());
         text.extend_from_slice(b"} ");
         match self {
-            Self::Open => push_seconds(text, point.at),
+            Self::Open => push_seconds(text, entry.at),
             Self::Times => {
-                push_seconds(text, point.at);
+                push_seconds(text, entry.at);
                 text.push(b' ');
-                format.push_time(text, point.at);
+                format.push_time(text, entry.at);
             }
             Self::Edges => {
-                push_number(text, point.value);
+                push_number(text, entry.value);
                 text.push(b' ');
-                format.push_time(text, point.at);
+                format.push_time(text, entry.at);
             }
         }
         text.push(b'\n');
@@ -183,7 +176,7 @@ mod tests {
             push_label(&mut escaped, 0, name, value);
         }
         let mut text = Vec::new();
-        family.push_line(&mut text, &escaped, &Point { at: Timestamp::from_millis(at), value }, format);
+        family.push_line(&mut text, &escaped, &Entry { series: 0, exposed: Timestamp::MIN, at: Timestamp::from_millis(at), value }, format);
         String::from_utf8(text).unwrap()
     }
 

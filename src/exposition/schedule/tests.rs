@@ -210,7 +210,7 @@ type Places = BTreeMap<(u32, Timestamp), (Place, bool)>;
 /// What has or had a place on a kind of page; what waited and gave it up is taken out.
 fn note_places(schedule: &Schedule, series: u32, on: On, places: &mut Places) {
     places.retain(|(of, _), (place, _)| *of != series || place.exposed <= schedule.received);
-    let line = schedule.lines.get(&series).cloned().unwrap_or_default();
+    let line = schedule.lines.get(series).cloned().unwrap_or_default();
     for place in line.places().iter().filter(|place| place.is_on(on)) {
         places.insert((series, place.at), (*place, false));
     }
@@ -336,7 +336,7 @@ fn an_import_is_spread_and_leaves_room_for_the_present() {
     assert_eq!(page(&schedule, 1, None).len(), 500);
     assert_eq!(
         schedule.apply(ms(1), &sample(30_000, 1)),
-        Exposure::Queued { until: ms(1).max(schedule.lines[&30_000].places()[0].exposed) }
+        Exposure::Queued { until: ms(1).max(schedule.lines.get(30_000).unwrap().places()[0].exposed) }
     );
     assert_eq!(schedule.waiting(ms(1)).queued, placed - 400 + 1);
 }
