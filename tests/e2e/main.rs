@@ -2,8 +2,13 @@
 //!
 //! Every configuration comes from `examples/` and `alerts/`, with only addresses, intervals and thresholds changed.
 //! What the servers stored is asked of them by query; nothing is concluded from the exporter's own page.
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a helper that fails fails its test")]
 
+mod agents;
+mod alerts;
+mod events;
 mod examples;
+mod pages;
+mod poison;
 #[path = "../support/mod.rs"]
 mod support;

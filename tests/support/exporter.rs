@@ -62,7 +62,7 @@ impl Exporter {
     /// Sends change events to the Last9 endpoint.
     pub(crate) fn send(&self, events: &Value) -> Option<Answer> {
         let url = format!("{}/api/v4/organizations/acme/change_events", self.url);
-        http::put(&url, "application/json", &events.to_string())
+        http::put(&url, "application/json", events.to_string().as_bytes())
     }
 
     /// Sends change events that must all be taken.

@@ -35,7 +35,7 @@ pub(crate) fn get_with(url: &str, parameters: &[(&str, &str)]) -> Option<Answer>
     answer(agent().get(url).query_pairs(parameters.iter().copied()).call())
 }
 
-pub(crate) fn put(url: &str, content_type: &str, body: &str) -> Option<Answer> {
+pub(crate) fn put(url: &str, content_type: &str, body: &[u8]) -> Option<Answer> {
     answer(agent().put(url).header("Content-Type", content_type).send(body))
 }
 
