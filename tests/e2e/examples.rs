@@ -1,8 +1,11 @@
-//! The configurations in `examples/` are valid for the servers that they are for.
+//! The configurations in `examples/` are valid for the servers that they are for, and rules name metrics that exist.
 
 use std::process::Command;
 
-use crate::support::{examples, servers};
+use regex::Regex;
+
+use crate::support::exporter::Exporter;
+use crate::support::{examples, http, servers};
 
 fn check(server: &str, arguments: &[&str]) {
     let Some(binary) = servers::require(server) else { return };
@@ -21,5 +24,17 @@ fn each_example_configuration_is_valid_for_its_servers() {
     for vmagent in ["vmagent", "debian/vmagent"] {
         let remote = "-remoteWrite.url=http://127.0.0.1:8428/api/v1/write";
         check(vmagent, &["-dryRun", "-promscrape.config=vmagent.yml", "-promscrape.config.strictParse", remote]);
+    }
+}
+
+#[test]
+fn each_metric_that_a_rule_names_is_on_the_page() {
+    let exporter = Exporter::start(&[]);
+    let page = exporter.page("metrics");
+    let names = Regex::new(r"\bchange_events_\w+").unwrap();
+    for file in ["alerts/exporter.rules.yml", "alerts/exporter.metricsql.yml"] {
+        for name in names.find_iter(&examples::with(file, &[])) {
+            assert!(http::metric(&page, name.as_str()).is_some(), "{file} names {}, which is not on the page", name.as_str());
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::events::{Times, edge, now};
 use crate::support::exporter::Exporter;
 use crate::support::prometheus::Prometheus;
 use crate::support::query::Series;
-use crate::support::{examples, servers, wait};
+use crate::support::{examples, http, servers, wait};
 
 const HOLD: i64 = 4_000;
 const SECOND: i64 = 1_000;
@@ -134,7 +134,7 @@ fn heartbeat(url: &str, beats: usize) -> JoinHandle<Vec<i64>> {
         for _ in 0..beats {
             let time = now();
             let body = edge("beat", "start", time).to_string();
-            let answer = crate::support::http::put(&url, "application/json", body.as_bytes());
+            let answer = http::put(&url, "application/json", body.as_bytes());
             if answer.is_some_and(|answer| answer.status == 200) {
                 taken.push(time);
             }
@@ -206,6 +206,12 @@ fn prometheus_stores_every_edge_once_at_its_millisecond_over_a_kill() {
     sent.other_ages(&stage.exporter);
     sent.late(&stage);
 
+    let own = stage.exporter.page("metrics");
+    for reason in ["late", "old"] {
+        let counter = format!(r#"change_events_samples_unexposed_total{{reason="{reason}"}}"#);
+        assert_eq!(http::metric(&own, &counter), Some(1.0), "what is on no plain page is counted: {counter}");
+    }
+
     let killed = now();
     stage.exporter.kill();
     stage.await_up(0.0);
@@ -216,6 +222,8 @@ fn prometheus_stores_every_edge_once_at_its_millisecond_over_a_kill() {
 
     assert_keeps_up(&stage, &beats);
     assert!(beats.join().unwrap().len() > 30, "most beats were taken");
+    let coalesced = http::metric(&stage.exporter.page("metrics"), r#"change_events_samples_unexposed_total{reason="coalesced"}"#);
+    assert!(coalesced > Some(10.0), "a beat that gave way to a newer one is counted: {coalesced:?}");
 
     for server in stage.all() {
         Stage::await_stored(server, &sent.everywhere);

@@ -93,7 +93,10 @@ fn assert_parses(promtool: &str, page: &str) {
     child.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{promtool} cannot read the page: {said}");
+    // What is legal, and a sender's own choice: promtool's taste in labels of a gauge.
+    let taste = [r#"should not have "le" label"#, r#"should not have "quantile" label"#];
+    let complaints: Vec<_> = said.lines().filter(|line| !taste.iter().any(|taste| line.ends_with(taste))).collect();
+    assert!(complaints.is_empty() && matches!(output.status.code(), Some(0 | 3)), "{promtool} cannot read the page: {said}");
 }
 
 #[test]
