@@ -57,11 +57,11 @@ function request()
   return wrk.format("PUT", nil, {["Content-Type"] = "application/json"}, body)
 end
 "#;
-const WRK_PUSH: &str = r#"
+const WRK_PUSH: &str = r##"
 function request()
   return wrk.format("PUT", "/metrics/job/deploy/instance/i" .. math.random(20000), nil, "# TYPE last_deploy gauge\nlast_deploy " .. os.time() .. "\n")
 end
-"#;
+"##;
 
 /// Requests per second that wrk reaches, and its line of errors if there is one.
 fn wrk(url: &str, script: &str, connections: usize, seconds: usize) -> f64 {
@@ -84,15 +84,24 @@ fn wrk(url: &str, script: &str, connections: usize, seconds: usize) -> f64 {
 
 /// The whole server in this process, on a real disk, with a bare route beside it.
 fn serve(directory: &Path) -> (SocketAddr, CancellationToken) {
-    let memory = Memory { store: Arc::new(Store::new(change_events::store::Options::default())), pages: Arc::new(Pages::new(change_events::exposition::Options::default())) };
+    let memory = Memory {
+        store: Arc::new(Store::new(change_events::store::Options::default())),
+        pages: Arc::new(Pages::new(&change_events::exposition::Options::default())),
+    };
     let telemetry = Arc::new(Telemetry::new());
     let opened = writer::open(FsDisk::open(directory).unwrap(), change_events::log::Options::default(), &memory).unwrap();
     let options = writer::Options { retention: None };
     let (writer, _running) = Writer::start(opened, memory.clone(), options, Arc::new(SystemClock), Arc::clone(&telemetry)).unwrap();
-    let parts = Parts { store: memory.store, pages: memory.pages, telemetry: Arc::clone(&telemetry), clock: Arc::new(SystemClock), storage: directory.to_owned() };
+    let parts = Parts {
+        store: memory.store,
+        pages: memory.pages,
+        telemetry: Arc::clone(&telemetry),
+        clock: Arc::new(SystemClock),
+        storage: directory.to_owned(),
+    };
     let app = Arc::new(App::new(parts, WebOptions::default(), Settings::default()));
-    app.set_ready(writer, Secret::load(directory).unwrap());
-    let router = routes::router(app).route("/bare", put(|| async { StatusCode::NO_CONTENT }));
+    app.set_ready(writer, Secret::open(directory).unwrap());
+    let router = routes::router(&app).route("/bare", put(|| async { StatusCode::NO_CONTENT }));
     let stop = CancellationToken::new();
     let (sender, receiver) = std::sync::mpsc::channel();
     let stopped = stop.clone();
@@ -134,13 +143,19 @@ impl Drop for Killed {
 }
 
 fn servers() -> PathBuf {
-    std::env::var_os("CHANGE_EVENTS_SERVERS").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers/bin"), PathBuf::from)
+    std::env::var_os("CHANGE_EVENTS_SERVERS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers/bin"), PathBuf::from)
 }
 
 fn bench_pushgateway(durable: f64) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let program = servers().join("debian/prometheus-pushgateway");
-    let server = Command::new(program).arg(format!("--web.listen-address=127.0.0.1:{port}")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let program = servers().join("debian/pushgateway");
+    let server = Command::new(program)
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let _server = Killed(server);
     let began = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -153,7 +168,10 @@ fn bench_pushgateway(durable: f64) {
         agent.put(&url).send("# TYPE last_deploy gauge\nlast_deploy 1\n").unwrap();
     }
     let pushes = wrk(&format!("http://127.0.0.1:{port}"), WRK_PUSH, CONNECTIONS, 10);
-    println!("pushgateway with {GROUPS} groups: {pushes:.0} pushes/s; durable PUT is {:.0} times that (must 100, aim 200)", durable / pushes);
+    println!(
+        "pushgateway with {GROUPS} groups: {pushes:.0} pushes/s; durable PUT is {:.0} times that (must 100, aim 200)",
+        durable / pushes
+    );
 }
 
 /// One million NDJSON lines of new series with six attributes, as they go over the wire.
@@ -175,7 +193,12 @@ fn lines() -> Vec<u8> {
 fn post(address: SocketAddr, body: &[u8]) -> (String, f64) {
     let mut stream = TcpStream::connect(address).unwrap();
     let began = Instant::now();
-    write!(stream, "PUT {PATH} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-ndjson\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len()).unwrap();
+    write!(
+        stream,
+        "PUT {PATH} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-ndjson\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    )
+    .unwrap();
     stream.write_all(body).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -205,7 +228,9 @@ fn start(directory: &Path) -> (Killed, SocketAddr, f64) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let address = lines.find_map(|line| line.unwrap().split_once("listening on http://").map(|(_, address)| address.trim().parse().unwrap())).unwrap();
+    let address = lines
+        .find_map(|line| line.unwrap().split_once("listening on http://").map(|(_, address)| address.trim().parse().unwrap()))
+        .unwrap();
     // What it prints later must have a reader, or it would end with a broken pipe.
     std::thread::spawn(move || lines.for_each(drop));
     while ureq::get(format!("http://{address}/-/ready")).call().is_err() {
