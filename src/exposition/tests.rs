@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::io::Write;
 use std::process::Stdio;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 const NOW: i64 = 1_700_000_000_000;
 const SECOND: i64 = 1000;
@@ -133,6 +135,59 @@ fn the_gauge_stays_while_open_whatever_the_age() {
     world.put(NOW + 60 * MINUTE, &edge(EdgeState::Stop, NOW + 60 * MINUTE, &labels));
     let page = world.page(&request(Format::Text004), "", NOW + 60 * MINUTE);
     assert!(!page.contains("open_timestamp_seconds{"), "{page}");
+}
+
+#[test]
+fn what_lapses_leaves_the_gauge_without_a_new_edge() {
+    let world = World::new(&Options::default());
+    world.put(NOW, &Edge { lapses: true, ..edge(EdgeState::Start, NOW, &[("event_name", "job")]) });
+    let day = 24 * 60 * MINUTE;
+    for (now, shown) in [(NOW, true), (NOW + day, true), (NOW + 7 * day, true), (NOW + 7 * day + 1, false), (NOW + day, true)] {
+        assert_eq!(world.page(&request(Format::Text004), "", now).contains("open_timestamp_seconds{"), shown, "at {now}");
+    }
+}
+
+#[test]
+fn lines_that_came_at_once_keep_their_labels() {
+    let world = World::new(&Options::default());
+    let put = |id: &str| world.put(NOW, &edge(EdgeState::Start, NOW, &[("event_name", "e"), ("id", id)]));
+    for id in ["a", "b", "c", "d"] {
+        put(id);
+        let page = world.page(&request(Format::Text004), "", NOW);
+        for id in ["a", "b", "c", "d"].iter().filter(|other| **other <= id) {
+            assert_eq!(page.matches(&format!("id=\"{id}\"")).count(), 3, "{page}");
+        }
+    }
+}
+
+#[test]
+fn many_scrapers_and_the_writer_at_once() {
+    let world = World::new(&Options { max_samples: 500, ..Options::default() });
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..3000 {
+                let receipt = world.pages.receive(ms(NOW + number));
+                let id = (number % 700).to_string();
+                world.put(receipt.received.millis(), &edge(EdgeState::Start, NOW + number, &[("event_name", "e"), ("id", &id)]));
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        for scraper in 0..4 {
+            let (world, done) = (&world, &done);
+            scope.spawn(move || {
+                let mut scrapes = 0;
+                while !done.load(Ordering::Relaxed) || scrapes < 3 {
+                    let format = if scraper % 2 == 0 { Format::Text004 } else { Format::OpenMetrics100 };
+                    let window = (scraper == 3).then_some(Duration::from_hours(2));
+                    let page = world.page(&PageRequest { gzip: scraper > 1, window, ..request(format) }, "", NOW + 3000);
+                    assert!(parse(&page, format).len() <= 500 + 500 + 700);
+                    world.pages.stats(ms(NOW + 3000));
+                    scrapes += 1;
+                }
+            });
+        }
+    });
 }
 
 #[test]
