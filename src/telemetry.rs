@@ -1,4 +1,4 @@
-//! Our own metrics: one struct, every field a metric, its doc comment is the HELP text, all named `change_events_…`.
+//! Our own metrics: one struct, every field a metric, its doc comment is the HELP text, all named `change_events_*`.
 //!
 //! What happens in the server belongs here; what senders write does not: prometheus-client escapes nothing, so every label
 //! value below is a text of this program. Gauges that mirror another part's state are set just before rendering.

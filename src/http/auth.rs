@@ -306,7 +306,7 @@ fn check_expiry(expires: Option<Timestamp>, now: Timestamp) -> Result<(), AuthEr
     if expires.is_some_and(|end| end <= now) { Err(AuthError::Expired) } else { Ok(()) }
 }
 
-/// The token of a request: `X-LAST9-API-TOKEN: Bearer …`, `Authorization: Bearer …`, or the `Bearer: …` of old scripts.
+/// The token of a request: `X-LAST9-API-TOKEN: Bearer ...`, `Authorization: Bearer ...`, or the `Bearer: ...` of old scripts.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, AuthError> {
     for name in [LAST9_HEADER, header::AUTHORIZATION.as_str()] {
         if let Some(value) = headers.get(name) {

@@ -13,7 +13,7 @@ use serde_json::json;
 /// Seconds after which a busy server may be asked again.
 const RETRY_AFTER_SECONDS: u32 = 5;
 
-/// An answer that is not a success, in the shape `{"error": "…"}`.
+/// An answer that is not a success, in the shape `{"error": "..."}`.
 #[derive(Clone, Debug)]
 pub struct ApiError {
     /// The status of the answer.

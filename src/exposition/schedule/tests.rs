@@ -320,7 +320,7 @@ fn beats_do_not_starve_what_is_behind() {
 
 #[test]
 fn an_import_is_spread_and_leaves_room_for_the_present() {
-    let mut schedule = Schedule::new(Sizes::of(&super::super::Options { max_samples: 500, ..super::super::Options::default() }));
+    let mut schedule = Schedule::new(Sizes::of(&crate::exposition::Options { max_samples: 500, ..crate::exposition::Options::default() }));
     let mut placed = 0;
     for series in 0..12_000 {
         match schedule.apply(ms(0), &sample(series, -3 * MINUTE)) {
@@ -343,7 +343,7 @@ fn an_import_is_spread_and_leaves_room_for_the_present() {
 
 #[test]
 fn a_million_of_now_are_all_placed_within_the_age_limit() {
-    let mut schedule = Schedule::new(Sizes::of(&super::super::Options::default()));
+    let mut schedule = Schedule::new(Sizes::of(&crate::exposition::Options::default()));
     for series in 0..1_000_000 {
         assert_ne!(schedule.apply(ms(i64::from(series) / 400), &sample(series, i64::from(series) / 400)), Exposure::Old);
     }

@@ -1,0 +1,296 @@
+//! The shape of the project as tests: layers, small plain files, and documents that cannot drift from the code.
+//!
+//! What the tests compare is read from the files themselves, so a new module, metric, flag or invariant is checked from its
+//! first day. No test here runs the program.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that fails fails its test")]
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use clap::CommandFactory as _;
+use regex::Regex;
+
+/// Each module and the ones it may use, lowest first: a module never uses one below it in this list.
+const MODULES: [(&str, &[&str]); 14] = [
+    ("time", &[]),
+    ("labels", &[]),
+    ("event", &["time", "labels"]),
+    ("store", &["time", "labels", "event"]),
+    ("exposition", &["time", "labels", "event", "store"]),
+    ("formats", &["time", "labels", "event"]),
+    ("log", &[]),
+    ("telemetry", &[]),
+    ("writer", &["time", "labels", "event", "store", "exposition", "log", "telemetry"]),
+    ("client", &["time"]),
+    ("rules", &["time"]),
+    ("http", &["time", "labels", "event", "store", "exposition", "formats", "telemetry", "writer"]),
+    ("config", &["time", "store", "exposition", "formats", "telemetry", "writer", "http"]),
+    ("cli", &["time", "store", "exposition", "log", "telemetry", "writer", "client", "rules", "http", "config"]),
+];
+
+const FILE_LINES_MAX: usize = 500;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every file below a folder of this repository whose name ends in one of `extensions`, as a path from the root, sorted.
+fn files(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extensions.iter().any(|one| extension == *one)) {
+                found.push(path.strip_prefix(root()).unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The lines of code of a file, with their numbers: no comments, no documentation.
+fn code(path: &Path) -> Vec<(usize, String)> {
+    let text = read(path);
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+    lines.map(|(index, line)| (index + 1, line.to_owned())).collect()
+}
+
+/// The module at the top of the crate that a file of `src` belongs to.
+fn module(path: &Path) -> String {
+    let first = path.components().nth(1).unwrap().as_os_str().to_string_lossy();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+#[test]
+fn lower_modules_never_use_higher_ones() {
+    let mut lower = Vec::new();
+    for (module, uses) in MODULES {
+        for used in uses {
+            assert!(lower.contains(used), "the list lets `{module}` use `{used}`, which is not below it");
+        }
+        lower.push(module);
+    }
+    let allowed: BTreeMap<&str, &[&str]> = MODULES.into_iter().collect();
+    let path_of_crate = Regex::new(r"\bcrate::(\w+)").unwrap();
+    let mut seen = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for path in files("src", &["rs"]) {
+        let module = module(&path);
+        if ["lib", "main"].contains(&module.as_str()) {
+            continue;
+        }
+        let uses = allowed.get(module.as_str()).unwrap_or_else(|| panic!("{}: `{module}` has no place in MODULES", path.display()));
+        for (number, line) in code(&path) {
+            for used in path_of_crate.captures_iter(&line).map(|captures| captures[1].to_owned()) {
+                if used != module && !uses.contains(&used.as_str()) {
+                    wrong.push(format!("{}:{number}: `{module}` must not use `{used}`", path.display()));
+                }
+            }
+        }
+        seen.insert(module);
+    }
+    let missing: Vec<_> = lower.iter().filter(|module| !seen.contains(**module)).collect();
+    assert!(missing.is_empty(), "in the list and not in src: {missing:?}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn source_files_are_small_and_plain() {
+    let mut wrong = Vec::new();
+    for path in files("src", &["rs"]) {
+        let text = read(&path);
+        let shown = path.display();
+        if text.lines().count() > FILE_LINES_MAX {
+            wrong.push(format!("{shown}: more than {FILE_LINES_MAX} lines"));
+        }
+        if !text.starts_with("//! ") && module(&path) != "main" && !shown.to_string().ends_with("tests.rs") {
+            wrong.push(format!("{shown}: does not begin with what it is for"));
+        }
+        for (index, line) in text.lines().enumerate() {
+            let at = format!("{shown}:{}", index + 1);
+            if !line.is_ascii() {
+                wrong.push(format!("{at}: not ASCII"));
+            }
+            if line.trim_start().starts_with("use crate::") && line.contains('{') || line.contains("crate::{") {
+                wrong.push(format!("{at}: one `use crate::` per line, without a group"));
+            }
+            if line.contains("super::super") {
+                wrong.push(format!("{at}: write the path from `crate::`"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_dependency_says_what_it_is_for() {
+    let manifest = read("Cargo.toml");
+    let mut in_dependencies = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_dependencies = line.contains("dependencies");
+        } else if in_dependencies && line.contains('=') {
+            assert!(line.contains(" # "), "Cargo.toml: what is this for? {line}");
+        }
+    }
+}
+
+/// Every metric that this program exposes, with its HELP text: its own ones from the table in the code, and the families of
+/// change events.
+fn declared_metrics() -> BTreeMap<String, String> {
+    let source = read("src/telemetry.rs");
+    let table = source.split_once("\nmetrics! {\n").expect("the table of metrics").1.split_once("\n}\n").unwrap().0;
+    let mut metrics = BTreeMap::new();
+    let mut help = Vec::new();
+    let mut declaration = String::new();
+    for line in table.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("///") {
+            help.push(text.trim());
+            continue;
+        }
+        declaration.push_str(line);
+        if line.ends_with(';') {
+            let name = declaration.split('"').nth(1).expect("a name").to_owned();
+            let kind = declaration.split_once('=').unwrap().0;
+            let total = if kind.contains("Counter") { "_total" } else { "" };
+            metrics.insert(format!("change_events_{name}{total}"), help.join(" "));
+            help.clear();
+            declaration.clear();
+        }
+    }
+    assert!(metrics.len() > 30, "the table of metrics was not understood: {metrics:?}");
+    for path in files("src/exposition", &["rs"]).into_iter().chain(files("src/store", &["rs"])) {
+        for (_, line) in code(&path) {
+            for name in metric_names(&line).into_iter().filter(|name| name.starts_with("last9_")) {
+                metrics.insert(name, String::new());
+            }
+        }
+    }
+    metrics
+}
+
+/// The names of metrics that a text speaks of.
+fn metric_names(text: &str) -> BTreeSet<String> {
+    let name = Regex::new(r"\b(?:change_events_[a-z0-9_]+|last9_change_events[a-z0-9_]*)\b").unwrap();
+    name.find_iter(text).map(|found| found.as_str().to_owned()).collect()
+}
+
+#[test]
+fn every_metric_that_rules_dashboards_and_documents_name_exists() {
+    let declared = declared_metrics();
+    let exists = |name: &str| {
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+        declared.contains_key(name) || family.is_some_and(|family| declared.contains_key(family))
+    };
+    let mut documents = files("alerts", &["yml", "md"]);
+    documents.extend(files("grafana", &["json", "yml", "md"]));
+    documents.extend(files("examples", &["yml", "yaml", "md"]));
+    documents.extend(["README.md", "CHANGELOG.md", "ARCHITECTURE.md"].map(PathBuf::from));
+    let mut wrong = Vec::new();
+    for path in documents {
+        for name in metric_names(&read(&path)).iter().filter(|name| !exists(name)) {
+            wrong.push(format!("{}: no such metric: {name}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The rows of the table in a document whose first cell is a name in backquotes: that name, and the other cells.
+fn rows(document: &str) -> BTreeMap<String, Vec<String>> {
+    let mut rows = BTreeMap::new();
+    for line in document.lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned());
+        let name = cells.next().unwrap();
+        let name = name.trim_matches('`').split([' ', '`']).next().unwrap().to_owned();
+        rows.insert(name, cells.collect());
+    }
+    rows
+}
+
+#[test]
+fn the_readme_lists_every_metric_of_our_own() {
+    let rows = rows(&read("README.md"));
+    let mut missing = Vec::new();
+    for (name, help) in declared_metrics().iter().filter(|(name, _)| name.starts_with("change_events_")) {
+        if !rows.get(name).is_some_and(|cells| cells.contains(help)) {
+            missing.push(format!("| `{name}` | {help} |"));
+        }
+    }
+    assert!(missing.is_empty(), "README.md lacks these rows of its table of metrics:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn the_readme_lists_every_flag_of_serve_with_its_default() {
+    let rows = rows(&read("README.md"));
+    let program = change_events::cli::Cli::command();
+    let serve = program.find_subcommand("serve").unwrap();
+    let said = Regex::new(r"Default:? ([^.]+)").unwrap();
+    let mut missing = Vec::new();
+    for argument in serve.get_arguments().filter(|argument| argument.get_long() != Some("help")) {
+        let flag = format!("--{}", argument.get_long().expect("serve has no positional arguments"));
+        let about = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let default = argument.get_default_values().first().map(|value| value.to_string_lossy().into_owned());
+        let default = default.or_else(|| Some(said.captures(&about)?[1].to_owned())).filter(|_| argument.get_action().takes_values());
+        let cells = rows.get(&flag);
+        if !cells.is_some_and(|cells| default.as_ref().is_none_or(|default| cells.contains(&format!("`{default}`")))) {
+            let default = default.map_or_else(String::new, |default| format!("`{default}`"));
+            missing.push(format!("| `{flag}` | {default} | {about} |"));
+        }
+    }
+    assert!(missing.is_empty(), "README.md lacks these rows of its table of flags:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn every_flag_that_documents_name_exists() {
+    let program = change_events::cli::Cli::command();
+    let mut known = BTreeSet::new();
+    let mut commands = vec![&program];
+    while let Some(command) = commands.pop() {
+        known.extend(command.get_arguments().filter_map(clap::Arg::get_long).map(|long| format!("--{long}")));
+        commands.extend(command.get_subcommands());
+    }
+    known.extend(["--help", "--version"].map(str::to_owned));
+    let flag = Regex::new(r"(?:^|[\s`(=])(--[a-z][a-z0-9.-]*[a-z0-9])").unwrap();
+    let mut wrong = Vec::new();
+    for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "alerts/README.md"] {
+        let text = read(document).replace("\\\n", " ");
+        for line in text.lines().filter(|line| !FOREIGN_COMMANDS.iter().any(|command| line.contains(command))) {
+            for captures in flag.captures_iter(line) {
+                if !known.contains(&captures[1]) {
+                    wrong.push(format!("{document}: no such flag: {} in {line:?}", &captures[1]));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Lines with these in them show the flags of another program.
+const FOREIGN_COMMANDS: [&str; 5] = ["cargo ", "tests/run", "curl ", "prometheus --", "docker "];
+
+#[test]
+fn every_invariant_has_a_test_of_its_name() {
+    let invariant = Regex::new(r"(?m)^\| I(\d+) \| `(\w+)` \|").unwrap();
+    let map = read("ARCHITECTURE.md");
+    let sources: Vec<String> = files("src", &["rs"]).into_iter().chain(files("tests", &["rs"])).map(read).collect();
+    let mut numbers = Vec::new();
+    for captures in invariant.captures_iter(&map) {
+        numbers.push(captures[1].parse::<usize>().unwrap());
+        let test = Regex::new(&format!(r"#\[(?:tokio::)?test[^\]]*\]\s*(?:#\[[^\]]*\]\s*)*(?:async )?fn {}\(", &captures[2])).unwrap();
+        assert!(sources.iter().any(|source| test.is_match(source)), "I{}: there is no test `{}`", &captures[1], &captures[2]);
+    }
+    assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>(), "the invariants in ARCHITECTURE.md are not numbered from 1");
+    assert!(!numbers.is_empty(), "ARCHITECTURE.md has no invariants");
+}

@@ -1,0 +1,89 @@
+//! The README is run as it stands.
+//!
+//! A fenced block after the line `<!-- test -->` is run by bash, all of them in their order, in one folder, against one
+//! server; what `<!-- output -->` stands before has to be what the last one printed. `<!-- serve -->` begins anew with the
+//! server that the block starts. Times, ids and tokens differ from run to run and are compared as such.
+
+use regex::Regex;
+
+use crate::shell;
+use crate::support::examples;
+use crate::support::exporter::Exporter;
+
+#[derive(Debug, PartialEq)]
+enum Mark {
+    Test,
+    Output,
+    Serve,
+}
+
+/// The marked blocks of the README, each with its line.
+fn blocks(text: &str) -> Vec<(Mark, usize, String)> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        let mark = match line {
+            "<!-- test -->" => Mark::Test,
+            "<!-- output -->" => Mark::Output,
+            "<!-- serve -->" => Mark::Serve,
+            other => {
+                assert!(!other.trim_start().starts_with("<!--"), "README.md:{}: unknown mark {other}", number + 1);
+                continue;
+            }
+        };
+        let (_, fence) = lines.next().unwrap();
+        assert!(fence.starts_with("```"), "README.md:{}: no block after the mark", number + 1);
+        let content: Vec<&str> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
+        blocks.push((mark, number + 1, content.join("\n")));
+    }
+    blocks
+}
+
+/// The text with everything replaced that differs from run to run, and without blanks: JSON is laid out to be read.
+fn lasting(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (pattern, replacement) in [
+        (r"\b[0-9a-f]{64}\b", "HASH"),
+        (r"\b[0-9a-f]{32}\b", "ID"),
+        (r"\b[0-9a-f]{48}\b", "CURSOR"),
+        (r"\bcev_[A-Za-z0-9_-]{43}", "TOKEN"),
+        (r"\bce1_[A-Za-z0-9_.=-]+", "TOKEN"),
+        (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+        (r"\b1[6-9]\d{8}(\.\d{1,3})?\b|\b1[6-9]\d{11}\b", "UNIX"),
+        (r"\b127\.0\.0\.1:\d+\b", "ADDRESS"),
+        (r#"("duration_seconds": ?)[\d.]+"#, "${1}SECONDS"),
+        (r"\s+", ""),
+    ] {
+        text = Regex::new(pattern).unwrap().replace_all(&text, replacement).into_owned();
+    }
+    text
+}
+
+/// Arguments of the `change-events serve` in a block, with paths in `folder`.
+fn serve(script: &str, folder: &std::path::Path) -> Exporter {
+    let arguments = script.split_once("change-events serve").expect("a block that serves").1.lines().next().unwrap();
+    let arguments = arguments.replace("--config.file=", &format!("--config.file={}/", folder.display()));
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    Exporter::start(&arguments)
+}
+
+#[test]
+fn the_readme_does_what_it_says() {
+    let text = examples::with("README.md", &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut exporter = None;
+    let mut printed = String::new();
+    let mut count = 0;
+    for (mark, line, block) in blocks(&text) {
+        match mark {
+            Mark::Serve => exporter = Some(serve(&block, folder.path())),
+            Mark::Test => {
+                let exporter = exporter.get_or_insert_with(|| Exporter::start(&[]));
+                printed = shell::succeed(&block, folder.path(), exporter.target(), &[]);
+                count += 1;
+            }
+            Mark::Output => assert_eq!(lasting(&printed), lasting(&block), "README.md:{line}: something else is printed"),
+        }
+    }
+    assert!(count >= 10, "only {count} blocks of the README are marked");
+}
