@@ -181,12 +181,10 @@ fn recover<D: Disk>(disk: &D, log_id: u64, tail: &Tail, mark: Option<HighWater>)
         file.truncate(tail.offset).map_err(failed)?;
     }
     let marked = mark.filter(|mark| mark.segment == tail.segment).map_or(0, |mark| mark.offset);
-    let durable = tail.durable_upto.max(marked);
-    if tail.torn > 0 || durable < tail.offset {
-        rewrite(&mut file, durable, tail.offset).map_err(failed)?;
-        file.sync().map_err(failed)?;
-        disk.sync_dir().map_err(failed)?;
-    }
+    rewrite(&mut file, tail.durable_upto.max(marked), tail.offset).map_err(failed)?;
+    // Also when nothing was written: a cut that failed in the process before may be seen without being durable.
+    file.sync().map_err(failed)?;
+    disk.sync_dir().map_err(failed)?;
     Ok(Active {
         seed: frame::seed(log_id, tail.segment),
         first: tail.segment,

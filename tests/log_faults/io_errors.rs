@@ -146,6 +146,28 @@ fn what_was_refused_never_comes_back() {
     }
 }
 
+/// The cut failed and yet happened. The next process saw a whole log, began another segment, and after a power loss the
+/// refused frame was back, before records that did not continue it.
+#[test]
+fn a_cut_that_failed_is_made_durable_by_the_next_opening() {
+    for rounds in 0..64 {
+        let disk = FaultyDisk::new();
+        let mut log = open(&disk, small()).unwrap().log;
+        let mut ledger = Ledger::default();
+        ledger.append(&mut log, &records(1, 2, 10)).unwrap();
+        disk.fail_next(Call::Write, Fault::After);
+        disk.fail_next(Call::Truncate, Fault::After);
+        assert!(matches!(ledger.append(&mut log, &records(2, 2, 10)), Err(AppendError::Latched(_))));
+        let opened = open(&disk, small()).unwrap();
+        settle(&mut ledger, &opened.records);
+        let mut log = opened.log;
+        ledger.append(&mut log, &records(3, 2, 1000)).unwrap();
+        let mut random = Random(rounds);
+        let crashed = disk.crash(&mut || random.flip());
+        ledger.verify(&open(&crashed, small()).unwrap().records, &rounds);
+    }
+}
+
 fn call_name(call: Call) -> String {
     format!("{call:?}")
 }
