@@ -105,25 +105,27 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         result => Some(result?),
     };
     let (wakes, inbox) = mpsc::channel();
-    let relay = Relay::listen(wakes.clone()).map_err(Failure::running)?;
+    let relay = Relay::listen().map_err(Failure::running)?;
     let Some(client) = client else {
         return Ok(ExitCode::from(job::run(&args.command, &relay).exit_code()));
     };
-    let spool = args.spool_dir.clone().or_else(spool::default_directory).map(|directory| Spool::new(directory, &client));
     let started = SystemClock.now();
+    let directory = args.spool_dir.clone().or_else(spool::default_directory);
+    let spool = directory.map(|directory| Spool::new(directory, &client, started));
     let start = Delivery::new(&edge(args, State::Start, started, attributes.clone()), cli::random_key()?);
     let stops = reporter::spawn(client, spool.clone(), start, wakes);
-    let mut run = Run { args, spool, inbox: Inbox::new(inbox), stops };
+    let mut run = Run { args, spool, inbox: Inbox::new(inbox, relay.clone()), stops };
     if args.strict {
         run.await_start(&relay, started, &attributes)?;
     }
     let begun = Instant::now();
     let outcome = job::run(&args.command, &relay);
+    let cancelled = relay.take_asked_to_end().is_some();
     if let Outcome::NotStarted { reason, .. } = &outcome {
         cli::note(&format!("error: {reason}"));
     }
     let mut attributes = attributes;
-    attributes.insert(RESULT.to_owned(), Value::from(outcome.result(relay.asked_to_end().is_some())));
+    attributes.insert(RESULT.to_owned(), Value::from(outcome.result(cancelled)));
     attributes.insert(DURATION.to_owned(), Value::from(millis_of(begun.elapsed())));
     attributes.insert(EXIT_CODE.to_owned(), Value::from(outcome.exit_code()));
     let delivered = run.finish(started, attributes).inspect_err(cli::report).unwrap_or(false);
@@ -207,7 +209,7 @@ impl Run<'_> {
         let stop = edge(self.args, State::Stop, SystemClock.now().max(started), attributes);
         let mut parcel = Parcel::new(Delivery::new(&stop, cli::random_key()?));
         if let Some(spool) = &self.spool {
-            self.inbox.unkept = parcel.keep(spool).err().or(self.inbox.unkept.take());
+            self.inbox.unkept = parcel.keep(spool, State::Stop).err().or(self.inbox.unkept.take());
         }
         Ok(parcel)
     }

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::exec::Bench;
 use crate::support::{FakeServer, Reply, Running, until};
@@ -59,24 +59,29 @@ fn a_job_that_dies_of_a_signal_gives_128_and_its_number() {
     assert_eq!((&stop["event_state"], &stop["attributes"]["result"]), (&"stop".into(), &"cancelled".into()));
 }
 
-#[test]
-fn a_terminal_tells_the_job_itself() {
-    let server = FakeServer::start(|_, _| Reply::accepted());
-    let bench = Bench::new(&server.url());
-    let exec = bench.exec(&[], COUNTING);
-    let quoted: Vec<String> = [exec.get_program()]
-        .into_iter()
-        .chain(exec.get_args())
-        .map(|word| format!("'{}'", word.display().to_string().replace('\'', r"'\''")))
-        .collect();
+/// The same run in a terminal of its own, whose keyboard is the standard input of what is returned; `before` is for `sh`.
+fn in_terminal(before: &str, exec: &Command) -> Command {
+    let words = [exec.get_program()].into_iter().chain(exec.get_args());
+    let quoted: Vec<String> = words.map(|word| format!("'{}'", word.display().to_string().replace('\'', r"'\''"))).collect();
     let mut command = Command::new("script");
-    command.args(["-q", "-e", "-c", &format!("exec {}", quoted.join(" ")), "/dev/null"]).current_dir(bench.directory.path());
+    command.args(["-q", "-e", "-c", &format!("{before} exec {}", quoted.join(" ")), "/dev/null"]).stdin(Stdio::piped());
+    if let Some(directory) = exec.get_current_dir() {
+        command.current_dir(directory);
+    }
     for (name, value) in exec.get_envs() {
         if let Some(value) = value {
             command.env(name, value);
         }
     }
-    let (mut child, mut stdout) = start(command.env("SIGNAL", "INT").stdin(Stdio::piped()));
+    command
+}
+
+#[test]
+fn a_terminal_tells_the_job_itself() {
+    let server = FakeServer::start(|_, _| Reply::accepted());
+    let bench = Bench::new(&server.url());
+    let mut exec = bench.exec(&[], COUNTING);
+    let (mut child, mut stdout) = start(&mut in_terminal("", exec.env("SIGNAL", "INT")));
     child.0.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
     until("the job was told", || bench.path("got").exists());
     fs::write(bench.path("end"), "").unwrap();
@@ -84,6 +89,30 @@ fn a_terminal_tells_the_job_itself() {
     stdout.read_to_string(&mut rest).ok();
     assert_eq!(child.code(), Some(42), "{rest}");
     assert_eq!(fs::read_to_string(bench.path("got")).unwrap(), "got\n");
+    assert_eq!(server.edges().pop().unwrap()["attributes"]["result"], "cancelled");
+}
+
+/// Another process of the terminal's foreground, which `sh` would else keep from hearing ^C.
+const WITNESS: &str =
+    r#"env --default-signal=INT sh -c 'trap "touch heard; exit" INT; touch listens; while [ -d "$PWD" ]; do sleep 0.01; done' &"#;
+
+#[test]
+fn what_the_terminal_says_is_not_said_again() {
+    let server = FakeServer::start(|_, _| Reply::accepted());
+    let bench = Bench::new(&server.url());
+    // In a session of its own the job gets nothing from the terminal, so that whatever comes is from exec.
+    let job = r#"echo $PPID > exec; exec setsid sh -c "trap 'echo INT >> got' INT; trap 'echo USR1 >> got; exit 6' USR1
+        echo ready; while [ -d \"$PWD\" ]; do sleep 0.01; done""#;
+    let (mut child, _stdout) = start(&mut in_terminal(WITNESS, &bench.exec(&[], job)));
+    until("the witness listens", || bench.path("listens").exists());
+    child.0.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+    let pid = fs::read_to_string(bench.path("exec")).unwrap().trim().parse().unwrap();
+    let exec = Pid::from_raw(pid).unwrap();
+    until("^C has come", || bench.path("heard").exists());
+    // One thread passes both on, one after the other.
+    kill_process(exec, Signal::USR1).unwrap();
+    assert_eq!(child.code(), Some(6));
+    assert_eq!(fs::read_to_string(bench.path("got")).unwrap(), "USR1\n");
     assert_eq!(server.edges().pop().unwrap()["attributes"]["result"], "cancelled");
 }
 

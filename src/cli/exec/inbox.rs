@@ -2,20 +2,23 @@
 
 use std::io;
 use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::signals::Relay;
 use super::spool::Spool;
 use crate::cli;
 use crate::cli::server::ServerArgs;
 use crate::client::Accepted;
 use crate::client::ClientError;
 
+/// How soon a signal is noticed while nothing else happens.
+const SIGNALS_LOOKED_FOR: Duration = Duration::from_millis(50);
+
 /// Something for the main thread.
 #[derive(Debug)]
 pub(super) enum Wake {
-    /// A signal asks for the end, and there is no job to pass it to.
-    Interrupted,
     /// A try failed and there will be another one.
     Trouble(String),
     /// The start is delivered, or refused.
@@ -31,6 +34,7 @@ pub(super) enum Wake {
 /// What was heard so far.
 pub(super) struct Inbox {
     wakes: Receiver<Wake>,
+    relay: Relay,
     pub(super) start: Option<Result<Accepted, ClientError>>,
     pub(super) stop: Option<Result<Accepted, ClientError>>,
     /// Why the last try failed.
@@ -43,8 +47,8 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    pub(super) fn new(wakes: Receiver<Wake>) -> Self {
-        Self { wakes, start: None, stop: None, trouble: None, unkept: None, interrupted: false, tries_failed: 0, notes: Vec::new() }
+    pub(super) fn new(wakes: Receiver<Wake>, relay: Relay) -> Self {
+        Self { wakes, relay, start: None, stop: None, trouble: None, unkept: None, interrupted: false, tries_failed: 0, notes: Vec::new() }
     }
 
     /// Waits until `done`, for `--retry-for` but at least for one try, or until a signal says that it is enough.
@@ -56,10 +60,17 @@ impl Inbox {
         let patience = if server.retry_for.is_zero() { server.timeout } else { server.retry_for };
         let deadline = Instant::now() + patience;
         let mut told = server.retry_for.is_zero();
-        while !done(self) && !self.interrupted {
+        while !done(self) {
+            self.interrupted |= self.relay.asked_to_end().is_some();
             let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(wake) = self.wakes.recv_timeout(left.max(Duration::from_millis(1))) else { return };
-            self.take(wake);
+            if self.interrupted || left.is_zero() {
+                return;
+            }
+            match self.wakes.recv_timeout(left.min(SIGNALS_LOOKED_FOR)) {
+                Ok(wake) => self.take(wake),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
             if self.tries_failed > before {
                 if server.retry_for.is_zero() {
                     return;
@@ -74,7 +85,6 @@ impl Inbox {
 
     fn take(&mut self, wake: Wake) {
         match wake {
-            Wake::Interrupted => self.interrupted = true,
             Wake::Trouble(trouble) => {
                 self.trouble = Some(trouble);
                 self.tries_failed += 1;

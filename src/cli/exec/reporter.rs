@@ -17,6 +17,7 @@ use crate::client::Accepted;
 use crate::client::Client;
 use crate::client::ClientError;
 use crate::client::Delivery;
+use crate::client::State;
 use crate::client::retry;
 
 /// An edge to deliver, and its copy in the spool.
@@ -31,8 +32,8 @@ impl Parcel {
     }
 
     /// Puts a copy into the spool before anything is sent, so that not even a kill in the middle of sending loses it.
-    pub(super) fn keep(&mut self, spool: &Spool) -> io::Result<()> {
-        self.kept = Some(spool.put(&self.delivery)?);
+    pub(super) fn keep(&mut self, spool: &Spool, state: State) -> io::Result<()> {
+        self.kept = Some(spool.put(state, &self.delivery)?);
         Ok(())
     }
 
@@ -57,7 +58,7 @@ pub(super) fn spawn(client: Client, spool: Option<Spool>, start: Delivery, wakes
             for line in spool.flush(&client) {
                 wakes.send(Wake::Note(line)).ok();
             }
-            if let Err(error) = start.keep(spool) {
+            if let Err(error) = start.keep(spool, State::Start) {
                 wakes.send(Wake::Unkept(error)).ok();
             }
         }

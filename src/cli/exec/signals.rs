@@ -1,10 +1,11 @@
-//! Signals on their way through `exec`: to the job while it runs, else to the main thread.
+//! Signals on their way through `exec`: to the job while it runs; the main thread asks whether one asked for the end.
 
 use std::fs;
 use std::io;
 use std::process::Child;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use parking_lot::Mutex;
@@ -15,8 +16,6 @@ use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Cause;
 use signal_hook::low_level::siginfo::Origin;
-
-use super::inbox::Wake;
 
 /// What is passed on, and whether it asks for the end.
 const PASSED_ON: [(Signal, bool); 6] =
@@ -29,26 +28,32 @@ pub(super) fn asks_for_the_end(number: i32) -> bool {
 
 /// Where signals go.
 #[derive(Clone)]
-pub(super) struct Relay(Arc<Mutex<State>>);
-
-struct State {
-    job: Option<Pid>,
-    /// The first signal that asked for the end.
-    asked_to_end: Option<i32>,
-    wakes: Sender<Wake>,
+pub(super) struct Relay {
+    job: Arc<Mutex<Option<Pid>>>,
+    /// The last signal that asked for the end, 0 for none. It is set the moment the signal comes, not when our thread
+    /// gets to it, so that it is never taken for one that came after the job.
+    asked: Arc<AtomicUsize>,
 }
 
 impl Relay {
     /// Listens from now on.
-    pub(super) fn listen(wakes: Sender<Wake>) -> io::Result<Self> {
+    pub(super) fn listen() -> io::Result<Self> {
         let ignored = ignored();
-        let mut numbers: Vec<i32> = PASSED_ON.iter().map(|(signal, _)| signal.as_raw()).collect();
-        // Under `nohup`, and in the background of a script, a signal is ignored on purpose; the job inherits that.
-        numbers.retain(|number| ignored & (1 << (number - 1)) == 0);
+        let relay = Self { job: Arc::default(), asked: Arc::default() };
         // A caller that ignores SIGCHLD would take the exit code of the job from us.
-        numbers.push(SIGCHLD);
+        let mut numbers = vec![SIGCHLD];
+        for (signal, ends) in PASSED_ON {
+            let number = signal.as_raw();
+            // Under `nohup`, and in the background of a script, a signal is ignored on purpose; the job inherits that.
+            if ignored & (1 << (number - 1)) != 0 {
+                continue;
+            }
+            if ends && let Ok(value) = usize::try_from(number) {
+                signal_hook::flag::register_usize(number, Arc::clone(&relay.asked), value)?;
+            }
+            numbers.push(number);
+        }
         let mut signals = SignalsInfo::<WithOrigin>::new(numbers)?;
-        let relay = Self(Arc::new(Mutex::new(State { job: None, asked_to_end: None, wakes })));
         let for_thread = relay.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for origin in signals.forever() {
@@ -60,43 +65,44 @@ impl Relay {
 
     /// Starts the job, which gets every signal from then on; not when one has asked for the end before.
     pub(super) fn adopt(&self, start: impl FnOnce() -> io::Result<Child>) -> Result<Child, Refusal> {
-        let mut state = self.0.lock();
-        if let Some(number) = state.asked_to_end {
+        let mut job = self.job.lock();
+        if let Some(number) = self.asked_to_end() {
             return Err(Refusal::Asked(number));
         }
         let child = start().map_err(Refusal::Failed)?;
-        state.job = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        *job = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         Ok(child)
     }
 
     /// The job has ended: its number may soon be that of another process.
     pub(super) fn release(&self) {
-        self.0.lock().job = None;
+        *self.job.lock() = None;
     }
 
     /// The signal that asked for the end, if one did.
     pub(super) fn asked_to_end(&self) -> Option<i32> {
-        self.0.lock().asked_to_end
+        number(self.asked.load(Ordering::SeqCst))
+    }
+
+    /// The same; from now on it has to ask again.
+    pub(super) fn take_asked_to_end(&self) -> Option<i32> {
+        number(self.asked.swap(0, Ordering::SeqCst))
     }
 
     fn pass_on(&self, origin: &Origin) {
-        let Some((signal, ends)) = PASSED_ON.iter().find(|(signal, _)| signal.as_raw() == origin.signal) else { return };
-        let mut state = self.0.lock();
-        if *ends {
-            state.asked_to_end.get_or_insert(origin.signal);
+        let Some((signal, _)) = PASSED_ON.iter().find(|(signal, _)| signal.as_raw() == origin.signal) else { return };
+        // A terminal sends ^C to all of the foreground, the job included; twice is a different order to many programs.
+        if origin.cause == Cause::Kernel {
+            return;
         }
-        match state.job {
-            // A terminal sends ^C to all of the foreground, the job included; twice is a different order to many programs.
-            Some(_) if origin.cause == Cause::Kernel => {}
-            Some(job) => {
-                rustix::process::kill_process(job, *signal).ok();
-            }
-            None if *ends => {
-                state.wakes.send(Wake::Interrupted).ok();
-            }
-            None => {}
+        if let Some(job) = *self.job.lock() {
+            rustix::process::kill_process(job, *signal).ok();
         }
     }
+}
+
+fn number(asked: usize) -> Option<i32> {
+    i32::try_from(asked).ok().filter(|number| *number != 0)
 }
 
 /// Why there is no job.

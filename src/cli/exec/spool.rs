@@ -17,6 +17,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::UNIX_EPOCH;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -25,9 +26,11 @@ use crate::cli;
 use crate::client::Client;
 use crate::client::ClientError;
 use crate::client::Delivery;
+use crate::client::State;
 use crate::time::Clock as _;
 use crate::time::SystemClock;
 use crate::time::Timestamp;
+use crate::time::millis_of;
 
 /// Beyond this many the oldest make room; runs that put something there at the same time may be one over it each.
 const ENTRIES_MAX: usize = 1000;
@@ -54,6 +57,8 @@ pub(super) fn default_directory() -> Option<PathBuf> {
 pub(super) struct Spool {
     directory: PathBuf,
     url: String,
+    /// The files of a run are beside each other, its start before its stop.
+    begun: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,8 +84,8 @@ impl Kept {
 
 impl Spool {
     /// Nothing is created before there is something to keep.
-    pub(super) fn new(directory: PathBuf, client: &Client) -> Self {
-        Self { directory, url: client.url().to_owned() }
+    pub(super) fn new(directory: PathBuf, client: &Client, begun: Timestamp) -> Self {
+        Self { directory, url: client.url().to_owned(), begun }
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -88,7 +93,7 @@ impl Spool {
     }
 
     /// Keeps an edge; it is on the disk when this returns.
-    pub(super) fn put(&self, delivery: &Delivery) -> io::Result<Kept> {
+    pub(super) fn put(&self, state: State, delivery: &Delivery) -> io::Result<Kept> {
         let entry = Entry { url: self.url.clone(), key: delivery.key.clone(), body: delivery.body.clone() };
         let text = serde_json::to_vec(&entry)?;
         if text.len() as u64 > ENTRY_BYTES_MAX {
@@ -96,7 +101,7 @@ impl Spool {
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         self.make_room();
-        let name = format!("{:013}-{}", SystemClock.now().millis(), delivery.key);
+        let name = format!("{:013}-{state}-{}", self.begun.millis(), delivery.key);
         let unfinished = self.directory.join(format!("{name}.{UNFINISHED}"));
         let path = self.directory.join(format!("{name}.{FINISHED}"));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
@@ -189,9 +194,9 @@ impl Spool {
     /// Removes what a run that was killed did not finish to write.
     fn sweep(&self, now: Timestamp) {
         for path in self.files(&[UNFINISHED]) {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let written = name.split('-').next().and_then(|millis| millis.parse().ok());
-            if written.is_none_or(|millis| now.since(Timestamp::from_millis(millis)) > UNFINISHED_AGE_MAX) {
+            let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
+            let written = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+            if written.is_some_and(|at| now.since(Timestamp::from_millis(millis_of(at))) > UNFINISHED_AGE_MAX) {
                 fs::remove_file(&path).ok();
             }
         }
