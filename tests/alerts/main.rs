@@ -5,7 +5,9 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a helper that fails fails its test")]
 
 mod generated;
+mod heartbeat;
 mod hostile;
+mod live;
 mod notifications;
 mod promtool;
 mod replay;

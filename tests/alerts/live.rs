@@ -1,0 +1,185 @@
+//! The files as their users run them: the exporter's binary, scraped by VictoriaMetrics with the example
+//! configuration, the rules in vmalert with their own limits, notifications by Alertmanager. The events are dated back.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Duration;
+
+use change_events::time::{Clock as _, SystemClock};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::folder;
+use crate::support::alertmanager::Alertmanager;
+use crate::support::exporter::Exporter;
+use crate::support::process::Process;
+use crate::support::victoria::Victoria;
+use crate::support::webhook::Webhook;
+use crate::support::{examples, http, servers, wait};
+
+const LIMIT: Duration = Duration::from_mins(2);
+const HOUR: u64 = 3600;
+const OPEN: &str = "change-events-stuck-open";
+const DURATION: &str = "change-events-stuck-duration";
+const UNLESS: &str = "change-events-stuck-duration-unless";
+
+#[test]
+fn stuck_jobs_page_and_resolve_with_victoriametrics() {
+    // By default both look 30 s into the past, for samples that are on their way.
+    pages_and_resolves("", &[], &["-rule.evalDelay=0s"]);
+}
+
+#[test]
+fn stuck_jobs_page_and_resolve_with_victoriametrics_of_debian() {
+    // It gives staleness markers the time of the sample, and may then take the marker for the sample.
+    pages_and_resolves("debian/", &["-promscrape.noStaleMarkers"], &[]);
+}
+
+struct Chain {
+    exporter: Exporter,
+    victoria: Victoria,
+    webhook: Webhook,
+    vmalert_url: String,
+    _vmalert: Process,
+    _alertmanager: Alertmanager,
+    _directory: TempDir,
+}
+
+impl Chain {
+    /// `None` when a server is missing.
+    fn start(folder_of_servers: &str, victoria_arguments: &[&str], vmalert_arguments: &[&str]) -> Option<Self> {
+        let server = |name: &str| servers::require(&format!("{folder_of_servers}{name}"));
+        let (victoria, vmalert, alertmanager) = (server("victoria-metrics")?, server("vmalert")?, servers::require("alertmanager")?);
+        let exporter = Exporter::start(&["--exposure.hold=2s"]);
+        let webhook = Webhook::start();
+        let changes = [
+            ("http://127.0.0.1:8080/", webhook.url.as_str()),
+            ("group_wait: 10s", "group_wait: 1s"),
+            ("group_interval: 1m", "group_interval: 1s"),
+        ];
+        let alertmanager = Alertmanager::start(&alertmanager, &examples::with("alerts/alertmanager-per-entity.yml", &changes));
+        let scrape = examples::with("examples/vmagent.yml", &[("127.0.0.1:10555", exporter.target()), ("interval: 1m", "interval: 1s")]);
+        let arguments = [&["-dedup.minScrapeInterval=1ms", "-search.latencyOffset=1s"], victoria_arguments].concat();
+        let victoria = Victoria::start(&victoria, Some(&scrape), &arguments);
+        let directory = tempfile::tempdir().unwrap();
+        let address = format!("127.0.0.1:{}", servers::free_port());
+        let mut command = Command::new(vmalert);
+        for rules in ["stuck-open", "stuck-duration", "stuck-duration-unless"] {
+            command.arg(format!("-rule={}", folder().join(format!("{rules}.metricsql.yml")).display()));
+        }
+        for url in ["datasource", "remoteWrite", "remoteRead"] {
+            command.arg(format!("-{url}.url={}", victoria.url));
+        }
+        command.arg(format!("-notifier.url={}", alertmanager.url));
+        command.args(["-evaluationInterval=1s", &format!("-httpListenAddr={address}")]).args(vmalert_arguments);
+        let mut vmalert = Process::spawn(command, &directory.path().join("log"));
+        let vmalert_url = format!("http://{address}");
+        vmalert.ready(LIMIT, |_| http::is_ok(&format!("{vmalert_url}/health")).then_some(()));
+        Some(Self { exporter, victoria, webhook, vmalert_url, _vmalert: vmalert, _alertmanager: alertmanager, _directory: directory })
+    }
+
+    /// The entities whose alert of this group burns.
+    fn burning(&self, group: &str) -> BTreeSet<String> {
+        let answer = http::get(&format!("{}/api/v1/alerts", self.vmalert_url)).unwrap().json();
+        let alerts = answer.pointer("/data/alerts").and_then(Value::as_array).cloned().unwrap_or_default();
+        let burning = alerts.iter().filter(|alert| alert["state"] == "firing" && alert["labels"]["alertgroup"] == group);
+        burning.map(|alert| alert["labels"]["entity_id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn await_burning(&self, group: &str, entities: &[&str]) {
+        let expected: BTreeSet<String> = entities.iter().map(|&entity| entity.to_owned()).collect();
+        wait::until_ok(&format!("{entities:?} to burn in {group}"), LIMIT, || {
+            let burning = self.burning(group);
+            if burning == expected { Ok(()) } else { Err(format!("{burning:?}")) }
+        });
+    }
+
+    /// How often somebody was told that this entity's alert by the open-state gauge is `status`.
+    fn told(&self, entity: &str, status: &str) -> usize {
+        let notified = self.webhook.notified();
+        let about = |alert: &&crate::support::webhook::Notified| alert.label("entity_id") == entity && alert.label("alertgroup") == OPEN;
+        notified.iter().filter(about).filter(|alert| alert.status == status).count()
+    }
+
+    fn await_told(&self, entity: &str, status: &str) {
+        wait::until(&format!("{entity} to be told {status}"), LIMIT, || (self.told(entity, status) == 1).then_some(()));
+    }
+
+    fn await_up(&self, value: f64) {
+        wait::until(&format!("up to be {value}"), LIMIT, || {
+            let up = self.victoria.instant(r#"up{job="change-events"}"#);
+            up.iter().any(|series| series.samples.iter().any(|sample| (sample.1 - value).abs() < 0.5)).then_some(())
+        });
+    }
+
+    /// The same burn for the next evaluations.
+    fn keeps_burning(&self, entities: &[&str]) {
+        let evaluations = || {
+            let page = http::get(&format!("{}/metrics", self.vmalert_url)).unwrap().text;
+            http::metric(&page, "vmalert_iteration_total").unwrap()
+        };
+        let goal = evaluations() + 3.0 * 8.0;
+        wait::until("evaluations", LIMIT, || {
+            for group in [OPEN, DURATION] {
+                assert_eq!(self.burning(group), entities.iter().map(|&entity| entity.to_owned()).collect(), "{group}");
+            }
+            (evaluations() >= goal).then_some(())
+        });
+    }
+}
+
+/// One edge of a job in the state `queued`, so many seconds ago.
+fn edge(entity: &str, state: &str, seconds_ago: u64) -> Value {
+    let at = SystemClock.now().minus(Duration::from_secs(seconds_ago));
+    json!({
+        "event_name": "job_lifecycle", "event_state": state, "timestamp": at.to_string(),
+        "attributes": {"entity_id": entity, "state": "queued", "commit": "abc"},
+    })
+}
+
+fn pages_and_resolves(folder_of_servers: &str, victoria_arguments: &[&str], vmalert_arguments: &[&str]) {
+    let Some(mut chain) = Chain::start(folder_of_servers, victoria_arguments, vmalert_arguments) else { return };
+    let in_time = 20;
+    chain.exporter.put(&json!([
+        edge("soon", "start", 4 * HOUR - in_time),
+        edge("long", "start", 5 * HOUR),
+        edge("again", "start", 10 * HOUR),
+        edge("again", "stop", 9 * HOUR),
+        edge("again", "start", 5 * HOUR),
+        edge("ended", "start", 6 * HOUR),
+        edge("ended", "stop", 5 * HOUR),
+        edge("young", "start", HOUR),
+    ]));
+    let began = SystemClock.now();
+
+    chain.await_burning(OPEN, &["again", "long"]);
+    assert!(SystemClock.now().since(began) < Duration::from_secs(in_time), "too slow to see that `soon` does not burn yet");
+    chain.await_burning(OPEN, &["again", "long", "soon"]);
+    assert!(SystemClock.now().since(began) > Duration::from_secs(in_time - 3), "`soon` burned before its limit");
+    chain.await_burning(DURATION, &["again", "long", "soon"]);
+    // As documented: the stop of 9 h ago hides the start of 5 h ago.
+    chain.await_burning(UNLESS, &["long", "soon"]);
+    for entity in ["again", "long", "soon"] {
+        chain.await_told(entity, "firing");
+    }
+
+    // The exporter goes away and comes back: nothing ends, and nobody is told anything.
+    chain.exporter.kill();
+    chain.await_up(0.0);
+    chain.keeps_burning(&["again", "long", "soon"]);
+    chain.exporter.start_again();
+    chain.await_up(1.0);
+    chain.keeps_burning(&["again", "long", "soon"]);
+
+    chain.exporter.put(&json!([edge("long", "stop", 0)]));
+    chain.await_told("long", "resolved");
+    chain.await_burning(DURATION, &["again", "soon"]);
+    chain.await_burning(UNLESS, &["soon"]);
+    chain.keeps_burning(&["again", "soon"]);
+    for entity in ["again", "soon"] {
+        assert_eq!((chain.told(entity, "firing"), chain.told(entity, "resolved")), (1, 0), "{entity}");
+    }
+    for entity in ["ended", "young"] {
+        assert_eq!(chain.told(entity, "firing"), 0, "{entity}");
+    }
+}
