@@ -3,7 +3,14 @@
 //!
 //! `cargo bench --bench serve [put|pushgateway|batch|restart]...`; needs wrk and prometheus-pushgateway
 //! (`tests/servers/install`). Prints figures, asserts nothing.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_precision_loss, reason = "a bench program")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a bench program"
+)]
 
 use axum::http::StatusCode;
 use axum::routing::put;
@@ -234,7 +241,7 @@ fn start(directory: &Path) -> (Killed, SocketAddr, f64) {
     // What it prints later must have a reader, or it would end with a broken pipe.
     std::thread::spawn(move || lines.for_each(drop));
     while ureq::get(format!("http://{address}/-/ready")).call().is_err() {
-        assert!(began.elapsed() < Duration::from_secs(60), "not ready");
+        assert!(began.elapsed() < Duration::from_mins(1), "not ready");
         std::thread::sleep(Duration::from_millis(5));
     }
     (Killed(child), address, began.elapsed().as_secs_f64())
