@@ -77,12 +77,12 @@ fn operation() -> impl Strategy<Value = Operation> {
 /// Opens a log that has been left in whatever way, and compares it with what was promised.
 fn reopen(disk: &FaultyDisk, ledger: &mut Ledger, step: usize) -> change_events::log::SegmentLog<FaultyDisk> {
     // A call that fails is no reason to take the log for damaged.
-    let opened = open(disk, small()).or_else(|error| match error {
-        OpenError::Read(ReadError::Corrupt { .. }) => Err(error),
-        _ => {
-            disk.heal();
-            open(disk, small())
+    let opened = open(disk, small()).or_else(|error| {
+        if matches!(error, OpenError::Read(ReadError::Corrupt { .. })) {
+            return Err(error);
         }
+        disk.heal();
+        open(disk, small())
     });
     let opened = opened.unwrap_or_else(|error| panic!("step {step}: {error:?}"));
     ledger.verify(&opened.records, &format_args!("step {step}"));
