@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use serde_json::json;
 
-use crate::servers;
+use crate::harness::servers;
 use crate::support::Server;
 
 /// A reader of the text format that is as strict as Prometheus' own where a stranger's text could hurt.

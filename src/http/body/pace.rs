@@ -22,6 +22,8 @@ pub(crate) struct PacedBody {
     /// Time spent waiting for the sender, up to the last frame.
     waited: Duration,
     waiting_since: Option<Instant>,
+    /// The frame was asked for once already and was not there.
+    asked: bool,
     /// Made when the first frame is waited for; most bodies come with their headers.
     alarm: Option<Pin<Box<Sleep>>>,
 }
@@ -37,7 +39,7 @@ pub(crate) enum PaceError {
 
 impl PacedBody {
     pub(crate) fn new(body: Body, pace: Pace) -> Self {
-        Self { body, pace, received: 0, waited: Duration::ZERO, waiting_since: None, alarm: None }
+        Self { body, pace, received: 0, waited: Duration::ZERO, waiting_since: None, asked: false, alarm: None }
     }
 
     /// The next bytes; `None` at the end.
@@ -47,7 +49,8 @@ impl PacedBody {
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, PaceError>> {
         loop {
-            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else { return self.poll_alarm(context) };
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else { return self.poll_wait(context) };
+            self.asked = false;
             if let Some(since) = self.waiting_since.take() {
                 self.waited += since.elapsed();
             }
@@ -63,6 +66,16 @@ impl PacedBody {
                 }
             }
         }
+    }
+
+    /// Most frames lie in the connection's buffer and are there when asked for again: no alarm for those.
+    fn poll_wait<T>(&mut self, context: &mut Context<'_>) -> Poll<Result<T, PaceError>> {
+        if self.asked {
+            return self.poll_alarm(context);
+        }
+        self.asked = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll_alarm<T>(&mut self, context: &mut Context<'_>) -> Poll<Result<T, PaceError>> {
