@@ -30,7 +30,7 @@ pub(super) struct LabelRef {
 
 #[derive(Debug, Default)]
 pub(super) struct LabelIndex {
-    names: DashMap<Box<str>, Arc<LabelName>>,
+    names: DashMap<Box<str>, Arc<LabelName>, DefaultHashBuilder>,
     by_number: RwLock<Vec<Arc<LabelName>>>,
 }
 
