@@ -97,7 +97,7 @@ metrics! {
     log_sync_seconds: Histogram = "log_sync_duration_seconds", seconds();
     /// Records appended to the log.
     log_records: Counter = "log_records_appended";
-    /// Bytes of the log on disk.
+    /// Bytes that the log takes on disk, with what is reserved for its next records.
     log_bytes: Gauge = "log_bytes";
     /// Whether the log takes no more writes until a restart because a sync failed (1) or not (0).
     log_latched: Gauge = "log_latched";
@@ -120,8 +120,8 @@ metrics! {
     store_series: Gauge = "store_series";
     /// Events that are open.
     store_open: Gauge = "store_open_events";
-    /// Open events that left the gauge because they reached the maximum age.
-    store_lapsed: Counter = "store_lapsed_events";
+    /// Open events that are no longer on the open gauge because they reached the maximum age.
+    store_lapsed: Gauge = "store_lapsed_events";
 
     /// Samples that a scraper without a window is shown now, over all organizations and clusters.
     page_shown: Gauge = "page_shown_samples";

@@ -1,5 +1,8 @@
 //! The pages that Prometheus scrapes.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -73,6 +76,8 @@ fn own_metrics(app: &App, format: Format) -> String {
     telemetry::set_size(&telemetry.store_edges, store.edges);
     telemetry::set_size(&telemetry.store_series, store.series);
     telemetry::set_size(&telemetry.store_open, store.open);
+    telemetry::set_size(&telemetry.store_lapsed, store.lapsed);
+    telemetry::set_size(&telemetry.log_bytes, bytes_on_disk(&app.storage));
     let pages = app.pages.stats(now);
     telemetry::set_size(&telemetry.page_shown, pages.shown);
     telemetry::set_size(&telemetry.page_cut, pages.cut);
@@ -100,6 +105,13 @@ fn own_metrics(app: &App, format: Format) -> String {
         Format::Text004 => telemetry.render_text(),
         Format::OpenMetrics100 => telemetry.render_openmetrics(),
     }
+}
+
+/// What the files of a directory take on the disk; it has no directories inside.
+fn bytes_on_disk(directory: &Path) -> u64 {
+    const BLOCK_BYTES: u64 = 512;
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|file| file.blocks() * BLOCK_BYTES).sum()
 }
 
 fn respond(page: Page) -> Response {

@@ -118,6 +118,21 @@ async fn what_ends_a_stream_early_does_not_hide_what_was_taken() {
     assert_eq!((answer.status, answer.json()["accepted"].as_u64()), (400, Some(0)));
 }
 
+#[tokio::test]
+async fn lines_with_warnings_are_counted_and_named() {
+    let server = Server::new("");
+    let old = r#"{"event_name":"a","timestamp":"2020-01-01"}"#;
+    let text = format!("{{\"event_name\":\"a\"}}\n{old}\n{}", "{\"event_name\":\"b\",\"timestamp\":\"2020-01-01\"}\n".repeat(1500));
+    let json = server.put_lines(text, &[]).await.json();
+    assert_eq!(
+        (json["accepted"].as_u64(), json["warned"].as_u64(), json["duplicates"].as_u64()),
+        (Some(1502), Some(2), Some(1499)),
+        "{json}"
+    );
+    assert_eq!(json["items"][0]["line"], 2);
+    assert!(json["items"][0]["warnings"][0].as_str().unwrap().starts_with("old: "), "{json}");
+}
+
 /// Edges of one series arrive in order however they are cut into groups, so none is late.
 #[tokio::test]
 async fn order_is_kept() {

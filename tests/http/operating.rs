@@ -95,6 +95,8 @@ async fn requests_are_counted_by_route_and_code() {
     ] {
         assert!(page.contains(line), "{line} is not in\n{page}");
     }
+    let log = page.lines().find_map(|line| line.strip_prefix("change_events_log_bytes ")).unwrap();
+    assert_ne!(log, "0");
     let free = page.lines().find_map(|line| line.strip_prefix("change_events_storage_free_bytes ")).unwrap();
     assert_ne!(free, "0");
 }

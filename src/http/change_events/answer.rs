@@ -132,14 +132,9 @@ impl Lines {
         self.duplicates += usize::from(duplicate);
     }
 
-    /// Whether there is room to name another line.
-    pub(super) fn lists_more(&self) -> bool {
-        self.listed.len() < LISTED_MAX
-    }
-
     pub(super) fn warned(&mut self, item: impl FnOnce() -> Item) {
         self.warned += 1;
-        if self.lists_more() {
+        if self.listed.len() < LISTED_MAX {
             self.listed.push(item());
         }
     }
@@ -150,7 +145,7 @@ impl Lines {
         if self.first_refused.is_none() {
             self.first_refused = Some(item());
         }
-        if self.lists_more() {
+        if self.listed.len() < LISTED_MAX {
             self.listed.push(item());
         }
     }
@@ -169,6 +164,7 @@ impl Lines {
         body.insert("accepted".to_owned(), json!(self.accepted));
         body.insert("duplicates".to_owned(), json!(self.duplicates));
         body.insert("refused".to_owned(), json!(self.refused));
+        body.insert("warned".to_owned(), json!(self.warned));
         body.insert("items".to_owned(), json!(self.listed));
         if omitted > 0 {
             body.insert("items_omitted".to_owned(), json!(omitted));

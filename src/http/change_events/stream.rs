@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::event::Command;
+use crate::exposition::Exposure;
 use crate::formats::FormatError;
 use crate::formats::Parsed;
 use crate::formats::Warning;
@@ -261,12 +262,10 @@ impl Report<'_> {
                 self.app.edges.count(exposure.as_ref());
                 self.lines.taken(duplicate);
                 count_warnings(&self.app.telemetry, &line.warnings);
-                if self.lines.lists_more() {
-                    let warnings = answer::warnings(&line.warnings, exposure.as_ref());
-                    if !warnings.is_empty() {
-                        let number = self.before + line.number;
-                        self.lines.warned(|| Item::taken(id, line.at, warnings).on_line(number));
-                    }
+                if !line.warnings.is_empty() || !matches!(exposure, None | Some(Exposure::Shown)) {
+                    let warnings = || answer::warnings(&line.warnings, exposure.as_ref());
+                    let number = self.before + line.number;
+                    self.lines.warned(|| Item::taken(id, line.at, warnings()).on_line(number));
                 }
             }
             Outcome::Refused(refusal) => self.refuse(line.number, 422, &refusal.to_string()),
