@@ -50,7 +50,7 @@ def get(url, **parameters):
 
 
 def wait_for(url):
-    for _ in range(300):
+    for _ in range(600):
         try:
             return get(url)
         except OSError:
@@ -93,7 +93,7 @@ receivers: [{{name: hook, webhook_configs: [{{url: "http://127.0.0.1:{webhook}/"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
     def serve():
-        command = [BINARY, "serve", f"--storage.path={folder}/data", f"--web.listen-address=127.0.0.1:{exporter}", "--exposure.hold=3s"]
+        command = [BINARY, "serve", f"--storage.path={folder}/events", f"--web.listen-address=127.0.0.1:{exporter}", "--exposure.hold=3s"]
         process = subprocess.Popen(command, **quiet)
         wait_for(f"http://127.0.0.1:{exporter}/-/ready")
         return process
@@ -113,7 +113,7 @@ receivers: [{{name: hook, webhook_configs: [{{url: "http://127.0.0.1:{webhook}/"
         processes.append(subprocess.Popen(command, cwd=folder, **quiet))
         wait_for(f"http://127.0.0.1:{alertmanager}/-/ready")
         wait_for(f"http://127.0.0.1:{prometheus}/-/ready")
-        time.sleep(3)
+        time.sleep(8)
         began = time.time()
         for after, what, entity in [*SCRIPT, (END, "end", None)]:
             time.sleep(max(0.0, began + after - time.time()))
@@ -179,8 +179,8 @@ def draw(data):
             text(16, y + 15 * row, words, fill=GREY)
 
     for second in range(0, END + 1, 20):
-        out.append(f'<line x1="{x(second)}" y1="28" x2="{x(second)}" y2="372" stroke="#e5e7eb"/>')
-        text(x(second), 390, f"{second} s", anchor="middle", fill=GREY)
+        out.append(f'<line x1="{x(second)}" y1="28" x2="{x(second)}" y2="376" stroke="#e5e7eb"/>')
+        text(x(second), 394, f"{second} s", anchor="middle", fill=GREY)
 
     lane(48, "events", "start and stop sent")
     opened = {}
@@ -200,7 +200,7 @@ def draw(data):
         text(LEFT - 8, level(age) + 4, age, anchor="end", fill=GREY)
     out.append(f'<line x1="{LEFT}" y1="{bottom}" x2="{RIGHT}" y2="{bottom}" stroke="#9ca3af"/>')
     out.append(f'<line x1="{LEFT}" y1="{level(LIMIT)}" x2="{RIGHT}" y2="{level(LIMIT)}" stroke="{RED}" stroke-dasharray="5 4"/>')
-    text(RIGHT, level(LIMIT) - 5, f"limit of the rule: {LIMIT} s", anchor="end", fill=RED)
+    text(x(131), level(LIMIT) - 5, f"limit of the rule: {LIMIT} s", fill=RED)
     for metric, points in data["age"]:
         for run in runs(points):
             path = " ".join(f"{x(at)},{level(value)}" for at, value in run)
@@ -212,18 +212,18 @@ def draw(data):
             bar(run[0][0], run[-1][0] + 0.5, 240, fill)
             text(x(run[0][0]) + 5, 251, words, fill="#ffffff")
 
-    lane(296, "alert", "firing, in Prometheus")
+    lane(296, "alert", "job is stuck, firing")
     for metric, points in data["firing"]:
         for run in runs(points):
             bar(run[0][0], run[-1][0] + 0.5, 284, RED)
-            text(x(run[0][0]) + 5, 295, f'{metric["entity_id"]} is stuck', fill="#ffffff")
+            text(x(run[0][0]) + 5, 295, metric["entity_id"], fill="#ffffff")
 
     lane(338, "notifications", "sent by Alertmanager")
-    for at, status, entity in data["sent"]:
+    for at, status, _ in data["sent"]:
         fill = RED if status == "firing" else GREEN
         out.append(f'<circle cx="{x(at)}" cy="335" r="5" fill="{fill}"/>')
-        text(x(at) + 9, 339, f"{entity} {status}", fill=fill)
-        text(x(at) + 9, 354, f"at {at:.1f} s", fill=GREY)
+        text(x(at), 354, status, anchor="middle", fill=fill)
+        text(x(at), 367, f"{at:.1f} s", anchor="middle", fill=GREY)
 
     font = "font-family=\"system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif\""
     return "\n".join([
