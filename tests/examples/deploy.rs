@@ -3,7 +3,6 @@
 use std::process::Command;
 
 use change_events::cli::Cli;
-use change_events::config::File;
 use clap::Parser as _;
 use serde_json::Value;
 
@@ -17,15 +16,14 @@ fn is_accepted(arguments: &[&str]) {
     }
 }
 
-/// The server accepts a configuration file with this text.
+/// `change-events check config` accepts a file with this text.
 #[track_caller]
 fn is_valid_config(name: &str, text: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yml");
     std::fs::write(&path, text).unwrap();
-    if let Err(error) = File::load(&path) {
-        panic!("{name}: {error}");
-    }
+    let output = Command::new(exporter::binary()).args(["check", "config"]).arg(&path).output().unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
