@@ -131,6 +131,11 @@ fn source_files_are_small_and_plain() {
             }
         }
     }
+    for document in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "ARCHITECTURE.md"] {
+        let text = read(document);
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.is_ascii());
+        wrong.extend(lines.map(|(index, _)| format!("{document}:{}: not ASCII", index + 1)));
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
