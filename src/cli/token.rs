@@ -62,7 +62,7 @@ enum Scope {
     Read,
     /// The server's own metrics on the page
     Telemetry,
-    /// Everything
+    /// Reload the configuration over HTTP
     Admin,
 }
 
