@@ -285,6 +285,39 @@ fn every_flag_that_documents_name_exists() {
 /// Lines with these in them show the flags of another program.
 const FOREIGN_COMMANDS: [&str; 5] = ["cargo ", "tests/run", "curl ", "prometheus --", "docker "];
 
+/// The anchors that the headings of a document make.
+fn anchors(document: &str) -> BTreeSet<String> {
+    let headings = document.lines().filter(|line| line.starts_with('#'));
+    let plain = |letter: char| letter.is_alphanumeric() || " -_".contains(letter);
+    headings.map(|line| line.trim_start_matches('#').trim().to_lowercase().replace(|letter| !plain(letter), "").replace(' ', "-")).collect()
+}
+
+#[test]
+fn documents_point_to_what_exists() {
+    let link = Regex::new(r"\]\(([^)#:]*)(?:#([^):]*))?\)").unwrap();
+    let path = Regex::new(r"`((?:src|tests|alerts|examples|docs|grafana|benches)/[\w./-]*)`").unwrap();
+    let mut wrong = Vec::new();
+    let mut documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).to_vec();
+    documents.extend(files("alerts", &["md"]).into_iter().chain(files("examples", &["md"])));
+    for document in documents {
+        let text = read(&document);
+        let folder = document.parent().unwrap();
+        let links = link.captures_iter(&text).filter_map(|found| Some((folder.join(&found[1]), found.get(2)?.as_str().to_owned())));
+        for (target, anchor) in links {
+            let target = if target == folder { document.clone() } else { target };
+            if root().join(&target).exists() && !anchors(&read(&target)).contains(&anchor) {
+                wrong.push(format!("{}: {} has no heading {anchor}", document.display(), target.display()));
+            }
+        }
+        let linked = link.captures_iter(&text).map(|found| folder.join(&found[1]));
+        let named = path.captures_iter(&text).map(|found| PathBuf::from(&found[1]));
+        for target in linked.chain(named).filter(|target| !root().join(target).exists()) {
+            wrong.push(format!("{}: there is no {}", document.display(), target.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn every_invariant_has_a_test_of_its_name() {
     let invariant = Regex::new(r"(?m)^\| I(\d+) \| `(\w+)` \|").unwrap();
