@@ -1,0 +1,96 @@
+//! Annotations stand where the events are, to the millisecond, however wide the view.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::dashboards;
+use crate::stage::{MINUTE, SECOND, Stage, edge, now};
+use crate::support::{query, wait};
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// Width of a view and the step that Grafana asks with, in seconds: 1 hour, 7 days, 30 days.
+const VIEWS: &[(i64, u32)] = &[(3600, 15), (7 * 86_400, 600), (30 * 86_400, 3600)];
+
+/// Start and end in milliseconds, by the state that the title names.
+type Drawn = BTreeMap<String, Vec<(i64, i64)>>;
+
+/// What Grafana draws for one annotation: its range ends at a full step, points at most a step apart become one region.
+fn drawn(stage: &Stage, annotation: &Value, width: i64, step: u32) -> Vec<(i64, i64)> {
+    let values = dashboards::named("change-events").defaults();
+    let expression = dashboards::filled(annotation["target"]["expr"].as_str().unwrap(), &values, step);
+    let end = now() / SECOND;
+    let end = end - end % i64::from(step);
+    let found = query::range(&stage.prometheus.url, &expression, end - width, end, step).unwrap();
+    let by_value = annotation["useValueForTime"] == true;
+    let mut regions = Vec::new();
+    for series in found {
+        let mut last: Option<(i64, i64)> = None;
+        for (time, value) in series.samples.into_iter().filter(|sample| sample.1 > 0.0) {
+            #[expect(clippy::cast_possible_truncation, reason = "milliseconds of this century fit")]
+            let time = if by_value { value.floor() as i64 } else { time };
+            match &mut last {
+                Some(region) if region.1 + i64::from(step) * SECOND >= time => region.1 = time,
+                _ => regions.extend(last.replace((time, time))),
+            }
+        }
+        regions.extend(last);
+    }
+    regions.sort_unstable();
+    regions
+}
+
+fn all_drawn(stage: &Stage, width: i64, step: u32) -> Drawn {
+    let dashboard = dashboards::named("change-events");
+    let name = |annotation: &Value| annotation["name"].as_str().unwrap().to_owned();
+    dashboard.annotations().iter().map(|one| (name(one), drawn(stage, one, width, step))).collect()
+}
+
+/// The edges of one series that a view shows, one of each interval that begins at a full step.
+fn visible(times: &[i64], step: u32) -> Vec<i64> {
+    let step = i64::from(step) * SECOND;
+    let newest: BTreeMap<_, _> = times.iter().map(|&time| ((time - 1).div_euclid(step), time)).collect();
+    newest.into_values().collect()
+}
+
+#[test]
+fn annotations_are_exact_at_any_width() {
+    let Some(stage) = Stage::start() else { return };
+    let time = now();
+    let starts = [time - 40 * MINUTE - 17, time - 25 * MINUTE + 331, time - 9 * MINUTE + 7, time - 2 * SECOND - 1];
+    let stops = [time - 30 * MINUTE + 89, time - 20 * MINUTE + 450, time - SECOND - 313];
+    let mut events: Vec<_> = starts.iter().map(|&time| edge("release", "start", time, &json!({"entity_id": "a"}))).collect();
+    events.extend(stops.iter().map(|&time| edge("release", "stop", time, &json!({"entity_id": "a"}))));
+    let since = time - 45 * MINUTE;
+    events.push(edge("incident", "start", since, &json!({"entity_id": "b"})));
+    events.sort_by_key(|event| event["timestamp"].to_string());
+    stage.exporter.put(&events.into());
+
+    let starts = [&[since][..], &starts].concat();
+    for &(width, step) in VIEWS {
+        wait::until_ok("all annotations to be drawn", LIMIT, || {
+            let drawn = all_drawn(&stage, width, step);
+            let edge_times = |name: &str| drawn[name].iter().flat_map(|region| [region.0, region.1]).collect::<Vec<_>>();
+            let hidden = |name: &str, times: &[i64]| times.iter().any(|time| !edge_times(name).contains(time));
+            // The two series do not share intervals in a view of steps that are shorter than what lies between them.
+            let release = visible(&starts[1..], step);
+            let newest = [*release.last().unwrap(), since];
+            let shown = if step == 15 { starts.clone() } else { newest.to_vec() };
+            let lacking = hidden("Starts", &shown) || hidden("Stops", &[*stops.last().unwrap()]);
+            if lacking { Err(format!("{step} s: {drawn:?} for {starts:?} and {stops:?}")) } else { Ok(()) }
+        });
+        let drawn = all_drawn(&stage, width, step);
+        for (name, sent) in [("Starts", &starts[..]), ("Stops", &stops[..])] {
+            for (start, end) in &drawn[name] {
+                assert!(sent.contains(start) && sent.contains(end), "{name} at {step} s: {start} to {end} is no edge of {sent:?}");
+            }
+        }
+    }
+    let narrow = all_drawn(&stage, 3600, 15);
+    let exact = |times: &[i64]| times.iter().map(|&time| (time, time)).collect::<Vec<_>>();
+    assert_eq!(narrow["Starts"], exact(&starts));
+    assert_eq!(narrow["Stops"], exact(&stops));
+    assert!(!narrow["Open"].is_empty(), "what is open is a region");
+}
