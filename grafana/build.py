@@ -128,7 +128,7 @@ def table(title, expression, column, unit, width=24, description="", height=9):
 
 
 def source():
-    return {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus", "current": {}, "hide": 0, "refresh": 1, "regex": "", "multi": False, "includeAll": False, "options": []}
+    return {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus", "current": {"selected": False, "text": "", "value": ""}, "hide": 0, "refresh": 1, "regex": "", "multi": False, "includeAll": False, "options": []}
 
 
 def choice(name, label, metric, values_of, regex=""):

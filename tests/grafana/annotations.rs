@@ -1,13 +1,18 @@
 //! Annotations stand where the events are, to the millisecond, however wide the view.
+//!
+//! After `npm install` in `tests/grafana/published` the model of Grafana's drawing here is held against its own code.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::dashboards;
 use crate::stage::{MINUTE, SECOND, Stage, edge, now};
-use crate::support::{query, wait};
+use crate::support::query::Series;
+use crate::support::{examples, query, wait};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -26,9 +31,9 @@ fn drawn(stage: &Stage, annotation: &Value, width: i64, step: u32) -> Vec<(i64, 
     let found = query::range(&stage.prometheus.url, &expression, end - width, end, step).unwrap();
     let by_value = annotation["useValueForTime"] == true;
     let mut regions = Vec::new();
-    for series in found {
+    for series in &found {
         let mut last: Option<(i64, i64)> = None;
-        for (time, value) in series.samples.into_iter().filter(|sample| sample.1 > 0.0) {
+        for &(time, value) in series.samples.iter().filter(|sample| sample.1 > 0.0) {
             #[expect(clippy::cast_possible_truncation, reason = "milliseconds of this century fit")]
             let time = if by_value { value.floor() as i64 } else { time };
             match &mut last {
@@ -39,7 +44,30 @@ fn drawn(stage: &Stage, annotation: &Value, width: i64, step: u32) -> Vec<(i64, 
         regions.extend(last);
     }
     regions.sort_unstable();
+    if let Some(published) = published(annotation, step, &found) {
+        assert_eq!(regions, published, "Grafana's own code draws {} otherwise", annotation["name"]);
+    }
     regions
+}
+
+/// The same by the code that Grafana publishes; `None` where it is not installed.
+fn published(annotation: &Value, step: u32, found: &[Series]) -> Option<Vec<(i64, i64)>> {
+    let folder = examples::path("tests/grafana/published");
+    if !folder.join("node_modules").exists() || found.is_empty() {
+        return None;
+    }
+    let series: Vec<_> = found.iter().map(|one| json!({"labels": one.labels, "samples": one.samples})).collect();
+    let asked = json!({"annotation": annotation, "step": step, "series": series});
+    let mut node = Command::new("node");
+    let mut child = node.arg(folder.join("annotations.mjs")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(asked.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "annotations.mjs ended with {}", output.status);
+    let drawn: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let edges = |one: &Value| (one["time"].as_i64().unwrap(), one["timeEnd"].as_i64().unwrap());
+    let mut regions: Vec<_> = drawn.iter().map(edges).collect();
+    regions.sort_unstable();
+    Some(regions)
 }
 
 fn all_drawn(stage: &Stage, width: i64, step: u32) -> Drawn {

@@ -56,7 +56,7 @@ fn each_query_has_data() {
     }
     assert!(open.len() > 60, "only {} queries", open.len());
     wait::until_ok("every query to have data", LIMIT, || {
-        stage.service.instant("1");
+        stage.service.instant("vector(1)");
         let mut lacking = Vec::new();
         open.retain(|(query, expression)| {
             lack(&stage, query, expression).is_some_and(|what| {

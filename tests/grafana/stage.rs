@@ -1,11 +1,15 @@
 //! An exporter, a Prometheus that scrapes it every second, and requests of a service for it to count.
 
+use std::time::Duration;
+
 use change_events::time::{Clock as _, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::exporter::Exporter;
 use crate::support::prometheus::Prometheus;
-use crate::support::{examples, servers};
+use crate::support::{examples, servers, wait};
+
+const LIMIT: Duration = Duration::from_mins(1);
 
 pub(crate) const SECOND: i64 = 1000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;
@@ -37,12 +41,14 @@ impl Stage {
     /// `None` where there is no Prometheus to start.
     pub(crate) fn start() -> Option<Self> {
         let binary = servers::require("prometheus")?;
-        let exporter = Exporter::start(&["--exposure.hold=2s"]);
+        let exporter = Exporter::start(&["--exposure.hold=4s"]);
         let service = Prometheus::start(&binary, "scrape_configs: []", &[]);
         let replacements = [("127.0.0.1:10555", exporter.target()), ("interval: 1m", "interval: 1s"), ("../alerts", "/none")];
         let mut config = examples::with("examples/prometheus.yml", &replacements);
         config.push_str(&SERVICE.replace("SERVICE", service.url.trim_start_matches("http://")));
         let prometheus = Prometheus::start(&binary, &config, &[]);
+        // Samples keep their place on the page for two scrapes, so the scrapes have to be under way.
+        wait::until("the first scrape", LIMIT, || prometheus.value(r#"up{job="change-events"}"#).filter(|&up| up > 0.0));
         Some(Self { exporter, prometheus, service })
     }
 }

@@ -1,0 +1,33 @@
+// Holds the dashboards against the types of Grafana's foundation SDK: each becomes a constant of the type Dashboard.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+
+const here = (path) => new URL(path, import.meta.url).pathname;
+const PLAIN = `
+import type { Dataquery } from "@grafana/grafana-foundation-sdk/prometheus";
+type Query = Omit<Dataquery, "_implementsDataqueryVariant">;
+/** A type of the SDK as JSON has it: enums are their values, queries are those of Prometheus. */
+export type Plain<T> = T extends string ? \`\${T}\`
+  : T extends number | boolean | null | undefined ? T
+  : T extends (infer U)[] ? readonly Plain<U>[]
+  : T extends { _implementsDataqueryVariant(): void } ? { [K in keyof Query]: Plain<Query[K]> }
+  : T extends object ? { [K in keyof T]: Plain<T[K]> }
+  : T;
+`;
+
+rmSync(here("checked"), { recursive: true, force: true });
+mkdirSync(here("checked"));
+writeFileSync(here("checked/plain.ts"), PLAIN);
+const files = readdirSync(here("../../../grafana/dashboards")).map((name) => {
+  const json = readFileSync(here(`../../../grafana/dashboards/${name}`), "utf8").trim();
+  const path = here(`checked/${name}.ts`);
+  writeFileSync(path, `import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
+import type { Plain } from "./plain";
+const dashboard = ${json} as const;
+export const checked: Plain<Dashboard> = dashboard;
+`);
+  return path;
+});
+const options = ["--noEmit", "--strict", "--skipLibCheck", "--module", "esnext", "--moduleResolution", "bundler", "--target", "es2022"];
+const { status } = spawnSync(process.execPath, [here("node_modules/typescript/bin/tsc"), ...options, ...files], { stdio: "inherit" });
+process.exit(status ?? 1);
