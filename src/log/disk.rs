@@ -61,7 +61,7 @@ pub struct FsDisk {
     directory: PathBuf,
     handle: File,
     /// Held for its lock only.
-    _lock: File,
+    lock: File,
 }
 
 impl FsDisk {
@@ -80,13 +80,20 @@ impl FsDisk {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        Ok(Self { handle: File::open(directory).map_err(failed)?, directory: directory.to_owned(), _lock: lock })
+        Ok(Self { handle: File::open(directory).map_err(failed)?, directory: directory.to_owned(), lock })
     }
 }
 
 fn sync_parent(directory: &Path) -> io::Result<()> {
     let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+impl Drop for FsDisk {
+    /// Closing the file is not enough: a child that another thread is about to start holds a copy of it until it runs.
+    fn drop(&mut self) {
+        drop(self.lock.unlock());
+    }
 }
 
 impl Disk for FsDisk {
