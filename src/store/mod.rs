@@ -3,6 +3,7 @@
 //! It is a pure fold of the log: [`Store::apply`] is total, reads no clock and does no I/O. Only the writer calls it;
 //! readers see whole commands. Nothing is shared between two tenants.
 
+mod admission;
 mod core;
 mod edges;
 mod index;
@@ -16,6 +17,8 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
+pub use admission::Admission;
+pub use admission::Refusal;
 pub use select::Cursor;
 pub use select::EdgeView;
 pub use select::EventView;
@@ -36,7 +39,6 @@ use parking_lot::Mutex;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,32 +79,6 @@ impl Default for Options {
             tenants_max: 10_000,
         }
     }
-}
-
-/// A limit that a command would exceed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: {limit} are there already, the most that {flag} allows")]
-pub struct Refusal {
-    /// What there would be too many of.
-    pub what: &'static str,
-    /// How many are allowed.
-    pub limit: usize,
-    /// The flag that sets it.
-    pub flag: &'static str,
-}
-
-/// What was admitted and not yet applied: counts toward the limits.
-#[derive(Debug, Default)]
-pub struct Admission {
-    by_organization: HashMap<Arc<str>, Pending>,
-}
-
-#[derive(Debug, Default)]
-struct Pending {
-    edges: usize,
-    starts: usize,
-    claims: usize,
-    clusters: HashSet<Arc<str>>,
 }
 
 /// A tenant's number, dense from 0 in order of first use.
@@ -241,31 +217,6 @@ impl Store {
         self.tenants.read().values().map(Arc::clone).collect()
     }
 
-    /// Whether the limits allow `command`; asked before the append. What is admitted counts until it is applied.
-    pub fn admit(&self, command: &Command, now: Timestamp, admission: &mut Admission) -> Result<(), Refusal> {
-        let organization = match command {
-            Command::Edge(edge) => &edge.organization,
-            Command::Claim(claim) => &claim.organization,
-            Command::Retire { .. } => return Ok(()),
-        };
-        let tenant = self.tenant(organization);
-        let limit = self.options.tenants_max;
-        if tenant.is_none() && !admission.by_organization.contains_key(organization) {
-            let unborn = admission.by_organization.keys().filter(|name| self.tenant(name).is_none()).count();
-            if self.tenants.read().len() + unborn >= limit {
-                return Err(Refusal { what: "organizations", limit, flag: "the program" });
-            }
-        }
-        let pending = match admission.by_organization.get_mut(organization) {
-            Some(pending) => pending,
-            None => admission.by_organization.entry(Arc::clone(organization)).or_default(),
-        };
-        match command {
-            Command::Edge(edge) => pending.admit_edge(tenant.as_deref(), edge, now, &self.options),
-            _ => pending.admit_claim(tenant.as_deref(), &self.options),
-        }
-    }
-
     /// Folds one command of the log in. `received` never decreases from one command to the next; `due` says of a sample
     /// whether it is still to be shown, which keeps its edge from being retired.
     pub fn apply(&self, received: Timestamp, command: &Command, due: &dyn Fn(&Tenant, SeriesId, Timestamp) -> bool) -> Applied {
@@ -318,47 +269,6 @@ impl Store {
         });
         tenants.insert(Arc::clone(organization), Arc::clone(&tenant));
         tenant
-    }
-}
-
-impl Pending {
-    fn admit_edge(&mut self, tenant: Option<&Tenant>, edge: &Edge, now: Timestamp, options: &Options) -> Result<(), Refusal> {
-        let core = tenant.map(|tenant| tenant.core.read());
-        let known = || core.as_ref().is_some_and(|core| core.find_edge(edge.id()).is_some());
-        let open = core.as_ref().map_or(0, |core| core.open.len());
-        if edge.state == EdgeState::Start && open + self.starts >= options.open_events_max {
-            let lapsed = core.as_ref().map_or(0, |core| core.open.lapsed(now.minus(options.open_max_age)));
-            if open - lapsed + self.starts >= options.open_events_max && !known() {
-                return Err(Refusal { what: "open events", limit: options.open_events_max, flag: "--limit.open-events" });
-            }
-        }
-        let series = core.as_ref().map_or(0, |core| core.series_count());
-        if series + self.edges >= options.label_sets_max && !known() {
-            return Err(Refusal { what: "label sets", limit: options.label_sets_max, flag: "--limit.label-sets" });
-        }
-        let names = tenant.map_or(0, |tenant| tenant.index.names());
-        if names >= LABEL_NAMES_MAX && edge.labels.iter().any(|(name, _)| tenant.is_none_or(|tenant| !tenant.index.has_name(name))) {
-            return Err(Refusal { what: "label names", limit: LABEL_NAMES_MAX, flag: "the program" });
-        }
-        if !edge.cluster.is_empty() && tenant.is_none_or(|tenant| tenant.cluster(&edge.cluster).is_none()) {
-            let clusters = tenant.map_or(0, |tenant| tenant.clusters.read().len() - 1);
-            if clusters + self.clusters.len() >= options.clusters_max && !self.clusters.contains(&edge.cluster) {
-                return Err(Refusal { what: "clusters (data_source_name)", limit: options.clusters_max, flag: "--limit.clusters" });
-            }
-            self.clusters.insert(Arc::clone(&edge.cluster));
-        }
-        self.edges += 1;
-        self.starts += usize::from(edge.state == EdgeState::Start);
-        Ok(())
-    }
-
-    fn admit_claim(&mut self, tenant: Option<&Tenant>, options: &Options) -> Result<(), Refusal> {
-        let claims = tenant.map_or(0, |tenant| tenant.claims.lock().by_key.len());
-        if claims + self.claims >= options.claims_max {
-            return Err(Refusal { what: "idempotency keys of one day", limit: options.claims_max, flag: "--limit.idempotency-keys" });
-        }
-        self.claims += 1;
-        Ok(())
     }
 }
 
