@@ -100,12 +100,14 @@ fn anchored(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > REGEX_BYTES_MAX {
         return Err(format!("a regular expression of {} bytes: at most {REGEX_BYTES_MAX}", pattern.len()));
     }
-    RegexBuilder::new(&format!("^(?:{pattern})$"))
-        .dot_matches_new_line(true)
-        .size_limit(REGEX_SIZE_MAX)
-        .dfa_size_limit(REGEX_SIZE_MAX)
-        .build()
-        .map_err(|error| format!("not a regular expression: {}", error.to_string().lines().last().unwrap_or("invalid")))
+    let compile = |pattern: &str| {
+        let mut builder = RegexBuilder::new(pattern);
+        let builder = builder.dot_matches_new_line(true).size_limit(REGEX_SIZE_MAX).dfa_size_limit(REGEX_SIZE_MAX);
+        builder.build().map_err(|error| format!("not a regular expression: {}", error.to_string().lines().last().unwrap_or("invalid")))
+    };
+    // By itself first: `a)(b` is none, and would be one between the anchors.
+    compile(pattern)?;
+    compile(&format!("^(?:{pattern})$"))
 }
 
 /// The matchers of a vector selector such as `last9_change_events{service_name="api"}`; the family becomes a matcher on `__name__`.
@@ -176,6 +178,7 @@ mod tests {
             "up + 1",
             "{a=\"x\"}[5m]",
             "{a=~\"(\"}",
+            "{a=~\"_)*(a*\"}",
             "{",
             "rate(x[5m])",
             "x offset 5m",
