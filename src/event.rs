@@ -1,12 +1,22 @@
 //! The domain: edges, events, and the commands that the log keeps. No I/O, no clock, no wire format.
 
+mod details;
 pub mod record;
 
 use crate::labels::LabelSet;
 use crate::time::Timestamp;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
+
+pub use details::Delete;
+pub use details::Describe;
+pub use details::Details;
+pub use details::EVENT_ID_MAX;
+pub use details::Expect;
+pub use details::Put;
+pub use details::Version;
 
 /// Which end of a change an edge is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +47,11 @@ impl Identity {
     /// The identity given by `parts`; the first part should name the rule, so that rules never meet.
     pub fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
         Self(digest(parts))
+    }
+
+    /// The identity of an event with an id of its own (rule 1).
+    pub fn of_id(id: &str) -> Self {
+        Self::of(["id", id])
     }
 }
 
@@ -126,11 +141,29 @@ pub enum Command {
     Edge(Edge),
     /// An `Idempotency-Key` was used.
     Claim(Claim),
+    /// An event with an id of its own came in, or changed.
+    Put(Box<Put>),
+    /// An event that came as edges got details.
+    Describe(Box<Describe>),
+    /// An event was deleted.
+    Delete(Delete),
     /// Forget what was received before this, unless it is open or still to be shown.
     Retire {
         /// The oldest time of receipt that stays.
         before: Timestamp,
     },
+}
+
+impl Command {
+    /// The event that a change is about: its organization and its id. `None` for what is no change of a whole event.
+    pub fn subject(&self) -> Option<(&Arc<str>, Cow<'_, str>)> {
+        match self {
+            Self::Put(put) => Some((&put.start.organization, Cow::Borrowed(&put.id))),
+            Self::Describe(describe) => Some((&describe.organization, Cow::Owned(describe.edge.to_string()))),
+            Self::Delete(delete) => Some((&delete.organization, Cow::Borrowed(&delete.id))),
+            Self::Edge(_) | Self::Claim(_) | Self::Retire { .. } => None,
+        }
+    }
 }
 
 /// Hash of any bytes that are to be recognised again, such as a request's body.

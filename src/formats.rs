@@ -10,6 +10,7 @@ mod json;
 pub mod last9;
 pub mod mapping;
 mod names;
+pub mod whole;
 
 use crate::event::Edge;
 use crate::formats::clusters::Clusters;

@@ -14,3 +14,4 @@ mod operating;
 mod parameters;
 pub mod routes;
 pub mod server;
+mod wholes;

@@ -9,6 +9,8 @@ mod retention;
 
 use crate::event::Command;
 use crate::event::EdgeId;
+use crate::event::Expect;
+use crate::event::Version;
 use crate::event::record;
 use crate::exposition::Exposure;
 use crate::exposition::Pages;
@@ -52,6 +54,15 @@ pub enum Outcome {
         /// What becomes of its sample; `None` for a duplicate.
         exposure: Option<Exposure>,
     },
+    /// An event was put, described or deleted.
+    Changed {
+        /// Its version now; `None` when it is deleted.
+        version: Option<Version>,
+        /// What becomes of its new samples.
+        exposures: Vec<Exposure>,
+    },
+    /// An event was not as expected; nothing was done.
+    Unexpected(Option<Version>),
     /// An `Idempotency-Key` was looked up.
     Claim(Claimed),
     /// A retirement ran.
@@ -88,6 +99,8 @@ pub enum Health {
 
 struct Submission {
     commands: Vec<Command>,
+    /// What the event of the first command must be like; else nothing of this is done.
+    expect: Option<Expect>,
     records: Records,
     reply: oneshot::Sender<Result<Vec<Outcome>, SubmitError>>,
 }
@@ -162,9 +175,23 @@ impl Writer {
     ///
     /// Cancelling the wait does not take them back.
     pub async fn submit(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, SubmitError> {
+        self.hand_over(commands, None).await
+    }
+
+    /// Hands over a change of an event, to be made if the event is as expected when its turn comes, and waits as
+    /// [`Writer::submit`] does.
+    ///
+    /// The writer decides this before it appends, as the limits: what is refused leaves no record. A record's condition
+    /// could not be looked at again by a replay, because a checkpoint leaves out the records that the condition is about.
+    pub async fn change(&self, command: Command, expect: Expect) -> Result<Outcome, SubmitError> {
+        let outcomes = self.hand_over(vec![command], Some(expect)).await?;
+        outcomes.into_iter().next().ok_or(SubmitError::Closed)
+    }
+
+    async fn hand_over(&self, commands: Vec<Command>, expect: Option<Expect>) -> Result<Vec<Outcome>, SubmitError> {
         let records = Records::of(&commands);
         let (reply, answer) = oneshot::channel();
-        self.sender.try_send(Submission { commands, records, reply }).map_err(|error| match error {
+        self.sender.try_send(Submission { commands, expect, records, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.telemetry.queue_full.inc();
                 SubmitError::Busy

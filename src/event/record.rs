@@ -1,13 +1,18 @@
 //! One record of the log: a command and the time it was received, to the byte.
 //!
-//! `kind u8 | received i64 | body`, little endian; a text is `length u32 | UTF-8`. Kinds 16 to 31 are reserved for explicit
-//! events (put, update, delete, details). ARCHITECTURE.md has the table of bodies.
+//! `kind u8 | received i64 | body`, little endian; a text is `length u32 | UTF-8`. Kinds 16 to 31 are those of whole
+//! events, of which 19 and up are free. ARCHITECTURE.md has the table of bodies.
 
 use super::Claim;
 use super::Command;
+use super::Delete;
+use super::Describe;
+use super::Details;
 use super::Edge;
+use super::EdgeId;
 use super::EdgeState;
 use super::Identity;
+use super::Put;
 use crate::labels::LabelSet;
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -15,12 +20,18 @@ use std::sync::Arc;
 const EDGE: u8 = 1;
 const CLAIM: u8 = 2;
 const RETIRE: u8 = 3;
+const PUT: u8 = 16;
+const DESCRIBE: u8 = 17;
+const DELETE: u8 = 18;
 
 const STATE_BITS: u8 = 0b11;
 const LAPSES: u8 = 1 << 2;
 const HAS_SUPERSEDE: u8 = 1 << 3;
 const HAS_ATTRIBUTES: u8 = 1 << 4;
 const HAS_VALUE: u8 = 1 << 5;
+
+const HAS_STOP: u8 = 1;
+const HAS_CREATED: u8 = 1 << 1;
 
 /// Why bytes are no record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +50,9 @@ pub fn encode(command: &Command, out: &mut Vec<u8>) {
         Command::Edge(_) => EDGE,
         Command::Claim(_) => CLAIM,
         Command::Retire { .. } => RETIRE,
+        Command::Put(_) => PUT,
+        Command::Describe(_) => DESCRIBE,
+        Command::Delete(_) => DELETE,
     };
     out.push(kind);
     out.extend_from_slice(&[0; 8]);
@@ -51,7 +65,65 @@ pub fn encode(command: &Command, out: &mut Vec<u8>) {
             out.extend_from_slice(&claim.at.millis().to_le_bytes());
         }
         Command::Retire { before } => out.extend_from_slice(&before.millis().to_le_bytes()),
+        Command::Put(put) => encode_put(put, out),
+        Command::Describe(describe) => {
+            out.push(if describe.stop.is_some() { HAS_STOP } else { 0 });
+            put_text(out, &describe.organization);
+            out.extend_from_slice(&describe.edge.0.to_le_bytes());
+            encode_details(&describe.details, out);
+            if let Some(stop) = &describe.stop {
+                encode_edge(stop, out);
+            }
+        }
+        Command::Delete(delete) => {
+            put_text(out, &delete.organization);
+            put_text(out, &delete.id);
+        }
     }
+}
+
+fn encode_put(put: &Put, out: &mut Vec<u8>) {
+    let flags = if put.stop.is_some() { HAS_STOP } else { 0 } | if put.created.is_some() { HAS_CREATED } else { 0 };
+    out.push(flags);
+    put_text(out, &put.id);
+    if let Some(created) = put.created {
+        out.extend_from_slice(&created.millis().to_le_bytes());
+    }
+    encode_details(&put.details, out);
+    for edge in put.edges() {
+        encode_edge(edge, out);
+    }
+}
+
+/// The details in the form of a record; also what their version is a hash of.
+pub(crate) fn encode_details(details: &Details, out: &mut Vec<u8>) {
+    let Details { name, description, source, parent_id, source_id, links, tags, buckets, environments, metadata } = details;
+    for text in [name, description, source, parent_id, source_id, metadata] {
+        put_text(out, text);
+    }
+    put_length(out, links.len());
+    for (title, url) in links {
+        put_text(out, title);
+        put_text(out, url);
+    }
+    put_length(out, tags.len());
+    for (key, values) in tags {
+        put_text(out, key);
+        put_texts(out, values);
+    }
+    put_texts(out, buckets);
+    put_texts(out, environments);
+}
+
+fn put_texts(out: &mut Vec<u8>, texts: &[Box<str>]) {
+    put_length(out, texts.len());
+    for text in texts {
+        put_text(out, text);
+    }
+}
+
+fn put_length(out: &mut Vec<u8>, length: usize) {
+    out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
 }
 
 /// Sets the time of receipt of an encoded record.
@@ -110,7 +182,7 @@ impl Decoder {
     pub fn decode(&mut self, record: &[u8]) -> Result<(Timestamp, Command), RecordError> {
         let mut input = Input(record);
         let kind = input.byte()?;
-        if !(EDGE..=RETIRE).contains(&kind) {
+        if !(EDGE..=RETIRE).contains(&kind) && !(PUT..=DELETE).contains(&kind) {
             return Err(RecordError::UnknownKind(kind));
         }
         let received = input.time()?;
@@ -122,9 +194,31 @@ impl Decoder {
                 body: input.wide()?,
                 at: input.time()?,
             }),
+            PUT => Command::Put(Box::new(self.put(&mut input)?)),
+            DESCRIBE => Command::Describe(Box::new(self.describe(&mut input)?)),
+            DELETE => Command::Delete(Delete { organization: shared(&mut self.organization, input.text()?), id: input.text()?.into() }),
             _ => Command::Retire { before: input.time()? },
         };
         if input.0.is_empty() { Ok((received, command)) } else { Err(RecordError::Damaged("bytes after its end")) }
+    }
+
+    fn put(&mut self, input: &mut Input<'_>) -> Result<Put, RecordError> {
+        let flags = input.byte()?;
+        let id = input.text()?.into();
+        let created = if flags & HAS_CREATED != 0 { Some(input.time()?) } else { None };
+        let details = input.details()?;
+        let start = self.edge(input)?;
+        let stop = if flags & HAS_STOP != 0 { Some(self.edge(input)?) } else { None };
+        Ok(Put { id, created, start, stop, details })
+    }
+
+    fn describe(&mut self, input: &mut Input<'_>) -> Result<Describe, RecordError> {
+        let flags = input.byte()?;
+        let organization = shared(&mut self.organization, input.text()?);
+        let edge = EdgeId(input.wide()?);
+        let details = input.details()?;
+        let stop = if flags & HAS_STOP != 0 { Some(self.edge(input)?) } else { None };
+        Ok(Describe { organization, edge, stop, details })
     }
 
     fn edge(&mut self, input: &mut Input<'_>) -> Result<Edge, RecordError> {
@@ -180,6 +274,35 @@ impl<'a> Input<'a> {
         self.array().map(u128::from_le_bytes)
     }
 
+    fn boxed(&mut self) -> Result<Box<str>, RecordError> {
+        self.text().map(Into::into)
+    }
+
+    /// A list of at most as many items as there are bytes left: a damaged length reserves no memory.
+    fn list<T>(&mut self, item: impl Fn(&mut Self) -> Result<T, RecordError>) -> Result<Vec<T>, RecordError> {
+        let length = u32::from_le_bytes(self.array()?);
+        let mut items = Vec::with_capacity((length as usize).min(self.0.len()));
+        for _ in 0..length {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
+    fn details(&mut self) -> Result<Details, RecordError> {
+        Ok(Details {
+            name: self.boxed()?,
+            description: self.boxed()?,
+            source: self.boxed()?,
+            parent_id: self.boxed()?,
+            source_id: self.boxed()?,
+            metadata: self.boxed()?,
+            links: self.list(|input| Ok((input.boxed()?, input.boxed()?)))?,
+            tags: self.list(|input| Ok((input.boxed()?, input.list(Self::boxed)?)))?,
+            buckets: self.list(Self::boxed)?,
+            environments: self.list(Self::boxed)?,
+        })
+    }
+
     fn text(&mut self) -> Result<&'a str, RecordError> {
         let length = u32::from_le_bytes(self.array()?);
         let bytes = self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
@@ -197,23 +320,62 @@ mod tests {
             .prop_map(|labels| LabelSet::from_sorted(labels.iter().map(|(k, v)| (k.as_str(), v.as_str()))).unwrap())
     }
 
+    fn texts() -> impl Strategy<Value = Vec<Box<str>>> {
+        prop::collection::vec(".{0,9}".prop_map(String::into_boxed_str), 0..3)
+    }
+
+    fn details() -> impl Strategy<Value = Details> {
+        let pairs = prop::collection::vec((".{0,9}".prop_map(String::into_boxed_str), ".{0,9}".prop_map(String::into_boxed_str)), 0..3);
+        let tags = prop::collection::vec((".{0,9}".prop_map(String::into_boxed_str), texts()), 0..3);
+        (prop::array::uniform6(".{0,9}".prop_map(String::into_boxed_str)), pairs, tags, texts(), texts()).prop_map(
+            |([name, description, source, parent_id, source_id, metadata], links, tags, buckets, environments)| Details {
+                name,
+                description,
+                source,
+                parent_id,
+                source_id,
+                links,
+                tags,
+                buckets,
+                environments,
+                metadata,
+            },
+        )
+    }
+
+    fn whole() -> impl Strategy<Value = Command> {
+        let stop = || prop::option::of(edge());
+        prop_oneof![
+            (".{0,9}", prop::option::of(any::<i64>()), edge(), stop(), details()).prop_map(|(id, created, start, stop, details)| {
+                Command::Put(Box::new(Put { id: id.into(), created: created.map(Timestamp::from_millis), start, stop, details }))
+            }),
+            (".{0,9}", any::<u128>(), stop(), details()).prop_map(|(organization, id, stop, details)| {
+                Command::Describe(Box::new(Describe { organization: organization.into(), edge: EdgeId(id), stop, details }))
+            }),
+            (".{0,9}", ".{0,9}")
+                .prop_map(|(organization, id)| Command::Delete(Delete { organization: organization.into(), id: id.into() })),
+        ]
+    }
+
     fn edges() -> impl Strategy<Value = Command> {
+        edge().prop_map(Command::Edge)
+    }
+
+    fn edge() -> impl Strategy<Value = Edge> {
         let state = prop_oneof![Just(EdgeState::Start), Just(EdgeState::Stop), Just(EdgeState::Point)];
         let place = ("[a-z]{0,5}", "[a-z]{0,5}", label_sets(), prop::option::of(".{0,30}"));
         (state, any::<i64>(), any::<i32>(), any::<u128>(), any::<bool>(), prop::option::of(any::<u128>()), place).prop_map(
-            |(state, at, value, identity, lapses, group, (organization, cluster, labels, attributes))| {
-                Command::Edge(Edge {
-                    organization: organization.into(),
-                    cluster: cluster.into(),
-                    state,
-                    at: Timestamp::from_millis(at),
-                    value: f64::from(value),
-                    identity: Identity(identity),
-                    lapses,
-                    supersede: group.map(Identity),
-                    labels,
-                    attributes: attributes.map(String::into_boxed_str),
-                })
+            |(state, at, value, identity, lapses, group, (organization, cluster, labels, attributes))| Edge {
+                organization: organization.into(),
+                cluster: cluster.into(),
+                state,
+                at: Timestamp::from_millis(at),
+                value: f64::from(value),
+                identity: Identity(identity),
+                lapses,
+                supersede: group.map(Identity),
+                labels,
+                attributes: attributes.map(String::into_boxed_str),
             },
         )
     }
@@ -228,6 +390,7 @@ mod tests {
                 at: Timestamp::from_millis(at)
             })),
             any::<i64>().prop_map(|before| Command::Retire { before: Timestamp::from_millis(before) }),
+            whole(),
         ]
     }
 
@@ -245,8 +408,8 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_decode_or_err(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut record = vec![EDGE];
+        fn any_bytes_decode_or_err(kind in prop::sample::select(vec![EDGE, PUT, DESCRIBE, DELETE]), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut record = vec![kind];
             record.extend(bytes);
             drop(Decoder::default().decode(&record));
         }
@@ -254,6 +417,6 @@ mod tests {
 
     #[test]
     fn a_later_kind_is_refused() {
-        assert_eq!(Decoder::default().decode(&[16, 0, 0]), Err(RecordError::UnknownKind(16)));
+        assert_eq!(Decoder::default().decode(&[19, 0, 0]), Err(RecordError::UnknownKind(19)));
     }
 }

@@ -77,6 +77,9 @@ impl Queues {
 
     /// Takes in a sample.
     pub(super) fn apply(&mut self, sample: Place, context: &mut Context<'_>, counts: &mut Counts) -> Exposure {
+        if self.unhide(sample.at) {
+            return Exposure::Shown;
+        }
         if self.places().any(|place| place.at == sample.at) {
             counts.duplicate += 1;
             return Exposure::Duplicate;
@@ -113,6 +116,26 @@ impl Queues {
                 Exposure::Crowded
             }
         }
+    }
+
+    /// Takes off the sample of this time, from both kinds of page.
+    pub(super) fn withdraw(&mut self, at: Timestamp, hide: bool, context: &mut Context<'_>) {
+        self.plain.withdraw(at, hide, context);
+        if let Some(windowed) = &mut self.windowed {
+            windowed.withdraw(at, hide, context);
+        }
+    }
+
+    /// Shows what was hidden again; says whether there was such a sample.
+    fn unhide(&mut self, at: Timestamp) -> bool {
+        let mut found = false;
+        for queue in std::iter::once(&mut self.plain).chain(&mut self.windowed) {
+            for place in [&mut queue.last, &mut queue.newest].into_iter().flatten().filter(|place| place.at == at && place.hidden) {
+                place.hidden = false;
+                found = true;
+            }
+        }
+        found
     }
 
     /// Takes in a sample that only pages with a window can show.

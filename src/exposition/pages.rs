@@ -26,6 +26,7 @@ use crate::store::SampleKind;
 use crate::store::SeriesId;
 use crate::store::Tenant;
 use crate::store::TenantId;
+use crate::store::Withdrawn;
 use crate::time::Timestamp;
 use parking_lot::Mutex;
 use parking_lot::RwLock;
@@ -119,6 +120,14 @@ impl Pages {
             Arc::clone(clusters.entry(key).or_insert_with(|| Arc::new(Cluster::new(self.sizes))))
         });
         cluster.shown.lock().schedule.apply(received, &sample)
+    }
+
+    /// Folds in that an event no longer has a sample. `received` never decreases.
+    pub fn withdraw(&self, received: Timestamp, sample: &Withdrawn) {
+        let cluster = self.clusters.read().get(&(sample.tenant.id(), sample.cluster)).map(Arc::clone);
+        if let Some(cluster) = cluster {
+            cluster.shown.lock().schedule.withdraw(received, sample.series.0, sample.at, sample.hide);
+        }
     }
 
     /// Whether a sample still waits or can be on a page: its edge and its series must stay then.

@@ -50,6 +50,8 @@ pub(super) struct Place {
     pub(super) on: On,
     /// Older than something exposed before it, or too old for a plain page; never on one.
     pub(super) behind: bool,
+    /// Its event was deleted: it is on no page, and holds its place all the same.
+    pub(super) hidden: bool,
 }
 
 impl On {
@@ -150,6 +152,19 @@ impl Queue {
     /// The latest time of all that was exposed.
     pub(super) fn newest_at(&self) -> Option<Timestamp> {
         self.newest.or(self.last).map(|place| place.at)
+    }
+
+    /// Takes off the sample of this time: what waits goes, what was exposed is hidden if `hide` says so.
+    pub(super) fn withdraw(&mut self, at: Timestamp, hide: bool, context: &mut Context<'_>) {
+        self.waiting.retain(|place| {
+            if place.at == at {
+                context.timeline.release(place);
+            }
+            place.at != at
+        });
+        for place in [&mut self.last, &mut self.newest].into_iter().flatten().filter(|place| hide && place.at == at) {
+            place.hidden = true;
+        }
     }
 
     /// Takes in a sample that is newer than all exposed before: shown in its order, before all that is behind.

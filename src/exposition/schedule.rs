@@ -142,16 +142,35 @@ impl Schedule {
             class: if sample.at.plus(sizes.hold) < *received { Class::Bulk } else { Class::Live },
             on: On::Both,
             behind: false,
+            hidden: false,
         };
         let mut queues = Queues::open(lines.get(sample.series).map_or(&[], Line::places), &mut context);
         let exposure = queues.apply(place, &mut context, counts);
         lines.set(sample.series, queues.close());
+        self.tidy();
+        exposure
+    }
+
+    /// Takes off the sample of this time: one that waits goes, one that was exposed is hidden if `hide` says so.
+    pub(super) fn withdraw(&mut self, received: Timestamp, series: u32, at: Timestamp, hide: bool) {
+        self.advance(received);
+        self.version += 1;
+        let Self { sizes, received, lines, timeline, .. } = self;
+        let mut context = Context { series, received: *received, sizes, timeline };
+        let mut queues = Queues::open(lines.get(series).map_or(&[], Line::places), &mut context);
+        queues.withdraw(at, hide, &mut context);
+        lines.set(series, queues.close());
+        self.tidy();
+    }
+
+    /// Takes entries in vain out of slots that have too many.
+    fn tidy(&mut self) {
+        let Self { lines, timeline, .. } = self;
         let grid = timeline.grid;
         while let Some((at, slot)) = timeline.untidy() {
             let is_there = |line: &Line| line.places().iter().any(|place| grid.slot_of(place.exposed) == at);
             slot.tidy(|series| lines.get(series).is_some_and(is_there));
         }
-        exposure
     }
 
     /// Forgets what was exposed longer than [`AGE_MAX`] before `received`.
@@ -206,7 +225,7 @@ impl Schedule {
         for &series in &slot.series {
             let Some(place) = self.lines.get(series).and_then(|line| line.current(view.on, now)) else { continue };
             let end = view.end_of(place);
-            if self.timeline.grid.slot_of(place.exposed) == at && now < end && place.at >= Timestamp::from_millis(0) {
+            if self.timeline.grid.slot_of(place.exposed) == at && now < end && !place.hidden && place.at >= Timestamp::from_millis(0) {
                 rows.push((place.tie, Entry { series, exposed: place.exposed, at: place.at, value: place.value }, end));
             }
         }

@@ -86,6 +86,8 @@ pub struct App {
     pub(crate) edges: EdgeCounters,
     pub(crate) renders: Arc<Semaphore>,
     pub(crate) queries: Arc<Semaphore>,
+    /// Whose turn it is to change a whole event, by a hash of its id.
+    pub(crate) turns: [tokio::sync::Mutex<()>; 64],
     settings: RwLock<Arc<Settings>>,
     ready: OnceLock<Ready>,
     reload: OnceLock<Reload>,
@@ -122,6 +124,7 @@ impl App {
             edges: EdgeCounters::new(&telemetry),
             renders: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             queries: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
+            turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             settings: RwLock::new(Arc::new(settings)),
             ready: OnceLock::new(),
             reload: OnceLock::new(),

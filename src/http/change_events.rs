@@ -26,6 +26,7 @@ use crate::http::auth::Grant;
 use crate::http::body;
 use crate::http::change_events::answer::Batch;
 use crate::http::change_events::answer::Item;
+pub(crate) use crate::http::change_events::answer::warnings;
 use crate::http::error::ApiError;
 use crate::http::routes::Call;
 use crate::store::Claimed;
@@ -130,16 +131,11 @@ async fn claim(writer: &Writer, grant: &Grant, key: &[u8], body: &[u8], now: Tim
 }
 
 fn parse(body: &[u8], settings: &Settings, grant: &Grant, now: Timestamp) -> Result<Body, FormatError> {
-    last9::parse_body(body, &context(settings, grant, now))
+    last9::parse_body(body, &context(settings, &grant.organization, now))
 }
 
-fn context<'a>(settings: &'a Settings, grant: &Grant, now: Timestamp) -> Context<'a> {
-    Context {
-        organization: Arc::clone(&grant.organization),
-        now,
-        mapping: &settings.mapping,
-        clusters: settings.clusters(&grant.organization),
-    }
+pub(crate) fn context<'a>(settings: &'a Settings, organization: &Arc<str>, now: Timestamp) -> Context<'a> {
+    Context { organization: Arc::clone(organization), now, mapping: &settings.mapping, clusters: settings.clusters(organization) }
 }
 
 async fn one(app: &App, writer: &Writer, parsed: Parsed) -> Result<Response, ApiError> {
@@ -195,7 +191,7 @@ fn judge(app: &App, outcome: Option<Outcome>, at: Timestamp, warnings: &[Warning
     }
 }
 
-fn count_warnings(telemetry: &Telemetry, warnings: &[Warning]) {
+pub(crate) fn count_warnings(telemetry: &Telemetry, warnings: &[Warning]) {
     for warning in warnings {
         match warning {
             Warning::Cut { .. } => telemetry.label_values_cut.inc(),
@@ -204,7 +200,7 @@ fn count_warnings(telemetry: &Telemetry, warnings: &[Warning]) {
     }
 }
 
-fn refusal(error: &FormatError) -> ApiError {
+pub(crate) fn refusal(error: &FormatError) -> ApiError {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
     ApiError::new(status, reason(error.status()), error.to_string())
 }
@@ -219,11 +215,11 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-fn over_limit(message: String) -> ApiError {
+pub(crate) fn over_limit(message: String) -> ApiError {
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit", message)
 }
 
-fn unavailable(error: &SubmitError) -> ApiError {
+pub(crate) fn unavailable(error: &SubmitError) -> ApiError {
     let reason = match error {
         SubmitError::Busy => "busy",
         SubmitError::Log(_) => "log",

@@ -53,10 +53,53 @@ impl ApiError {
     }
 }
 
+/// The shape of errors of one front door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `{"error": "..."}`.
+    Last9,
+    /// `{"success": false, "error": {"code", "message", "details"}}`.
+    ApiTraffic,
+    /// `{"result": "...", "success": false, "code": 400, "headers": {}}`.
+    Ets,
+}
+
+impl Dialect {
+    /// The error as this door's clients know it.
+    pub(crate) fn refuse(self, error: &ApiError) -> Response {
+        let body = match self {
+            Self::Last9 => json!({ "error": error.message }),
+            Self::ApiTraffic => {
+                let code = apitraffic_code(error.status);
+                json!({ "success": false, "error": { "code": code, "message": error.message, "details": {} } })
+            }
+            Self::Ets => json!({ "result": error.message, "success": false, "code": error.status.as_u16(), "headers": {} }),
+        };
+        error.respond_with(body.to_string())
+    }
+}
+
+/// The codes that ApiTraffic documents, and the like for what it does not.
+fn apitraffic_code(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "VALIDATION_ERROR",
+        401 => "INVALID_TOKEN",
+        403 => "FORBIDDEN",
+        404 => "RESOURCE_NOT_FOUND",
+        409 => "CONFLICT",
+        412 => "PRECONDITION_FAILED",
+        413 => "PAYLOAD_TOO_LARGE",
+        415 => "UNSUPPORTED_MEDIA_TYPE",
+        422 => "LIMIT_EXCEEDED",
+        429 => "RATE_LIMIT_EXCEEDED",
+        503 => "SERVICE_UNAVAILABLE",
+        _ => "INTERNAL_ERROR",
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!({ "error": self.message }).to_string();
-        self.respond_with(body)
+        Dialect::Last9.refuse(&self)
     }
 }
 

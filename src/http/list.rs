@@ -46,11 +46,11 @@ fn query(text: Option<&str>) -> Result<Query, ApiError> {
         selectors: parameters.selectors()?,
         start: parameters.parsed("start", moment)?,
         end: parameters.parsed("end", moment)?,
-        open_only: parameters
-            .parsed("state", |state| if state == "open" { Ok(()) } else { Err(format!("`{}` is not `open`", shown(state))) })?
-            .is_some(),
+        open: parameters
+            .parsed("state", |state| if state == "open" { Ok(true) } else { Err(format!("`{}` is not `open`", shown(state))) })?,
         limit: parameters.parsed("limit", limit)?.unwrap_or(LIMIT_DEFAULT),
         after: parameters.parsed("cursor", str::parse::<Cursor>)?,
+        ..Query::default()
     })
 }
 
@@ -117,7 +117,7 @@ struct Edge<'a> {
 impl<'a> Answer<'a> {
     fn of(selected: &'a Selected, now: Timestamp) -> Self {
         let events = selected.events.iter().map(|event| Event::of(event, now)).collect();
-        Self { events, next_cursor: selected.next.map(|cursor| cursor.to_string()) }
+        Self { events, next_cursor: selected.next.as_ref().map(|cursor| cursor.to_string()) }
     }
 }
 

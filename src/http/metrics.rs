@@ -31,7 +31,7 @@ pub(crate) async fn default_page(app: Arc<App>, call: Call) -> Result<Response, 
 
 /// The page of a named cluster.
 pub(crate) async fn cluster_page(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
-    let name = call.parameter.as_deref().unwrap_or_default();
+    let name = call.parameter(0);
     let clusters = call.settings.clusters(&call.grant()?.organization);
     let destination = clusters.resolve(name).map_err(|error| ApiError::new(StatusCode::NOT_FOUND, "cluster", error.to_string()))?;
     let name = destination.name;
@@ -49,7 +49,7 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
         selectors: parameters.selectors()?,
     };
     let grant = call.grant()?;
-    let show_own = cluster.is_empty() && call.parameter.is_none() && grant.scopes.contains(Scope::Telemetry);
+    let show_own = cluster.is_empty() && call.parameters.is_empty() && grant.scopes.contains(Scope::Telemetry);
     let tenant = if grant.scopes.contains(Scope::Read) { app.store.tenant(&grant.organization) } else { None };
     let cluster = if cluster.is_empty() { Some(ClusterId::default()) } else { tenant.as_ref().and_then(|tenant| tenant.cluster(cluster)) };
     // A cluster that nothing was sent to yet has an empty page: its scrape may well be configured first.

@@ -32,12 +32,15 @@ use crate::http::auth::Grant;
 use crate::http::auth::Scope;
 use crate::http::change_events;
 use crate::http::error::ApiError;
+use crate::http::error::Dialect;
 use crate::http::list;
 use crate::http::metrics;
 use crate::http::oauth;
 use crate::http::operating;
 use crate::http::server::Lane;
+use crate::http::wholes::Door;
 use crate::telemetry::RouteMetrics;
+use crate::time::Timestamp;
 
 /// Most headers of a request. hyper's own bound of 100 lies on its stack; a lower one there would cost every request an allocation.
 const HEADERS_MAX: usize = 64;
@@ -66,6 +69,8 @@ pub struct Route {
     pub needs: Needs,
     /// Whether it is answered on the connections reserved for operators.
     pub lane: Lane,
+    /// The shape of its errors.
+    pub dialect: Dialect,
     handler: Handler,
 }
 
@@ -77,14 +82,24 @@ pub(crate) struct Call {
     pub(crate) body: Body,
     pub(crate) settings: Arc<Settings>,
     grant: Option<Grant>,
-    /// The parameter of the path, if it has one.
-    pub(crate) parameter: Option<String>,
+    /// The parameters of the path, in its order.
+    pub(crate) parameters: Vec<String>,
 }
 
 impl Call {
     /// What the token grants; routes that need nothing have none.
     pub(crate) fn grant(&self) -> Result<&Grant, ApiError> {
         self.grant.as_ref().ok_or_else(ApiError::internal)
+    }
+
+    /// A parameter of the path, by its place.
+    pub(crate) fn parameter(&self, place: usize) -> &str {
+        self.parameters.get(place).map_or("", String::as_str)
+    }
+
+    /// For whom and by which settings the request changes events.
+    pub(crate) fn door(&self, now: Timestamp) -> Result<Door, ApiError> {
+        Ok(Door { organization: Arc::clone(&self.grant()?.organization), settings: Arc::clone(&self.settings), now })
     }
 }
 
@@ -98,6 +113,7 @@ pub const ROUTES: &[Route] = &[
         path: CHANGE_EVENTS,
         needs: WRITE,
         lane: Lane::Open,
+        dialect: Dialect::Last9,
         handler: |app, call| change_events::ingest(app, call).boxed(),
     },
     Route {
@@ -105,14 +121,23 @@ pub const ROUTES: &[Route] = &[
         path: CHANGE_EVENTS,
         needs: WRITE,
         lane: Lane::Open,
+        dialect: Dialect::Last9,
         handler: |app, call| change_events::ingest(app, call).boxed(),
     },
-    Route { method: &Method::GET, path: CHANGE_EVENTS, needs: READ, lane: Lane::Open, handler: |app, call| list::list(app, call).boxed() },
+    Route {
+        method: &Method::GET,
+        path: CHANGE_EVENTS,
+        needs: READ,
+        lane: Lane::Open,
+        dialect: Dialect::Last9,
+        handler: |app, call| list::list(app, call).boxed(),
+    },
     Route {
         method: &Method::POST,
         path: "/api/v4/oauth/access_token",
         needs: Needs::Nothing,
         lane: Lane::Open,
+        dialect: Dialect::Last9,
         handler: |app, call| oauth::access_token(app, call).boxed(),
     },
     Route {
@@ -120,6 +145,7 @@ pub const ROUTES: &[Route] = &[
         path: TELEMETRY_PATH,
         needs: Needs::Any(&[Scope::Read, Scope::Telemetry]),
         lane: Lane::Reserved,
+        dialect: Dialect::Last9,
         handler: |app, call| metrics::default_page(app, call).boxed(),
     },
     Route {
@@ -127,6 +153,7 @@ pub const ROUTES: &[Route] = &[
         path: "/clusters/{name}/metrics",
         needs: READ,
         lane: Lane::Reserved,
+        dialect: Dialect::Last9,
         handler: |app, call| metrics::cluster_page(app, call).boxed(),
     },
     Route {
@@ -134,6 +161,7 @@ pub const ROUTES: &[Route] = &[
         path: "/-/healthy",
         needs: Needs::Nothing,
         lane: Lane::Reserved,
+        dialect: Dialect::Last9,
         handler: |_, _| ready(Ok(operating::healthy())).boxed(),
     },
     Route {
@@ -141,6 +169,7 @@ pub const ROUTES: &[Route] = &[
         path: "/-/ready",
         needs: Needs::Nothing,
         lane: Lane::Reserved,
+        dialect: Dialect::Last9,
         handler: |app, _| ready(operating::ready(&app)).boxed(),
     },
     Route {
@@ -148,6 +177,7 @@ pub const ROUTES: &[Route] = &[
         path: "/-/reload",
         needs: Needs::Any(&[Scope::Admin]),
         lane: Lane::Open,
+        dialect: Dialect::Last9,
         handler: |app, _| operating::reload(app).boxed(),
     },
     Route {
@@ -155,6 +185,7 @@ pub const ROUTES: &[Route] = &[
         path: "/-/reload",
         needs: Needs::Any(&[Scope::Admin]),
         lane: Lane::Open,
+        dialect: Dialect::Last9,
         handler: |app, _| operating::reload(app).boxed(),
     },
     Route {
@@ -162,6 +193,7 @@ pub const ROUTES: &[Route] = &[
         path: "/",
         needs: Needs::Nothing,
         lane: Lane::Open,
+        dialect: Dialect::Last9,
         handler: |app, _| ready(Ok(operating::landing(&app))).boxed(),
     },
 ];
@@ -211,7 +243,7 @@ async fn serve(app: Arc<App>, served: Arc<Served>, request: Request) -> Response
     });
     let response = answer.unwrap_or_else(|error| {
         app.telemetry.refused.get_or_create(&[("reason", error.reason)]).inc();
-        error.into_response()
+        served.route.dialect.refuse(&error)
     });
     served.metrics.observe(response.status().as_u16(), begun.elapsed());
     response
@@ -230,7 +262,7 @@ async fn answer(app: &Arc<App>, served: &Served, request: Request) -> Result<Res
     if !matches!(parts.method, Method::GET | Method::HEAD) && is_cross_site(&parts.headers) {
         return Err(ApiError::new(StatusCode::FORBIDDEN, "cross_site", "a page of another site may not send this"));
     }
-    let parameter = if served.has_parameter { path_parameter(&mut parts).await? } else { None };
+    let parameters = if served.has_parameter { path_parameters(&mut parts).await? } else { Vec::new() };
     let settings = app.settings();
     let grant = match route.needs {
         Needs::Nothing => None,
@@ -239,20 +271,21 @@ async fn answer(app: &Arc<App>, served: &Served, request: Request) -> Result<Res
             if !grant.scopes.contains_any(scopes) {
                 return Err(AuthError::Scope(scopes).into());
             }
-            if route.path == CHANGE_EVENTS && !settings.access.is_anonymous() && parameter.as_deref() != Some(&*grant.organization) {
+            let names_organization = route.path.contains("{org}") || route.path.contains("{account}");
+            if names_organization && !settings.access.is_anonymous() && parameters.first().map(String::as_str) != Some(&*grant.organization)
+            {
                 return Err(AuthError::OtherOrganization.into());
             }
             Some(grant)
         }
     };
-    (route.handler)(Arc::clone(app), Call { parts, body, settings, grant, parameter }).await
+    (route.handler)(Arc::clone(app), Call { parts, body, settings, grant, parameters }).await
 }
 
-/// Every path has at most one parameter.
-async fn path_parameter(parts: &mut request::Parts) -> Result<Option<String>, ApiError> {
+async fn path_parameters(parts: &mut request::Parts) -> Result<Vec<String>, ApiError> {
     let parameters = RawPathParams::from_request_parts(parts, &()).await;
     let parameters = parameters.map_err(|_| ApiError::malformed("the path is not UTF-8"))?;
-    Ok(parameters.iter().next().map(|(_, value)| value.to_owned()))
+    Ok(parameters.iter().map(|(_, value)| value.to_owned()).collect())
 }
 
 /// Whether a browser says that another site's page makes this request. Nothing else sends these headers, and without tokens

@@ -44,7 +44,9 @@ impl Store {
         let organization = match command {
             Command::Edge(edge) => &edge.organization,
             Command::Claim(claim) => &claim.organization,
-            Command::Retire { .. } => return Ok(()),
+            Command::Put(put) => &put.start.organization,
+            Command::Describe(describe) => &describe.organization,
+            Command::Delete(_) | Command::Retire { .. } => return Ok(()),
         };
         let tenant = self.tenant(organization);
         let limit = self.options.tenants_max;
@@ -59,18 +61,29 @@ impl Store {
             None => admission.by_organization.entry(Arc::clone(organization)).or_default(),
         };
         match command {
-            Command::Edge(edge) => pending.admit_edge(tenant.as_deref(), edge, now, &self.options),
-            _ => pending.admit_claim(tenant.as_deref(), &self.options),
+            Command::Edge(edge) => pending.admit_edge(tenant.as_deref(), edge, true, now, &self.options),
+            Command::Put(put) => {
+                let opens =
+                    put.stop.is_none() && !tenant.as_ref().is_some_and(|tenant| tenant.event(&put.id).is_some_and(|event| event.open));
+                put.edges().try_for_each(|edge| pending.admit_edge(tenant.as_deref(), edge, opens, now, &self.options))
+            }
+            Command::Describe(describe) => {
+                describe.stop.iter().try_for_each(|stop| pending.admit_edge(tenant.as_deref(), stop, false, now, &self.options))
+            }
+            Command::Claim(_) => pending.admit_claim(tenant.as_deref(), &self.options),
+            Command::Delete(_) | Command::Retire { .. } => Ok(()),
         }
     }
 }
 
 impl Pending {
-    fn admit_edge(&mut self, tenant: Option<&Tenant>, edge: &Edge, now: Timestamp, options: &Options) -> Result<(), Refusal> {
+    /// `opens`: the edge opens an event if it is a start.
+    fn admit_edge(&mut self, tenant: Option<&Tenant>, edge: &Edge, opens: bool, now: Timestamp, options: &Options) -> Result<(), Refusal> {
         let core = tenant.map(|tenant| tenant.core.read());
         let known = || core.as_ref().is_some_and(|core| core.find_edge(edge.id()).is_some());
         let open = core.as_ref().map_or(0, |core| core.open.len());
-        if edge.state == EdgeState::Start && open + self.starts >= options.open_events_max {
+        let opens = opens && edge.state == EdgeState::Start;
+        if opens && open + self.starts >= options.open_events_max {
             let lapsed = core.as_ref().map_or(0, |core| core.open.lapsed(now.minus(options.open_max_age)));
             if open - lapsed + self.starts >= options.open_events_max && !known() {
                 return Err(Refusal { what: "open events", limit: options.open_events_max, flag: "--limit.open-events" });
@@ -92,7 +105,7 @@ impl Pending {
             self.clusters.insert(Arc::clone(&edge.cluster));
         }
         self.edges += 1;
-        self.starts += usize::from(edge.state == EdgeState::Start);
+        self.starts += usize::from(opens);
         Ok(())
     }
 

@@ -1,7 +1,11 @@
 //! One tenant's rows behind its lock: edges, identities and series, and what is derived from them.
 
 mod retire;
+mod whole;
 
+pub(super) use whole::Lost;
+
+use super::details::DetailTable;
 use super::edges::Changed;
 use super::edges::EdgeList;
 use super::edges::EdgeRow;
@@ -58,6 +62,9 @@ pub(super) struct Core {
     by_group: HashMap<u128, u32>,
     values: HashMap<u32, f64>,
     attributes: HashMap<u32, Box<str>>,
+    pub(super) details: DetailTable,
+    /// Per identity the edges that are past.
+    past: HashMap<u32, Vec<u32>>,
     /// Edges in order of receipt, for retirement; first those that an earlier retirement had to keep.
     arrivals: VecDeque<u32>,
     changed: Vec<Changed>,
@@ -118,6 +125,14 @@ impl Core {
         self.by_edge.find(self.hasher.hash_one(id), |&edge| self.row(edge).is_some_and(|row| row.id == id)).copied()
     }
 
+    /// The edges received at or before `before` that are part of an event, the latest first: when, and the event's first edge.
+    pub(super) fn arrivals_back(&self, before: Timestamp) -> impl Iterator<Item = (Timestamp, u32)> {
+        let count = self.arrivals.partition_point(|&edge| self.row(edge).is_some_and(|row| row.received <= before));
+        let present =
+            self.arrivals.range(..count).rev().filter_map(|&edge| Some((edge, self.row(edge).filter(|row| row.role != Role::Past)?)));
+        present.map(|(edge, row)| (row.received, self.head(edge)))
+    }
+
     pub(super) fn value(&self, edge: u32) -> f64 {
         self.values.get(&edge).copied().unwrap_or(1.0)
     }
@@ -171,6 +186,12 @@ impl Core {
             let series = self.row(found)?.series;
             return Some(Added { edge: found, series, duplicate: true });
         }
+        self.insert(index, edge, cluster, received, skew)
+    }
+
+    /// Adds an edge that is not there, unless as one of the past.
+    fn insert(&mut self, index: &LabelIndex, edge: &Edge, cluster: u16, received: Timestamp, skew: Duration) -> Option<Added> {
+        let id = edge.id();
         let series = self.intern_series(index, &edge.labels, edge.state == EdgeState::Stop, cluster)?;
         let identity = self.intern_identity(edge.identity, edge.supersede, edge.lapses);
         let row = EdgeRow {
@@ -187,15 +208,19 @@ impl Core {
         let new = place_row(&mut self.edges, &mut self.vacant_edges, row);
         let (rows, hasher) = (&self.edges, &self.hasher);
         let hash = |edge: u32| hasher.hash_one(rows.get(edge as usize).map_or([0; 2], |row| row.id));
-        self.by_edge.insert_unique(hash(new), new, |&edge| hash(edge));
+        let is_same = |&edge: &u32| rows.get(edge as usize).is_some_and(|row| row.id == halves(id.0));
+        match self.by_edge.find_mut(hash(new), is_same) {
+            // One of the past, which its event has again.
+            Some(past) => *past = new,
+            None => drop(self.by_edge.insert_unique(hash(new), new, |&edge| hash(edge))),
+        }
         if edge.value.to_bits() != 1f64.to_bits() {
             self.values.insert(new, edge.value);
         }
         if let Some(attributes) = &edge.attributes {
             self.attributes.insert(new, attributes.clone());
         }
-        let list = &mut self.series.get_mut(series as usize)?.edges;
-        list.insert(list.as_slice().len(), new);
+        self.series.get_mut(series as usize)?.edges.push(new);
         self.arrivals.push_back(new);
         self.fold_in(new, identity, skew);
         Some(Added { edge: new, series, duplicate: false })
@@ -255,12 +280,22 @@ impl Core {
         identity.edges.insert(position, new);
         let mut changed = std::mem::take(&mut self.changed);
         fold(&mut self.edges, identity.edges.as_slice(), position, skew, &mut changed);
+        self.follow_all(changed);
+    }
+
+    /// Brings everything derived up to date about what a fold changed.
+    fn follow_all(&mut self, mut changed: Vec<Changed>) {
         for index in 0..changed.len() {
             if let Some(&change) = changed.get(index) {
                 // The fold may set an edge twice; only what it was first is what the derived parts know.
                 if !changed.iter().take(index).any(|earlier| earlier.edge == change.edge) {
                     self.follow(change);
                 }
+            }
+        }
+        if !self.details.is_empty() {
+            for change in &changed {
+                self.move_details(change.edge);
             }
         }
         changed.clear();

@@ -28,6 +28,9 @@ pub(super) enum Role {
     LoneStop,
     /// An event without duration.
     Point,
+    /// Part of no event any more: its event was deleted, or was put again without it. Its sample was taken in and stays known.
+    /// `link` is the edge by which an event that came as edges was deleted.
+    Past,
 }
 
 impl Role {
@@ -151,6 +154,15 @@ pub(super) fn fold(rows: &mut [EdgeRow], list: &[u32], position: usize, skew: Du
             return;
         }
         index += 1;
+    }
+}
+
+/// Folds all of `list` anew, after edges were taken out of it.
+pub(super) fn fold_all(rows: &mut [EdgeRow], list: &[u32], skew: Duration, changed: &mut Vec<Changed>) {
+    let mut fold = Fold { rows, list, skew, changed };
+    let mut now = Now::Closed;
+    for (index, &edge) in list.iter().enumerate() {
+        now = fold.step(index, edge, now);
     }
 }
 

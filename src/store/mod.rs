@@ -4,7 +4,10 @@
 //! readers see whole commands. Nothing is shared between two tenants.
 
 mod admission;
+mod change;
+mod collect;
 mod core;
+mod details;
 mod edges;
 mod index;
 mod open;
@@ -13,18 +16,23 @@ mod runs;
 pub mod select;
 pub mod selector;
 mod timeline;
+mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use admission::Admission;
 pub use admission::Refusal;
+pub use change::Changed;
+pub use change::Withdrawn;
 pub use select::Cursor;
-pub use select::EdgeView;
-pub use select::EventView;
+pub use select::Keep;
+pub use select::Order;
 pub use select::Query;
 pub use select::Selected;
 pub use selector::Matcher;
+pub use view::EdgeView;
+pub use view::EventView;
 
 use self::core::Core;
 use crate::event::Claim;
@@ -81,6 +89,8 @@ impl Default for Options {
     }
 }
 
+const FULL: Refusal = Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" };
+
 /// A tenant's number, dense from 0 in order of first use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantId(pub u32);
@@ -100,6 +110,8 @@ pub enum Applied {
     Edge(AppliedEdge),
     /// An `Idempotency-Key` was looked up.
     Claim(Claimed),
+    /// An event was put, described or deleted.
+    Changed(Changed),
     /// So many edges were forgotten.
     Retired(usize),
     /// The store is at a hard bound of its numbering; nothing was kept. Admission prevents it.
@@ -223,6 +235,14 @@ impl Store {
         match command {
             Command::Edge(edge) => self.tenant_or_new(&edge.organization).apply(received, edge, self.options.pairing_skew),
             Command::Claim(claim) => Applied::Claim(self.tenant_or_new(&claim.organization).claim(received, claim)),
+            Command::Put(put) => match self.tenant_or_new(&put.start.organization).put(received, put, self.options.pairing_skew) {
+                Some(changed) => Applied::Changed(changed),
+                None => Applied::Full(FULL),
+            },
+            Command::Describe(describe) => {
+                Applied::Changed(self.tenant_or_new(&describe.organization).describe(received, describe, self.options.pairing_skew))
+            }
+            Command::Delete(delete) => Applied::Changed(self.tenant_or_new(&delete.organization).delete(delete, self.options.pairing_skew)),
             Command::Retire { before } => {
                 let retire = |tenant: &Arc<Tenant>| {
                     tenant.core.write().retire(&tenant.index, *before, &|series, at| due(tenant, SeriesId(series), at))
@@ -316,6 +336,15 @@ impl Tenant {
         }
     }
 
+    /// Whether an edge belongs, or belonged, to an event with an id of its own.
+    #[cfg(test)]
+    pub(crate) fn is_own(&self, edge: EdgeId) -> bool {
+        let core = self.core.read();
+        let own = |id: &str| core.find_identity(crate::event::Identity::of_id(id));
+        let row = core.find_edge(edge).and_then(|edge| core.row(edge));
+        row.is_some_and(|row| (0..6).any(|number| own(&format!("own-{number}")) == Some(row.identity)))
+    }
+
     /// Every edge's id and time of receipt; what a simulation compares with what was acknowledged.
     #[cfg(test)]
     pub(crate) fn every_edge(&self) -> Vec<(EdgeId, Timestamp)> {
@@ -343,11 +372,10 @@ impl Tenant {
     }
 
     fn apply(self: &Arc<Self>, received: Timestamp, edge: &Edge, skew: Duration) -> Applied {
-        let full = Applied::Full(Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" });
         let cluster = self.intern_cluster(&edge.cluster);
         let mut core = self.core.write();
-        let Some(added) = core.add(&self.index, edge, cluster.0, received, skew) else { return full };
-        let Some(row) = core.row(added.edge) else { return full };
+        let Some(added) = core.add(&self.index, edge, cluster.0, received, skew) else { return Applied::Full(FULL) };
+        let Some(row) = core.row(added.edge) else { return Applied::Full(FULL) };
         let kind = if row.role == edges::Role::Beat { SampleKind::Heartbeat } else { SampleKind::Change };
         Applied::Edge(AppliedEdge {
             id: core::edge_id(row.id),

@@ -1,21 +1,22 @@
-//! Queries: which events a question names, newest first, and how an event looks to whoever asked.
+//! Queries: which events a question names, in the order it wants them. All front doors ask here.
+//!
+//! What selectors, tags and times name is resolved in the indexes; then either what matches is collected and sorted, or
+//! all events are walked in order until enough of them matched, whichever is cheaper.
 
 use super::Tenant;
+use super::collect::Collector;
 use super::core::Core;
-use super::core::edge_id;
-use super::core::halves;
-use super::core::place_in;
-use super::edges::Role;
 use super::selector::MatchKind;
 use super::selector::Matcher;
-use super::timeline::Place;
-use crate::event::EdgeId;
+use super::view::EventView;
 use crate::event::EdgeState;
+use crate::labels::EVENT_NAME;
 use crate::labels::EVENT_STATE;
-use crate::labels::LabelSet;
+use crate::store::edges::Role;
 use crate::time::Timestamp;
 use roaring::RoaringBitmap;
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 /// The family whose samples the edges are; what `__name__` is compared with.
@@ -26,35 +27,74 @@ pub const FAMILY: &str = "last9_change_events";
 pub struct Query {
     /// Selectors, any of which may match; none means all events. An event matches when one of its edges satisfies every matcher.
     pub selectors: Vec<Vec<Matcher>>,
-    /// Only events that had not ended before this.
+    /// Tags, all of which the event has (see [`EventView::has_tag`]).
+    pub tags: Vec<(Box<str>, Box<str>)>,
+    /// Only events whose name or description has this in it, whatever the case.
+    pub text: Option<Box<str>>,
+    /// Only events that had not ended before this; with [`Order::Update`] those that changed at or after it.
     pub start: Option<Timestamp>,
-    /// Only events that began before this.
+    /// Only events that began before this; with [`Order::Update`] those that changed before it.
     pub end: Option<Timestamp>,
-    /// Only events that are open.
-    pub open_only: bool,
+    /// Only events that are open, or only those that are not.
+    pub open: Option<bool>,
+    /// Whatever else the asker wants of an event; asked last.
+    pub keep: Option<Keep>,
+    /// Which come first.
+    pub order: Order,
     /// Most events in the answer.
     pub limit: usize,
     /// Continue after this event of an earlier answer.
     pub after: Option<Cursor>,
 }
 
+/// What events are ordered by: the latest first, and by id where they are equal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// When they began; those with only an end by that.
+    #[default]
+    Start,
+    /// When they ended; what is open first.
+    End,
+    /// When the last edge or detail of them was received.
+    Update,
+}
+
+/// A condition that only a front door knows.
+#[derive(Clone)]
+pub struct Keep(pub Arc<dyn Fn(&EventView) -> bool + Send + Sync>);
+
+impl fmt::Debug for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keep(..)")
+    }
+}
+
 impl Default for Query {
     fn default() -> Self {
-        Self { selectors: Vec::new(), start: None, end: None, open_only: false, limit: 100, after: None }
+        let (selectors, tags) = Default::default();
+        let (text, start, end, open, keep, after) = Default::default();
+        Self { selectors, tags, text, start, end, open, keep, order: Order::Start, limit: 100, after }
     }
 }
 
 /// Where an answer ended: the time and id of its last event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    at: Timestamp,
-    id: EdgeId,
+    pub(super) at: Timestamp,
+    pub(super) id: Box<str>,
+}
+
+impl Cursor {
+    /// Where an answer that ended with this event would go on.
+    pub fn after(event: &EventView, order: Order) -> Self {
+        Self { at: event.time(order), id: event.id.clone() }
+    }
 }
 
 /// The opaque text of a cursor.
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}{}", self.at.millis(), self.id)
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{}", self.at.millis(), hex::encode(self.id.as_bytes()))
     }
 }
 
@@ -69,55 +109,18 @@ impl std::str::FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let (at, id) = text.split_at_checked(16).ok_or(CursorError)?;
         let at = u64::from_str_radix(at, 16).map_err(|_| CursorError)?.cast_signed();
-        Ok(Self { at: Timestamp::from_millis(at), id: EdgeId::parse(id).ok_or(CursorError)? })
+        let id = hex::decode(id).ok().and_then(|id| String::from_utf8(id).ok()).ok_or(CursorError)?;
+        Ok(Self { at: Timestamp::from_millis(at), id: id.into() })
     }
 }
 
 /// The answer to a [`Query`].
 #[derive(Clone, Debug, Default)]
 pub struct Selected {
-    /// Newest first.
+    /// In the order asked for.
     pub events: Vec<EventView>,
-    /// Where to go on when there may be more.
+    /// Where to go on when there is more.
     pub next: Option<Cursor>,
-}
-
-/// An event as readers see it.
-#[derive(Clone, Debug)]
-pub struct EventView {
-    /// Its first start; for a point, the point.
-    pub start: Option<EdgeView>,
-    /// Its stop.
-    pub stop: Option<EdgeView>,
-    /// It has no duration.
-    pub point: bool,
-    /// It has begun and neither ended nor been superseded.
-    pub open: bool,
-    /// When a newer start of its supersede group closed it.
-    pub superseded_at: Option<Timestamp>,
-    /// How many further starts came while it was open.
-    pub heartbeats: usize,
-    /// The time of the last of these.
-    pub last_heartbeat: Option<Timestamp>,
-    /// The destination of its samples; empty for the default.
-    pub cluster: Arc<str>,
-}
-
-/// An edge as readers see it.
-#[derive(Clone, Debug)]
-pub struct EdgeView {
-    /// What its sender was told.
-    pub id: EdgeId,
-    /// When it happened.
-    pub at: Timestamp,
-    /// When it was received.
-    pub received: Timestamp,
-    /// The sample's value.
-    pub value: f64,
-    /// Its labels, without `event_state`.
-    pub labels: LabelSet,
-    /// The attributes as sent (a JSON object); `None` when they are the labels without `event_name`.
-    pub attributes: Option<Box<str>>,
 }
 
 /// Which series the selectors name.
@@ -127,50 +130,50 @@ enum Wanted {
 }
 
 impl Tenant {
-    /// The events that `query` names, newest first; events with equal times by id.
+    /// The events that `query` names, in its order.
     pub fn select(&self, query: &Query) -> Selected {
         let wanted = self.wanted(&query.selectors);
+        let tagged: Vec<RoaringBitmap> = query.tags.iter().map(|(key, value)| self.series_tagged(key, value)).collect();
         let core = self.core.read();
-        let after = query.after.map(|cursor| (cursor.at, halves(cursor.id.0)));
-        // An event that begins exactly at `end` is not in the range.
-        let before = [after, query.end.map(|end| (end, [0; 2]))].into_iter().flatten().min();
-        let mut heads = Vec::new();
-        let in_time = |head: u32| query.start.is_none_or(|start| core.end(head) >= start);
-        match &wanted {
-            _ if query.open_only => {
-                let matching = core.open.newest_first(before).filter(|&head| in_time(head) && is_wanted(&core, head, &wanted));
-                heads.extend(matching.take(query.limit));
+        let mut found = Collector::new(&core, query);
+        let accepts = |head: u32| self.accepts(&core, query, &wanted, head);
+        if let Some(heads) = candidates(&core, query, &wanted, &tagged) {
+            for head in heads {
+                if found.is_in_range(head) && accepts(head) {
+                    found.push(head);
+                }
             }
-            Wanted::These(series) if cheaper_by_series(series.len(), core.timeline.len(), query.limit) => {
-                heads = newest_of(&core, series, before, in_time, query.limit);
-            }
-            _ => {
-                let place = place_in(&core.edges);
-                core.timeline.walk_back(
-                    before,
-                    query.start.unwrap_or(Timestamp::MIN),
-                    place,
-                    |head| core.end(head),
-                    |head| {
-                        if in_time(head) && is_wanted(&core, head, &wanted) {
-                            heads.push(head);
-                        }
-                        heads.len() < query.limit
-                    },
-                );
-            }
+        } else {
+            found.walk(accepts);
         }
-        let next = (heads.len() >= query.limit).then(|| heads.last().and_then(|&head| core.row(head))).flatten();
-        let next = next.map(|row| Cursor { at: row.at, id: edge_id(row.id) });
-        let events = heads.iter().filter_map(|&head| self.event(&core, head)).collect();
+        let (heads, more) = found.finish();
+        let events: Vec<EventView> = heads.iter().filter_map(|&head| self.view(&core, head)).collect();
+        let next = events.last().filter(|_| more).map(|last| Cursor::after(last, query.order));
         Selected { events, next }
     }
 
-    /// The event that an edge with this id belongs to.
-    pub fn find(&self, id: EdgeId) -> Option<EventView> {
-        let core = self.core.read();
-        let edge = core.find_edge(id)?;
-        self.event(&core, core.head(edge))
+    /// Whether the event is what the query asks for, its times aside.
+    fn accepts(&self, core: &Core, query: &Query, wanted: &Wanted, head: u32) -> bool {
+        if query.open.is_some_and(|open| core.row(head).is_some_and(|row| row.open) != open) || !is_wanted(core, head, wanted) {
+            return false;
+        }
+        if query.tags.is_empty() && query.text.is_none() && query.keep.is_none() {
+            return true;
+        }
+        let Some(event) = self.view(core, head) else { return false };
+        query.tags.iter().all(|(key, value)| event.has_tag(key, value))
+            && query.text.as_ref().is_none_or(|text| event.mentions(text))
+            && query.keep.as_ref().is_none_or(|keep| keep.0(&event))
+    }
+
+    /// The series that have the tag as a label.
+    fn series_tagged(&self, key: &str, value: &str) -> RoaringBitmap {
+        let name = if key == "type" { EVENT_NAME } else { key };
+        let mut series = self.index.name(name).map(|label| label.equal(value)).unwrap_or_default();
+        if key == "type" {
+            series |= self.index.name(key).map(|label| label.equal(value)).unwrap_or_default();
+        }
+        series
     }
 
     /// The series that satisfy one of the selectors, resolved in the label index alone.
@@ -253,39 +256,6 @@ impl Tenant {
         });
         *few = kept.collect();
     }
-
-    fn event(&self, core: &Core, head: u32) -> Option<EventView> {
-        let row = core.row(head)?;
-        let lone_stop = row.role == Role::LoneStop;
-        let stop = if lone_stop { Some(head) } else { core.stop_of(head) };
-        let beats = core.beats(head);
-        let cluster = core.series.get(row.series as usize)?.cluster;
-        Some(EventView {
-            start: if lone_stop { None } else { self.edge(core, head) },
-            stop: stop.and_then(|stop| self.edge(core, stop)),
-            point: row.role == Role::Point,
-            open: row.open,
-            superseded_at: core.superseded_at(head),
-            heartbeats: beats.len(),
-            last_heartbeat: beats.last().and_then(|&beat| core.row(beat)).map(|row| row.at),
-            cluster: self.cluster_name(cluster),
-        })
-    }
-
-    fn edge(&self, core: &Core, edge: u32) -> Option<EdgeView> {
-        let row = core.row(edge)?;
-        let mut texts = Vec::new();
-        self.index.texts(&core.series.get(row.series as usize)?.labels, |name, value| texts.push((name.to_owned(), value.to_owned())));
-        let labels = LabelSet::from_sorted(texts.iter().map(|(name, value)| (name.as_str(), value.as_str()))).ok()?;
-        Some(EdgeView {
-            id: edge_id(row.id),
-            at: row.at,
-            received: row.received,
-            value: core.value(edge),
-            labels,
-            attributes: core.attributes(edge).map(Into::into),
-        })
-    }
 }
 
 fn is_wanted(core: &Core, head: u32, wanted: &Wanted) -> bool {
@@ -299,28 +269,45 @@ const FEW: u64 = 256;
 /// Looking at a series' labels costs as much as looking at this many values of the index.
 const LABELS_COST: u64 = 4;
 
-/// Whether to collect the events of the matching series, or to walk the timeline until enough of them were met.
+/// Whether to collect what matches, or to walk all events in order until enough of what matches was met.
 fn cheaper_by_series(matching: u64, events: usize, limit: usize) -> bool {
     let events = events as u64;
     let walked = (limit as u64).saturating_mul(events) / matching.max(1);
     matching <= 1024 || matching.saturating_mul(2) <= walked.min(events)
 }
 
-fn newest_of(core: &Core, series: &RoaringBitmap, before: Option<Place>, in_time: impl Fn(u32) -> bool, limit: usize) -> Vec<u32> {
-    let mut seen = HashSet::new();
-    let mut places: Vec<(Place, u32)> = Vec::new();
-    for row in series.iter().filter_map(|series| core.series.get(series as usize)) {
-        for head in row.edges.as_slice().iter().map(|&edge| core.head(edge)) {
-            let Some(place) = core.row(head).map(super::edges::EdgeRow::place) else { continue };
-            if before.is_none_or(|before| place < before) && seen.insert(head) && in_time(head) {
-                places.push((place, head));
+/// The events that may be in the answer, when looking at each of them is cheaper than walking all events in order.
+fn candidates(core: &Core, query: &Query, wanted: &Wanted, tagged: &[RoaringBitmap]) -> Option<HashSet<u32>> {
+    let by_tag = query.tags.iter().zip(tagged).map(|((key, value), series)| (series, core.details.tagged(key, value)));
+    let fewest = by_tag.min_by_key(|(series, heads)| series.len() + heads.len() as u64);
+    let cheaper = |matching: u64| cheaper_by_series(matching, core.timeline.len(), query.limit);
+    let mut heads = HashSet::new();
+    let fewest_count = fewest.as_ref().map_or(u64::MAX, |(series, heads)| series.len() + heads.len() as u64);
+    let matching = if let Wanted::These(series) = wanted { series.len() } else { u64::MAX };
+    if query.open == Some(true) && core.open.len() as u64 <= matching.min(fewest_count) {
+        return (query.order != Order::Start).then(|| core.open.newest_first(None).collect());
+    }
+    match (wanted, fewest) {
+        (Wanted::These(series), None) if cheaper(series.len()) => add_events(core, series, &mut heads),
+        (Wanted::These(series), Some(_)) if matching < fewest_count => {
+            if !cheaper(series.len()) {
+                return None;
             }
+            add_events(core, series, &mut heads);
         }
+        (_, Some((by_label, by_details))) if cheaper(fewest_count) => {
+            add_events(core, by_label, &mut heads);
+            heads.extend(by_details);
+        }
+        _ => return None,
     }
-    if places.len() > limit {
-        places.select_nth_unstable_by(limit, |a, b| b.cmp(a));
-        places.truncate(limit);
+    Some(heads)
+}
+
+/// Adds the events that have an edge in one of these series.
+fn add_events(core: &Core, series: &RoaringBitmap, heads: &mut HashSet<u32>) {
+    for row in series.iter().filter_map(|series| core.series.get(series as usize)) {
+        let present = row.edges.as_slice().iter().filter(|&&edge| core.row(edge).is_some_and(|row| row.role != Role::Past));
+        heads.extend(present.map(|&edge| core.head(edge)));
     }
-    places.sort_unstable_by(|a, b| b.cmp(a));
-    places.into_iter().map(|place| place.1).collect()
 }

@@ -1,5 +1,8 @@
 use super::*;
+use crate::event::Delete;
+use crate::event::Details;
 use crate::event::Identity;
+use crate::event::Put;
 use crate::labels::LabelSet;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -168,7 +171,7 @@ proptest! {
         };
         let expected: Vec<String> = all.iter().filter(wanted).map(shape).collect();
         let mut found = Vec::new();
-        let mut query = Query { selectors: selectors.clone(), start: start.map(at), end: end.map(at), open_only, limit, after: None };
+        let mut query = Query { selectors: selectors.clone(), start: start.map(at), end: end.map(at), open: open_only.then_some(true), limit, ..Query::default() };
         loop {
             let page = tenant.select(&query);
             prop_assert!(page.events.len() <= limit);
@@ -215,7 +218,7 @@ proptest! {
     fn retirement_neither_opens_nor_closes(said in prop::collection::vec(said(), 1..80), cuts in prop::collection::vec(0i64..90, 1..5)) {
         let edges: Vec<Edge> = said.iter().map(Said::edge).collect();
         let (store, whole) = (filled(&edges), filled(&edges));
-        let open = Query { open_only: true, ..everything() };
+        let open = Query { open: Some(true), ..everything() };
         let ids = |store: &Store| -> Vec<EdgeId> { store.tenant("acme").unwrap().select(&open).events.iter().map(|event| event.start.as_ref().unwrap().id).collect() };
         for cut in cuts {
             store.apply(at(100), &Command::Retire { before: at(cut) }, &|_, _, _| false);
@@ -226,6 +229,111 @@ proptest! {
         let stayed: Vec<Edge> = edges.iter().filter(|edge| tenant.core.read().find_edge(edge.id()).is_some()).cloned().collect();
         prop_assert_eq!(shapes(&filled(&stayed), &everything()), shapes(&store, &everything()));
     }
+}
+
+/// Everything, page by page.
+fn paged(tenant: &Tenant, query: &Query) -> Vec<EventView> {
+    let (mut events, mut after) = (Vec::new(), None);
+    loop {
+        let page = tenant.select(&Query { after, ..query.clone() });
+        assert!(page.events.len() <= query.limit);
+        events.extend(page.events);
+        after = page.next;
+        if after.is_none() {
+            return events;
+        }
+    }
+}
+
+fn tagged(said: &Said) -> Put {
+    let id = format!("own-{}", said.entity % 7);
+    let start = Edge { identity: Identity::of_id(&id), state: EdgeState::Start, supersede: None, ..said.edge() };
+    let stop = (said.state == EdgeState::Stop).then(|| Edge { state: EdgeState::Stop, at: at(said.at + 700), ..start.clone() });
+    let team: Box<str> = format!("team {}", said.outcome % 2).into();
+    let details = Details {
+        description: format!("Nr {}", said.outcome).into(),
+        tags: vec![("team".into(), vec![team, "all".into()])],
+        ..Details::default()
+    };
+    Put {
+        id: id.into(),
+        created: None,
+        start: if said.state == EdgeState::Point { Edge { state: EdgeState::Point, ..start } } else { start },
+        stop,
+        details,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn every_order_is_paged_like_a_sorted_list(
+        said in prop::collection::vec((said(), any::<bool>()), 1..60), limit in 1usize..9, range in prop::option::of((0i64..60_000, 0i64..60_000)),
+        open in prop::option::of(any::<bool>()), team in prop::option::of(0u8..3), text in prop::option::of(0u8..4), selector in any::<bool>(),
+    ) {
+        let store = Store::new(Options::default());
+        for (number, (said, own)) in said.iter().enumerate() {
+            let received = at(i64::try_from(number / 3).unwrap() * 1000);
+            let command = if *own { Command::Put(Box::new(tagged(said))) } else { Command::Edge(said.edge()) };
+            store.apply(received, &command, &|_, _, _| false);
+        }
+        let tenant = store.tenant("acme").unwrap();
+        let all = tenant.select(&everything()).events;
+        for order in [Order::Start, Order::End, Order::Update] {
+            let tags = team.iter().map(|team| ("team".into(), if *team == 2 { "all".into() } else { format!("team {team}").into() })).collect();
+            let query = Query {
+                tags, open, limit, order,
+                text: text.map(|text| format!("nR {text}").into()),
+                selectors: if selector { vec![selector::parse(r#"{entity_id=~"job-[1-5]"}"#).unwrap()] } else { Vec::new() },
+                start: range.map(|range| at(range.0)), end: range.map(|range| at(range.1)),
+                ..Query::default()
+            };
+            let is_wanted = |event: &&EventView| {
+                let (from, to) = match order { Order::Update => (event.updated, event.updated), _ => (event.ended().unwrap_or(Timestamp::MAX), event.began()) };
+                range.is_none_or(|range| from >= at(range.0) && to < at(range.1))
+                    && open.is_none_or(|open| event.open == open)
+                    && query.tags.iter().all(|(key, value)| event.has_tag(key, value))
+                    && query.text.as_ref().is_none_or(|text| event.mentions(text))
+                    && (!selector || query.selectors.iter().any(|selector| naive_matches(&store, event, selector)))
+            };
+            let mut expected: Vec<&EventView> = all.iter().filter(is_wanted).collect();
+            expected.sort_by(|a, b| b.time(order).cmp(&a.time(order)).then_with(|| a.id.cmp(&b.id)));
+            let expected: Vec<&str> = expected.iter().map(|event| &*event.id).collect();
+            let found = paged(&tenant, &query);
+            prop_assert_eq!(found.iter().map(|event| &*event.id).collect::<Vec<_>>(), expected, "{:?}", order);
+        }
+    }
+}
+
+#[test]
+fn a_whole_event_is_what_was_put_last_until_it_is_deleted() {
+    let store = Store::new(Options::default());
+    let said = |state, at| Said { state, at, entity: 1, outcome: 1, superseding: false };
+    let apply = |received, command: Command| match store.apply(at(received), &command, &|_, _, _| false) {
+        Applied::Changed(changed) => changed,
+        other => panic!("{other:?}"),
+    };
+    let open = tagged(&said(EdgeState::Start, 1000));
+    let first = apply(1, Command::Put(Box::new(open.clone())));
+    assert_eq!((first.added.len(), first.withdrawn.len()), (1, 0));
+    let tenant = store.tenant("acme").unwrap();
+    assert!(tenant.event("own-1").unwrap().open);
+    // The same again is a new version, and nothing for the page.
+    let again = apply(2, Command::Put(Box::new(open)));
+    assert_eq!((again.added.len(), again.withdrawn.len()), (0, 0));
+    assert_ne!(again.version, first.version);
+    assert_eq!(again.version, store.version("acme", "own-1"));
+    // Another time: the sample that was there is withdrawn where it still waits.
+    let closed = apply(3, Command::Put(Box::new(tagged(&said(EdgeState::Stop, 2000)))));
+    assert_eq!((closed.added.len(), closed.withdrawn.iter().map(|lost| (lost.at, lost.hide)).collect()), (2, vec![(at(1000), false)]));
+    let event = tenant.event("own-1").unwrap();
+    assert_eq!((event.open, event.ended(), event.created, event.updated), (false, Some(at(2700)), at(3), at(3)));
+    assert_eq!(tenant.event(&event.start.unwrap().id.to_string()).unwrap().id, event.id);
+    let deleted = apply(4, Command::Delete(Delete { organization: "acme".into(), id: "own-1".into() }));
+    assert_eq!((deleted.version, deleted.withdrawn.len()), (None, 3));
+    assert!(deleted.withdrawn.iter().all(|lost| lost.hide));
+    assert!(tenant.event("own-1").is_none() && tenant.select(&everything()).events.is_empty());
+    assert_eq!(apply(5, Command::Put(Box::new(tagged(&said(EdgeState::Point, 2000))))).added.len(), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Events in order of time: numbers of their first edges, sorted by (time, id), in chunks that know how late their events end.
 
 use crate::time::Timestamp;
+use std::collections::BinaryHeap;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 
@@ -10,6 +11,13 @@ const UNKNOWN: i64 = i64::MIN;
 
 /// A place in the timeline: time, then id, so that no two are equal and a restart changes no order.
 pub(super) type Place = (Timestamp, [u64; 2]);
+
+/// What ends at some time, or at some time at the latest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Item {
+    Edge(u32),
+    Chunk(usize),
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
@@ -93,6 +101,24 @@ impl Timeline {
             };
             if edges.iter().rev().any(|&edge| !visit(edge)) {
                 return;
+            }
+        }
+    }
+
+    /// Walks over events from those that end last, at `upto` at the latest, until `visit` says stop.
+    pub(super) fn walk_by_end(&self, upto: Option<Timestamp>, end: impl Fn(u32) -> Timestamp, mut visit: impl FnMut(u32) -> bool) {
+        let upto = upto.unwrap_or(Timestamp::MAX);
+        let mut next: BinaryHeap<(Timestamp, Item)> =
+            self.chunks.iter().enumerate().map(|(index, chunk)| (chunk.latest_end(&end), Item::Chunk(index))).collect();
+        while let Some((_, item)) = next.pop() {
+            match item {
+                Item::Edge(edge) if !visit(edge) => return,
+                Item::Edge(_) => {}
+                Item::Chunk(index) => {
+                    let edges = self.chunks.get(index).map_or(&[][..], |chunk| &chunk.edges);
+                    let ends = edges.iter().map(|&edge| (end(edge), Item::Edge(edge)));
+                    next.extend(ends.filter(|(end, _)| *end <= upto));
+                }
             }
         }
     }

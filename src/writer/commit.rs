@@ -9,6 +9,9 @@ use super::Submission;
 use super::SubmitError;
 use super::retention::Marks;
 use crate::event::Command;
+use crate::event::Expect;
+use crate::event::Version;
+use crate::event::fingerprint;
 use crate::event::record;
 use crate::log::AppendError;
 use crate::log::Batch;
@@ -22,6 +25,7 @@ use crate::telemetry::observe;
 use crate::time::Clock;
 use crate::time::Timestamp;
 use parking_lot::RwLock;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -61,12 +65,21 @@ impl<D: Disk> Committer<D> {
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.
     pub(super) fn run(mut self, mut receiver: mpsc::Receiver<Submission>) -> Result<(), String> {
         let mut waiting = Vec::new();
-        while let Some(first) = receiver.blocking_recv() {
+        let mut postponed: Option<Submission> = None;
+        let mut subjects = HashSet::new();
+        while let Some(first) = postponed.take().or_else(|| receiver.blocking_recv()) {
             let mut records = first.records.ends.len();
             let mut bytes = first.records.bytes.len();
+            subjects.clear();
+            subjects.extend(first.subject());
             waiting.push(first);
             while records < COMMIT_RECORDS && bytes < COMMIT_BYTES {
                 let Ok(next) = receiver.try_recv() else { break };
+                if next.subject().is_some_and(|subject| !subjects.insert(subject)) {
+                    // Its condition can be looked at when what comes before it is applied.
+                    postponed = Some(next);
+                    break;
+                }
                 records += next.records.ends.len();
                 bytes += next.records.bytes.len();
                 waiting.push(next);
@@ -103,6 +116,10 @@ impl<D: Disk> Committer<D> {
         let mut admission = Admission::default();
         let mut refused = Vec::with_capacity(waiting.iter().map(|submission| submission.commands.len()).sum());
         for submission in waiting {
+            if let Some(unexpected) = self.unexpected(submission) {
+                refused.extend(submission.commands.iter().map(|_| Some(Outcome::Unexpected(unexpected))));
+                continue;
+            }
             for (command, record) in submission.commands.iter().zip(submission.records.iter()) {
                 match self.memory.store.admit(command, self.received, &mut admission) {
                     Ok(()) => {
@@ -119,6 +136,18 @@ impl<D: Disk> Committer<D> {
             }
         }
         refused
+    }
+
+    /// The version of the event that a submission is about, when it is not the expected one.
+    fn unexpected(&self, submission: &Submission) -> Option<Option<Version>> {
+        let expect = submission.expect?;
+        let (organization, id) = submission.commands.first()?.subject()?;
+        let version = self.memory.store.version(organization, &id);
+        let expected = match expect {
+            Expect::New => None,
+            Expect::Version(version) => Some(version),
+        };
+        (version != expected).then_some(version)
     }
 
     pub(super) fn append(&mut self) -> Result<(), SubmitError> {
@@ -187,6 +216,15 @@ impl<D: Disk> Committer<D> {
     }
 }
 
+impl Submission {
+    /// A hash of the event that a condition is about.
+    fn subject(&self) -> Option<u128> {
+        self.expect?;
+        let (organization, id) = self.commands.first()?.subject()?;
+        Some(fingerprint([organization.as_bytes(), id.as_bytes()]))
+    }
+}
+
 /// Folds one command into memory, in the same way while running and while replaying.
 pub(super) fn apply(memory: &Memory, received: Timestamp, command: &Command) -> Outcome {
     let due = |tenant: &crate::store::Tenant, series, at| memory.pages.due(tenant, series, at);
@@ -194,6 +232,13 @@ pub(super) fn apply(memory: &Memory, received: Timestamp, command: &Command) -> 
         Applied::Edge(edge) => {
             let exposure = (!edge.duplicate).then(|| memory.pages.apply(received, &edge));
             Outcome::Edge { id: edge.id, duplicate: edge.duplicate, exposure }
+        }
+        Applied::Changed(changed) => {
+            for sample in &changed.withdrawn {
+                memory.pages.withdraw(received, sample);
+            }
+            let exposures = changed.added.iter().map(|edge| memory.pages.apply(received, edge)).collect();
+            Outcome::Changed { version: changed.version, exposures }
         }
         Applied::Claim(claimed) => Outcome::Claim(claimed),
         Applied::Retired(_) => Outcome::Retired,

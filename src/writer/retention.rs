@@ -126,6 +126,9 @@ impl<D: Disk> Committer<D> {
         self.log.compact(upto, &mut |_, bytes| match decoder.decode(bytes) {
             Ok((_, Command::Edge(edge))) => store.has_edge(&edge.organization, edge.id()),
             Ok((received, Command::Claim(_))) => received >= oldest_claim,
+            Ok((received, Command::Put(put))) => store.remembers_put(&put, received),
+            Ok((_, Command::Describe(describe))) => store.has_edge(&describe.organization, describe.edge),
+            Ok((_, Command::Delete(delete))) => store.remembers(&delete.organization, &delete.id),
             Ok((_, Command::Retire { .. })) => false,
             // It was understood when the log was opened; losing it would be worse than keeping it.
             Err(_) => true,

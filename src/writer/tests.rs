@@ -1,9 +1,13 @@
 //! The writer on a disk that fails, against a model that knows only what was answered. Every seed that failed once is kept below.
 
 use super::*;
+use crate::event::Delete;
+use crate::event::Describe;
+use crate::event::Details;
 use crate::event::Edge;
 use crate::event::EdgeState;
 use crate::event::Identity;
+use crate::event::Put;
 use crate::exposition::Format;
 use crate::exposition::PageRequest;
 use crate::labels::LabelSet;
@@ -42,6 +46,8 @@ struct World {
     committer: Option<Committer<FaultyDisk>>,
     /// What was acknowledged, with its time of receipt.
     acked: BTreeMap<EdgeId, Timestamp>,
+    /// The version of each whole event as last answered; `None` when it was deleted, or when it is not known.
+    wholes: BTreeMap<String, Option<Version>>,
     /// What may be there after a restart: its sender got no answer that it could trust.
     unknown: BTreeSet<EdgeId>,
     latched: bool,
@@ -72,6 +78,7 @@ impl World {
             memory,
             committer: None,
             acked,
+            wholes: BTreeMap::new(),
             unknown,
             latched: false,
             cutoff: Timestamp::MIN,
@@ -93,8 +100,17 @@ impl World {
         self.acked.retain(|id, received| *received >= cutoff || present.contains_key(id));
         let lost: Vec<&EdgeId> = self.acked.keys().filter(|id| !present.contains_key(id)).collect();
         assert!(lost.is_empty(), "acknowledged and gone after a restart: {lost:?}");
+        for (id, version) in &self.wholes {
+            // Retention may have taken one that is not open.
+            let now = self.memory.store.version("acme", id);
+            assert!(now == *version || (now.is_none() && cutoff > Timestamp::MIN), "{id} was at {version:?} and is at {now:?}");
+        }
+        self.wholes.clear();
         for (id, received) in present {
-            assert!(self.acked.contains_key(&id) || self.unknown.contains(&id), "refused, and there after a restart: {id}");
+            assert!(
+                id_of_whole(&self.memory, id) || self.acked.contains_key(&id) || self.unknown.contains(&id),
+                "refused, and there after a restart: {id}"
+            );
             self.acked.insert(id, received);
         }
         self.unknown.clear();
@@ -134,7 +150,7 @@ impl World {
             let ids: Vec<EdgeId> = edges.iter().map(Edge::id).collect();
             let commands: Vec<Command> = edges.into_iter().map(Command::Edge).collect();
             let (reply, answer) = oneshot::channel();
-            waiting.push(Submission { records: Records::of(&commands), commands, reply });
+            waiting.push(Submission { records: Records::of(&commands), commands, expect: None, reply });
             answers.push((ids, answer));
         }
         let committer = self.committer.as_mut().unwrap();
@@ -160,9 +176,61 @@ impl World {
         committer_retires(self);
     }
 
+    /// Puts, describes or deletes an event, if it is as it was when last looked at.
+    fn change(&mut self) {
+        let id = format!("own-{}", self.random.below(6));
+        let known = self.memory.store.version("acme", &id);
+        let details = Details {
+            description: format!("about {}", self.random.below(4)).into(),
+            tags: vec![("team".into(), vec![self.random.below(3).to_string().into()])],
+            ..Details::default()
+        };
+        let streamed = self.acked.keys().nth(usize::try_from(self.random.below(40)).unwrap()).copied();
+        let command = match (self.random.below(6), streamed) {
+            (0, _) => Command::Delete(Delete { organization: "acme".into(), id: id.clone().into() }),
+            (1, Some(edge)) => Command::Delete(Delete { organization: "acme".into(), id: edge.to_string().into() }),
+            (2, Some(edge)) => Command::Describe(Box::new(Describe { organization: "acme".into(), edge, stop: None, details })),
+            _ => self.put(&id, details),
+        };
+        let (organization, subject) = command.subject().map(|(organization, id)| (Arc::clone(organization), id.into_owned())).unwrap();
+        let seen = self.memory.store.version(&organization, &subject);
+        let expect = seen.map_or(Expect::New, Expect::Version);
+        let commands = vec![command];
+        let (reply, mut answer) = oneshot::channel();
+        let committer = self.committer.as_mut().unwrap();
+        committer.commit(&mut vec![Submission { records: Records::of(&commands), commands, expect: Some(expect), reply }]);
+        self.latched = matches!(*committer.health.read(), Health::Latched(_));
+        match answer.try_recv().unwrap() {
+            Ok(outcomes) => {
+                let [Outcome::Changed { version, .. }] = &*outcomes else { panic!("{outcomes:?}") };
+                assert_eq!(*version, self.memory.store.version("acme", &subject));
+                if subject == id {
+                    self.wholes.insert(id, *version);
+                }
+            }
+            Err(_) if self.latched => drop(self.wholes.remove(&subject)),
+            Err(_) => assert_eq!(self.memory.store.version("acme", &id), known),
+        }
+    }
+
+    fn put(&mut self, id: &str, details: Details) -> Command {
+        let (mut start, mut stop) = (self.edge(), None);
+        (start.state, start.identity) = (EdgeState::Start, Identity::of_id(id));
+        match self.random.below(3) {
+            0 => start.state = EdgeState::Point,
+            1 => {
+                stop =
+                    Some(Edge { state: EdgeState::Stop, at: start.at.plus(Duration::from_secs(self.random.below(900))), ..start.clone() })
+            }
+            _ => {}
+        }
+        Command::Put(Box::new(Put { id: id.into(), created: None, start, stop, details }))
+    }
+
     fn step(&mut self) {
         match self.random.below(20) {
-            0..10 => self.commit(),
+            0..7 => self.commit(),
+            7..10 => self.change(),
             10 | 11 => {
                 let call =
                     [Call::Write, Call::Sync, Call::Truncate, Call::Allocate, Call::Create, Call::SyncDir, Call::Rename, Call::Remove];
@@ -176,7 +244,10 @@ impl World {
                 self.disk.set_capacity(Some(self.disk.used() + room));
                 self.commit();
             }
-            13 => self.disk.heal(),
+            13 => {
+                self.disk.heal();
+                self.change();
+            }
             14 => self.clock.advance(Duration::from_secs(self.random.below(7200))),
             15 => self.clock.set(self.clock.now().minus(Duration::from_secs(self.random.below(600)))),
             16 => {
@@ -203,6 +274,12 @@ impl World {
             }
         }
     }
+}
+
+/// Whether the edge is, or was, part of an event with an id of its own: those are looked at by their versions.
+fn id_of_whole(memory: &Memory, edge: EdgeId) -> bool {
+    let tenant = memory.store.tenant("acme").unwrap();
+    tenant.is_own(edge)
 }
 
 /// What retention may take: edges received before the cutoff. They are gone from memory at once.
@@ -245,6 +322,9 @@ fn a_restart_changes_nothing_that_a_reader_sees() {
         let mut world = World::new(seed);
         for _ in 0..30 {
             world.commit();
+            for _ in 0..world.random.below(4) {
+                world.change();
+            }
             let (span, extra) = (world.random.below(200), world.random.below(20));
             world.clock.advance(Duration::from_secs(span));
             if extra == 0 {

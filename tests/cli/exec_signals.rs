@@ -36,7 +36,7 @@ fn each_signal_reaches_the_job_once() {
     ] {
         let server = FakeServer::start(|_, _| Reply::accepted());
         let bench = Bench::new(&server.url());
-        let (mut child, _stdout) = start(bench.exec(&[], COUNTING).env("SIGNAL", name));
+        let (mut child, _stdout) = start(&mut listening(bench.exec(&[], COUNTING).env("SIGNAL", name)));
         child.signal(signal);
         until("the job was told", || bench.path("got").exists());
         fs::write(bench.path("end"), "").unwrap();
@@ -59,12 +59,8 @@ fn a_job_that_dies_of_a_signal_gives_128_and_its_number() {
     assert_eq!((&stop["event_state"], &stop["attributes"]["result"]), (&"stop".into(), &"cancelled".into()));
 }
 
-/// The same run in a terminal of its own, whose keyboard is the standard input of what is returned; `before` is for `sh`.
-fn in_terminal(before: &str, exec: &Command) -> Command {
-    let words = [exec.get_program()].into_iter().chain(exec.get_args());
-    let quoted: Vec<String> = words.map(|word| format!("'{}'", word.display().to_string().replace('\'', r"'\''"))).collect();
-    let mut command = Command::new("script");
-    command.args(["-q", "-e", "-c", &format!("{before} exec {}", quoted.join(" ")), "/dev/null"]).stdin(Stdio::piped());
+/// `command` with the place, arguments and environment of `exec`.
+fn like(exec: &Command, mut command: Command) -> Command {
     if let Some(directory) = exec.get_current_dir() {
         command.current_dir(directory);
     }
@@ -74,6 +70,22 @@ fn in_terminal(before: &str, exec: &Command) -> Command {
         }
     }
     command
+}
+
+/// The same run with every signal as it is by default: these tests may themselves run under nohup or in the background.
+fn listening(exec: &Command) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(exec.get_program()).args(exec.get_args());
+    like(exec, command)
+}
+
+/// The same run in a terminal of its own, whose keyboard is the standard input of what is returned; `before` is for `sh`.
+fn in_terminal(before: &str, exec: &Command) -> Command {
+    let words = [exec.get_program()].into_iter().chain(exec.get_args());
+    let quoted: Vec<String> = words.map(|word| format!("'{}'", word.display().to_string().replace('\'', r"'\''"))).collect();
+    let mut command = Command::new("script");
+    command.args(["-q", "-e", "-c", &format!("{before} exec {}", quoted.join(" ")), "/dev/null"]).stdin(Stdio::piped());
+    like(exec, command)
 }
 
 #[test]

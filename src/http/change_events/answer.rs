@@ -32,7 +32,7 @@ pub(super) fn taken(id: EdgeId, at: Timestamp, warnings: &[Cow<'static, str>]) -
 }
 
 /// Everything that is not simply as sent and simply shown.
-pub(super) fn warnings(mapping: &[Warning], exposure: Option<&Exposure>) -> Vec<Cow<'static, str>> {
+pub(crate) fn warnings(mapping: &[Warning], exposure: Option<&Exposure>) -> Vec<Cow<'static, str>> {
     let mut warnings: Vec<Cow<'static, str>> = mapping.iter().map(|warning| Cow::Owned(warning.to_string())).collect();
     match exposure {
         None | Some(Exposure::Shown) => {}

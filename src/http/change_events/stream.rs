@@ -161,7 +161,7 @@ fn parse_elsewhere(
 }
 
 fn parse(group: Group, settings: &Settings, grant: &Grant, now: Timestamp) -> ParsedGroup {
-    let context = context(settings, grant, now);
+    let context = context(settings, &grant.organization, now);
     let too_long = FormatError::TooLong { limit: settings.mapping.limits().item_bytes };
     let expected = group.bytes.len() / 200 + 1;
     let mut parsed = ParsedGroup {
@@ -269,7 +269,9 @@ impl Report<'_> {
                 }
             }
             Outcome::Refused(refusal) => self.refuse(line.number, 422, &refusal.to_string()),
-            Outcome::Claim(_) | Outcome::Retired => self.refuse(line.number, 500, "internal error"),
+            Outcome::Claim(_) | Outcome::Retired | Outcome::Changed { .. } | Outcome::Unexpected(_) => {
+                self.refuse(line.number, 500, "internal error")
+            }
         }
     }
 

@@ -40,10 +40,19 @@ impl Core {
     fn stays(&self, edge: u32, before: Timestamp, due: &dyn Fn(u32, Timestamp) -> bool) -> bool {
         let Some(row) = self.row(edge) else { return false };
         let is_due = |edge: u32| self.row(edge).is_some_and(|row| due(row.series, row.at));
-        if row.role == Role::Beat {
-            return is_due(edge);
-        }
         let head = self.head(edge);
+        match row.role {
+            Role::Beat => return is_due(edge) || self.details.get(head).is_some_and(|detailed| detailed.by == Some(edge)),
+            // The edge that a deletion names stays as long as one that it deleted: only with it the record is understood.
+            Role::Past if row.link == edge => {
+                let deleted =
+                    self.past.get(&row.identity).into_iter().flatten().filter_map(|&other| self.row(other).map(|row| (other, row)));
+                let mut deleted = deleted.filter(|(_, other)| other.link == edge);
+                return deleted.any(|(other, row)| row.received >= before || is_due(other));
+            }
+            Role::Past => return is_due(edge),
+            _ => {}
+        }
         let parts = [Some(head), self.stop_of(head)];
         let needed =
             |part: u32| self.row(part).is_some_and(|row| row.open || row.received >= before || self.supersedes(row)) || is_due(part);
@@ -78,6 +87,7 @@ impl Core {
             series.insert(row.series);
             if role.is_head() {
                 self.timeline.remove(edge, place_in(&self.edges));
+                self.details.remove(edge);
             }
             if let Ok(entry) = self.by_edge.find_entry(self.hasher.hash_one(id), |&candidate| candidate == edge) {
                 entry.remove();
@@ -102,9 +112,14 @@ impl Core {
         if let Some(group) = self.groups.get_mut(row.group as usize) {
             group.retain(|_, &mut edge| lives(edge));
         }
-        if !row.edges.as_slice().is_empty() {
+        let is_past = self.past.get_mut(&identity).is_some_and(|past| {
+            past.retain(|&edge| lives(edge));
+            !past.is_empty()
+        });
+        if is_past || !row.edges.as_slice().is_empty() {
             return;
         }
+        self.past.remove(&identity);
         if let Ok(entry) = self.by_identity.find_entry(self.hasher.hash_one(row.key), |&candidate| candidate == identity) {
             entry.remove();
             self.vacant_identities.push(identity);

@@ -1,0 +1,132 @@
+//! What an event says of itself beside its edges, and how commands about whole events look.
+
+use super::Edge;
+use super::EdgeId;
+use crate::time::Timestamp;
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The longest id of an event that its sender chose, in characters.
+pub const EVENT_ID_MAX: usize = 100;
+
+/// Everything of an event that is not an edge. An empty text or list means that there is none.
+///
+/// It is the union of what the front doors know (DESIGN section 1); a door that has no word for a field leaves it as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// What it is called.
+    pub name: Box<str>,
+    /// Free text.
+    pub description: Box<str>,
+    /// What reported it (`github_actions`, `manual`).
+    pub source: Box<str>,
+    /// The id of the event that caused it.
+    pub parent_id: Box<str>,
+    /// The id of the event at the root of its causes.
+    pub source_id: Box<str>,
+    /// Title to URL, in the order given.
+    pub links: Vec<(Box<str>, Box<str>)>,
+    /// Key to values, in the order given.
+    pub tags: Vec<(Box<str>, Vec<Box<str>>)>,
+    /// The buckets it concerns; none means all of them.
+    pub buckets: Vec<Box<str>>,
+    /// The environments it concerns; none means all of them.
+    pub environments: Vec<Box<str>>,
+    /// Whatever else its sender keeps with it: a JSON object as text.
+    pub metadata: Box<str>,
+}
+
+impl Details {
+    /// The values of a tag; none when it has no such tag.
+    pub fn tag(&self, key: &str) -> &[Box<str>] {
+        self.tags.iter().find(|(name, _)| **name == *key).map_or(&[], |(_, values)| values)
+    }
+
+    /// Everything it is found by, as keys and values: its tags, and what other doors call by names of their own.
+    pub fn all_tags(&self) -> impl Iterator<Item = (&str, &str)> {
+        let tags = self.tags.iter().flat_map(|(key, values)| values.iter().map(|value| (&**key, &**value)));
+        let texts = [("parent_id", &self.parent_id), ("source_id", &self.source_id), ("name", &self.name), ("source", &self.source)];
+        let lists = [("bucket", &self.buckets), ("environment", &self.environments)];
+        let texts = texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key, &**text));
+        let lists = lists.into_iter().flat_map(|(key, values)| values.iter().map(move |value| (key, &**value)));
+        tags.chain(texts).chain(lists)
+    }
+}
+
+/// An event with an id of its own, as it is from now on: what was there under this id is replaced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Put {
+    /// Chosen by the sender or made by a front door; unique in the organization.
+    pub id: Box<str>,
+    /// When the event was first put; `None` means now.
+    pub created: Option<Timestamp>,
+    /// Its start, or the point.
+    pub start: Edge,
+    /// Its stop, unless it is open or a point.
+    pub stop: Option<Edge>,
+    /// The rest.
+    pub details: Details,
+}
+
+impl Put {
+    /// Its edges, in order.
+    pub fn edges(&self) -> impl Iterator<Item = &Edge> {
+        std::iter::once(&self.start).chain(&self.stop)
+    }
+}
+
+/// Details for an event that came as edges, whatever it had before. It keeps its edges, its labels and its id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Describe {
+    /// The tenant's slug.
+    pub organization: Arc<str>,
+    /// Any edge of the event.
+    pub edge: EdgeId,
+    /// A stop that closes it.
+    pub stop: Option<Edge>,
+    /// From now on.
+    pub details: Details,
+}
+
+/// The event is not to be listed or shown any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delete {
+    /// The tenant's slug.
+    pub organization: Arc<str>,
+    /// Its own id, or that of one of its edges.
+    pub id: Box<str>,
+}
+
+/// What must be so for a change to be made; the writer looks before it appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// There is no event with this id.
+    New,
+    /// The event is at this version.
+    Version(Version),
+}
+
+/// Tells apart the states that an event goes through; what `ETag` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+impl Version {
+    /// The version of what `bytes` say.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(xxh3_64(bytes))
+    }
+
+    /// Reads what [`std::fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 16 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return None;
+        }
+        u64::from_str_radix(text, 16).ok().map(Self)
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}

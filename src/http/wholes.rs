@@ -1,0 +1,324 @@
+//! Creating, changing and deleting whole events: what every front door that has them does in the same way.
+//!
+//! A change reads the event, lets the door edit it, and hands it to the writer with the version that was read. When another
+//! was faster the door edits again; a version that the sender named (`If-Match`) is never got around.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::http::HeaderValue;
+use axum::http::StatusCode;
+use axum::http::header;
+
+use crate::event::Command;
+use crate::event::Delete;
+use crate::event::Describe;
+use crate::event::Edge;
+use crate::event::EdgeState;
+use crate::event::Expect;
+use crate::event::Version;
+use crate::event::fingerprint;
+use crate::formats::Warning;
+use crate::formats::whole::End;
+use crate::formats::whole::Whole;
+use crate::http::app::App;
+use crate::http::app::Settings;
+use crate::http::change_events;
+use crate::http::error::ApiError;
+use crate::store::EdgeView;
+use crate::store::EventView;
+use crate::time::Timestamp;
+use crate::writer::Outcome;
+
+/// How often a change is tried while others change the same event.
+const TRIES: usize = 16;
+
+/// An event after a change.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    /// As it is now.
+    pub(crate) event: EventView,
+    /// What the sender should know: labels that say less than was sent, samples that are not simply shown.
+    pub(crate) warnings: Vec<Cow<'static, str>>,
+}
+
+/// Why an event was not changed.
+#[derive(Debug)]
+pub(crate) enum ChangeError {
+    /// There is one with this id already.
+    Exists,
+    /// There is none with this id.
+    Unknown,
+    /// It is not at a version that the sender named.
+    Stale,
+    /// It came as edges, which a change cannot move.
+    Edges(&'static str),
+    /// Anything else.
+    Refused(ApiError),
+}
+
+impl From<ApiError> for ChangeError {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        let refuse = |status, reason, message: String| Self::new(status, reason, message);
+        match error {
+            ChangeError::Exists => refuse(StatusCode::CONFLICT, "conflict", "id: an event with this id is there already".into()),
+            ChangeError::Unknown => refuse(StatusCode::NOT_FOUND, "unknown", "no such event".into()),
+            ChangeError::Stale => {
+                let message = "If-Match: the event has changed since; read it again, and send the `ETag` of that answer";
+                refuse(StatusCode::PRECONDITION_FAILED, "stale", message.into())
+            }
+            ChangeError::Edges(field) => refuse(
+                StatusCode::CONFLICT,
+                "conflict",
+                format!(
+                    "{field}: the event came as edges, which stay as they were sent; its details can change, and it can be closed while it is open"
+                ),
+            ),
+            ChangeError::Refused(error) => error,
+        }
+    }
+}
+
+/// For whom and by which settings an event is changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    pub(crate) organization: Arc<str>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) now: Timestamp,
+}
+
+/// Which versions the sender will have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum IfMatch {
+    Any,
+    These(Vec<Version>),
+}
+
+impl IfMatch {
+    /// From the header `If-Match` (RFC 9110 section 13.1.1); `*`, or none, is any version.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut versions = Vec::new();
+        let mut is_any = true;
+        for value in headers.get_all(header::IF_MATCH) {
+            let text = value.to_str().unwrap_or_default();
+            if text.trim() == "*" {
+                continue;
+            }
+            is_any = false;
+            let tags = text.split(',').map(str::trim).filter_map(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+            versions.extend(tags.filter_map(Version::parse));
+        }
+        if is_any { Self::Any } else { Self::These(versions) }
+    }
+
+    fn admits(&self, version: Version) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(versions) => versions.contains(&version),
+        }
+    }
+}
+
+/// The `ETag` of an event.
+pub(crate) fn etag(version: Version) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{version}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// Puts an event that is not there.
+pub(crate) async fn create(app: &App, door: &Door, whole: &Whole) -> Result<Changed, ChangeError> {
+    let (command, warnings) = put(door, whole, None)?;
+    match change(app, command, Expect::New).await? {
+        Some(exposures) => changed(app, door, &whole.id, &warnings, exposures),
+        None => Err(ChangeError::Exists),
+    }
+}
+
+/// Changes an event. `edit` gets it as it is and as the record that would put it again, and may be called more than once.
+pub(crate) async fn update<E: Into<ChangeError>>(
+    app: &App,
+    door: &Door,
+    id: &str,
+    if_match: &IfMatch,
+    edit: impl Fn(&EventView, Whole) -> Result<Whole, E>,
+) -> Result<Changed, ChangeError> {
+    let _turn = turn(app, &door.organization, id).await;
+    for _ in 0..TRIES {
+        let event = find(app, door, id).ok_or(ChangeError::Unknown)?;
+        if !if_match.admits(event.version) {
+            return Err(ChangeError::Stale);
+        }
+        let before = whole(&event);
+        let after = edit(&event, before.clone()).map_err(Into::into)?;
+        let (command, warnings) =
+            if event.own_id { put(door, &after, Some(event.created))? } else { (describe(door, &event, &before, &after)?, Vec::new()) };
+        if let Some(exposures) = change(app, command, Expect::Version(event.version)).await? {
+            return changed(app, door, &event.id, &warnings, exposures);
+        }
+    }
+    Err(ApiError::unavailable("busy", "busy: others keep changing this event").into())
+}
+
+/// Deletes an event, and returns what it was.
+pub(crate) async fn delete(app: &App, door: &Door, id: &str, if_match: &IfMatch) -> Result<EventView, ChangeError> {
+    let _turn = turn(app, &door.organization, id).await;
+    for _ in 0..TRIES {
+        let event = find(app, door, id).ok_or(ChangeError::Unknown)?;
+        if !if_match.admits(event.version) {
+            return Err(ChangeError::Stale);
+        }
+        let delete = Delete { organization: Arc::clone(&door.organization), id: event.id.clone() };
+        if change(app, Command::Delete(delete), Expect::Version(event.version)).await?.is_some() {
+            return Ok(event);
+        }
+    }
+    Err(ApiError::unavailable("busy", "busy: others keep changing this event").into())
+}
+
+/// The event with this id: its own, or that of one of its edges.
+pub(crate) fn find(app: &App, door: &Door, id: &str) -> Option<EventView> {
+    app.store.tenant(&door.organization)?.event(id)
+}
+
+/// The event as it is now, to be changed. One with only an end begins there.
+pub(crate) fn whole(event: &EventView) -> Whole {
+    let end = match event.ended() {
+        _ if event.point => End::Point,
+        Some(end) => End::At(end),
+        None => End::Open,
+    };
+    Whole {
+        id: event.id.clone(),
+        event_name: event.event_name().into(),
+        at: event.began(),
+        end,
+        details: event.details.as_deref().cloned().unwrap_or_default(),
+        cluster: (&*event.cluster).into(),
+    }
+}
+
+/// Within this process changes of one event come one after the other, so that none has to be tried again.
+async fn turn<'a>(app: &'a App, organization: &str, id: &str) -> tokio::sync::MutexGuard<'a, ()> {
+    let hash = fingerprint([organization.as_bytes(), id.as_bytes()]);
+    let count = app.turns.len() as u128;
+    #[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "a remainder of the length")]
+    app.turns[(hash % count) as usize].lock().await
+}
+
+fn put(door: &Door, whole: &Whole, created: Option<Timestamp>) -> Result<(Command, Vec<Warning>), ApiError> {
+    let context = change_events::context(&door.settings, &door.organization, door.now);
+    let (put, warnings) = whole.put(created, &context).map_err(|error| change_events::refusal(&error))?;
+    Ok((Command::Put(Box::new(put)), warnings))
+}
+
+/// The change of an event that came as edges: new details, and a stop if it is to end.
+fn describe(door: &Door, event: &EventView, before: &Whole, after: &Whole) -> Result<Command, ChangeError> {
+    let first = event.first().ok_or(ChangeError::Unknown)?;
+    for (field, same) in [
+        ("event_name", before.event_name == after.event_name),
+        ("start", before.at == after.at),
+        ("cluster", before.cluster == after.cluster),
+    ] {
+        if !same {
+            return Err(ChangeError::Edges(field));
+        }
+    }
+    let stop = match (before.end, after.end) {
+        (before, after) if before == after => None,
+        (End::Open, End::At(at)) => Some(stop(door, event, first, at)),
+        _ => return Err(ChangeError::Edges("end")),
+    };
+    let organization = Arc::clone(&door.organization);
+    Ok(Command::Describe(Box::new(Describe { organization, edge: first.id, stop, details: after.details.clone() })))
+}
+
+fn stop(door: &Door, event: &EventView, start: &EdgeView, at: Timestamp) -> Edge {
+    Edge {
+        organization: Arc::clone(&door.organization),
+        cluster: Arc::clone(&event.cluster),
+        state: EdgeState::Stop,
+        at,
+        value: 1.0,
+        identity: event.identity,
+        lapses: false,
+        supersede: None,
+        labels: start.labels.clone(),
+        attributes: start.attributes.clone(),
+    }
+}
+
+/// What becomes of the new samples; `None` when the event was not as expected.
+async fn change(app: &App, command: Command, expect: Expect) -> Result<Option<Vec<crate::exposition::Exposure>>, ChangeError> {
+    let outcome = app.writer()?.change(command, expect).await.map_err(|error| change_events::unavailable(&error))?;
+    match outcome {
+        Outcome::Changed { exposures, .. } => Ok(Some(exposures)),
+        Outcome::Unexpected(_) => Ok(None),
+        Outcome::Refused(refusal) => Err(change_events::over_limit(refusal.to_string()).into()),
+        _ => Err(ApiError::internal().into()),
+    }
+}
+
+fn changed(
+    app: &App,
+    door: &Door,
+    id: &str,
+    labels: &[Warning],
+    exposures: Vec<crate::exposition::Exposure>,
+) -> Result<Changed, ChangeError> {
+    change_events::count_warnings(&app.telemetry, labels);
+    let mut warnings = change_events::warnings(labels, None);
+    for exposure in &exposures {
+        app.edges.count(Some(exposure));
+        for warning in change_events::warnings(&[], Some(exposure)) {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+    }
+    // Deleted by another in the meantime: as if that had come first.
+    let event = find(app, door, id).ok_or(ChangeError::Unknown)?;
+    Ok(Changed { event, warnings })
+}
+
+/// The warnings as one header, for the doors whose answers have no place for them.
+pub(crate) fn warning_header(warnings: &[impl Display]) -> Option<HeaderValue> {
+    if warnings.is_empty() {
+        return None;
+    }
+    let text = warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let text: String = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).take(1000).collect();
+    HeaderValue::from_str(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_match_names_versions() {
+        #[track_caller]
+        fn check(values: &[&str], expected: &IfMatch) {
+            let headers = values.iter().map(|value| (header::IF_MATCH, value.parse().unwrap()));
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(name, value);
+            }
+            assert_eq!(IfMatch::of(&map), *expected, "{values:?}");
+        }
+        check(&[], &IfMatch::Any);
+        check(&["*"], &IfMatch::Any);
+        check(&["\"00000000000000ff\""], &IfMatch::These(vec![Version(255)]));
+        check(&["\"0000000000000001\", \"0000000000000002\""], &IfMatch::These(vec![Version(1), Version(2)]));
+        check(&["\"0000000000000001\"", "\"0000000000000002\""], &IfMatch::These(vec![Version(1), Version(2)]));
+        // A weak tag never matches, nor does what is no tag of ours.
+        check(&["W/\"0000000000000001\""], &IfMatch::These(Vec::new()));
+        check(&["anything"], &IfMatch::These(Vec::new()));
+    }
+}

@@ -1,0 +1,122 @@
+//! Changes of whole events, on the level of a tenant: what they add to pages and what they take off them.
+
+use super::AppliedEdge;
+use super::ClusterId;
+use super::EventView;
+use super::SampleKind;
+use super::SeriesId;
+use super::Store;
+use super::Tenant;
+use super::core::Lost;
+use crate::event::Delete;
+use crate::event::Describe;
+use crate::event::Edge;
+use crate::event::Put;
+use crate::event::Version;
+use crate::time::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a change of a whole event came to.
+#[derive(Clone, Debug, Default)]
+pub struct Changed {
+    /// The version that the event has now; `None` when it is not there any more, or was not.
+    pub version: Option<Version>,
+    /// Its new samples, for the page.
+    pub added: Vec<AppliedEdge>,
+    /// The samples that it no longer has.
+    pub withdrawn: Vec<Withdrawn>,
+}
+
+/// A sample that its event no longer has.
+#[derive(Clone, Debug)]
+pub struct Withdrawn {
+    /// Whose it is.
+    pub tenant: Arc<Tenant>,
+    /// On which page.
+    pub cluster: ClusterId,
+    /// Its series.
+    pub series: SeriesId,
+    /// Its time.
+    pub at: Timestamp,
+    /// Whether it leaves the page even where it is shown: the event was deleted. Else only what still waits goes.
+    pub hide: bool,
+}
+
+impl Tenant {
+    /// The event with this id: its own, or that of one of its edges.
+    pub fn event(&self, id: &str) -> Option<EventView> {
+        let core = self.core.read();
+        self.view(&core, core.resolve(id)?)
+    }
+
+    /// The version of the event with this id.
+    pub fn version(&self, id: &str) -> Option<Version> {
+        let core = self.core.read();
+        core.resolve(id).map(|head| core.version(head))
+    }
+
+    pub(super) fn put(self: &Arc<Self>, received: Timestamp, put: &Put, skew: Duration) -> Option<Changed> {
+        let cluster = self.intern_cluster(&put.start.cluster);
+        let mut core = self.core.write();
+        let (added, lost) = core.put(&self.index, put, cluster.0, received, skew)?;
+        let sample = |(added, edge): (&super::core::Added, &Edge)| AppliedEdge {
+            id: edge.id(),
+            duplicate: added.duplicate,
+            tenant: Arc::clone(self),
+            cluster,
+            series: SeriesId(added.series),
+            kind: SampleKind::Change,
+            at: edge.at,
+            value: edge.value,
+        };
+        let version = core.resolve(&put.id).map(|head| core.version(head));
+        let fresh = added.iter().zip(put.edges()).filter(|(added, _)| !added.duplicate);
+        Some(Changed { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, false) })
+    }
+
+    pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe, skew: Duration) -> Changed {
+        let stop = describe.stop.as_ref().map(|stop| self.apply(received, stop, skew));
+        let mut core = self.core.write();
+        core.describe(describe, received);
+        let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
+        let added = match stop {
+            Some(super::Applied::Edge(edge)) if !edge.duplicate => vec![edge],
+            _ => Vec::new(),
+        };
+        Changed { version, added, withdrawn: Vec::new() }
+    }
+
+    pub(super) fn delete(self: &Arc<Self>, delete: &Delete, skew: Duration) -> Changed {
+        let lost = self.core.write().delete(&delete.id, skew).unwrap_or_default();
+        Changed { withdrawn: self.withdrawn(&lost, true), ..Changed::default() }
+    }
+
+    fn withdrawn(self: &Arc<Self>, lost: &[Lost], hide: bool) -> Vec<Withdrawn> {
+        let withdrawn = |lost: &Lost| Withdrawn {
+            tenant: Arc::clone(self),
+            cluster: ClusterId(lost.cluster),
+            series: SeriesId(lost.series),
+            at: lost.at,
+            hide,
+        };
+        lost.iter().map(withdrawn).collect()
+    }
+}
+
+impl Store {
+    /// The version of an organization's event.
+    pub fn version(&self, organization: &str, id: &str) -> Option<Version> {
+        self.tenant(organization)?.version(id)
+    }
+
+    /// Whether anything is left of what this record of a put brought.
+    pub fn remembers_put(&self, put: &Put, received: Timestamp) -> bool {
+        self.tenant(&put.start.organization).is_some_and(|tenant| tenant.core.read().remembers_put(put, received))
+    }
+
+    /// Whether the event with this id, or what is left of it, is here.
+    pub fn remembers(&self, organization: &str, id: &str) -> bool {
+        self.tenant(organization).is_some_and(|tenant| tenant.core.read().remembers(id))
+    }
+}

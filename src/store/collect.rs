@@ -1,0 +1,166 @@
+//! Gathers the events of an answer: the latest first, by id where times are equal, after where an earlier answer ended.
+
+use super::core::Core;
+use super::core::edge_id;
+use super::select::Order;
+use super::select::Query;
+use crate::time::Timestamp;
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+pub(super) struct Collector<'a> {
+    core: &'a Core,
+    query: &'a Query,
+    found: Vec<(Timestamp, u32)>,
+}
+
+impl<'a> Collector<'a> {
+    pub(super) fn new(core: &'a Core, query: &'a Query) -> Self {
+        Self { core, query, found: Vec::new() }
+    }
+
+    /// Whether the event lies in the query's times and after its cursor.
+    pub(super) fn is_in_range(&self, head: u32) -> bool {
+        let (start, end) = (self.query.start.unwrap_or(Timestamp::MIN), self.query.end);
+        let time = self.time(head);
+        let in_time = match self.query.order {
+            Order::Update => time >= start && end.is_none_or(|end| time < end),
+            _ => self.core.end(head) >= start && end.is_none_or(|end| self.core.row(head).is_some_and(|row| row.at < end)),
+        };
+        in_time
+            && self.query.after.as_ref().is_none_or(|after| time < after.at || (time == after.at && *self.core.public_id(head) > *after.id))
+    }
+
+    pub(super) fn push(&mut self, head: u32) {
+        self.found.push((self.time(head), head));
+        // Bounds what a broad question holds, at a cost that grows no faster than what is pushed.
+        if self.found.len() > self.query.limit.saturating_add(1).saturating_mul(4).max(4096) {
+            self.sort();
+        }
+    }
+
+    /// Walks all events in order until enough of them are accepted.
+    pub(super) fn walk(&mut self, accepts: impl Fn(u32) -> bool) {
+        let last = self.query.after.as_ref().map(|after| after.at);
+        let (core, query) = (self.core, self.query);
+        let mut visit = |head: u32| {
+            let time = self.time(head);
+            // What is as late as the last one that fits may have to stand before it.
+            if self.found.len() > query.limit && self.found.last().is_some_and(|&(last, _)| time < last) {
+                return false;
+            }
+            if self.is_in_range(head) && accepts(head) {
+                self.found.push((time, head));
+            }
+            true
+        };
+        match query.order {
+            Order::Start if query.open == Some(true) => {
+                let before = [last, query.end.map(before)].into_iter().flatten().min();
+                core.open.newest_first(before.map(after_all_at)).all(visit);
+            }
+            Order::Start => {
+                let before = [last, query.end.map(before)].into_iter().flatten().min();
+                let place = super::core::place_in(&core.edges);
+                let start = query.start.unwrap_or(Timestamp::MIN);
+                core.timeline.walk_back(before.map(after_all_at), start, place, |head| core.end(head), visit);
+            }
+            Order::End => core.timeline.walk_by_end(last, |head| core.end(head), visit),
+            Order::Update => {
+                let before = [last, query.end.map(before)].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
+                let start = query.start.unwrap_or(Timestamp::MIN);
+                core.updated_back(before, |head, updated| updated >= start && visit(head));
+            }
+        }
+    }
+
+    /// The events of the answer, and whether there are more.
+    pub(super) fn finish(mut self) -> (Vec<u32>, bool) {
+        self.sort();
+        let more = self.found.len() > self.query.limit;
+        (self.found.iter().take(self.query.limit).map(|&(_, head)| head).collect(), more)
+    }
+
+    /// Leaves the first `limit` events and one more, in order.
+    fn sort(&mut self) {
+        let core = self.core;
+        let order = |a: &(Timestamp, u32), b: &(Timestamp, u32)| match b.0.cmp(&a.0) {
+            Ordering::Equal => core.public_id(a.1).cmp(&core.public_id(b.1)),
+            by_time => by_time,
+        };
+        let most = self.query.limit.saturating_add(1);
+        if self.found.len() > most {
+            self.found.select_nth_unstable_by(most, order);
+            self.found.truncate(most);
+        }
+        self.found.sort_unstable_by(order);
+    }
+
+    fn time(&self, head: u32) -> Timestamp {
+        match self.query.order {
+            Order::Start => self.core.row(head).map_or(Timestamp::MIN, |row| row.at),
+            Order::End => self.core.end(head),
+            Order::Update => self.core.updated(head),
+        }
+    }
+}
+
+fn before(moment: Timestamp) -> Timestamp {
+    Timestamp::from_millis(moment.millis().saturating_sub(1))
+}
+
+/// The place after all that begins at this moment.
+fn after_all_at(moment: Timestamp) -> super::timeline::Place {
+    (moment, [u64::MAX; 2])
+}
+
+impl Core {
+    /// What the event answers to: its own id, else that of its first edge.
+    pub(super) fn public_id(&self, head: u32) -> Box<str> {
+        let own = self.details.get(head).and_then(|detailed| detailed.id.clone());
+        own.unwrap_or_else(|| self.row(head).map(|row| edge_id(row.id).to_string()).unwrap_or_default().into())
+    }
+
+    /// When the first of its start and stop was received.
+    pub(super) fn first_received(&self, head: u32) -> Timestamp {
+        let received = |edge: u32| self.row(edge).map(|row| row.received);
+        [received(head), self.stop_of(head).and_then(received)].into_iter().flatten().min().unwrap_or(Timestamp::MIN)
+    }
+
+    /// When the last edge or detail of the event was received.
+    pub(super) fn updated(&self, head: u32) -> Timestamp {
+        let received = |edge: u32| self.row(edge).map(|row| row.received);
+        let beats = self.beats(head).iter().filter_map(|&beat| received(beat)).max();
+        let described = self.details.get(head).map(|detailed| detailed.updated);
+        [received(head), self.stop_of(head).and_then(received), beats, described].into_iter().flatten().max().unwrap_or(Timestamp::MIN)
+    }
+
+    /// Walks the events that were last changed at or before `before`, the latest first, until `visit` says stop.
+    fn updated_back(&self, before: Timestamp, mut visit: impl FnMut(u32, Timestamp) -> bool) {
+        let after = before.plus(std::time::Duration::from_millis(1));
+        let mut described = self.details.described_back(after).peekable();
+        let mut received = self.arrivals_back(before).peekable();
+        let mut seen = HashSet::new();
+        loop {
+            let (at, head) = match (described.peek(), received.peek()) {
+                (Some(&one), Some(&other)) if one.0 >= other.0 => {
+                    described.next();
+                    one
+                }
+                (_, Some(&other)) => {
+                    received.next();
+                    other
+                }
+                (Some(&one), None) => {
+                    described.next();
+                    one
+                }
+                (None, None) => return,
+            };
+            // An earlier edge or detail of an event that changed again since.
+            if self.updated(head) == at && seen.insert(head) && !visit(head, at) {
+                return;
+            }
+        }
+    }
+}

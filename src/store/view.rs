@@ -1,0 +1,167 @@
+//! How an event looks to whoever asked.
+
+use super::Tenant;
+use super::core::Core;
+use super::core::edge_id;
+use super::edges::Role;
+use super::select::Order;
+use crate::event::Details;
+use crate::event::EdgeId;
+use crate::event::Identity;
+use crate::event::Version;
+use crate::labels::EVENT_NAME;
+use crate::labels::LabelSet;
+use crate::time::Timestamp;
+use std::sync::Arc;
+
+/// An event as readers see it.
+#[derive(Clone, Debug)]
+pub struct EventView {
+    /// What it answers to: its own id, else that of its first edge.
+    pub id: Box<str>,
+    /// It has an id of its own; else it came as edges.
+    pub own_id: bool,
+    /// What its edges have in common.
+    pub identity: Identity,
+    /// Its first start; for a point, the point.
+    pub start: Option<EdgeView>,
+    /// Its stop.
+    pub stop: Option<EdgeView>,
+    /// It has no duration.
+    pub point: bool,
+    /// It has begun and neither ended nor been superseded.
+    pub open: bool,
+    /// When a newer start of its supersede group closed it.
+    pub superseded_at: Option<Timestamp>,
+    /// How many further starts came while it was open.
+    pub heartbeats: usize,
+    /// The time of the last of these.
+    pub last_heartbeat: Option<Timestamp>,
+    /// The destination of its samples; empty for the default.
+    pub cluster: Arc<str>,
+    /// What it says of itself beside its edges; `None` when nobody said anything.
+    pub details: Option<Arc<Details>>,
+    /// What tells this state of it from others.
+    pub version: Version,
+    /// When it was first received.
+    pub created: Timestamp,
+    /// When the last edge or detail of it was received.
+    pub updated: Timestamp,
+}
+
+/// An edge as readers see it.
+#[derive(Clone, Debug)]
+pub struct EdgeView {
+    /// What its sender was told.
+    pub id: EdgeId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// When it was received.
+    pub received: Timestamp,
+    /// The sample's value.
+    pub value: f64,
+    /// Its labels, without `event_state`.
+    pub labels: LabelSet,
+    /// The attributes as sent (a JSON object); `None` when they are the labels without `event_name`.
+    pub attributes: Option<Box<str>>,
+}
+
+impl EventView {
+    /// The edge that it is known by: its start, else its stop.
+    pub fn first(&self) -> Option<&EdgeView> {
+        self.start.as_ref().or(self.stop.as_ref())
+    }
+
+    /// Its name as an event.
+    pub fn event_name(&self) -> &str {
+        self.first().map_or("", |edge| edge.labels.event_name())
+    }
+
+    /// When it began; an event with only an end began there.
+    pub fn began(&self) -> Timestamp {
+        self.first().map_or(Timestamp::MIN, |edge| edge.at)
+    }
+
+    /// When it ended: with its stop, by being superseded, or where it began if it is a point. `None` while it is open.
+    pub fn ended(&self) -> Option<Timestamp> {
+        let end = self.stop.as_ref().map(|stop| stop.at).or(self.superseded_at).unwrap_or_else(|| self.began());
+        (!self.open).then(|| end.max(self.began()))
+    }
+
+    /// A label of its start, else of its stop.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        [&self.start, &self.stop].into_iter().flatten().find_map(|edge| edge.labels.value(name))
+    }
+
+    /// The time that this order is by.
+    pub fn time(&self, order: Order) -> Timestamp {
+        match order {
+            Order::Start => self.began(),
+            Order::End => self.ended().unwrap_or(Timestamp::MAX),
+            Order::Update => self.updated,
+        }
+    }
+
+    /// Whether it has this tag: one of its own, else a label with that value. `type` is the name of the event too.
+    pub fn has_tag(&self, key: &str, value: &str) -> bool {
+        if self.details.as_ref().is_some_and(|details| details.all_tags().any(|tag| tag == (key, value))) {
+            return true;
+        }
+        let is_label = |edge: &EdgeView| edge.labels.value(key) == Some(value);
+        (key == "type" && self.event_name() == value)
+            || (key != EVENT_NAME && [&self.start, &self.stop].into_iter().flatten().any(is_label))
+    }
+
+    /// Whether its name or description has this in it, whatever the case.
+    pub fn mentions(&self, text: &str) -> bool {
+        let wanted = text.to_lowercase();
+        let said = self.details.iter().flat_map(|details| [&*details.name, &*details.description]);
+        let labels = ["name", "description"].into_iter().filter_map(|name| self.label(name));
+        said.chain(labels).chain([self.event_name()]).any(|text| text.to_lowercase().contains(&wanted))
+    }
+}
+
+impl Tenant {
+    /// The event that begins with this edge.
+    pub(super) fn view(&self, core: &Core, head: u32) -> Option<EventView> {
+        let row = core.row(head).filter(|row| row.role.is_head())?;
+        let lone_stop = row.role == Role::LoneStop;
+        let stop = if lone_stop { Some(head) } else { core.stop_of(head) };
+        let beats = core.beats(head);
+        let cluster = core.series.get(row.series as usize)?.cluster;
+        let detailed = core.details.get(head);
+        let own_id = detailed.and_then(|detailed| detailed.id.clone());
+        Some(EventView {
+            own_id: own_id.is_some(),
+            identity: core.identity(head),
+            id: own_id.unwrap_or_else(|| edge_id(row.id).to_string().into()),
+            start: if lone_stop { None } else { self.edge(core, head) },
+            stop: stop.and_then(|stop| self.edge(core, stop)),
+            point: row.role == Role::Point,
+            open: row.open,
+            superseded_at: core.superseded_at(head),
+            heartbeats: beats.len(),
+            last_heartbeat: beats.last().and_then(|&beat| core.row(beat)).map(|row| row.at),
+            cluster: self.cluster_name(cluster),
+            details: detailed.map(|detailed| Arc::clone(&detailed.details)),
+            version: core.version(head),
+            created: detailed.map_or_else(|| core.first_received(head), |detailed| detailed.created),
+            updated: core.updated(head),
+        })
+    }
+
+    fn edge(&self, core: &Core, edge: u32) -> Option<EdgeView> {
+        let row = core.row(edge)?;
+        let mut texts = Vec::new();
+        self.index.texts(&core.series.get(row.series as usize)?.labels, |name, value| texts.push((name.to_owned(), value.to_owned())));
+        let labels = LabelSet::from_sorted(texts.iter().map(|(name, value)| (name.as_str(), value.as_str()))).ok()?;
+        Some(EdgeView {
+            id: edge_id(row.id),
+            at: row.at,
+            received: row.received,
+            value: core.value(edge),
+            labels,
+            attributes: core.attributes(edge).map(Into::into),
+        })
+    }
+}
