@@ -9,6 +9,7 @@ use serde::Serializer;
 use serde::ser::SerializeMap as _;
 use serde_json::value::RawValue;
 
+use crate::event::Details;
 use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::error::json_response;
@@ -41,13 +42,17 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
 }
 
 fn query(text: Option<&str>) -> Result<Query, ApiError> {
-    let parameters = Parameters::parse(text, &["match[]", "start", "end", "state", "limit", "cursor"])?;
+    let parameters = Parameters::parse(text, &["match[]", "search", "start", "end", "state", "limit", "cursor"])?;
     Ok(Query {
         selectors: parameters.selectors()?,
         start: parameters.parsed("start", moment)?,
         end: parameters.parsed("end", moment)?,
-        open: parameters
-            .parsed("state", |state| if state == "open" { Ok(true) } else { Err(format!("`{}` is not `open`", shown(state))) })?,
+        text: parameters.single("search")?.filter(|text| !text.is_empty()).map(Into::into),
+        open: parameters.parsed("state", |state| match state {
+            "open" => Ok(true),
+            "closed" => Ok(false),
+            _ => Err(format!("`{}` is neither `open` nor `closed`", shown(state))),
+        })?,
         limit: parameters.parsed("limit", limit)?.unwrap_or(LIMIT_DEFAULT),
         after: parameters.parsed("cursor", str::parse::<Cursor>)?,
         ..Query::default()
@@ -87,7 +92,7 @@ struct Answer<'a> {
 
 #[derive(Serialize)]
 struct Event<'a> {
-    id: String,
+    id: &'a str,
     #[serde(rename = "event_name")]
     name: &'a str,
     state: &'static str,
@@ -102,6 +107,43 @@ struct Event<'a> {
     superseded_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Said<'a>>,
+}
+
+/// The details that there are.
+struct Said<'a>(&'a Details);
+
+impl Serialize for Said<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Details { name, description, source, parent_id, source_id, links, tags, buckets, environments, metadata } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        let texts = [("name", name), ("description", description), ("source", source), ("parent_id", parent_id), ("source_id", source_id)];
+        for (key, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
+            map.serialize_entry(key, text)?;
+        }
+        for (key, list) in [("buckets", buckets), ("environments", environments)].into_iter().filter(|(_, list)| !list.is_empty()) {
+            map.serialize_entry(key, list)?;
+        }
+        if !links.is_empty() {
+            map.serialize_entry("links", &Pairs(links))?;
+        }
+        if !tags.is_empty() {
+            map.serialize_entry("tags", &Pairs(tags))?;
+        }
+        if let Ok(metadata) = serde_json::from_str::<&RawValue>(metadata) {
+            map.serialize_entry("metadata", metadata)?;
+        }
+        map.end()
+    }
+}
+
+struct Pairs<'a, T>(&'a [(Box<str>, T)]);
+
+impl<T: Serialize> Serialize for Pairs<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
 }
 
 #[derive(Serialize)]
@@ -123,12 +165,11 @@ impl<'a> Answer<'a> {
 
 impl<'a> Event<'a> {
     fn of(event: &'a EventView, now: Timestamp) -> Self {
-        let first = event.start.as_ref().or(event.stop.as_ref());
-        let end = event.stop.as_ref().map(|stop| stop.at).or(event.superseded_at).unwrap_or(now);
+        let end = event.ended().unwrap_or(now);
         let began = event.start.as_ref().filter(|_| !event.point);
         Self {
-            id: first.map(|edge| edge.id.to_string()).unwrap_or_default(),
-            name: first.map(|edge| edge.labels.event_name()).unwrap_or_default(),
+            id: &event.id,
+            name: event.event_name(),
             state: match event {
                 EventView { point: true, .. } => "point",
                 EventView { open: true, .. } => "open",
@@ -141,6 +182,7 @@ impl<'a> Event<'a> {
             last_heartbeat: event.last_heartbeat.map(|at| at.to_string()),
             superseded_at: event.superseded_at.map(|at| at.to_string()),
             duration_seconds: began.map(|start| end.since(start.at).as_secs_f64()),
+            details: event.details.as_deref().map(Said),
         }
     }
 }
@@ -218,7 +260,7 @@ mod tests {
         check("limit=0", "limit: `0` is not a whole number from 1 to 1000");
         check("limit=1001", "limit: `1001`");
         check("limit=ten", "limit: `ten`");
-        check("state=closed", "state: `closed` is not `open`");
+        check("state=ajar", "state: `ajar` is neither `open` nor `closed`");
         check("start=tomorrow", "start: ");
         check("cursor=zzz", "cursor: not a cursor");
         check("since=5", "unknown parameter `since`");
