@@ -153,7 +153,7 @@ fn exporter(page: String) -> SocketAddr {
             let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
             while request.next().is_some_and(|line| !line.unwrap().is_empty()) {}
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/openmetrics-text; version=1.0.0\r\nConnection: close\r\n\r\n";
-            write!(stream, "{head}{}# EOF\n", std::mem::take(&mut page)).unwrap();
+            writeln!(stream, "{head}{}# EOF", std::mem::take(&mut page)).unwrap();
         }
     });
     address
