@@ -9,6 +9,7 @@ mod edges;
 mod index;
 mod open;
 mod postings;
+mod rows;
 mod runs;
 pub mod select;
 pub mod selector;
@@ -301,7 +302,7 @@ impl Tenant {
     /// Calls `visit` with the labels of a series in the order of their names, `event_state` among them.
     pub fn series_labels(&self, series: SeriesId, visit: &mut dyn FnMut(&str, &str)) {
         let core = self.core.read();
-        let Some(row) = core.series.get(series.0 as usize) else { return };
+        let Some(row) = core.series.get(series.0) else { return };
         let state = if row.stop { EdgeState::Stop } else { EdgeState::Start }.label();
         let mut state_shown = false;
         self.index.texts(&row.labels, |name, value| {

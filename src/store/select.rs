@@ -242,7 +242,7 @@ impl Tenant {
     fn keep_matching(&self, few: &mut RoaringBitmap, matcher: &Matcher) {
         let core = self.core.read();
         let kept = few.iter().filter(|&series| {
-            let Some(row) = core.series.get(series as usize) else { return false };
+            let Some(row) = core.series.get(series) else { return false };
             let mut answer = None;
             self.index.texts(&row.labels, |name, value| {
                 if *name == *matcher.name {
@@ -259,7 +259,7 @@ impl Tenant {
         let lone_stop = row.role == Role::LoneStop;
         let stop = if lone_stop { Some(head) } else { core.stop_of(head) };
         let beats = core.beats(head);
-        let cluster = core.series.get(row.series as usize)?.cluster;
+        let cluster = core.series.get(row.series)?.cluster;
         Some(EventView {
             start: if lone_stop { None } else { self.edge(core, head) },
             stop: stop.and_then(|stop| self.edge(core, stop)),
@@ -275,7 +275,7 @@ impl Tenant {
     fn edge(&self, core: &Core, edge: u32) -> Option<EdgeView> {
         let row = core.row(edge)?;
         let mut texts = Vec::new();
-        self.index.texts(&core.series.get(row.series as usize)?.labels, |name, value| texts.push((name.to_owned(), value.to_owned())));
+        self.index.texts(&core.series.get(row.series)?.labels, |name, value| texts.push((name.to_owned(), value.to_owned())));
         let labels = LabelSet::from_sorted(texts.iter().map(|(name, value)| (name.as_str(), value.as_str()))).ok()?;
         Some(EdgeView {
             id: edge_id(row.id),
@@ -309,7 +309,7 @@ fn cheaper_by_series(matching: u64, events: usize, limit: usize) -> bool {
 fn newest_of(core: &Core, series: &RoaringBitmap, before: Option<Place>, in_time: impl Fn(u32) -> bool, limit: usize) -> Vec<u32> {
     let mut seen = HashSet::new();
     let mut places: Vec<(Place, u32)> = Vec::new();
-    for row in series.iter().filter_map(|series| core.series.get(series as usize)) {
+    for row in series.iter().filter_map(|series| core.series.get(series)) {
         for head in row.edges.as_slice().iter().map(|&edge| core.head(edge)) {
             let Some(place) = core.row(head).map(super::edges::EdgeRow::place) else { continue };
             if before.is_none_or(|before| place < before) && seen.insert(head) && in_time(head) {
