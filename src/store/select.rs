@@ -78,7 +78,7 @@ impl std::str::FromStr for Cursor {
 pub struct Selected {
     /// Newest first.
     pub events: Vec<EventView>,
-    /// Where to go on when there may be more.
+    /// Where to go on when there is more.
     pub next: Option<Cursor>,
 }
 
@@ -134,15 +134,17 @@ impl Tenant {
         let after = query.after.map(|cursor| (cursor.at, halves(cursor.id.0)));
         // An event that begins exactly at `end` is not in the range.
         let before = [after, query.end.map(|end| (end, [0; 2]))].into_iter().flatten().min();
+        // The one more tells whether anything follows.
+        let one_more = query.limit.saturating_add(1);
         let mut heads = Vec::new();
         let in_time = |head: u32| query.start.is_none_or(|start| core.end(head) >= start);
         match &wanted {
             _ if query.open_only => {
                 let matching = core.open.newest_first(before).filter(|&head| in_time(head) && is_wanted(&core, head, &wanted));
-                heads.extend(matching.take(query.limit));
+                heads.extend(matching.take(one_more));
             }
             Wanted::These(series) if cheaper_by_series(series.len(), core.timeline.len(), query.limit) => {
-                heads = newest_of(&core, series, before, in_time, query.limit);
+                heads = newest_of(&core, series, before, in_time, one_more);
             }
             _ => {
                 let place = place_in(&core.edges);
@@ -155,12 +157,14 @@ impl Tenant {
                         if in_time(head) && is_wanted(&core, head, &wanted) {
                             heads.push(head);
                         }
-                        heads.len() < query.limit
+                        heads.len() < one_more
                     },
                 );
             }
         }
-        let next = (heads.len() >= query.limit).then(|| heads.last().and_then(|&head| core.row(head))).flatten();
+        let more = heads.len() > query.limit;
+        heads.truncate(query.limit);
+        let next = heads.last().filter(|_| more).and_then(|&head| core.row(head));
         let next = next.map(|row| Cursor { at: row.at, id: edge_id(row.id) });
         let events = heads.iter().filter_map(|&head| self.event(&core, head)).collect();
         Selected { events, next }

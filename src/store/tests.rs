@@ -173,6 +173,7 @@ proptest! {
             let page = tenant.select(&query);
             prop_assert!(page.events.len() <= limit);
             found.extend(page.events.iter().map(shape));
+            prop_assert_eq!(page.next.is_some(), found.len() < expected.len(), "a cursor is there exactly when something follows");
             match page.next {
                 Some(next) => query.after = Some(next.to_string().parse().unwrap()),
                 None => break,
