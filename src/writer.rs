@@ -89,7 +89,13 @@ pub enum Health {
 struct Submission {
     commands: Vec<Command>,
     records: Records,
-    reply: oneshot::Sender<Result<Vec<Outcome>, SubmitError>>,
+    reply: oneshot::Sender<Reply>,
+}
+
+/// What became of a submission, and what it was made of: whoever made that frees it, the writer has better to do.
+struct Reply {
+    answer: Result<Vec<Outcome>, SubmitError>,
+    _spent: (Vec<Command>, Records),
 }
 
 /// Encoded records, end to end.
@@ -171,7 +177,7 @@ impl Writer {
             }
             mpsc::error::TrySendError::Closed(_) => SubmitError::Closed,
         })?;
-        answer.await.unwrap_or(Err(SubmitError::Closed))
+        answer.await.map_or(Err(SubmitError::Closed), |reply| reply.answer)
     }
 
     /// Whether writing works.

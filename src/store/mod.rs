@@ -343,23 +343,17 @@ impl Tenant {
         Some(next.plus(self.open_max_age).plus(Duration::from_millis(1)))
     }
 
-    fn apply(self: &Arc<Self>, received: Timestamp, edge: &Edge, skew: Duration) -> Applied {
+    fn apply(self: Arc<Self>, received: Timestamp, edge: &Edge, skew: Duration) -> Applied {
         let full = Applied::Full(Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" });
         let cluster = self.intern_cluster(&edge.cluster);
         let mut core = self.core.write();
         let Some(added) = core.add(&self.index, edge, cluster.0, received, skew) else { return full };
         let Some(row) = core.row(added.edge) else { return full };
         let kind = if row.role == edges::Role::Beat { SampleKind::Heartbeat } else { SampleKind::Change };
-        Applied::Edge(AppliedEdge {
-            id: core::edge_id(row.id),
-            duplicate: added.duplicate,
-            tenant: Arc::clone(self),
-            cluster,
-            series: SeriesId(added.series),
-            kind,
-            at: edge.at,
-            value: edge.value,
-        })
+        let id = core::edge_id(row.id);
+        drop(core);
+        let (series, at, value) = (SeriesId(added.series), edge.at, edge.value);
+        Applied::Edge(AppliedEdge { id, duplicate: added.duplicate, tenant: self, cluster, series, kind, at, value })
     }
 
     fn intern_cluster(&self, name: &Arc<str>) -> ClusterId {

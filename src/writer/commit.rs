@@ -5,6 +5,7 @@ use super::Memory;
 use super::Opened;
 use super::Options;
 use super::Outcome;
+use super::Reply;
 use super::Submission;
 use super::SubmitError;
 use super::retention::Marks;
@@ -182,8 +183,9 @@ impl<D: Disk> Committer<D> {
 
     #[expect(clippy::unused_self, reason = "reads as what it does")]
     fn answer(&self, submission: Submission, answer: Result<Vec<Outcome>, SubmitError>) {
+        let Submission { commands, records, reply } = submission;
         // A sender that went away does not take back what it sent.
-        drop(submission.reply.send(answer));
+        drop(reply.send(Reply { answer, _spent: (commands, records) }));
     }
 }
 

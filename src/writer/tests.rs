@@ -141,7 +141,7 @@ impl World {
         committer.commit(&mut waiting);
         let latched = matches!(*committer.health.read(), Health::Latched(_));
         for (ids, mut answer) in answers {
-            match answer.try_recv().unwrap() {
+            match answer.try_recv().unwrap().answer {
                 Ok(outcomes) => {
                     assert!(!self.latched, "a 2xx after a failed sync");
                     let visible = self.present();
