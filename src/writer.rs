@@ -86,16 +86,34 @@ pub enum Health {
     Latched(String),
 }
 
-struct Submission {
+/// Commands and their records, ready for the log.
+#[derive(Debug, Default)]
+pub struct Encoded {
     commands: Vec<Command>,
     records: Records,
+}
+
+impl Encoded {
+    /// Encodes commands; worth a thread of its own when there are many.
+    pub fn of(commands: Vec<Command>) -> Self {
+        Self { records: Records::of(&commands), commands }
+    }
+
+    /// Whether there is no command.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+}
+
+struct Submission {
+    encoded: Encoded,
     reply: oneshot::Sender<Reply>,
 }
 
 /// What became of a submission, and what it was made of: whoever made that frees it, the writer has better to do.
 struct Reply {
     answer: Result<Vec<Outcome>, SubmitError>,
-    _spent: (Vec<Command>, Records),
+    _spent: Encoded,
 }
 
 /// Encoded records, end to end.
@@ -168,9 +186,13 @@ impl Writer {
     ///
     /// Cancelling the wait does not take them back.
     pub async fn submit(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, SubmitError> {
-        let records = Records::of(&commands);
+        self.submit_encoded(Encoded::of(commands)).await
+    }
+
+    /// As [`Writer::submit`], of what was encoded elsewhere.
+    pub async fn submit_encoded(&self, encoded: Encoded) -> Result<Vec<Outcome>, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        self.sender.try_send(Submission { commands, records, reply }).map_err(|error| match error {
+        self.sender.try_send(Submission { encoded, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.telemetry.queue_full.inc();
                 SubmitError::Busy

@@ -10,10 +10,9 @@ use super::edges::NONE;
 use super::edges::Role;
 use super::edges::fold;
 use super::index::LabelIndex;
-use super::index::LabelName;
 use super::index::LabelRef;
+use super::index::LabelWriter;
 use super::open::OpenEvents;
-use super::postings;
 use super::rows::Rows;
 use super::timeline::Place;
 use super::timeline::Timeline;
@@ -21,7 +20,6 @@ use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::event::Identity;
-use crate::labels::LabelSet;
 use crate::time::Timestamp;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
@@ -30,7 +28,6 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -64,13 +61,18 @@ pub(super) struct Core {
     /// Edges in order of receipt, for retirement; first those that an earlier retirement had to keep.
     arrivals: VecDeque<u32>,
     changed: Vec<Changed>,
-    /// The label names of the last edge, and its labels.
-    names: Vec<Arc<LabelName>>,
-    refs: Vec<LabelRef>,
 }
 
 pub(super) fn place_in(rows: &Rows<EdgeRow>) -> impl Fn(u32) -> Place {
     |edge| rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::place)
+}
+
+/// An edge to be added, to which cluster, and when it was received.
+#[derive(Clone, Copy)]
+pub(super) struct New<'a> {
+    pub(super) edge: &'a Edge,
+    pub(super) cluster: u16,
+    pub(super) received: Timestamp,
 }
 
 /// What the sender of an edge added.
@@ -178,14 +180,15 @@ impl Core {
         later.find(|(_, identity)| *identity != row.identity).map(|(at, _)| at)
     }
 
-    /// Adds an edge; everything derived follows.
-    pub(super) fn add(&mut self, index: &LabelIndex, edge: &Edge, cluster: u16, received: Timestamp, skew: Duration) -> Option<Added> {
+    /// Adds an edge; everything derived follows. Its labels are set number `set` of those that are held.
+    pub(super) fn add(&mut self, labels: &mut LabelWriter<'_>, set: usize, new: &New<'_>, skew: Duration) -> Option<Added> {
+        let New { edge, received, .. } = *new;
         let id = edge.id();
         if let Some(found) = self.find_edge(id) {
             let series = self.row(found)?.series;
             return Some(Added { edge: found, series, duplicate: true });
         }
-        let series = self.intern_series(index, &edge.labels, edge.state == EdgeState::Stop, cluster)?;
+        let series = self.intern_series(labels, set, new)?;
         let identity = self.intern_identity(edge.identity, edge.supersede, edge.lapses)?;
         let row = EdgeRow {
             id: halves(id.0),
@@ -214,9 +217,10 @@ impl Core {
         Some(Added { edge: new, series, duplicate: false })
     }
 
-    fn intern_series(&mut self, index: &LabelIndex, labels: &LabelSet, stop: bool, cluster: u16) -> Option<u32> {
-        index.intern(labels, &mut self.names, &mut self.refs)?;
-        let labels = self.refs.as_slice();
+    fn intern_series(&mut self, writer: &mut LabelWriter<'_>, set: usize, new: &New<'_>) -> Option<u32> {
+        let (stop, cluster) = (new.edge.state == EdgeState::Stop, new.cluster);
+        writer.intern(&new.edge.labels, set)?;
+        let labels = writer.refs.as_slice();
         let hash = series_hash(&self.hasher, labels, stop, cluster);
         let same = |row: &SeriesRow| row.hash == hash && *row.labels == *labels && row.stop == stop && row.cluster == cluster;
         if let Some(&found) = self.by_series.find(spread(hash), |&series| self.series.get(series).is_some_and(same)) {
@@ -225,10 +229,8 @@ impl Core {
         let new = self.series.place(SeriesRow { labels: labels.into(), edges: EdgeList::Empty, cluster, stop, hash })?;
         let rows = &self.series;
         self.by_series.insert_unique(spread(hash), new, |&series| spread(rows.get(series).map_or(0, |row| row.hash)));
-        for (name, label) in self.names.iter().zip(labels) {
-            name.add(label.value, new);
-        }
-        postings::add(self.state_series(stop), new);
+        writer.add(set, new);
+        self.state_series(stop).insert(new);
         Some(new)
     }
 

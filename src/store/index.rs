@@ -13,10 +13,12 @@ use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
 use parking_lot::RwLock;
+use parking_lot::RwLockWriteGuard;
 use roaring::RoaringBitmap;
 use std::hash::BuildHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Forgotten values are swept out of the sorted runs when there are more than this many, and more than half are forgotten.
@@ -42,6 +44,26 @@ impl Hash for LabelRef {
 pub(super) struct LabelIndex {
     names: DashMap<Box<str>, Arc<LabelName>, DefaultHashBuilder>,
     by_number: RwLock<Vec<Arc<LabelName>>>,
+}
+
+/// The label names of some sets.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Each once.
+    labels: Vec<Arc<LabelName>>,
+    /// For all labels of all sets where their name is in `labels`.
+    slots: Vec<u16>,
+    /// Where the slots of each set are.
+    sets: Vec<Range<usize>>,
+}
+
+/// The values of some label names, held for writing.
+#[derive(Debug)]
+pub(super) struct LabelWriter<'a> {
+    names: &'a Names,
+    values: Vec<RwLockWriteGuard<'a, Values>>,
+    /// The labels of the set looked up last.
+    pub(super) refs: Vec<LabelRef>,
 }
 
 /// One label name with its values.
@@ -82,25 +104,26 @@ impl LabelIndex {
         self.names.get(name).map(|entry| Arc::clone(entry.value()))
     }
 
-    /// The references of these labels, made when they are new, into `refs`. `names` are those of the last set that was
-    /// looked up, and of this one after: most sets have the names of the one before. `None` when there are 65536 names.
-    pub(super) fn intern(&self, labels: &LabelSet, names: &mut Vec<Arc<LabelName>>, refs: &mut Vec<LabelRef>) -> Option<()> {
-        refs.clear();
-        for (place, (name, value)) in labels.iter().enumerate() {
-            let label = match names.get(place) {
-                Some(label) if *label.name == *name => label,
-                _ => {
-                    let label = self.name(name).or_else(|| self.add_name(name))?;
-                    names.truncate(place);
-                    names.push(label);
-                    names.last()?
-                }
-            };
-            let value = label.values.write().intern(value)?;
-            refs.push(LabelRef { name: label.number, value });
+    /// The names of these label sets, made when they are new. `None` when there would be more than 65536.
+    pub(super) fn names_of<'l>(&self, sets: impl Iterator<Item = &'l LabelSet>) -> Option<Names> {
+        let mut names = Names::default();
+        let mut before = 0..0;
+        for set in sets {
+            let begin = names.slots.len();
+            for (place, (name, _)) in set.iter().enumerate() {
+                // Most sets have the names of the one before.
+                let likely = names.slots.get(before.clone()).and_then(|slots| slots.get(place)).copied();
+                let is_it = |slot: &u16| names.labels.get(usize::from(*slot)).is_some_and(|label| *label.name == *name);
+                let slot = match likely.filter(is_it) {
+                    Some(slot) => slot,
+                    None => names.slot(self, name)?,
+                };
+                names.slots.push(slot);
+            }
+            before = begin..names.slots.len();
+            names.sets.push(before.clone());
         }
-        names.truncate(refs.len());
-        Some(())
+        Some(names)
     }
 
     fn add_name(&self, name: &str) -> Option<Arc<LabelName>> {
@@ -136,12 +159,48 @@ impl LabelIndex {
     }
 }
 
-impl LabelName {
-    /// Records that `series` carries this label with this value.
-    pub(super) fn add(&self, value: u32, series: u32) {
-        self.values.write().add(value, series);
+impl Names {
+    fn slot(&mut self, index: &LabelIndex, name: &str) -> Option<u16> {
+        let known = self.labels.iter().position(|label| *label.name == *name);
+        if known.is_none() {
+            self.labels.push(index.name(name).or_else(|| index.add_name(name))?);
+        }
+        u16::try_from(known.unwrap_or(self.labels.len() - 1)).ok()
     }
 
+    /// Locks all of them. Readers lock one name at a time and nothing else meanwhile.
+    pub(super) fn lock(&self) -> LabelWriter<'_> {
+        LabelWriter { names: self, values: self.labels.iter().map(|label| label.values.write()).collect(), refs: Vec::new() }
+    }
+
+    fn slots(&self, set: usize) -> &[u16] {
+        self.sets.get(set).and_then(|range| self.slots.get(range.clone())).unwrap_or_default()
+    }
+}
+
+impl LabelWriter<'_> {
+    /// Looks up the references of these labels, made when they are new; they are set number `set` of the names.
+    pub(super) fn intern(&mut self, labels: &LabelSet, set: usize) -> Option<()> {
+        self.refs.clear();
+        for ((_, value), &slot) in labels.iter().zip(self.names.slots(set)) {
+            let name = self.names.labels.get(usize::from(slot))?.number;
+            let value = self.values.get_mut(usize::from(slot))?.intern(value)?;
+            self.refs.push(LabelRef { name, value });
+        }
+        Some(())
+    }
+
+    /// Records that `series` carries the labels that were looked up last, which are set number `set` of the names.
+    pub(super) fn add(&mut self, set: usize, series: u32) {
+        for (label, &slot) in self.refs.iter().zip(self.names.slots(set)) {
+            if let Some(values) = self.values.get_mut(usize::from(slot)) {
+                values.add(label.value, series);
+            }
+        }
+    }
+}
+
+impl LabelName {
     /// How many series a matcher of this label could select at most, for ordering matchers; cheap.
     pub(super) fn estimate(&self, matcher: &Matcher) -> u64 {
         match matcher.kind {

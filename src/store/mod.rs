@@ -28,6 +28,7 @@ pub use select::Selected;
 pub use selector::Matcher;
 
 use self::core::Core;
+use self::core::New;
 use crate::event::Claim;
 use crate::event::Command;
 use crate::event::Edge;
@@ -48,6 +49,8 @@ use std::time::Duration;
 pub const CLAIM_AGE: Duration = Duration::from_hours(24);
 /// Most label names of one tenant. One commit may exceed it; their numbering ends at 65536, which `apply` refuses.
 pub const LABEL_NAMES_MAX: usize = 10_000;
+
+const FULL: Applied = Applied::Full(Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" });
 
 /// What bounds and shapes the store.
 #[derive(Clone, Debug)]
@@ -222,13 +225,27 @@ impl Store {
     /// whether it is still to be shown, which keeps its edge from being retired.
     pub fn apply(&self, received: Timestamp, command: &Command, due: &dyn Fn(&Tenant, SeriesId, Timestamp) -> bool) -> Applied {
         match command {
-            Command::Edge(edge) => self.tenant_or_new(&edge.organization).apply(received, edge, self.options.pairing_skew),
+            Command::Edge(edge) => {
+                let mut applied = Vec::with_capacity(1);
+                self.apply_edges(&[(received, edge)], &mut applied);
+                applied.pop().unwrap_or(FULL)
+            }
             Command::Claim(claim) => Applied::Claim(self.tenant_or_new(&claim.organization).claim(received, claim)),
             Command::Retire { before } => {
                 let retire = |tenant: &Arc<Tenant>| {
                     tenant.core.write().retire(&tenant.index, *before, &|series, at| due(tenant, SeriesId(series), at))
                 };
                 Applied::Retired(self.tenants().iter().map(retire).sum())
+            }
+        }
+    }
+
+    /// Folds in some edges, each with its time of receipt, and adds to `applied` what each came to. Readers wait until all of
+    /// a tenant's are in, so there should not be more than a hundred or so.
+    pub fn apply_edges(&self, edges: &[(Timestamp, &Edge)], applied: &mut Vec<Applied>) {
+        for run in edges.chunk_by(|(_, a), (_, b)| a.organization == b.organization) {
+            if let Some((_, first)) = run.first() {
+                self.tenant_or_new(&first.organization).apply(run, self.options.pairing_skew, applied);
             }
         }
     }
@@ -343,17 +360,30 @@ impl Tenant {
         Some(next.plus(self.open_max_age).plus(Duration::from_millis(1)))
     }
 
-    fn apply(self: Arc<Self>, received: Timestamp, edge: &Edge, skew: Duration) -> Applied {
-        let full = Applied::Full(Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" });
-        let cluster = self.intern_cluster(&edge.cluster);
+    fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge)], skew: Duration, applied: &mut Vec<Applied>) {
+        let Some(names) = self.index.names_of(edges.iter().map(|(_, edge)| &edge.labels)) else {
+            applied.extend(edges.iter().map(|_| FULL));
+            return;
+        };
         let mut core = self.core.write();
-        let Some(added) = core.add(&self.index, edge, cluster.0, received, skew) else { return full };
-        let Some(row) = core.row(added.edge) else { return full };
-        let kind = if row.role == edges::Role::Beat { SampleKind::Heartbeat } else { SampleKind::Change };
-        let id = core::edge_id(row.id);
-        drop(core);
-        let (series, at, value) = (SeriesId(added.series), edge.at, edge.value);
-        Applied::Edge(AppliedEdge { id, duplicate: added.duplicate, tenant: self, cluster, series, kind, at, value })
+        let mut labels = names.lock();
+        for (set, &(received, edge)) in edges.iter().enumerate() {
+            let cluster = self.intern_cluster(&edge.cluster);
+            let added = core.add(&mut labels, set, &New { edge, cluster: cluster.0, received }, skew);
+            let row = added.as_ref().and_then(|added| core.row(added.edge));
+            applied.push(added.as_ref().zip(row).map_or(FULL, |(added, row)| {
+                Applied::Edge(AppliedEdge {
+                    id: core::edge_id(row.id),
+                    duplicate: added.duplicate,
+                    tenant: Arc::clone(self),
+                    cluster,
+                    series: SeriesId(added.series),
+                    kind: if row.role == edges::Role::Beat { SampleKind::Heartbeat } else { SampleKind::Change },
+                    at: edge.at,
+                    value: edge.value,
+                })
+            }));
+        }
     }
 
     fn intern_cluster(&self, name: &Arc<str>) -> ClusterId {

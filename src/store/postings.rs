@@ -11,20 +11,15 @@ pub(super) enum Postings {
     Many(Box<RoaringBitmap>),
 }
 
-/// Adds a number, fast when it is the largest, as it nearly always is.
-pub(super) fn add(bitmap: &mut RoaringBitmap, series: u32) {
-    if bitmap.try_push(series).is_err() {
-        bitmap.insert(series);
-    }
-}
-
 impl Postings {
     pub(super) fn insert(&mut self, series: u32) {
         match self {
             Self::None => *self = Self::One(series),
             Self::One(only) if *only == series => {}
             Self::One(only) => *self = Self::Many(Box::new([*only, series].into_iter().collect())),
-            Self::Many(bitmap) => add(bitmap, series),
+            Self::Many(bitmap) => {
+                bitmap.insert(series);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use super::Submission;
 use super::SubmitError;
 use super::retention::Marks;
 use crate::event::Command;
+use crate::event::Edge;
 use crate::event::record;
 use crate::log::AppendError;
 use crate::log::Batch;
@@ -31,6 +32,8 @@ use tokio::sync::mpsc;
 const COMMIT_RECORDS: usize = 8192;
 /// A commit takes no more submissions once it holds this many bytes.
 const COMMIT_BYTES: usize = 8 << 20;
+/// So many edges are folded in at once; readers of their tenant wait that long.
+const RUN_EDGES: usize = 64;
 
 pub(super) struct Committer<D: Disk> {
     pub(super) log: SegmentLog<D>,
@@ -63,13 +66,13 @@ impl<D: Disk> Committer<D> {
     pub(super) fn run(mut self, mut receiver: mpsc::Receiver<Submission>) -> Result<(), String> {
         let mut waiting = Vec::new();
         while let Some(first) = receiver.blocking_recv() {
-            let mut records = first.records.ends.len();
-            let mut bytes = first.records.bytes.len();
+            let mut records = first.encoded.records.ends.len();
+            let mut bytes = first.encoded.records.bytes.len();
             waiting.push(first);
             while records < COMMIT_RECORDS && bytes < COMMIT_BYTES {
                 let Ok(next) = receiver.try_recv() else { break };
-                records += next.records.ends.len();
-                bytes += next.records.bytes.len();
+                records += next.encoded.records.ends.len();
+                bytes += next.encoded.records.bytes.len();
                 waiting.push(next);
             }
             self.commit(&mut waiting);
@@ -90,11 +93,16 @@ impl<D: Disk> Committer<D> {
             }
             return;
         }
+        let admitted =
+            waiting.iter().flat_map(|submission| &submission.encoded.commands).zip(&refused).filter(|(_, refused)| refused.is_none());
+        let mut outcomes = Vec::with_capacity(refused.len());
+        fold(&self.memory, admitted.map(|(command, _)| (self.received, command)), &mut outcomes);
+        let mut outcomes = outcomes.into_iter();
         let mut refused = refused.into_iter();
         for submission in waiting.drain(..) {
-            let outcomes = submission.commands.iter().zip(refused.by_ref());
-            let outcomes = outcomes.map(|(command, refused)| refused.unwrap_or_else(|| self.apply(command))).collect();
-            self.answer(submission, Ok(outcomes));
+            let each = refused.by_ref().take(submission.encoded.commands.len());
+            let own = each.filter_map(|refused| refused.or_else(|| outcomes.next())).collect();
+            self.answer(submission, Ok(own));
         }
     }
 
@@ -102,9 +110,9 @@ impl<D: Disk> Committer<D> {
     fn fill(&mut self, waiting: &[Submission]) -> Vec<Option<Outcome>> {
         self.batch.clear(COMMIT_BYTES);
         let mut admission = Admission::default();
-        let mut refused = Vec::with_capacity(waiting.iter().map(|submission| submission.commands.len()).sum());
+        let mut refused = Vec::with_capacity(waiting.iter().map(|submission| submission.encoded.commands.len()).sum());
         for submission in waiting {
-            for (command, record) in submission.commands.iter().zip(submission.records.iter()) {
+            for (command, record) in submission.encoded.commands.iter().zip(submission.encoded.records.iter()) {
                 match self.memory.store.admit(command, self.received, &mut admission) {
                     Ok(()) => {
                         let received = self.received;
@@ -164,10 +172,6 @@ impl<D: Disk> Committer<D> {
         *self.health.write() = health;
     }
 
-    pub(super) fn apply(&self, command: &Command) -> Outcome {
-        apply(&self.memory, self.received, command)
-    }
-
     /// Appends and applies a command of our own.
     pub(super) fn commit_own(&mut self, command: &Command) -> Result<Outcome, SubmitError> {
         self.batch.clear(COMMIT_BYTES);
@@ -178,21 +182,47 @@ impl<D: Disk> Committer<D> {
             record::stamp(out.get_mut(start..).unwrap_or_default(), received);
         });
         self.append()?;
-        Ok(self.apply(command))
+        Ok(apply(&self.memory, self.received, command))
     }
 
     #[expect(clippy::unused_self, reason = "reads as what it does")]
     fn answer(&self, submission: Submission, answer: Result<Vec<Outcome>, SubmitError>) {
-        let Submission { commands, records, reply } = submission;
+        let Submission { encoded, reply } = submission;
         // A sender that went away does not take back what it sent.
-        drop(reply.send(Reply { answer, _spent: (commands, records) }));
+        drop(reply.send(Reply { answer, _spent: encoded }));
     }
 }
 
-/// Folds one command into memory, in the same way while running and while replaying.
-pub(super) fn apply(memory: &Memory, received: Timestamp, command: &Command) -> Outcome {
+/// Folds commands into memory, in the same way while running and while replaying: edges some at a time, others one by one.
+pub(super) fn fold<'c>(memory: &Memory, commands: impl Iterator<Item = (Timestamp, &'c Command)>, outcomes: &mut Vec<Outcome>) {
+    let mut run: Vec<(Timestamp, &Edge)> = Vec::with_capacity(RUN_EDGES);
+    let mut applied = Vec::with_capacity(RUN_EDGES);
+    let mut fold_run = |run: &mut Vec<(Timestamp, &Edge)>, outcomes: &mut Vec<Outcome>| {
+        memory.store.apply_edges(run, &mut applied);
+        outcomes.extend(run.drain(..).zip(applied.drain(..)).map(|((received, _), applied)| show(memory, received, applied)));
+    };
+    for (received, command) in commands {
+        if let Command::Edge(edge) = command {
+            run.push((received, edge));
+            if run.len() == RUN_EDGES {
+                fold_run(&mut run, outcomes);
+            }
+        } else {
+            fold_run(&mut run, outcomes);
+            outcomes.push(apply(memory, received, command));
+        }
+    }
+    fold_run(&mut run, outcomes);
+}
+
+fn apply(memory: &Memory, received: Timestamp, command: &Command) -> Outcome {
     let due = |tenant: &crate::store::Tenant, series, at| memory.pages.due(tenant, series, at);
-    match memory.store.apply(received, command, &due) {
+    show(memory, received, memory.store.apply(received, command, &due))
+}
+
+/// Brings onto the pages what the store took in.
+fn show(memory: &Memory, received: Timestamp, applied: Applied) -> Outcome {
+    match applied {
         Applied::Edge(edge) => {
             let exposure = (!edge.duplicate).then(|| memory.pages.apply(received, &edge));
             Outcome::Edge { id: edge.id, duplicate: edge.duplicate, exposure }

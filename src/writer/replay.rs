@@ -1,7 +1,7 @@
 //! Opening: the log is read, decoded and folded into memory, each on a thread of its own.
 
 use super::Memory;
-use super::commit::apply;
+use super::commit::fold;
 use super::retention::Marks;
 use crate::event::Command;
 use crate::event::record::Decoder;
@@ -44,8 +44,10 @@ pub fn open<D: Disk>(disk: D, options: crate::log::Options, memory: &Memory) -> 
     let (sender, receiver) = mpsc::sync_channel::<Vec<(Timestamp, Command)>>(FRAMES_WAITING);
     std::thread::scope(|scope| {
         let applier = scope.spawn(move || {
-            for (received, command) in receiver.into_iter().flatten() {
-                apply(memory, received, &command);
+            let mut outcomes = Vec::new();
+            for commands in receiver {
+                fold(memory, commands.iter().map(|(received, command)| (*received, command)), &mut outcomes);
+                outcomes.clear();
             }
         });
         let mut decoder = Decoder::default();

@@ -134,7 +134,7 @@ impl World {
             let ids: Vec<EdgeId> = edges.iter().map(Edge::id).collect();
             let commands: Vec<Command> = edges.into_iter().map(Command::Edge).collect();
             let (reply, answer) = oneshot::channel();
-            waiting.push(Submission { records: Records::of(&commands), commands, reply });
+            waiting.push(Submission { encoded: Encoded::of(commands), reply });
             answers.push((ids, answer));
         }
         let committer = self.committer.as_mut().unwrap();
