@@ -8,8 +8,12 @@ use std::process::ExitCode;
 use crate::cli;
 use crate::cli::Failure;
 use crate::config;
+use crate::event::record::Decoder;
+use crate::event::record::RecordError;
 use crate::log;
+use crate::log::Frame;
 use crate::log::FsDisk;
+use crate::log::Position;
 use crate::log::Problem;
 use crate::log::Repaired;
 use crate::log::Report;
@@ -71,23 +75,49 @@ fn storage(directory: &Path, repair: bool) -> Result<ExitCode, Failure> {
         return Err(Failure::running(format!("{} is no directory", directory.display())));
     }
     let disk = FsDisk::open(directory).map_err(Failure::running)?;
-    let report = log::check(&disk).map_err(Failure::running)?;
+    let mut unread = Unread::default();
+    let report = log::check_records(&disk, &mut |frame| unread.look_at(frame)).map_err(Failure::running)?;
     if report.segments.is_empty() && report.checkpoint.is_none() && report.problems.is_empty() {
         return Err(Failure::running(format!("{} holds no log", directory.display())));
     }
-    cli::print(&summary(&report))?;
+    cli::print(&summary(&report, &unread))?;
     if report.problems.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+        return unread.verdict();
     }
     if repair {
         let repaired = log::repair(&disk).map_err(Failure::running)?;
         cli::print(&account(&repaired))?;
-        return Ok(ExitCode::SUCCESS);
+        return unread.verdict();
     }
     Err(Failure::Damaged(advice(directory, &report.problems).into()))
 }
 
-fn summary(report: &Report) -> String {
+/// Records that are as they were written, and say nothing that this program understands.
+#[derive(Default)]
+struct Unread {
+    decoder: Decoder,
+    count: u64,
+    first: Option<(Position, RecordError)>,
+}
+
+impl Unread {
+    fn look_at(&mut self, frame: &Frame) {
+        for (position, record) in frame.records() {
+            if let Err(error) = self.decoder.decode(record) {
+                self.count += 1;
+                self.first.get_or_insert((position, error));
+            }
+        }
+    }
+
+    fn verdict(self) -> Result<ExitCode, Failure> {
+        let Some((position, error)) = self.first else { return Ok(ExitCode::SUCCESS) };
+        let more = if self.count > 1 { format!(", and {} more like it", self.count - 1) } else { String::new() };
+        Err(Failure::Damaged(format!("record {position} cannot be read{more}, and no repair changes that: {error}").into()))
+    }
+}
+
+fn summary(report: &Report, unread: &Unread) -> String {
     let mut out = String::new();
     if let Some((upto, records)) = report.checkpoint {
         writeln!(out, "checkpoint up to position {upto}: {records} records").ok();
@@ -112,7 +142,10 @@ fn summary(report: &Report) -> String {
     for problem in &report.problems {
         writeln!(out, "DAMAGED {} at offset {}: {}", problem.path, problem.offset, problem.what).ok();
     }
-    if report.problems.is_empty() {
+    if let Some((position, error)) = &unread.first {
+        writeln!(out, "UNREADABLE record {position}: {error}").ok();
+    }
+    if report.problems.is_empty() && unread.first.is_none() {
         out.push_str("no problems\n");
     }
     out
