@@ -27,7 +27,9 @@ use roaring::RoaringBitmap;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
+use std::hint::black_box;
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -38,6 +40,16 @@ pub(super) struct SeriesRow {
     pub(super) stop: bool,
     /// Of all of these but the edges; keeps the table from looking at the labels when it grows.
     hash: u32,
+}
+
+/// A supersede group.
+#[derive(Debug, Default)]
+struct Group {
+    key: u128,
+    /// How many identities belong to it; without one it is forgotten.
+    identities: u32,
+    /// The starts in it, in order.
+    starts: BTreeMap<Place, u32>,
 }
 
 #[derive(Debug, Default)]
@@ -53,8 +65,7 @@ pub(super) struct Core {
     hasher: DefaultHashBuilder,
     pub(super) timeline: Timeline,
     pub(super) open: OpenEvents,
-    /// Supersede groups: the starts in them, in order.
-    groups: Vec<BTreeMap<Place, u32>>,
+    groups: Rows<Group>,
     by_group: HashMap<u128, u32>,
     values: HashMap<u32, f64>,
     attributes: HashMap<u32, Box<str>>,
@@ -67,10 +78,11 @@ pub(super) fn place_in(rows: &Rows<EdgeRow>) -> impl Fn(u32) -> Place {
     |edge| rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::place)
 }
 
-/// An edge to be added, to which cluster, and when it was received.
+/// An edge to be added, its id, to which cluster, and when it was received.
 #[derive(Clone, Copy)]
 pub(super) struct New<'a> {
     pub(super) edge: &'a Edge,
+    pub(super) id: EdgeId,
     pub(super) cluster: u16,
     pub(super) received: Timestamp,
 }
@@ -106,10 +118,6 @@ pub(super) fn series_hash(hasher: &DefaultHashBuilder, labels: &[LabelRef], stop
 /// The hash of a table that has one half of it in its upper bits and one in its lower bits.
 pub(super) fn spread(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
-}
-
-fn number(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(NONE)
 }
 
 impl Core {
@@ -175,15 +183,27 @@ impl Core {
     /// When a newer start of the same supersede group closed the event.
     pub(super) fn superseded_at(&self, head: u32) -> Option<Timestamp> {
         let row = self.row(head).filter(|row| row.role == Role::Start && row.link == NONE)?;
-        let group = self.groups.get(self.identities.get(row.identity)?.group as usize)?;
-        let mut later = group.range(row.place()..).filter_map(|(place, &edge)| self.row(edge).map(|other| (place.0, other.identity)));
+        let group = self.groups.get(self.identities.get(row.identity)?.group)?;
+        let mut later =
+            group.starts.range(row.place()..).filter_map(|(place, &edge)| self.row(edge).map(|other| (place.0, other.identity)));
         later.find(|(_, identity)| *identity != row.identity).map(|(at, _)| at)
+    }
+
+    /// Touches the tables where these edges will be looked up: those places are far apart in memory, and asked for one after
+    /// the other without waiting they come in together.
+    pub(super) fn look_ahead(&self, edges: &[(Timestamp, &Edge)], ids: &[EdgeId]) {
+        for ((_, edge), id) in edges.iter().zip(ids) {
+            black_box((self.find_edge(*id), self.find_identity(halves(edge.identity.0))));
+        }
+    }
+
+    fn find_identity(&self, key: [u64; 2]) -> Option<u32> {
+        self.by_identity.find(self.hash_of(key), |&candidate| self.identities.get(candidate).is_some_and(|row| row.key == key)).copied()
     }
 
     /// Adds an edge; everything derived follows. Its labels are set number `set` of those that are held.
     pub(super) fn add(&mut self, labels: &mut LabelWriter<'_>, set: usize, new: &New<'_>, skew: Duration) -> Option<Added> {
-        let New { edge, received, .. } = *new;
-        let id = edge.id();
+        let New { edge, id, received, .. } = *new;
         if let Some(found) = self.find_edge(id) {
             let series = self.row(found)?.series;
             return Some(Added { edge: found, series, duplicate: true });
@@ -236,23 +256,29 @@ impl Core {
 
     fn intern_identity(&mut self, identity: Identity, supersede: Option<Identity>, lapses: bool) -> Option<u32> {
         let key = halves(identity.0);
-        let hash = self.hash_of(key);
-        let found = self.by_identity.find(hash, |&candidate| self.identities.get(candidate).is_some_and(|row| row.key == key));
-        if let Some(&found) = found {
+        if let Some(found) = self.find_identity(key) {
             return Some(found);
         }
-        let group = supersede.map_or(NONE, |group| {
-            let groups = &mut self.groups;
-            *self.by_group.entry(group.0).or_insert_with(|| {
-                groups.push(BTreeMap::new());
-                number(groups.len() - 1)
-            })
-        });
+        let hash = self.hash_of(key);
+        let group = match supersede {
+            Some(group) => self.join_group(group.0)?,
+            None => NONE,
+        };
         let row = IdentityRow { key, edges: EdgeList::Empty, group, lapses };
         let new = self.identities.place(row)?;
         let (rows, hasher) = (&self.identities, &self.hasher);
         self.by_identity.insert_unique(hash, new, |&identity| rows.get(identity).map_or(0, |row| id_hash(hasher, row.key)));
         Some(new)
+    }
+
+    /// The number of the supersede group, which gets one identity more.
+    fn join_group(&mut self, key: u128) -> Option<u32> {
+        let number = match self.by_group.entry(key) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(free) => *free.insert(self.groups.place(Group { key, ..Group::default() })?),
+        };
+        self.groups.get_mut(number)?.identities += 1;
+        Some(number)
     }
 
     /// Puts the edge into its identity's order, folds, and brings timeline and open events up to date.
@@ -289,7 +315,7 @@ impl Core {
         let identity = row.identity;
         self.follow_in_time(change.edge, change.role.is_head(), is_head);
         let group = self.identities.get(identity).map_or(NONE, |identity| identity.group);
-        let Some(starts) = self.groups.get_mut(group as usize) else {
+        let Some(Group { starts, .. }) = self.groups.get_mut(group) else {
             self.settle(change.edge);
             return;
         };

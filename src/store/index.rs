@@ -21,6 +21,8 @@ use std::hash::Hasher;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// How many values a regular expression is tried on before the label's lock is given up for a moment.
+const SCAN_SLICE: usize = 4096;
 /// Forgotten values are swept out of the sorted runs when there are more than this many, and more than half are forgotten.
 const DEAD_MIN: usize = 1024;
 
@@ -248,6 +250,7 @@ impl LabelName {
         loop {
             let values = self.values.read();
             let slice = values.rows.stretch(from);
+            let slice = slice.get(..SCAN_SLICE).unwrap_or(slice);
             for value in slice {
                 if !value.series.is_empty() && matcher.matches(&value.text) == wanted {
                     value.series.add_to(&mut found, &mut singles);

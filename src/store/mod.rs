@@ -365,11 +365,13 @@ impl Tenant {
             applied.extend(edges.iter().map(|_| FULL));
             return;
         };
+        let ids: Vec<EdgeId> = edges.iter().map(|(_, edge)| edge.id()).collect();
         let mut core = self.core.write();
+        core.look_ahead(edges, &ids);
         let mut labels = names.lock();
-        for (set, &(received, edge)) in edges.iter().enumerate() {
+        for (set, (&(received, edge), &id)) in edges.iter().zip(&ids).enumerate() {
             let cluster = self.intern_cluster(&edge.cluster);
-            let added = core.add(&mut labels, set, &New { edge, cluster: cluster.0, received }, skew);
+            let added = core.add(&mut labels, set, &New { edge, id, cluster: cluster.0, received }, skew);
             let row = added.as_ref().and_then(|added| core.row(added.edge));
             applied.push(added.as_ref().zip(row).map_or(FULL, |(added, row)| {
                 Applied::Edge(AppliedEdge {

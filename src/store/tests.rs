@@ -302,3 +302,18 @@ fn a_key_is_bound_to_a_body_for_a_day() {
     let day = i64::try_from(CLAIM_AGE.as_millis()).unwrap();
     assert_eq!(claim(8, day + 11), Claimed::New);
 }
+
+#[test]
+fn a_supersede_group_goes_with_its_last_identity() {
+    let store = Store::new(Options::default());
+    let said = |state, time, entity| Said { state, at: time, entity, outcome: 0, superseding: true }.edge();
+    let groups = || store.tenant("acme").unwrap().core.read().group_count();
+    for round in 0..3 {
+        for edge in [said(EdgeState::Start, 1000, 1), said(EdgeState::Start, 2000, 2), said(EdgeState::Stop, 3000, 2)] {
+            put(&store, &edge, round * 100);
+        }
+        assert_eq!(groups(), 1);
+        store.apply(at(round * 100 + 50), &Command::Retire { before: at(round * 100 + 50) }, &|_, _, _| false);
+        assert_eq!((groups(), store.stats(at(0)).edges), (0, 0));
+    }
+}

@@ -65,8 +65,8 @@ impl Core {
 
     /// Whether an older event of the group is closed only because of this one.
     fn supersedes(&self, row: &EdgeRow) -> bool {
-        let group = self.identities.get(row.identity).and_then(|identity| self.groups.get(identity.group as usize));
-        row.role == Role::Start && group.and_then(|group| group.keys().next()).is_some_and(|first| first.1 != row.id)
+        let group = self.identities.get(row.identity).and_then(|identity| self.groups.get(identity.group));
+        row.role == Role::Start && group.and_then(|group| group.starts.keys().next()).is_some_and(|first| first.1 != row.id)
     }
 
     /// Takes the edges out of everything; their events go as a whole, so no other edge changes its part.
@@ -102,16 +102,34 @@ impl Core {
         let lives = |edge: u32| rows.get(edge).is_some_and(|row| row.role != Role::Vacant);
         let Some(row) = self.identities.get_mut(identity) else { return };
         row.edges.retain(lives);
-        if let Some(group) = self.groups.get_mut(row.group as usize) {
-            group.retain(|_, &mut edge| lives(edge));
+        if let Some(group) = self.groups.get_mut(row.group) {
+            group.starts.retain(|_, &mut edge| lives(edge));
         }
         if !row.edges.as_slice().is_empty() {
             return;
         }
         if let Ok(entry) = self.by_identity.find_entry(id_hash(&self.hasher, row.key), |&candidate| candidate == identity) {
             entry.remove();
+            let group = row.group;
             self.identities.vacate(identity);
+            self.leave_group(group);
         }
+    }
+
+    fn leave_group(&mut self, number: u32) {
+        let Some(group) = self.groups.get_mut(number) else { return };
+        group.identities -= 1;
+        if group.identities == 0 {
+            self.by_group.remove(&group.key);
+            group.starts.clear();
+            self.groups.vacate(number);
+        }
+    }
+
+    /// How many supersede groups there are.
+    #[cfg(test)]
+    pub(in crate::store) fn group_count(&self) -> usize {
+        self.by_group.len()
     }
 
     fn sweep_series(&mut self, index: &LabelIndex, series: u32) {
