@@ -53,17 +53,16 @@ impl Store {
             Command::Claim(claim) => &claim.organization,
             Command::Retire { .. } => return Ok(()),
         };
-        let pending = match admission.by_organization.get_mut(organization) {
-            Some(pending) => pending,
-            None => {
-                let pending = Pending::of(self.tenant(organization));
-                let limit = self.options.tenants_max;
-                let unborn = || admission.by_organization.values().filter(|pending| pending.tenant.is_none()).count();
-                if pending.tenant.is_none() && self.tenants.read().len() + unborn() >= limit {
-                    return Err(Refusal { what: "organizations", limit, flag: "the program" });
-                }
-                admission.by_organization.entry(Arc::clone(organization)).or_insert(pending)
+        let pending = if let Some(pending) = admission.by_organization.get_mut(organization) {
+            pending
+        } else {
+            let pending = Pending::of(self.tenant(organization));
+            let limit = self.options.tenants_max;
+            let unborn = || admission.by_organization.values().filter(|pending| pending.tenant.is_none()).count();
+            if pending.tenant.is_none() && self.tenants.read().len() + unborn() >= limit {
+                return Err(Refusal { what: "organizations", limit, flag: "the program" });
             }
+            admission.by_organization.entry(Arc::clone(organization)).or_insert(pending)
         };
         match command {
             Command::Edge(edge) => pending.admit_edge(edge, now, &self.options),

@@ -367,7 +367,9 @@ impl Tenant {
         };
         let ids: Vec<EdgeId> = edges.iter().map(|(_, edge)| edge.id()).collect();
         let mut core = self.core.write();
-        core.look_ahead(edges, &ids);
+        if ids.len() > 1 {
+            core.look_ahead(edges, &ids);
+        }
         let mut labels = names.lock();
         for (set, (&(received, edge), &id)) in edges.iter().zip(&ids).enumerate() {
             let cluster = self.intern_cluster(&edge.cluster);
