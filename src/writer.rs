@@ -23,6 +23,7 @@ use commit::Committer;
 use parking_lot::RwLock;
 pub use replay::Opened;
 pub use replay::RefusedRecord;
+pub use replay::Unread;
 pub use replay::open;
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -8,15 +8,12 @@ use std::process::ExitCode;
 use crate::cli;
 use crate::cli::Failure;
 use crate::config;
-use crate::event::record::Decoder;
-use crate::event::record::RecordError;
 use crate::log;
-use crate::log::Frame;
 use crate::log::FsDisk;
-use crate::log::Position;
 use crate::log::Problem;
 use crate::log::Repaired;
 use crate::log::Report;
+use crate::writer::Unread;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -82,39 +79,22 @@ fn storage(directory: &Path, repair: bool) -> Result<ExitCode, Failure> {
     }
     cli::print(&summary(&report, &unread))?;
     if report.problems.is_empty() {
-        return unread.verdict();
+        return verdict(unread);
     }
     if repair {
         let repaired = log::repair(&disk).map_err(Failure::running)?;
         cli::print(&account(&repaired))?;
-        return unread.verdict();
+        return verdict(unread);
     }
     Err(Failure::Damaged(advice(directory, &report.problems).into()))
 }
 
-/// Records that are as they were written, and say nothing that this program understands.
-#[derive(Default)]
-struct Unread {
-    decoder: Decoder,
-    count: u64,
-    first: Option<(Position, RecordError)>,
-}
-
-impl Unread {
-    fn look_at(&mut self, frame: &Frame) {
-        for (position, record) in frame.records() {
-            if let Err(error) = self.decoder.decode(record) {
-                self.count += 1;
-                self.first.get_or_insert((position, error));
-            }
-        }
-    }
-
-    fn verdict(self) -> Result<ExitCode, Failure> {
-        let Some((position, error)) = self.first else { return Ok(ExitCode::SUCCESS) };
-        let more = if self.count > 1 { format!(", and {} more like it", self.count - 1) } else { String::new() };
-        Err(Failure::Damaged(format!("record {position} cannot be read{more}, and no repair changes that: {error}").into()))
-    }
+/// No repair changes what a record says.
+fn verdict(unread: Unread) -> Result<ExitCode, Failure> {
+    let Some(first) = unread.first else { return Ok(ExitCode::SUCCESS) };
+    let more = if unread.count > 1 { format!(", and {} more like it", unread.count - 1) } else { String::new() };
+    let cause = cli::with_causes(&first);
+    Err(Failure::Damaged(format!("what the log says cannot be read{more}, and no repair changes that: {cause}").into()))
 }
 
 fn summary(report: &Report, unread: &Unread) -> String {
@@ -142,8 +122,8 @@ fn summary(report: &Report, unread: &Unread) -> String {
     for problem in &report.problems {
         writeln!(out, "DAMAGED {} at offset {}: {}", problem.path, problem.offset, problem.what).ok();
     }
-    if let Some((position, error)) = &unread.first {
-        writeln!(out, "UNREADABLE record {position}: {error}").ok();
+    if let Some(first) = &unread.first {
+        writeln!(out, "UNREADABLE {}", cli::with_causes(first)).ok();
     }
     if report.problems.is_empty() && unread.first.is_none() {
         out.push_str("no problems\n");

@@ -39,6 +39,28 @@ pub struct RefusedRecord {
     pub source: RecordError,
 }
 
+/// Records that are as they were written, and say nothing that this program understands.
+#[derive(Debug, Default)]
+pub struct Unread {
+    decoder: Decoder,
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub first: Option<RefusedRecord>,
+}
+
+impl Unread {
+    /// Tries to read the records of a frame.
+    pub fn look_at(&mut self, frame: &Frame) {
+        for (position, bytes) in frame.records() {
+            if let Err(source) = self.decoder.decode(bytes) {
+                self.count += 1;
+                self.first.get_or_insert(RefusedRecord { position, source });
+            }
+        }
+    }
+}
+
 /// Opens the log and folds all of it into `memory`, which must be empty.
 pub fn open<D: Disk>(disk: D, options: crate::log::Options, memory: &Memory) -> Result<Opened<D>, OpenError> {
     let (sender, receiver) = mpsc::sync_channel::<Vec<(Timestamp, Command)>>(FRAMES_WAITING);
