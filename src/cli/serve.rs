@@ -69,7 +69,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let flags = &args.flags;
     logging::init(flags.log_level, flags.log_format);
-    let plan = Plan::new(flags).map_err(|error| Failure::Usage(with_causes(&error)))?;
+    let plan = Plan::new(flags).map_err(|error| Failure::Usage(cli::with_causes(&error)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::running)?;
     let ended = runtime.block_on(serve(plan));
     // What still runs by now was cut off by a second signal or by its time.
