@@ -90,7 +90,7 @@ fn wrk(url: &str, script: &str, connections: usize, seconds: usize) -> f64 {
 }
 
 /// The whole server in this process, on a real disk, with a bare route beside it.
-fn serve(directory: &Path) -> (SocketAddr, CancellationToken) {
+fn serve(directory: &Path) -> (SocketAddr, CancellationToken, Arc<Telemetry>) {
     let memory = Memory {
         store: Arc::new(Store::new(change_events::store::Options::default())),
         pages: Arc::new(Pages::new(&change_events::exposition::Options::default())),
@@ -109,7 +109,7 @@ fn serve(directory: &Path) -> (SocketAddr, CancellationToken) {
     let app = Arc::new(App::new(parts, WebOptions::default(), Settings::default()));
     app.set_ready(writer, Secret::open(directory).unwrap());
     let router = routes::router(&app).route("/bare", put(|| async { StatusCode::NO_CONTENT }));
-    let stop = CancellationToken::new();
+    let (stop, ours) = (CancellationToken::new(), Arc::clone(&telemetry));
     let (sender, receiver) = std::sync::mpsc::channel();
     let stopped = stop.clone();
     std::thread::spawn(move || {
@@ -120,12 +120,12 @@ fn serve(directory: &Path) -> (SocketAddr, CancellationToken) {
             server::run(vec![listener], router, server::Options::default(), telemetry, stopped).await;
         });
     });
-    (receiver.recv().unwrap(), stop)
+    (receiver.recv().unwrap(), stop, ours)
 }
 
 fn bench_put() -> f64 {
     let directory = tempfile::tempdir().unwrap();
-    let (address, stop) = serve(directory.path());
+    let (address, stop, telemetry) = serve(directory.path());
     let mut rates = Vec::new();
     // In turn, so that a machine that gets slower or faster does so to both.
     for round in 0..5 {
@@ -135,6 +135,11 @@ fn bench_put() -> f64 {
         rates.push((durable / bare, durable));
     }
     stop.cancel();
+    let own = telemetry.render_text();
+    let number = |name: &str| own.lines().find_map(|line| line.strip_prefix(name)).map_or(0.0, |rest| rest.trim().parse::<f64>().unwrap());
+    let (syncs, seconds) = (number("change_events_log_sync_duration_seconds_count"), number("change_events_log_sync_duration_seconds_sum"));
+    let records = number("change_events_log_records_appended_total");
+    println!("put: {:.0} records a sync, {:.2} ms a sync", records / syncs, seconds * 1e3 / syncs);
     rates.sort_by(|a, b| a.0.total_cmp(&b.0));
     println!("put: median ratio {:.2} (must 0.45, aim 0.6), {:.0} durable PUT/s on {CONNECTIONS} connections", rates[2].0, rates[2].1);
     rates[2].1
@@ -215,7 +220,7 @@ fn post(address: SocketAddr, body: &[u8]) -> (String, f64) {
 fn bench_batch(body: &[u8]) {
     for round in 0..3 {
         let directory = tempfile::tempdir().unwrap();
-        let (address, stop) = serve(directory.path());
+        let (address, stop, _) = serve(directory.path());
         let (answer, seconds) = post(address, body);
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         println!("batch, round {round}: {:.0} durable events/s (must 300 k, aim 500 k)", EVENTS as f64 / seconds);

@@ -25,6 +25,7 @@ use commit::Committer;
 use parking_lot::RwLock;
 pub use replay::Opened;
 pub use replay::RefusedRecord;
+pub use replay::Unread;
 pub use replay::open;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -97,12 +98,36 @@ pub enum Health {
     Latched(String),
 }
 
-struct Submission {
+/// Commands and their records, ready for the log.
+#[derive(Debug, Default)]
+pub struct Encoded {
     commands: Vec<Command>,
     /// What the event of the first command must be like; else nothing of this is done.
     expect: Option<Expect>,
     records: Records,
-    reply: oneshot::Sender<Result<Vec<Outcome>, SubmitError>>,
+}
+
+impl Encoded {
+    /// Encodes commands; worth a thread of its own when there are many.
+    pub fn of(commands: Vec<Command>) -> Self {
+        Self { records: Records::of(&commands), expect: None, commands }
+    }
+
+    /// Whether there is no command.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+}
+
+struct Submission {
+    encoded: Encoded,
+    reply: oneshot::Sender<Reply>,
+}
+
+/// What became of a submission, and what it was made of: whoever made that frees it, the writer has better to do.
+struct Reply {
+    answer: Result<Vec<Outcome>, SubmitError>,
+    _spent: Encoded,
 }
 
 /// Encoded records, end to end.
@@ -175,7 +200,12 @@ impl Writer {
     ///
     /// Cancelling the wait does not take them back.
     pub async fn submit(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, SubmitError> {
-        self.hand_over(commands, None).await
+        self.submit_encoded(Encoded::of(commands)).await
+    }
+
+    /// As [`Writer::submit`], of what was encoded elsewhere.
+    pub async fn submit_encoded(&self, encoded: Encoded) -> Result<Vec<Outcome>, SubmitError> {
+        self.hand_over(encoded).await
     }
 
     /// Hands over a change of an event, to be made if the event is as expected when its turn comes, and waits as
@@ -184,21 +214,20 @@ impl Writer {
     /// The writer decides this before it appends, as the limits: what is refused leaves no record. A record's condition
     /// could not be looked at again by a replay, because a checkpoint leaves out the records that the condition is about.
     pub async fn change(&self, command: Command, expect: Expect) -> Result<Outcome, SubmitError> {
-        let outcomes = self.hand_over(vec![command], Some(expect)).await?;
-        outcomes.into_iter().next().ok_or(SubmitError::Closed)
+        let encoded = Encoded { expect: Some(expect), ..Encoded::of(vec![command]) };
+        self.hand_over(encoded).await?.into_iter().next().ok_or(SubmitError::Closed)
     }
 
-    async fn hand_over(&self, commands: Vec<Command>, expect: Option<Expect>) -> Result<Vec<Outcome>, SubmitError> {
-        let records = Records::of(&commands);
+    async fn hand_over(&self, encoded: Encoded) -> Result<Vec<Outcome>, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        self.sender.try_send(Submission { commands, expect, records, reply }).map_err(|error| match error {
+        self.sender.try_send(Submission { encoded, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.telemetry.queue_full.inc();
                 SubmitError::Busy
             }
             mpsc::error::TrySendError::Closed(_) => SubmitError::Closed,
         })?;
-        answer.await.unwrap_or(Err(SubmitError::Closed))
+        answer.await.map_or(Err(SubmitError::Closed), |reply| reply.answer)
     }
 
     /// Whether writing works.

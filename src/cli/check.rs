@@ -13,6 +13,7 @@ use crate::log::FsDisk;
 use crate::log::Problem;
 use crate::log::Repaired;
 use crate::log::Report;
+use crate::writer::Unread;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,23 +72,32 @@ fn storage(directory: &Path, repair: bool) -> Result<ExitCode, Failure> {
         return Err(Failure::running(format!("{} is no directory", directory.display())));
     }
     let disk = FsDisk::open(directory).map_err(Failure::running)?;
-    let report = log::check(&disk).map_err(Failure::running)?;
+    let mut unread = Unread::default();
+    let report = log::check_records(&disk, &mut |frame| unread.look_at(frame)).map_err(Failure::running)?;
     if report.segments.is_empty() && report.checkpoint.is_none() && report.problems.is_empty() {
         return Err(Failure::running(format!("{} holds no log", directory.display())));
     }
-    cli::print(&summary(&report))?;
+    cli::print(&summary(&report, &unread))?;
     if report.problems.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+        return verdict(unread);
     }
     if repair {
         let repaired = log::repair(&disk).map_err(Failure::running)?;
         cli::print(&account(&repaired))?;
-        return Ok(ExitCode::SUCCESS);
+        return verdict(unread);
     }
     Err(Failure::Damaged(advice(directory, &report.problems).into()))
 }
 
-fn summary(report: &Report) -> String {
+/// No repair changes what a record says.
+fn verdict(unread: Unread) -> Result<ExitCode, Failure> {
+    let Some(first) = unread.first else { return Ok(ExitCode::SUCCESS) };
+    let more = if unread.count > 1 { format!(", and {} more like it", unread.count - 1) } else { String::new() };
+    let cause = cli::with_causes(&first);
+    Err(Failure::Damaged(format!("what the log says cannot be read{more}, and no repair changes that: {cause}").into()))
+}
+
+fn summary(report: &Report, unread: &Unread) -> String {
     let mut out = String::new();
     if let Some((upto, records)) = report.checkpoint {
         writeln!(out, "checkpoint up to position {upto}: {records} records").ok();
@@ -112,7 +122,10 @@ fn summary(report: &Report) -> String {
     for problem in &report.problems {
         writeln!(out, "DAMAGED {} at offset {}: {}", problem.path, problem.offset, problem.what).ok();
     }
-    if report.problems.is_empty() {
+    if let Some(first) = &unread.first {
+        writeln!(out, "UNREADABLE {}", cli::with_causes(first)).ok();
+    }
+    if report.problems.is_empty() && unread.first.is_none() {
         out.push_str("no problems\n");
     }
     out

@@ -69,7 +69,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let flags = &args.flags;
     logging::init(flags.log_level, flags.log_format);
-    let plan = Plan::new(flags).map_err(|error| Failure::Usage(with_causes(&error)))?;
+    let plan = Plan::new(flags).map_err(|error| Failure::Usage(cli::with_causes(&error)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::running)?;
     let ended = runtime.block_on(serve(plan));
     // What still runs by now was cut off by a second signal or by its time.
@@ -292,7 +292,7 @@ fn reload(flags: &Flags, app: &App, settled: &config::Limits) -> Result<(), Stri
         app.set_settings(settings);
         Ok(())
     };
-    let done = read().map_err(|error| with_causes(&error));
+    let done = read().map_err(|error| cli::with_causes(&error));
     match &done {
         Ok(()) => tracing::info!("configuration read again"),
         Err(reason) => tracing::error!(reason, "cannot read the configuration again; the old one is kept"),
@@ -308,14 +308,4 @@ fn note_reload(telemetry: &Telemetry, clock: &dyn Clock, worked: bool) {
     } else {
         telemetry.reloads_failed.inc();
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -86,24 +86,21 @@ impl Queues {
         }
         let is_old = sample.at.plus(AGE_MAX) <= context.received;
         if is_old || self.plain.last.is_some_and(|last| sample.at < last.at) {
-            self.show_behind(sample, context, counts);
             let (count, exposure) = if is_old { (&mut counts.old, Exposure::Old) } else { (&mut counts.late, Exposure::Late) };
-            *count += 1;
+            *(if self.show_behind(sample, context) { count } else { &mut counts.beyond }) += 1;
             return exposure;
         }
         if let Some(windowed) = &mut self.windowed {
             let sample = Place { on: On::Windowed, behind: windowed.newest_at().is_some_and(|newest| sample.at < newest), ..sample };
-            let inserted = if sample.behind { windowed.insert_behind(sample, context) } else { windowed.insert(sample, context) };
-            counts.beyond += inserted.lost();
+            // What finds no place here is on a plain page nevertheless, or is counted there.
+            drop(if sample.behind { windowed.insert_behind(sample, context) } else { windowed.insert(sample, context) });
         }
         let on = if self.windowed.is_some() { On::Plain } else { On::Both };
         match self.plain.insert(Place { on, ..sample }, context) {
             Inserted::Placed { evicted } => {
                 for place in &evicted {
-                    counts.old += 1;
-                    if on == On::Both {
-                        self.show_behind(*place, context, counts);
-                    }
+                    let shown = on == On::Plain || self.show_behind(*place, context);
+                    *(if shown { &mut counts.old } else { &mut counts.beyond }) += 1;
                 }
                 self.exposure(sample.at, context.received)
             }
@@ -138,11 +135,14 @@ impl Queues {
         found
     }
 
-    /// Takes in a sample that only pages with a window can show.
-    fn show_behind(&mut self, sample: Place, context: &mut Context<'_>, counts: &mut Counts) {
+    /// Takes in a sample that only pages with a window can show; answers whether they will.
+    fn show_behind(&mut self, sample: Place, context: &mut Context<'_>) -> bool {
         let sample = Place { on: On::Windowed, behind: true, ..sample };
-        let inserted = self.windowed(context).insert_behind(sample, context);
-        counts.beyond += inserted.lost();
+        match self.windowed(context).insert_behind(sample, context) {
+            Inserted::Placed { evicted } => evicted.iter().all(|place| place.at != sample.at),
+            Inserted::Coalesced(_) => true,
+            Inserted::Crowded => false,
+        }
     }
 
     /// What the sender is told of a sample that was put into the plain queue.

@@ -135,7 +135,7 @@ pub struct PageStats {
     pub duplicate: u64,
     /// Samples of a series of which too many waited.
     pub crowded: u64,
-    /// Samples that pages with a window will not show either.
+    /// Samples that were late or old, and that pages with a window will not show either.
     pub beyond: u64,
 }
 

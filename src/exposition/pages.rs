@@ -114,11 +114,10 @@ impl Pages {
             heartbeat: edge.kind == SampleKind::Heartbeat,
         };
         let key = (edge.tenant.id(), edge.cluster);
-        let known = self.clusters.read().get(&key).map(Arc::clone);
-        let cluster = known.unwrap_or_else(|| {
-            let mut clusters = self.clusters.write();
-            Arc::clone(clusters.entry(key).or_insert_with(|| Arc::new(Cluster::new(self.sizes))))
-        });
+        if let Some(cluster) = self.clusters.read().get(&key) {
+            return cluster.shown.lock().schedule.apply(received, &sample);
+        }
+        let cluster = Arc::clone(self.clusters.write().entry(key).or_insert_with(|| Arc::new(Cluster::new(self.sizes))));
         cluster.shown.lock().schedule.apply(received, &sample)
     }
 

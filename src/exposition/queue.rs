@@ -102,17 +102,6 @@ pub(super) enum Inserted {
     Crowded,
 }
 
-impl Inserted {
-    /// How many samples this queue will never show.
-    pub(super) fn lost(&self) -> u64 {
-        match self {
-            Self::Placed { evicted } => evicted.len() as u64,
-            Self::Coalesced(_) => 0,
-            Self::Crowded => 1,
-        }
-    }
-}
-
 /// Which of two waiting heartbeats gave way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coalesced {

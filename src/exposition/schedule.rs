@@ -45,7 +45,7 @@ pub(super) struct Schedule {
     pub(super) counts: Counts,
 }
 
-/// What never came onto a plain page, by reason.
+/// What never came onto a plain page, each by one reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) coalesced: u64,
@@ -53,7 +53,7 @@ pub(super) struct Counts {
     pub(super) old: u64,
     pub(super) duplicate: u64,
     pub(super) crowded: u64,
-    /// Neither on a page with a window.
+    /// Late or old, and not on a page with a window either.
     pub(super) beyond: u64,
 }
 

@@ -14,6 +14,7 @@ use crate::log::file::FileKind;
 use crate::log::file::HWM;
 use crate::log::file::Listing;
 use crate::log::frame;
+use crate::log::frame::Frame;
 use crate::log::hwm;
 use crate::log::hwm::HighWater;
 use crate::log::replay::gap;
@@ -67,7 +68,12 @@ pub struct Report {
 
 /// Reads everything that an opening would read, to the end, and changes nothing.
 pub fn check<D: Disk>(disk: &D) -> Result<Report, ReadError> {
-    Ok(survey(disk)?.report)
+    check_records(disk, &mut |_| {})
+}
+
+/// As [`check`], visiting every valid frame that it reads, those of older checkpoints too.
+pub fn check_records<D: Disk>(disk: &D, visit: &mut dyn FnMut(&Frame)) -> Result<Report, ReadError> {
+    Ok(survey(disk, visit)?.report)
 }
 
 /// A report, and what else a repair has to know.
@@ -98,7 +104,7 @@ pub(crate) struct SegmentSurvey {
     pub(crate) lost: u64,
 }
 
-pub(crate) fn survey<D: Disk>(disk: &D) -> Result<Survey, ReadError> {
+pub(crate) fn survey<D: Disk>(disk: &D, visit: &mut dyn FnMut(&Frame)) -> Result<Survey, ReadError> {
     let listing = Listing::new(disk.list().map_err(|source| io_error(disk, "", source))?);
     let hwm = hwm::read(disk).map_err(|source| io_error(disk, HWM, source))?;
     let mut survey = Survey {
@@ -110,8 +116,8 @@ pub(crate) fn survey<D: Disk>(disk: &D) -> Result<Survey, ReadError> {
         base: 0,
         segments: Vec::new(),
     };
-    survey.read_checkpoints(disk)?;
-    survey.read_segments(disk)?;
+    survey.read_checkpoints(disk, visit)?;
+    survey.read_segments(disk, visit)?;
     survey.compare_with_marks(disk);
     Ok(survey)
 }
@@ -121,11 +127,12 @@ impl Survey {
         self.report.problems.push(Problem { path: disk.path(name), offset, what });
     }
 
-    fn read_checkpoints<D: Disk>(&mut self, disk: &D) -> Result<(), ReadError> {
+    fn read_checkpoints<D: Disk>(&mut self, disk: &D, visit: &mut dyn FnMut(&Frame)) -> Result<(), ReadError> {
         for upto in self.listing.checkpoints.clone() {
             let mut records = 0;
             let read = checkpoint::read(disk, self.log_id, upto, &mut |frame| {
                 records += frame.len() as u64;
+                visit(&frame);
                 Ok(())
             });
             match read {
@@ -143,7 +150,7 @@ impl Survey {
         Ok(())
     }
 
-    fn read_segments<D: Disk>(&mut self, disk: &D) -> Result<(), ReadError> {
+    fn read_segments<D: Disk>(&mut self, disk: &D, visit: &mut dyn FnMut(&Frame)) -> Result<(), ReadError> {
         let all = self.listing.segments.clone();
         if all.is_empty() && self.listing.checkpoints.is_empty() && self.hwm.is_none() {
             return Ok(());
@@ -168,7 +175,7 @@ impl Survey {
             let Some(mut segment) = self.segments.get(index).cloned() else {
                 break;
             };
-            self.read_segment(disk, &mut segment)?;
+            self.read_segment(disk, &mut segment, visit)?;
             if let Some(place) = self.segments.get_mut(index) {
                 *place = segment;
             }
@@ -176,7 +183,7 @@ impl Survey {
         Ok(())
     }
 
-    fn read_segment<D: Disk>(&mut self, disk: &D, segment: &mut SegmentSurvey) -> Result<(), ReadError> {
+    fn read_segment<D: Disk>(&mut self, disk: &D, segment: &mut SegmentSurvey, visit: &mut dyn FnMut(&Frame)) -> Result<(), ReadError> {
         let after = self.what_follows(segment);
         let name = FileKind::Segment.name(segment.first);
         if segment.damaged {
@@ -192,6 +199,7 @@ impl Survey {
                 Item::Frame(frame) => {
                     report.records += frame.len() as u64;
                     report.bytes += frame.bytes() as u64;
+                    visit(&frame);
                 }
                 Item::Mark => segment.lost += gap(before, walk.chain().next, self.base),
                 Item::Damage(damage) => {

@@ -43,6 +43,7 @@ pub use inspect::Problem;
 pub use inspect::Report;
 pub use inspect::SegmentReport;
 pub use inspect::check;
+pub use inspect::check_records;
 pub use open::Replayed;
 pub use repair::RepairError;
 pub use repair::Repaired;

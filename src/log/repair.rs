@@ -67,13 +67,13 @@ pub enum RepairError {
 
 /// Repairs a log that [`check`](crate::log::check) finds problems in; a log without any is not touched.
 pub fn repair<D: Disk>(disk: &D) -> Result<Repaired, RepairError> {
-    let found = survey(disk)?;
+    let found = survey(disk, &mut |_| {})?;
     let mut repair = Repair { disk, done: Repaired { problems: found.report.problems.clone(), ..Repaired::default() } };
     if found.report.problems.is_empty() {
         return Ok(repair.done);
     }
     repair.checkpoints(&found)?;
-    let found = survey(disk)?;
+    let found = survey(disk, &mut |_| {})?;
     repair.segments(&found)?;
     // The old mark may lie beyond what could be saved.
     if found.hwm.is_some() {

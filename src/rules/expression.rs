@@ -14,6 +14,8 @@ use crate::rules::quote;
 const SAMPLES: &str = "last9_change_events";
 const TIMES: &str = "last9_change_events_timestamp_seconds";
 const OPEN: &str = "last9_change_events_open_timestamp_seconds";
+/// How far back a rule on the open gauge looks for stops: as old as a sample may be when Prometheus takes it.
+const STOPS: Duration = Duration::from_hours(1);
 
 /// The two halves of a rule's expression.
 pub(crate) struct Expression {
@@ -27,16 +29,26 @@ impl Expression {
     pub(crate) fn of(stuck: &Stuck) -> Self {
         let seconds = stuck.limit.as_secs();
         match stuck.pattern {
-            Pattern::Open => Self {
-                value: age(
-                    stuck,
-                    &format!("last_over_time({}[10m])", selector(stuck, OPEN, None)),
-                    &format!("last_over_time({}[1h])", selector(stuck, TIMES, Some("stop"))),
-                ),
-                condition: format!("> {seconds}"),
-            },
+            Pattern::Open => Self::open(stuck),
             Pattern::Duration => Self { value: age(stuck, &edge(stuck, "start"), &edge(stuck, "stop")), condition: format!("> {seconds}") },
             Pattern::Heartbeat => Self { value: Self::beats_within(stuck, stuck.limit), condition: format!(">= {}", seconds / 60) },
+        }
+    }
+
+    /// By the open gauge. Its last value is carried over an outage for 10 min, so a stop is looked at too. Where the
+    /// limit is no shorter than the hour in which stops are looked for, each of them is later than a start beyond the
+    /// limit, and need not be compared with it, which would read the gauge twice.
+    fn open(stuck: &Stuck) -> Self {
+        let seconds = stuck.limit.as_secs();
+        let start = format!("last_over_time({}[10m])", selector(stuck, OPEN, None));
+        let stop = format!("last_over_time({}[1h])", selector(stuck, TIMES, Some("stop")));
+        if stuck.limit < STOPS {
+            return Self { value: age(stuck, &start, &stop), condition: format!("> {seconds}") };
+        }
+        let (labels, entity) = (Self::labels(stuck).join(", "), stuck.entity.join(", "));
+        Self {
+            value: format!("max by ({labels}) (\n  time() - max without (instance) ({start})\n)"),
+            condition: format!("> {seconds}\nunless on ({entity})\n{stop}"),
         }
     }
 

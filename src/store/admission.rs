@@ -24,7 +24,8 @@ pub struct Refusal {
     pub flag: &'static str,
 }
 
-/// What was admitted and not yet applied: counts toward the limits.
+/// What was admitted and not yet applied: counts toward the limits. Made anew for each round of admitting and applying, since
+/// it remembers what each tenant had when it was first asked about.
 #[derive(Debug, Default)]
 pub struct Admission {
     by_organization: HashMap<Arc<str>, Pending>,
@@ -32,10 +33,16 @@ pub struct Admission {
 
 #[derive(Debug, Default)]
 struct Pending {
-    edges: usize,
-    starts: usize,
+    tenant: Option<Arc<Tenant>>,
+    /// What the tenant had before, with what was admitted since.
+    open: usize,
+    series: usize,
     claims: usize,
-    clusters: HashSet<Arc<str>>,
+    /// What the tenant had before.
+    names: usize,
+    clusters: usize,
+    /// Clusters that it did not have.
+    new_clusters: HashSet<Arc<str>>,
 }
 
 impl Store {
@@ -48,70 +55,74 @@ impl Store {
             Command::Describe(describe) => &describe.organization,
             Command::Delete(_) | Command::Retire { .. } => return Ok(()),
         };
-        let tenant = self.tenant(organization);
-        let limit = self.options.tenants_max;
-        if tenant.is_none() && !admission.by_organization.contains_key(organization) {
-            let unborn = admission.by_organization.keys().filter(|name| self.tenant(name).is_none()).count();
-            if self.tenants.read().len() + unborn >= limit {
+        let pending = if let Some(pending) = admission.by_organization.get_mut(organization) {
+            pending
+        } else {
+            let pending = Pending::of(self.tenant(organization));
+            let limit = self.options.tenants_max;
+            let unborn = || admission.by_organization.values().filter(|pending| pending.tenant.is_none()).count();
+            if pending.tenant.is_none() && self.tenants.read().len() + unborn() >= limit {
                 return Err(Refusal { what: "organizations", limit, flag: "the program" });
             }
-        }
-        let pending = match admission.by_organization.get_mut(organization) {
-            Some(pending) => pending,
-            None => admission.by_organization.entry(Arc::clone(organization)).or_default(),
+            admission.by_organization.entry(Arc::clone(organization)).or_insert(pending)
         };
         match command {
-            Command::Edge(edge) => pending.admit_edge(tenant.as_deref(), edge, true, now, &self.options),
+            Command::Edge(edge) => pending.admit_edge(edge, true, now, &self.options),
             Command::Put(put) => {
-                let opens =
-                    put.stop.is_none() && !tenant.as_ref().is_some_and(|tenant| tenant.event(&put.id).is_some_and(|event| event.open));
-                put.edges().try_for_each(|edge| pending.admit_edge(tenant.as_deref(), edge, opens, now, &self.options))
+                let open = pending.tenant.as_ref().is_some_and(|tenant| tenant.event(&put.id).is_some_and(|event| event.open));
+                let opens = put.stop.is_none() && !open;
+                put.edges().try_for_each(|edge| pending.admit_edge(edge, opens, now, &self.options))
             }
-            Command::Describe(describe) => {
-                describe.stop.iter().try_for_each(|stop| pending.admit_edge(tenant.as_deref(), stop, false, now, &self.options))
-            }
-            Command::Claim(_) => pending.admit_claim(tenant.as_deref(), &self.options),
+            Command::Describe(describe) => describe.stop.iter().try_for_each(|stop| pending.admit_edge(stop, false, now, &self.options)),
+            Command::Claim(_) => pending.admit_claim(&self.options),
             Command::Delete(_) | Command::Retire { .. } => Ok(()),
         }
     }
 }
 
 impl Pending {
+    fn of(tenant: Option<Arc<Tenant>>) -> Self {
+        let Some(tenant) = tenant else { return Self::default() };
+        let (open, series) = {
+            let core = tenant.core.read();
+            (core.open.len(), core.series_count())
+        };
+        let (names, clusters) = (tenant.index.names(), tenant.clusters.read().len() - 1);
+        let claims = tenant.claims.lock().by_key.len();
+        Self { open, series, claims, names, clusters, new_clusters: HashSet::new(), tenant: Some(tenant) }
+    }
+
     /// `opens`: the edge opens an event if it is a start.
-    fn admit_edge(&mut self, tenant: Option<&Tenant>, edge: &Edge, opens: bool, now: Timestamp, options: &Options) -> Result<(), Refusal> {
-        let core = tenant.map(|tenant| tenant.core.read());
-        let known = || core.as_ref().is_some_and(|core| core.find_edge(edge.id()).is_some());
-        let open = core.as_ref().map_or(0, |core| core.open.len());
+    fn admit_edge(&mut self, edge: &Edge, opens: bool, now: Timestamp, options: &Options) -> Result<(), Refusal> {
+        let tenant = self.tenant.as_deref();
+        let known = || tenant.is_some_and(|tenant| tenant.core.read().find_edge(edge.id()).is_some());
         let opens = opens && edge.state == EdgeState::Start;
-        if opens && open + self.starts >= options.open_events_max {
-            let lapsed = core.as_ref().map_or(0, |core| core.open.lapsed(now.minus(options.open_max_age)));
-            if open - lapsed + self.starts >= options.open_events_max && !known() {
+        if opens && self.open >= options.open_events_max {
+            let lapsed = tenant.map_or(0, |tenant| tenant.core.read().open.lapsed(now.minus(options.open_max_age)));
+            if self.open - lapsed >= options.open_events_max && !known() {
                 return Err(Refusal { what: "open events", limit: options.open_events_max, flag: "--limit.open-events" });
             }
         }
-        let series = core.as_ref().map_or(0, |core| core.series_count());
-        if series + self.edges >= options.label_sets_max && !known() {
+        if self.series >= options.label_sets_max && !known() {
             return Err(Refusal { what: "label sets", limit: options.label_sets_max, flag: "--limit.label-sets" });
         }
-        let names = tenant.map_or(0, |tenant| tenant.index.names());
-        if names >= LABEL_NAMES_MAX && edge.labels.iter().any(|(name, _)| tenant.is_none_or(|tenant| !tenant.index.has_name(name))) {
+        let is_new = |name: &str| tenant.is_none_or(|tenant| !tenant.index.has_name(name));
+        if self.names >= LABEL_NAMES_MAX && edge.labels.iter().any(|(name, _)| is_new(name)) {
             return Err(Refusal { what: "label names", limit: LABEL_NAMES_MAX, flag: "the program" });
         }
         if !edge.cluster.is_empty() && tenant.is_none_or(|tenant| tenant.cluster(&edge.cluster).is_none()) {
-            let clusters = tenant.map_or(0, |tenant| tenant.clusters.read().len() - 1);
-            if clusters + self.clusters.len() >= options.clusters_max && !self.clusters.contains(&edge.cluster) {
+            if self.clusters + self.new_clusters.len() >= options.clusters_max && !self.new_clusters.contains(&edge.cluster) {
                 return Err(Refusal { what: "clusters (data_source_name)", limit: options.clusters_max, flag: "--limit.clusters" });
             }
-            self.clusters.insert(Arc::clone(&edge.cluster));
+            self.new_clusters.insert(Arc::clone(&edge.cluster));
         }
-        self.edges += 1;
-        self.starts += usize::from(opens);
+        self.series += 1;
+        self.open += usize::from(opens);
         Ok(())
     }
 
-    fn admit_claim(&mut self, tenant: Option<&Tenant>, options: &Options) -> Result<(), Refusal> {
-        let claims = tenant.map_or(0, |tenant| tenant.claims.lock().by_key.len());
-        if claims + self.claims >= options.claims_max {
+    fn admit_claim(&mut self, options: &Options) -> Result<(), Refusal> {
+        if self.claims >= options.claims_max {
             return Err(Refusal { what: "idempotency keys of one day", limit: options.claims_max, flag: "--limit.idempotency-keys" });
         }
         self.claims += 1;

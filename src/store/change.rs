@@ -58,8 +58,10 @@ impl Tenant {
 
     pub(super) fn put(self: &Arc<Self>, received: Timestamp, put: &Put, skew: Duration) -> Option<Changed> {
         let cluster = self.intern_cluster(&put.start.cluster);
+        let names = self.index.names_of(put.edges().map(|edge| &edge.labels))?;
         let mut core = self.core.write();
-        let (added, lost) = core.put(&self.index, put, cluster.0, received, skew)?;
+        let mut labels = names.lock();
+        let (added, lost) = core.put(&mut labels, put, cluster.0, received, skew)?;
         let sample = |(added, edge): (&super::core::Added, &Edge)| AppliedEdge {
             id: edge.id(),
             duplicate: added.duplicate,
@@ -76,11 +78,14 @@ impl Tenant {
     }
 
     pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe, skew: Duration) -> Changed {
-        let stop = describe.stop.as_ref().map(|stop| self.apply(received, stop, skew));
+        let mut stops = Vec::new();
+        if let Some(stop) = &describe.stop {
+            self.apply(&[(received, stop)], skew, &mut stops);
+        }
         let mut core = self.core.write();
         core.describe(describe, received);
         let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
-        let added = match stop {
+        let added = match stops.pop() {
             Some(super::Applied::Edge(edge)) if !edge.duplicate => vec![edge],
             _ => Vec::new(),
         };

@@ -15,14 +15,15 @@ use super::edges::Role;
 use super::edges::fold;
 use super::index::LabelIndex;
 use super::index::LabelRef;
+use super::index::LabelWriter;
 use super::open::OpenEvents;
+use super::rows::Rows;
 use super::timeline::Place;
 use super::timeline::Timeline;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::event::Identity;
-use crate::labels::LabelSet;
 use crate::time::Timestamp;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
@@ -30,7 +31,9 @@ use roaring::RoaringBitmap;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
+use std::hint::black_box;
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -39,26 +42,34 @@ pub(super) struct SeriesRow {
     pub(super) edges: EdgeList,
     pub(super) cluster: u16,
     pub(super) stop: bool,
+    /// Of all of these but the edges; keeps the table from looking at the labels when it grows.
+    hash: u32,
+}
+
+/// A supersede group.
+#[derive(Debug, Default)]
+struct Group {
+    key: u128,
+    /// How many identities belong to it; without one it is forgotten.
+    identities: u32,
+    /// The starts in it, in order.
+    starts: BTreeMap<Place, u32>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Core {
-    pub(super) edges: Vec<EdgeRow>,
-    vacant_edges: Vec<u32>,
+    pub(super) edges: Rows<EdgeRow>,
     by_edge: HashTable<u32>,
-    pub(super) identities: Vec<IdentityRow>,
-    vacant_identities: Vec<u32>,
+    pub(super) identities: Rows<IdentityRow>,
     by_identity: HashTable<u32>,
-    pub(super) series: Vec<SeriesRow>,
-    vacant_series: Vec<u32>,
+    pub(super) series: Rows<SeriesRow>,
     by_series: HashTable<u32>,
     start_series: RoaringBitmap,
     stop_series: RoaringBitmap,
     hasher: DefaultHashBuilder,
     pub(super) timeline: Timeline,
     pub(super) open: OpenEvents,
-    /// Supersede groups: the starts in them, in order.
-    groups: Vec<BTreeMap<Place, u32>>,
+    groups: Rows<Group>,
     by_group: HashMap<u128, u32>,
     values: HashMap<u32, f64>,
     attributes: HashMap<u32, Box<str>>,
@@ -70,8 +81,17 @@ pub(super) struct Core {
     changed: Vec<Changed>,
 }
 
-pub(super) fn place_in(rows: &[EdgeRow]) -> impl Fn(u32) -> Place {
-    |edge| rows.get(edge as usize).map_or((Timestamp::MIN, [0; 2]), EdgeRow::place)
+pub(super) fn place_in(rows: &Rows<EdgeRow>) -> impl Fn(u32) -> Place {
+    |edge| rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::place)
+}
+
+/// An edge to be added, its id, to which cluster, and when it was received.
+#[derive(Clone, Copy)]
+pub(super) struct New<'a> {
+    pub(super) edge: &'a Edge,
+    pub(super) id: EdgeId,
+    pub(super) cluster: u16,
+    pub(super) received: Timestamp,
 }
 
 /// What the sender of an edge added.
@@ -91,20 +111,20 @@ pub(super) fn edge_id(id: [u64; 2]) -> EdgeId {
     EdgeId((u128::from(id[1]) << 64) | u128::from(id[0]))
 }
 
-fn number(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(NONE)
+/// For tables of what is known by a hash already: half of it, mixed so that nobody can choose it.
+fn id_hash(hasher: &DefaultHashBuilder, id: [u64; 2]) -> u64 {
+    hasher.hash_one(id[0])
 }
 
-/// Puts `row` into a vacant place or at the end.
-fn place_row<T>(rows: &mut Vec<T>, vacant: &mut Vec<u32>, row: T) -> u32 {
-    if let Some(free) = vacant.pop()
-        && let Some(slot) = rows.get_mut(free as usize)
-    {
-        *slot = row;
-        return free;
-    }
-    rows.push(row);
-    number(rows.len() - 1)
+/// For tables: as much of a hash as a row keeps.
+pub(super) fn series_hash(hasher: &DefaultHashBuilder, labels: &[LabelRef], stop: bool, cluster: u16) -> u32 {
+    let hash = hasher.hash_one((labels, stop, cluster));
+    u32::try_from(hash >> 32).unwrap_or(0)
+}
+
+/// The hash of a table that has one half of it in its upper bits and one in its lower bits.
+pub(super) fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 impl Core {
@@ -117,12 +137,16 @@ impl Core {
     }
 
     pub(super) fn row(&self, edge: u32) -> Option<&EdgeRow> {
-        self.edges.get(edge as usize)
+        self.edges.get(edge)
+    }
+
+    fn hash_of(&self, id: [u64; 2]) -> u64 {
+        id_hash(&self.hasher, id)
     }
 
     pub(super) fn find_edge(&self, id: EdgeId) -> Option<u32> {
         let id = halves(id.0);
-        self.by_edge.find(self.hasher.hash_one(id), |&edge| self.row(edge).is_some_and(|row| row.id == id)).copied()
+        self.by_edge.find(self.hash_of(id), |&edge| self.row(edge).is_some_and(|row| row.id == id)).copied()
     }
 
     /// The edges received at or before `before` that are part of an event, the latest first: when, and the event's first edge.
@@ -143,7 +167,7 @@ impl Core {
 
     /// The edges of the identity that `edge` belongs to, in order.
     pub(super) fn siblings(&self, edge: u32) -> &[u32] {
-        self.row(edge).and_then(|row| self.identities.get(row.identity as usize)).map_or(&[], |identity| identity.edges.as_slice())
+        self.row(edge).and_then(|row| self.identities.get(row.identity)).map_or(&[], |identity| identity.edges.as_slice())
     }
 
     /// The first edge of the event that `edge` belongs to.
@@ -174,26 +198,39 @@ impl Core {
     /// When a newer start of the same supersede group closed the event.
     pub(super) fn superseded_at(&self, head: u32) -> Option<Timestamp> {
         let row = self.row(head).filter(|row| row.role == Role::Start && row.link == NONE)?;
-        let group = self.groups.get(self.identities.get(row.identity as usize)?.group as usize)?;
-        let mut later = group.range(row.place()..).filter_map(|(place, &edge)| self.row(edge).map(|other| (place.0, other.identity)));
+        let group = self.groups.get(self.identities.get(row.identity)?.group)?;
+        let mut later =
+            group.starts.range(row.place()..).filter_map(|(place, &edge)| self.row(edge).map(|other| (place.0, other.identity)));
         later.find(|(_, identity)| *identity != row.identity).map(|(at, _)| at)
     }
 
-    /// Adds an edge; everything derived follows.
-    pub(super) fn add(&mut self, index: &LabelIndex, edge: &Edge, cluster: u16, received: Timestamp, skew: Duration) -> Option<Added> {
-        let id = edge.id();
+    /// Touches the tables where these edges will be looked up: those places are far apart in memory, and asked for one after
+    /// the other without waiting they come in together.
+    pub(super) fn look_ahead(&self, edges: &[(Timestamp, &Edge)], ids: &[EdgeId]) {
+        for ((_, edge), id) in edges.iter().zip(ids) {
+            black_box((self.find_edge(*id), self.find_identity(halves(edge.identity.0))));
+        }
+    }
+
+    fn find_identity(&self, key: [u64; 2]) -> Option<u32> {
+        self.by_identity.find(self.hash_of(key), |&candidate| self.identities.get(candidate).is_some_and(|row| row.key == key)).copied()
+    }
+
+    /// Adds an edge; everything derived follows. Its labels are set number `set` of those that are held.
+    pub(super) fn add(&mut self, labels: &mut LabelWriter<'_>, set: usize, new: &New<'_>, skew: Duration) -> Option<Added> {
+        let id = new.id;
         if let Some(found) = self.find_edge(id) {
             let series = self.row(found)?.series;
             return Some(Added { edge: found, series, duplicate: true });
         }
-        self.insert(index, edge, cluster, received, skew)
+        self.insert(labels, set, new, skew)
     }
 
     /// Adds an edge that is not there, unless as one of the past.
-    fn insert(&mut self, index: &LabelIndex, edge: &Edge, cluster: u16, received: Timestamp, skew: Duration) -> Option<Added> {
-        let id = edge.id();
-        let series = self.intern_series(index, &edge.labels, edge.state == EdgeState::Stop, cluster)?;
-        let identity = self.intern_identity(edge.identity, edge.supersede, edge.lapses);
+    fn insert(&mut self, labels: &mut LabelWriter<'_>, set: usize, new: &New<'_>, skew: Duration) -> Option<Added> {
+        let New { edge, id, received, .. } = *new;
+        let series = self.intern_series(labels, set, new)?;
+        let identity = self.intern_identity(edge.identity, edge.supersede, edge.lapses)?;
         let row = EdgeRow {
             id: halves(id.0),
             at: edge.at,
@@ -205,14 +242,13 @@ impl Core {
             state: edge.state,
             open: false,
         };
-        let new = place_row(&mut self.edges, &mut self.vacant_edges, row);
-        let (rows, hasher) = (&self.edges, &self.hasher);
-        let hash = |edge: u32| hasher.hash_one(rows.get(edge as usize).map_or([0; 2], |row| row.id));
-        let is_same = |&edge: &u32| rows.get(edge as usize).is_some_and(|row| row.id == halves(id.0));
-        match self.by_edge.find_mut(hash(new), is_same) {
+        let new = self.edges.place(row)?;
+        let (hash, rows, hasher) = (self.hash_of(halves(id.0)), &self.edges, &self.hasher);
+        let is_same = |&edge: &u32| rows.get(edge).is_some_and(|row| row.id == halves(id.0));
+        match if self.past.is_empty() { None } else { self.by_edge.find_mut(hash, is_same) } {
             // One of the past, which its event has again.
             Some(past) => *past = new,
-            None => drop(self.by_edge.insert_unique(hash(new), new, |&edge| hash(edge))),
+            None => drop(self.by_edge.insert_unique(hash, new, |&edge| rows.get(edge).map_or(0, |row| id_hash(hasher, row.id)))),
         }
         if edge.value.to_bits() != 1f64.to_bits() {
             self.values.insert(new, edge.value);
@@ -220,58 +256,61 @@ impl Core {
         if let Some(attributes) = &edge.attributes {
             self.attributes.insert(new, attributes.clone());
         }
-        self.series.get_mut(series as usize)?.edges.push(new);
+        self.series.get_mut(series)?.edges.push(new);
         self.arrivals.push_back(new);
         self.fold_in(new, identity, skew);
         Some(Added { edge: new, series, duplicate: false })
     }
 
-    fn intern_series(&mut self, index: &LabelIndex, labels: &LabelSet, stop: bool, cluster: u16) -> Option<u32> {
-        let labels: Option<Box<[LabelRef]>> = labels.iter().map(|(name, value)| index.intern(name, value)).collect();
-        let labels = labels?;
-        let hash = self.hasher.hash_one((&labels, stop, cluster));
-        let same = |row: &SeriesRow| row.labels == labels && row.stop == stop && row.cluster == cluster;
-        if let Some(&found) = self.by_series.find(hash, |&series| self.series.get(series as usize).is_some_and(same)) {
+    fn intern_series(&mut self, writer: &mut LabelWriter<'_>, set: usize, new: &New<'_>) -> Option<u32> {
+        let (stop, cluster) = (new.edge.state == EdgeState::Stop, new.cluster);
+        writer.intern(&new.edge.labels, set)?;
+        let labels = writer.refs.as_slice();
+        let hash = series_hash(&self.hasher, labels, stop, cluster);
+        let same = |row: &SeriesRow| row.hash == hash && *row.labels == *labels && row.stop == stop && row.cluster == cluster;
+        if let Some(&found) = self.by_series.find(spread(hash), |&series| self.series.get(series).is_some_and(same)) {
             return Some(found);
         }
-        let row = SeriesRow { labels, edges: EdgeList::Empty, cluster, stop };
-        let new = place_row(&mut self.series, &mut self.vacant_series, row);
-        let (rows, hasher) = (&self.series, &self.hasher);
-        let hash_of = |series: u32| rows.get(series as usize).map_or(0, |row| hasher.hash_one((&row.labels, row.stop, row.cluster)));
-        self.by_series.insert_unique(hash, new, |&series| hash_of(series));
-        index.add(&self.series.get(new as usize)?.labels, new);
+        let new = self.series.place(SeriesRow { labels: labels.into(), edges: EdgeList::Empty, cluster, stop, hash })?;
+        let rows = &self.series;
+        self.by_series.insert_unique(spread(hash), new, |&series| spread(rows.get(series).map_or(0, |row| row.hash)));
+        writer.add(set, new);
         self.state_series(stop).insert(new);
         Some(new)
     }
 
-    fn intern_identity(&mut self, identity: Identity, supersede: Option<Identity>, lapses: bool) -> u32 {
+    fn intern_identity(&mut self, identity: Identity, supersede: Option<Identity>, lapses: bool) -> Option<u32> {
         let key = halves(identity.0);
-        let found = self
-            .by_identity
-            .find(self.hasher.hash_one(key), |&candidate| self.identities.get(candidate as usize).is_some_and(|row| row.key == key));
-        if let Some(&found) = found {
-            return found;
+        if let Some(found) = self.find_identity(key) {
+            return Some(found);
         }
-        let group = supersede.map_or(NONE, |group| {
-            let groups = &mut self.groups;
-            *self.by_group.entry(group.0).or_insert_with(|| {
-                groups.push(BTreeMap::new());
-                number(groups.len() - 1)
-            })
-        });
+        let hash = self.hash_of(key);
+        let group = match supersede {
+            Some(group) => self.join_group(group.0)?,
+            None => NONE,
+        };
         let row = IdentityRow { key, edges: EdgeList::Empty, group, lapses };
-        let new = place_row(&mut self.identities, &mut self.vacant_identities, row);
+        let new = self.identities.place(row)?;
         let (rows, hasher) = (&self.identities, &self.hasher);
-        let hash = |identity: u32| hasher.hash_one(rows.get(identity as usize).map_or([0; 2], |row| row.key));
-        self.by_identity.insert_unique(hash(new), new, |&identity| hash(identity));
-        new
+        self.by_identity.insert_unique(hash, new, |&identity| rows.get(identity).map_or(0, |row| id_hash(hasher, row.key)));
+        Some(new)
+    }
+
+    /// The number of the supersede group, which gets one identity more.
+    fn join_group(&mut self, key: u128) -> Option<u32> {
+        let number = match self.by_group.entry(key) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(free) => *free.insert(self.groups.place(Group { key, ..Group::default() })?),
+        };
+        self.groups.get_mut(number)?.identities += 1;
+        Some(number)
     }
 
     /// Puts the edge into its identity's order, folds, and brings timeline and open events up to date.
     fn fold_in(&mut self, new: u32, identity: u32, skew: Duration) {
-        let Some(identity) = self.identities.get_mut(identity as usize) else { return };
+        let Some(identity) = self.identities.get_mut(identity) else { return };
         let rows = &self.edges;
-        let key = |edge: u32| rows.get(edge as usize).map(EdgeRow::key);
+        let key = |edge: u32| rows.get(edge).map(EdgeRow::key);
         let list = identity.edges.as_slice();
         let position = match list.last() {
             Some(&latest) if key(latest) > key(new) => list.partition_point(|&edge| key(edge) < key(new)),
@@ -303,15 +342,15 @@ impl Core {
     }
 
     fn follow(&mut self, change: Changed) {
-        let Some(row) = self.edges.get(change.edge as usize) else { return };
+        let Some(row) = self.edges.get(change.edge) else { return };
         let place = row.place();
         let is_head = row.role.is_head();
         let starts = |role: Role| role == Role::Start;
         let (was_start, is_start) = (starts(change.role), starts(row.role));
         let identity = row.identity;
         self.follow_in_time(change.edge, change.role.is_head(), is_head);
-        let group = self.identities.get(identity as usize).map_or(NONE, |identity| identity.group);
-        let Some(starts) = self.groups.get_mut(group as usize) else {
+        let group = self.identities.get(identity).map_or(NONE, |identity| identity.group);
+        let Some(Group { starts, .. }) = self.groups.get_mut(group) else {
             self.settle(change.edge);
             return;
         };
@@ -343,17 +382,17 @@ impl Core {
         let Some(row) = self.row(edge) else { return };
         let open = row.role == Role::Start && row.link == NONE && self.superseded_at(edge).is_none();
         let (place, series, was_open) = (row.place(), row.series, row.open);
-        let lapses = self.identities.get(row.identity as usize).is_some_and(|identity| identity.lapses);
+        let lapses = self.identities.get(row.identity).is_some_and(|identity| identity.lapses);
         if open == was_open {
             return;
         }
-        let cluster = self.series.get(series as usize).map_or(0, |series| series.cluster);
+        let cluster = self.series.get(series).map_or(0, |series| series.cluster);
         if open {
             self.open.insert(edge, place, cluster, series, lapses);
         } else {
             self.open.remove(place, cluster, series);
         }
-        if let Some(row) = self.edges.get_mut(edge as usize) {
+        if let Some(row) = self.edges.get_mut(edge) {
             row.open = open;
         }
         self.timeline.end_changed(edge, place_in(&self.edges));

@@ -3,6 +3,7 @@
 //! Per identity the edges are sorted by time (a start before a stop at equal times, then by id), so the events are a
 //! function of the set of edges, not of their order of arrival (DESIGN section 4).
 
+use super::rows::Rows;
 use super::timeline::Place;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
@@ -143,13 +144,13 @@ enum Now {
 /// Folds `list` again after an edge was inserted at `position`, setting roles and links in `rows`; returns what changed.
 ///
 /// Touches only the edges whose event can have changed: from the insertion to the next stop that plays the same part as before.
-pub(super) fn fold(rows: &mut [EdgeRow], list: &[u32], position: usize, skew: Duration, changed: &mut Vec<Changed>) {
+pub(super) fn fold(rows: &mut Rows<EdgeRow>, list: &[u32], position: usize, skew: Duration, changed: &mut Vec<Changed>) {
     let mut fold = Fold { rows, list, skew, changed };
     let (mut index, mut now) = fold.resume(position);
     while let Some(&edge) = list.get(index) {
         let before = fold.part(edge);
         now = fold.step(index, edge, now);
-        let is_stop = fold.rows.get(edge as usize).is_some_and(|row| row.state == EdgeState::Stop);
+        let is_stop = fold.rows.get(edge).is_some_and(|row| row.state == EdgeState::Stop);
         if index > position && is_stop && before == fold.part(edge) {
             return;
         }
@@ -158,7 +159,7 @@ pub(super) fn fold(rows: &mut [EdgeRow], list: &[u32], position: usize, skew: Du
 }
 
 /// Folds all of `list` anew, after edges were taken out of it.
-pub(super) fn fold_all(rows: &mut [EdgeRow], list: &[u32], skew: Duration, changed: &mut Vec<Changed>) {
+pub(super) fn fold_all(rows: &mut Rows<EdgeRow>, list: &[u32], skew: Duration, changed: &mut Vec<Changed>) {
     let mut fold = Fold { rows, list, skew, changed };
     let mut now = Now::Closed;
     for (index, &edge) in list.iter().enumerate() {
@@ -167,7 +168,7 @@ pub(super) fn fold_all(rows: &mut [EdgeRow], list: &[u32], skew: Duration, chang
 }
 
 struct Fold<'a> {
-    rows: &'a mut [EdgeRow],
+    rows: &'a mut Rows<EdgeRow>,
     list: &'a [u32],
     skew: Duration,
     changed: &'a mut Vec<Changed>,
@@ -175,7 +176,7 @@ struct Fold<'a> {
 
 impl Fold<'_> {
     fn row(&self, edge: u32) -> Option<&EdgeRow> {
-        self.rows.get(edge as usize)
+        self.rows.get(edge)
     }
 
     fn part(&self, edge: u32) -> Option<Role> {
@@ -258,7 +259,7 @@ impl Fold<'_> {
     }
 
     fn set(&mut self, edge: u32, role: Role, link: u32) {
-        let Some(row) = self.rows.get_mut(edge as usize) else { return };
+        let Some(row) = self.rows.get_mut(edge) else { return };
         if (row.role, row.link) != (role, link) {
             self.changed.push(Changed { edge, role: row.role });
             row.role = role;
@@ -303,12 +304,12 @@ mod tests {
         events
     }
 
-    fn events(rows: &[EdgeRow], list: &[u32]) -> Vec<(Option<usize>, Option<usize>, usize)> {
+    fn events(rows: &Rows<EdgeRow>, list: &[u32]) -> Vec<(Option<usize>, Option<usize>, usize)> {
         let index = |edge: u32| list.iter().position(|&other| other == edge);
-        let heads = list.iter().filter(|&&edge| rows[edge as usize].role.is_head());
+        let heads = list.iter().filter(|&&edge| rows.get(edge).unwrap().role.is_head());
         let mut found: Vec<_> = heads
             .map(|&edge| {
-                let row = &rows[edge as usize];
+                let row = rows.get(edge).unwrap();
                 match row.role {
                     Role::LoneStop => (None, index(edge), 0),
                     _ => (index(edge), index(row.link), rows.iter().filter(|row| row.role == Role::Beat && row.link == edge).count()),
@@ -323,17 +324,17 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]
         fn events_do_not_depend_on_the_order_of_arrival(edges in prop::collection::vec((0i64..40, any::<bool>()), 1..14)) {
-            let mut rows: Vec<EdgeRow> = Vec::new();
+            let mut rows: Rows<EdgeRow> = Rows::default();
             let mut list: Vec<u32> = Vec::new();
             for (number, &(at, stop)) in edges.iter().enumerate() {
                 let edge = u32::try_from(number).unwrap();
                 let state = if stop { EdgeState::Stop } else { EdgeState::Start };
                 let at = Timestamp::from_millis(at);
-                rows.push(EdgeRow { id: [number as u64, 0], at, received: at, series: 0, identity: 0, link: NONE, role: Role::Vacant, state, open: false });
-                let position = list.partition_point(|&other| rows[other as usize].key() < rows[number].key());
+                rows.place(EdgeRow { id: [number as u64, 0], at, received: at, series: 0, identity: 0, link: NONE, role: Role::Vacant, state, open: false }).unwrap();
+                let position = list.partition_point(|&other| rows.get(other).unwrap().key() < rows.get(edge).unwrap().key());
                 list.insert(position, edge);
                 fold(&mut rows, &list, position, SKEW, &mut Vec::new());
-                let sorted: Vec<(i64, EdgeState)> = list.iter().map(|&e| (rows[e as usize].at.millis(), rows[e as usize].state)).collect();
+                let sorted: Vec<(i64, EdgeState)> = list.iter().map(|&e| rows.get(e).map(|row| (row.at.millis(), row.state)).unwrap()).collect();
                 prop_assert_eq!(events(&rows, &list), model(&sorted), "{:?}", sorted);
             }
         }

@@ -4,15 +4,21 @@
 //! Lock order: a tenant's core before a label's values, never the other way round.
 
 use super::postings::Postings;
+use super::rows::Rows;
 use super::runs::Runs;
 use super::selector::MatchKind;
 use super::selector::Matcher;
+use crate::labels::LabelSet;
 use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
 use parking_lot::RwLock;
+use parking_lot::RwLockWriteGuard;
 use roaring::RoaringBitmap;
 use std::hash::BuildHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// How many values a regular expression is tried on before the label's lock is given up for a moment.
@@ -21,17 +27,45 @@ const SCAN_SLICE: usize = 4096;
 const DEAD_MIN: usize = 1024;
 
 /// A label of a series: which name, which of its values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, packed(2))]
 pub(super) struct LabelRef {
     pub(super) name: u16,
     pub(super) value: u32,
 }
 
+impl Hash for LabelRef {
+    /// As one number, which is several times faster than field by field.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (name, value) = (self.name, self.value);
+        state.write_u64(u64::from(name) << 32 | u64::from(value));
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct LabelIndex {
     names: DashMap<Box<str>, Arc<LabelName>, DefaultHashBuilder>,
     by_number: RwLock<Vec<Arc<LabelName>>>,
+}
+
+/// The label names of some sets.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Each once.
+    labels: Vec<Arc<LabelName>>,
+    /// For all labels of all sets where their name is in `labels`.
+    slots: Vec<u16>,
+    /// Where the slots of each set are.
+    sets: Vec<Range<usize>>,
+}
+
+/// The values of some label names, held for writing.
+#[derive(Debug)]
+pub(super) struct LabelWriter<'a> {
+    names: &'a Names,
+    values: Vec<RwLockWriteGuard<'a, Values>>,
+    /// The labels of the set looked up last.
+    pub(super) refs: Vec<LabelRef>,
 }
 
 /// One label name with its values.
@@ -44,8 +78,7 @@ pub(super) struct LabelName {
 
 #[derive(Debug, Default)]
 struct Values {
-    rows: Vec<Value>,
-    vacant: Vec<u32>,
+    rows: Rows<Value>,
     dead: Vec<u32>,
     by_text: HashTable<u32>,
     hasher: DefaultHashBuilder,
@@ -61,7 +94,7 @@ struct Value {
 impl LabelIndex {
     /// How many label names there are.
     pub(super) fn names(&self) -> usize {
-        self.names.len()
+        self.by_number.read().len()
     }
 
     /// Whether the name is known.
@@ -73,14 +106,26 @@ impl LabelIndex {
         self.names.get(name).map(|entry| Arc::clone(entry.value()))
     }
 
-    /// The label's reference, made when it is new. `None` when there are 65536 names already.
-    pub(super) fn intern(&self, name: &str, value: &str) -> Option<LabelRef> {
-        let label = match self.name(name) {
-            Some(label) => label,
-            None => self.add_name(name)?,
-        };
-        let value = label.values.write().intern(value)?;
-        Some(LabelRef { name: label.number, value })
+    /// The names of these label sets, made when they are new. `None` when there would be more than 65536.
+    pub(super) fn names_of<'l>(&self, sets: impl Iterator<Item = &'l LabelSet>) -> Option<Names> {
+        let mut names = Names::default();
+        let mut before = 0..0;
+        for set in sets {
+            let begin = names.slots.len();
+            for (place, (name, _)) in set.iter().enumerate() {
+                // Most sets have the names of the one before.
+                let likely = names.slots.get(before.clone()).and_then(|slots| slots.get(place)).copied();
+                let is_it = |slot: &u16| names.labels.get(usize::from(*slot)).is_some_and(|label| *label.name == *name);
+                let slot = match likely.filter(is_it) {
+                    Some(slot) => slot,
+                    None => names.slot(self, name)?,
+                };
+                names.slots.push(slot);
+            }
+            before = begin..names.slots.len();
+            names.sets.push(before.clone());
+        }
+        Some(names)
     }
 
     fn add_name(&self, name: &str) -> Option<Arc<LabelName>> {
@@ -92,21 +137,12 @@ impl LabelIndex {
         Some(label)
     }
 
-    /// Records that `series` carries these labels.
-    pub(super) fn add(&self, labels: &[LabelRef], series: u32) {
-        self.each(labels, |values, value| values.add(value, series));
-    }
-
     /// Takes `series` off these labels; a value that is left on no series is forgotten.
     pub(super) fn remove(&self, labels: &[LabelRef], series: u32) {
-        self.each(labels, |values, value| values.remove(value, series));
-    }
-
-    fn each(&self, labels: &[LabelRef], mut act: impl FnMut(&mut Values, u32)) {
         let by_number = self.by_number.read();
         for label in labels {
             if let Some(name) = by_number.get(usize::from(label.name)) {
-                act(&mut name.values.write(), label.value);
+                name.values.write().remove(label.value, series);
             }
         }
     }
@@ -117,9 +153,50 @@ impl LabelIndex {
         for label in labels {
             if let Some(name) = by_number.get(usize::from(label.name)) {
                 let values = name.values.read();
-                if let Some(value) = values.rows.get(label.value as usize) {
+                if let Some(value) = values.rows.get(label.value) {
                     visit(&name.name, &value.text);
                 }
+            }
+        }
+    }
+}
+
+impl Names {
+    fn slot(&mut self, index: &LabelIndex, name: &str) -> Option<u16> {
+        let known = self.labels.iter().position(|label| *label.name == *name);
+        if known.is_none() {
+            self.labels.push(index.name(name).or_else(|| index.add_name(name))?);
+        }
+        u16::try_from(known.unwrap_or(self.labels.len() - 1)).ok()
+    }
+
+    /// Locks all of them. Readers lock one name at a time and nothing else meanwhile.
+    pub(super) fn lock(&self) -> LabelWriter<'_> {
+        LabelWriter { names: self, values: self.labels.iter().map(|label| label.values.write()).collect(), refs: Vec::new() }
+    }
+
+    fn slots(&self, set: usize) -> &[u16] {
+        self.sets.get(set).and_then(|range| self.slots.get(range.clone())).unwrap_or_default()
+    }
+}
+
+impl LabelWriter<'_> {
+    /// Looks up the references of these labels, made when they are new; they are set number `set` of the names.
+    pub(super) fn intern(&mut self, labels: &LabelSet, set: usize) -> Option<()> {
+        self.refs.clear();
+        for ((_, value), &slot) in labels.iter().zip(self.names.slots(set)) {
+            let name = self.names.labels.get(usize::from(slot))?.number;
+            let value = self.values.get_mut(usize::from(slot))?.intern(value)?;
+            self.refs.push(LabelRef { name, value });
+        }
+        Some(())
+    }
+
+    /// Records that `series` carries the labels that were looked up last, which are set number `set` of the names.
+    pub(super) fn add(&mut self, set: usize, series: u32) {
+        for (label, &slot) in self.refs.iter().zip(self.names.slots(set)) {
+            if let Some(values) = self.values.get_mut(usize::from(slot)) {
+                values.add(label.value, series);
             }
         }
     }
@@ -137,7 +214,7 @@ impl LabelName {
     /// How many values [`LabelName::matching`] would look at.
     pub(super) fn effort(&self, matcher: &Matcher) -> u64 {
         let values = self.values.read();
-        let text = |number: u32| values.rows.get(number as usize).map_or("", |value| &*value.text);
+        let text = |number: u32| values.rows.get(number).map_or("", |value| &*value.text);
         let looked_at = match matcher.kind {
             MatchKind::Regex(_) => values.sorted.count_prefix(&matcher.literal_prefix().0, text),
             _ => values.rows.len(),
@@ -172,24 +249,25 @@ impl LabelName {
         let mut from = 0;
         loop {
             let values = self.values.read();
-            let slice = values.rows.get(from..).unwrap_or_default();
-            for value in slice.iter().take(SCAN_SLICE) {
+            let slice = values.rows.stretch(from);
+            let slice = slice.get(..SCAN_SLICE).unwrap_or(slice);
+            for value in slice {
                 if !value.series.is_empty() && matcher.matches(&value.text) == wanted {
                     value.series.add_to(&mut found, &mut singles);
                 }
             }
-            if slice.len() <= SCAN_SLICE {
+            if slice.is_empty() {
                 return union(found, singles);
             }
-            from += SCAN_SLICE;
+            from += slice.len();
         }
     }
 
     fn with_prefix(&self, prefix: &str, keep: impl Fn(&str) -> bool, found: &mut RoaringBitmap, singles: &mut Vec<u32>) {
         let values = self.values.read();
-        let text = |number: u32| values.rows.get(number as usize).map_or("", |value| &*value.text);
+        let text = |number: u32| values.rows.get(number).map_or("", |value| &*value.text);
         values.sorted.with_prefix(prefix, text, |number| {
-            if let Some(value) = values.rows.get(number as usize)
+            if let Some(value) = values.rows.get(number)
                 && !value.series.is_empty()
                 && keep(&value.text)
             {
@@ -209,42 +287,35 @@ fn union(mut found: RoaringBitmap, mut singles: Vec<u32>) -> RoaringBitmap {
 }
 
 impl Values {
-    fn find(&self, text: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one(text);
-        self.by_text.find(hash, |&number| self.rows.get(number as usize).is_some_and(|value| *value.text == *text)).copied()
+    fn find(&self, hash: u64, text: &str) -> Option<u32> {
+        self.by_text.find(hash, |&number| self.rows.get(number).is_some_and(|value| *value.text == *text)).copied()
     }
 
     fn postings(&self, text: &str) -> Option<&Postings> {
-        self.find(text).and_then(|number| self.rows.get(number as usize)).map(|value| &value.series)
+        self.find(self.hasher.hash_one(text), text).and_then(|number| self.rows.get(number)).map(|value| &value.series)
     }
 
     fn intern(&mut self, text: &str) -> Option<u32> {
-        if let Some(number) = self.find(text) {
+        let hash = self.hasher.hash_one(text);
+        if let Some(number) = self.find(hash, text) {
             return Some(number);
         }
-        let value = Value { text: text.into(), series: Postings::None };
-        let number = if let Some(number) = self.vacant.pop() {
-            *self.rows.get_mut(number as usize)? = value;
-            number
-        } else {
-            self.rows.push(value);
-            u32::try_from(self.rows.len() - 1).ok()?
-        };
+        let number = self.rows.place(Value { text: text.into(), series: Postings::None })?;
         let (rows, hasher) = (&self.rows, &self.hasher);
-        let text_of = |number: u32| rows.get(number as usize).map_or("", |value| &*value.text);
-        self.by_text.insert_unique(hasher.hash_one(text), number, |&number| hasher.hash_one(text_of(number)));
+        let text_of = |number: u32| rows.get(number).map_or("", |value| &*value.text);
+        self.by_text.insert_unique(hash, number, |&number| hasher.hash_one(text_of(number)));
         self.sorted.insert(number, text_of);
         Some(number)
     }
 
     fn add(&mut self, number: u32, series: u32) {
-        if let Some(value) = self.rows.get_mut(number as usize) {
+        if let Some(value) = self.rows.get_mut(number) {
             value.series.insert(series);
         }
     }
 
     fn remove(&mut self, number: u32, series: u32) {
-        let Some(value) = self.rows.get_mut(number as usize) else { return };
+        let Some(value) = self.rows.get_mut(number) else { return };
         value.series.remove(series);
         if !value.series.is_empty() {
             return;
@@ -257,13 +328,15 @@ impl Values {
         self.dead.push(number);
         if self.dead.len() > DEAD_MIN && self.dead.len() * 2 > self.rows.len() {
             let rows = &mut self.rows;
-            self.sorted.retain(|number| rows.get(number as usize).is_some_and(|value| !value.series.is_empty()));
+            self.sorted.retain(|number| rows.get(number).is_some_and(|value| !value.series.is_empty()));
             for &number in &self.dead {
-                if let Some(value) = rows.get_mut(number as usize) {
+                if let Some(value) = rows.get_mut(number) {
                     value.text = Box::default();
                 }
             }
-            self.vacant.append(&mut self.dead);
+            for number in self.dead.drain(..) {
+                self.rows.vacate(number);
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod edges;
 mod index;
 mod open;
 mod postings;
+mod rows;
 mod runs;
 pub mod select;
 pub mod selector;
@@ -35,6 +36,7 @@ pub use view::EdgeView;
 pub use view::EventView;
 
 use self::core::Core;
+use self::core::New;
 use crate::event::Claim;
 use crate::event::Command;
 use crate::event::Edge;
@@ -55,6 +57,8 @@ use std::time::Duration;
 pub const CLAIM_AGE: Duration = Duration::from_hours(24);
 /// Most label names of one tenant. One commit may exceed it; their numbering ends at 65536, which `apply` refuses.
 pub const LABEL_NAMES_MAX: usize = 10_000;
+
+const FULL: Applied = Applied::Full(Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" });
 
 /// What bounds and shapes the store.
 #[derive(Clone, Debug)]
@@ -88,8 +92,6 @@ impl Default for Options {
         }
     }
 }
-
-const FULL: Refusal = Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" };
 
 /// A tenant's number, dense from 0 in order of first use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -233,11 +235,15 @@ impl Store {
     /// whether it is still to be shown, which keeps its edge from being retired.
     pub fn apply(&self, received: Timestamp, command: &Command, due: &dyn Fn(&Tenant, SeriesId, Timestamp) -> bool) -> Applied {
         match command {
-            Command::Edge(edge) => self.tenant_or_new(&edge.organization).apply(received, edge, self.options.pairing_skew),
+            Command::Edge(edge) => {
+                let mut applied = Vec::with_capacity(1);
+                self.apply_edges(&[(received, edge)], &mut applied);
+                applied.pop().unwrap_or(FULL)
+            }
             Command::Claim(claim) => Applied::Claim(self.tenant_or_new(&claim.organization).claim(received, claim)),
             Command::Put(put) => match self.tenant_or_new(&put.start.organization).put(received, put, self.options.pairing_skew) {
                 Some(changed) => Applied::Changed(changed),
-                None => Applied::Full(FULL),
+                None => FULL,
             },
             Command::Describe(describe) => {
                 Applied::Changed(self.tenant_or_new(&describe.organization).describe(received, describe, self.options.pairing_skew))
@@ -248,6 +254,16 @@ impl Store {
                     tenant.core.write().retire(&tenant.index, *before, &|series, at| due(tenant, SeriesId(series), at))
                 };
                 Applied::Retired(self.tenants().iter().map(retire).sum())
+            }
+        }
+    }
+
+    /// Folds in some edges, each with its time of receipt, and adds to `applied` what each came to. Readers wait until all of
+    /// a tenant's are in, so there should not be more than a hundred or so.
+    pub fn apply_edges(&self, edges: &[(Timestamp, &Edge)], applied: &mut Vec<Applied>) {
+        for run in edges.chunk_by(|(_, a), (_, b)| a.organization == b.organization) {
+            if let Some((_, first)) = run.first() {
+                self.tenant_or_new(&first.organization).apply(run, self.options.pairing_skew, applied);
             }
         }
     }
@@ -321,7 +337,7 @@ impl Tenant {
     /// Calls `visit` with the labels of a series in the order of their names, `event_state` among them.
     pub fn series_labels(&self, series: SeriesId, visit: &mut dyn FnMut(&str, &str)) {
         let core = self.core.read();
-        let Some(row) = core.series.get(series.0 as usize) else { return };
+        let Some(row) = core.series.get(series.0) else { return };
         let state = if row.stop { EdgeState::Stop } else { EdgeState::Start }.label();
         let mut state_shown = false;
         self.index.texts(&row.labels, |name, value| {
@@ -340,7 +356,7 @@ impl Tenant {
     #[cfg(test)]
     pub(crate) fn is_own(&self, edge: EdgeId) -> bool {
         let core = self.core.read();
-        let own = |id: &str| core.find_identity(crate::event::Identity::of_id(id));
+        let own = |id: &str| core.number_of(crate::event::Identity::of_id(id));
         let row = core.find_edge(edge).and_then(|edge| core.row(edge));
         row.is_some_and(|row| (0..6).any(|number| own(&format!("own-{number}")) == Some(row.identity)))
     }
@@ -371,22 +387,34 @@ impl Tenant {
         Some(next.plus(self.open_max_age).plus(Duration::from_millis(1)))
     }
 
-    fn apply(self: &Arc<Self>, received: Timestamp, edge: &Edge, skew: Duration) -> Applied {
-        let cluster = self.intern_cluster(&edge.cluster);
+    fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge)], skew: Duration, applied: &mut Vec<Applied>) {
+        let Some(names) = self.index.names_of(edges.iter().map(|(_, edge)| &edge.labels)) else {
+            applied.extend(edges.iter().map(|_| FULL));
+            return;
+        };
+        let ids: Vec<EdgeId> = edges.iter().map(|(_, edge)| edge.id()).collect();
         let mut core = self.core.write();
-        let Some(added) = core.add(&self.index, edge, cluster.0, received, skew) else { return Applied::Full(FULL) };
-        let Some(row) = core.row(added.edge) else { return Applied::Full(FULL) };
-        let kind = if row.role == edges::Role::Beat { SampleKind::Heartbeat } else { SampleKind::Change };
-        Applied::Edge(AppliedEdge {
-            id: core::edge_id(row.id),
-            duplicate: added.duplicate,
-            tenant: Arc::clone(self),
-            cluster,
-            series: SeriesId(added.series),
-            kind,
-            at: edge.at,
-            value: edge.value,
-        })
+        if ids.len() > 1 {
+            core.look_ahead(edges, &ids);
+        }
+        let mut labels = names.lock();
+        for (set, (&(received, edge), &id)) in edges.iter().zip(&ids).enumerate() {
+            let cluster = self.intern_cluster(&edge.cluster);
+            let added = core.add(&mut labels, set, &New { edge, id, cluster: cluster.0, received }, skew);
+            let row = added.as_ref().and_then(|added| core.row(added.edge));
+            applied.push(added.as_ref().zip(row).map_or(FULL, |(added, row)| {
+                Applied::Edge(AppliedEdge {
+                    id: core::edge_id(row.id),
+                    duplicate: added.duplicate,
+                    tenant: Arc::clone(self),
+                    cluster,
+                    series: SeriesId(added.series),
+                    kind: if row.role == edges::Role::Beat { SampleKind::Heartbeat } else { SampleKind::Change },
+                    at: edge.at,
+                    value: edge.value,
+                })
+            }));
+        }
     }
 
     fn intern_cluster(&self, name: &Arc<str>) -> ClusterId {

@@ -1,9 +1,9 @@
 //! Numbers in the order of the texts they stand for, cheap to add to: a short unsorted tail and few sorted runs.
+//!
+//! A run is merged with the one before it when that is not longer, so each number is merged as often as the count doubled.
 
 /// How long the unsorted tail may be.
 const TAIL_MAX: usize = 1024;
-/// A run is merged into the one before it when that is less than this many times as long.
-const RATIO: usize = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Runs {
@@ -20,7 +20,7 @@ impl Runs {
         }
         let mut run = std::mem::take(&mut self.tail);
         run.sort_unstable_by(|&a, &b| text(a).cmp(text(b)));
-        while let Some(before) = self.runs.pop_if(|before| before.len() < run.len() * RATIO) {
+        while let Some(before) = self.runs.pop_if(|before| before.len() <= run.len()) {
             run = merge(before, run, &text);
         }
         self.runs.push(run);

@@ -245,7 +245,7 @@ impl Tenant {
     fn keep_matching(&self, few: &mut RoaringBitmap, matcher: &Matcher) {
         let core = self.core.read();
         let kept = few.iter().filter(|&series| {
-            let Some(row) = core.series.get(series as usize) else { return false };
+            let Some(row) = core.series.get(series) else { return false };
             let mut answer = None;
             self.index.texts(&row.labels, |name, value| {
                 if *name == *matcher.name {
@@ -306,7 +306,7 @@ fn candidates(core: &Core, query: &Query, wanted: &Wanted, tagged: &[RoaringBitm
 
 /// Adds the events that have an edge in one of these series.
 fn add_events(core: &Core, series: &RoaringBitmap, heads: &mut HashSet<u32>) {
-    for row in series.iter().filter_map(|series| core.series.get(series as usize)) {
+    for row in series.iter().filter_map(|series| core.series.get(series)) {
         let present = row.edges.as_slice().iter().filter(|&&edge| core.row(edge).is_some_and(|row| row.role != Role::Past));
         heads.extend(present.map(|&edge| core.head(edge)));
     }

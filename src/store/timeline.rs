@@ -41,12 +41,12 @@ impl Timeline {
     pub(super) fn insert(&mut self, edge: u32, place: impl Fn(u32) -> Place) {
         self.len += 1;
         let new = place(edge);
-        let index = self.chunk_of(new, &place);
         let appends = self.chunks.last().and_then(|chunk| chunk.edges.last()).is_none_or(|&last| place(last) < new);
         if appends && self.chunks.last().is_none_or(|chunk| chunk.edges.len() >= CHUNK_MAX) {
             self.chunks.push(Chunk::new(vec![edge]));
             return;
         }
+        let index = self.chunk_of(new, &place);
         let Some(chunk) = self.chunks.get_mut(index) else { return };
         let position = chunk.edges.partition_point(|&other| place(other) < new);
         chunk.edges.insert(position, edge);
@@ -123,9 +123,19 @@ impl Timeline {
         }
     }
 
-    /// The index of the chunk that holds `wanted` or would.
+    /// The index of the chunk that holds `wanted` or would. Looks from the end, near which most of what comes in belongs.
     fn chunk_of(&self, wanted: Place, place: impl Fn(u32) -> Place) -> usize {
-        self.chunks.partition_point(|chunk| chunk.edges.first().is_some_and(|&first| place(first) <= wanted)).saturating_sub(1)
+        let begins_by = |chunk: &Chunk| chunk.edges.first().is_some_and(|&first| place(first) <= wanted);
+        let (mut end, mut step) = (self.chunks.len(), 1);
+        while let Some(begin) = end.checked_sub(step) {
+            if self.chunks.get(begin).is_some_and(begins_by) {
+                let stretch = self.chunks.get(begin..end).unwrap_or_default();
+                return begin + stretch.partition_point(begins_by) - 1;
+            }
+            end = begin;
+            step *= 2;
+        }
+        self.chunks.get(..end).unwrap_or_default().partition_point(begins_by).saturating_sub(1)
     }
 }
 

@@ -128,7 +128,7 @@ impl Tenant {
         let lone_stop = row.role == Role::LoneStop;
         let stop = if lone_stop { Some(head) } else { core.stop_of(head) };
         let beats = core.beats(head);
-        let cluster = core.series.get(row.series as usize)?.cluster;
+        let cluster = core.series.get(row.series)?.cluster;
         let detailed = core.details.get(head);
         let own_id = detailed.and_then(|detailed| detailed.id.clone());
         Some(EventView {
@@ -153,7 +153,7 @@ impl Tenant {
     fn edge(&self, core: &Core, edge: u32) -> Option<EdgeView> {
         let row = core.row(edge)?;
         let mut texts = Vec::new();
-        self.index.texts(&core.series.get(row.series as usize)?.labels, |name, value| texts.push((name.to_owned(), value.to_owned())));
+        self.index.texts(&core.series.get(row.series)?.labels, |name, value| texts.push((name.to_owned(), value.to_owned())));
         let labels = LabelSet::from_sorted(texts.iter().map(|(name, value)| (name.as_str(), value.as_str()))).ok()?;
         Some(EdgeView {
             id: edge_id(row.id),

@@ -1,14 +1,17 @@
 //! A commit: what waited is admitted, appended with one sync, applied in order, and answered.
 
+use super::Encoded;
 use super::Health;
 use super::Memory;
 use super::Opened;
 use super::Options;
 use super::Outcome;
+use super::Reply;
 use super::Submission;
 use super::SubmitError;
 use super::retention::Marks;
 use crate::event::Command;
+use crate::event::Edge;
 use crate::event::Expect;
 use crate::event::Version;
 use crate::event::fingerprint;
@@ -34,6 +37,8 @@ use tokio::sync::mpsc;
 const COMMIT_RECORDS: usize = 8192;
 /// A commit takes no more submissions once it holds this many bytes.
 const COMMIT_BYTES: usize = 8 << 20;
+/// So many edges are folded in at once; readers of their tenant wait that long.
+const RUN_EDGES: usize = 64;
 
 pub(super) struct Committer<D: Disk> {
     pub(super) log: SegmentLog<D>,
@@ -68,20 +73,20 @@ impl<D: Disk> Committer<D> {
         let mut postponed: Option<Submission> = None;
         let mut subjects = HashSet::new();
         while let Some(first) = postponed.take().or_else(|| receiver.blocking_recv()) {
-            let mut records = first.records.ends.len();
-            let mut bytes = first.records.bytes.len();
+            let mut records = first.encoded.records.ends.len();
+            let mut bytes = first.encoded.records.bytes.len();
             subjects.clear();
-            subjects.extend(first.subject());
+            subjects.extend(first.encoded.subject());
             waiting.push(first);
             while records < COMMIT_RECORDS && bytes < COMMIT_BYTES {
                 let Ok(next) = receiver.try_recv() else { break };
-                if next.subject().is_some_and(|subject| !subjects.insert(subject)) {
+                if next.encoded.subject().is_some_and(|subject| !subjects.insert(subject)) {
                     // Its condition can be looked at when what comes before it is applied.
                     postponed = Some(next);
                     break;
                 }
-                records += next.records.ends.len();
-                bytes += next.records.bytes.len();
+                records += next.encoded.records.ends.len();
+                bytes += next.encoded.records.bytes.len();
                 waiting.push(next);
             }
             self.commit(&mut waiting);
@@ -102,11 +107,16 @@ impl<D: Disk> Committer<D> {
             }
             return;
         }
+        let admitted =
+            waiting.iter().flat_map(|submission| &submission.encoded.commands).zip(&refused).filter(|(_, refused)| refused.is_none());
+        let mut outcomes = Vec::with_capacity(refused.len());
+        fold(&self.memory, admitted.map(|(command, _)| (self.received, command)), &mut outcomes);
+        let mut outcomes = outcomes.into_iter();
         let mut refused = refused.into_iter();
         for submission in waiting.drain(..) {
-            let outcomes = submission.commands.iter().zip(refused.by_ref());
-            let outcomes = outcomes.map(|(command, refused)| refused.unwrap_or_else(|| self.apply(command))).collect();
-            self.answer(submission, Ok(outcomes));
+            let each = refused.by_ref().take(submission.encoded.commands.len());
+            let own = each.filter_map(|refused| refused.or_else(|| outcomes.next())).collect();
+            self.answer(submission, Ok(own));
         }
     }
 
@@ -114,13 +124,13 @@ impl<D: Disk> Committer<D> {
     fn fill(&mut self, waiting: &[Submission]) -> Vec<Option<Outcome>> {
         self.batch.clear(COMMIT_BYTES);
         let mut admission = Admission::default();
-        let mut refused = Vec::with_capacity(waiting.iter().map(|submission| submission.commands.len()).sum());
+        let mut refused = Vec::with_capacity(waiting.iter().map(|submission| submission.encoded.commands.len()).sum());
         for submission in waiting {
-            if let Some(unexpected) = self.unexpected(submission) {
-                refused.extend(submission.commands.iter().map(|_| Some(Outcome::Unexpected(unexpected))));
+            if let Some(unexpected) = self.unexpected(&submission.encoded) {
+                refused.extend(submission.encoded.commands.iter().map(|_| Some(Outcome::Unexpected(unexpected))));
                 continue;
             }
-            for (command, record) in submission.commands.iter().zip(submission.records.iter()) {
+            for (command, record) in submission.encoded.commands.iter().zip(submission.encoded.records.iter()) {
                 match self.memory.store.admit(command, self.received, &mut admission) {
                     Ok(()) => {
                         let received = self.received;
@@ -139,7 +149,7 @@ impl<D: Disk> Committer<D> {
     }
 
     /// The version of the event that a submission is about, when it is not the expected one.
-    fn unexpected(&self, submission: &Submission) -> Option<Option<Version>> {
+    fn unexpected(&self, submission: &Encoded) -> Option<Option<Version>> {
         let expect = submission.expect?;
         let (organization, id) = submission.commands.first()?.subject()?;
         let version = self.memory.store.version(organization, &id);
@@ -192,10 +202,6 @@ impl<D: Disk> Committer<D> {
         *self.health.write() = health;
     }
 
-    pub(super) fn apply(&self, command: &Command) -> Outcome {
-        apply(&self.memory, self.received, command)
-    }
-
     /// Appends and applies a command of our own.
     pub(super) fn commit_own(&mut self, command: &Command) -> Result<Outcome, SubmitError> {
         self.batch.clear(COMMIT_BYTES);
@@ -206,17 +212,18 @@ impl<D: Disk> Committer<D> {
             record::stamp(out.get_mut(start..).unwrap_or_default(), received);
         });
         self.append()?;
-        Ok(self.apply(command))
+        Ok(apply(&self.memory, self.received, command))
     }
 
     #[expect(clippy::unused_self, reason = "reads as what it does")]
     fn answer(&self, submission: Submission, answer: Result<Vec<Outcome>, SubmitError>) {
+        let Submission { encoded, reply } = submission;
         // A sender that went away does not take back what it sent.
-        drop(submission.reply.send(answer));
+        drop(reply.send(Reply { answer, _spent: encoded }));
     }
 }
 
-impl Submission {
+impl Encoded {
     /// A hash of the event that a condition is about.
     fn subject(&self) -> Option<u128> {
         self.expect?;
@@ -225,10 +232,36 @@ impl Submission {
     }
 }
 
-/// Folds one command into memory, in the same way while running and while replaying.
-pub(super) fn apply(memory: &Memory, received: Timestamp, command: &Command) -> Outcome {
+/// Folds commands into memory, in the same way while running and while replaying: edges some at a time, others one by one.
+pub(super) fn fold<'c>(memory: &Memory, commands: impl Iterator<Item = (Timestamp, &'c Command)>, outcomes: &mut Vec<Outcome>) {
+    let mut run: Vec<(Timestamp, &Edge)> = Vec::with_capacity(RUN_EDGES);
+    let mut applied = Vec::with_capacity(RUN_EDGES);
+    let mut fold_run = |run: &mut Vec<(Timestamp, &Edge)>, outcomes: &mut Vec<Outcome>| {
+        memory.store.apply_edges(run, &mut applied);
+        outcomes.extend(run.drain(..).zip(applied.drain(..)).map(|((received, _), applied)| show(memory, received, applied)));
+    };
+    for (received, command) in commands {
+        if let Command::Edge(edge) = command {
+            run.push((received, edge));
+            if run.len() == RUN_EDGES {
+                fold_run(&mut run, outcomes);
+            }
+        } else {
+            fold_run(&mut run, outcomes);
+            outcomes.push(apply(memory, received, command));
+        }
+    }
+    fold_run(&mut run, outcomes);
+}
+
+fn apply(memory: &Memory, received: Timestamp, command: &Command) -> Outcome {
     let due = |tenant: &crate::store::Tenant, series, at| memory.pages.due(tenant, series, at);
-    match memory.store.apply(received, command, &due) {
+    show(memory, received, memory.store.apply(received, command, &due))
+}
+
+/// Brings onto the pages what the store took in.
+fn show(memory: &Memory, received: Timestamp, applied: Applied) -> Outcome {
+    match applied {
         Applied::Edge(edge) => {
             let exposure = (!edge.duplicate).then(|| memory.pages.apply(received, &edge));
             Outcome::Edge { id: edge.id, duplicate: edge.duplicate, exposure }

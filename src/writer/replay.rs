@@ -1,7 +1,7 @@
 //! Opening: the log is read, decoded and folded into memory, each on a thread of its own.
 
 use super::Memory;
-use super::commit::apply;
+use super::commit::fold;
 use super::retention::Marks;
 use crate::event::Command;
 use crate::event::record::Decoder;
@@ -39,13 +39,37 @@ pub struct RefusedRecord {
     pub source: RecordError,
 }
 
+/// Records that are as they were written, and say nothing that this program understands.
+#[derive(Debug, Default)]
+pub struct Unread {
+    decoder: Decoder,
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub first: Option<RefusedRecord>,
+}
+
+impl Unread {
+    /// Tries to read the records of a frame.
+    pub fn look_at(&mut self, frame: &Frame) {
+        for (position, bytes) in frame.records() {
+            if let Err(source) = self.decoder.decode(bytes) {
+                self.count += 1;
+                self.first.get_or_insert(RefusedRecord { position, source });
+            }
+        }
+    }
+}
+
 /// Opens the log and folds all of it into `memory`, which must be empty.
 pub fn open<D: Disk>(disk: D, options: crate::log::Options, memory: &Memory) -> Result<Opened<D>, OpenError> {
     let (sender, receiver) = mpsc::sync_channel::<Vec<(Timestamp, Command)>>(FRAMES_WAITING);
     std::thread::scope(|scope| {
         let applier = scope.spawn(move || {
-            for (received, command) in receiver.into_iter().flatten() {
-                apply(memory, received, &command);
+            let mut outcomes = Vec::new();
+            for commands in receiver {
+                fold(memory, commands.iter().map(|(received, command)| (*received, command)), &mut outcomes);
+                outcomes.clear();
             }
         });
         let mut decoder = Decoder::default();

@@ -150,14 +150,14 @@ impl World {
             let ids: Vec<EdgeId> = edges.iter().map(Edge::id).collect();
             let commands: Vec<Command> = edges.into_iter().map(Command::Edge).collect();
             let (reply, answer) = oneshot::channel();
-            waiting.push(Submission { records: Records::of(&commands), commands, expect: None, reply });
+            waiting.push(Submission { encoded: Encoded::of(commands), reply });
             answers.push((ids, answer));
         }
         let committer = self.committer.as_mut().unwrap();
         committer.commit(&mut waiting);
         let latched = matches!(*committer.health.read(), Health::Latched(_));
         for (ids, mut answer) in answers {
-            match answer.try_recv().unwrap() {
+            match answer.try_recv().unwrap().answer {
                 Ok(outcomes) => {
                     assert!(!self.latched, "a 2xx after a failed sync");
                     let visible = self.present();
@@ -198,9 +198,9 @@ impl World {
         let commands = vec![command];
         let (reply, mut answer) = oneshot::channel();
         let committer = self.committer.as_mut().unwrap();
-        committer.commit(&mut vec![Submission { records: Records::of(&commands), commands, expect: Some(expect), reply }]);
+        committer.commit(&mut vec![Submission { encoded: Encoded { expect: Some(expect), ..Encoded::of(commands) }, reply }]);
         self.latched = matches!(*committer.health.read(), Health::Latched(_));
-        match answer.try_recv().unwrap() {
+        match answer.try_recv().unwrap().answer {
             Ok(outcomes) => {
                 let [Outcome::Changed { version, .. }] = &*outcomes else { panic!("{outcomes:?}") };
                 assert_eq!(*version, self.memory.store.version("acme", &subject));

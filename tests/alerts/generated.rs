@@ -37,6 +37,27 @@ tests:
       - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 1h10m, exp_samples: [{value: 1}]}
 "#;
 
+/// The shortest limit for which stops are not compared: a stop at minute 71, a new start at minute 73.
+const COMES_BACK_IN_AN_HOUR: &str = r#"
+evaluation_interval: 1m
+rule_files: [rules.yml]
+tests:
+  - interval: 1m
+    input_series:
+      - series: 'last9_change_events_open_timestamp_seconds{event_name="job",entity_id="a",instance="x:1"}'
+        values: '0x70 stale _ 4380x90'
+      - series: 'last9_change_events_timestamp_seconds{event_name="job",entity_id="a",event_state="stop",instance="x:1"}'
+        values: '_x71 4260'
+    promql_expr_test:
+      - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 60m, exp_samples: []}
+      - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 61m, exp_samples: [{value: 1}]}
+      - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 70m, exp_samples: [{value: 1}]}
+      - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 71m, exp_samples: []}
+      - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 81m, exp_samples: []}
+      - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 133m, exp_samples: []}
+      - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 134m, exp_samples: [{value: 1}]}
+"#;
+
 /// Two that beat, the one for longer; a third that beat for longest and has stopped.
 const BEATS: &str = r#"
 evaluation_interval: 1m
@@ -58,17 +79,22 @@ tests:
 
 #[test]
 fn grouped_heartbeats_name_the_oldest_that_still_beats() {
-    check(&[Pattern::Heartbeat], &[Notify::Grouped], &["entity_id"], BEATS);
+    check(10, &[Pattern::Heartbeat], &[Notify::Grouped], &["entity_id"], BEATS);
 }
 
 #[test]
 fn an_entity_that_comes_back_within_the_windows_of_a_short_rule_counts_anew() {
     let entity = ["entity_id", "deployment_environment"];
-    check(&[Pattern::Open, Pattern::Duration], &[Notify::Each, Notify::Grouped], &entity, COMES_BACK);
+    check(10, &[Pattern::Open, Pattern::Duration], &[Notify::Each, Notify::Grouped], &entity, COMES_BACK);
 }
 
-/// Runs the unit test on the rule file for a limit of 10 min, in each of these patterns and ways to notify.
-fn check(patterns: &[Pattern], ways: &[Notify], entity: &[&str], test: &str) {
+#[test]
+fn an_entity_that_comes_back_counts_anew_with_the_shortest_limit_without_comparison() {
+    check(60, &[Pattern::Open], &[Notify::Each, Notify::Grouped], &["entity_id"], COMES_BACK_IN_AN_HOUR);
+}
+
+/// Runs the unit test on the rule file for a limit in minutes, in each of these patterns and ways to notify.
+fn check(minutes: u64, patterns: &[Pattern], ways: &[Notify], entity: &[&str], test: &str) {
     for promtool in ["promtool", "debian/promtool"] {
         let Some(promtool) = servers::require(promtool) else { return };
         for (&pattern, &notify) in patterns.iter().flat_map(|pattern| ways.iter().map(move |notify| (pattern, notify))) {
@@ -77,7 +103,7 @@ fn check(patterns: &[Pattern], ways: &[Notify], entity: &[&str], test: &str) {
                 event_name: "job".into(),
                 state: None,
                 entity: entity.iter().map(|&label| label.into()).collect(),
-                limit: Duration::from_mins(10),
+                limit: Duration::from_mins(minutes),
                 pattern,
                 dialect: Dialect::Promql,
                 notify,

@@ -3,11 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use change_events::event::{Claim, Command, record};
 use change_events::log::{Batch, FsDisk, Log as _, Options, SegmentLog};
+use change_events::time::Timestamp;
 
 use crate::support::{Ended, change_events, run};
 
 const RECORDS: usize = 50;
+
+fn record(number: usize) -> Vec<u8> {
+    let mut record = Vec::new();
+    let organization = format!("record {number}").into();
+    let claim = Claim { organization, key: 1, body: 2, at: Timestamp::from_millis(3) };
+    record::encode(&Command::Claim(claim), &mut record);
+    record
+}
 
 /// A log of fifty records in as many batches; gives the segment.
 fn written(directory: &Path, close: bool) -> PathBuf {
@@ -16,7 +26,7 @@ fn written(directory: &Path, close: bool) -> PathBuf {
     let (mut log, _) = SegmentLog::open(disk, options, &mut |_| Ok(())).unwrap();
     for n in 0..RECORDS {
         let mut batch = Batch::new();
-        batch.push(format!("record {n}").as_bytes());
+        batch.push(&record(n));
         let appended = log.append(&batch).unwrap();
         assert_eq!(appended.last.0, n as u64 + 1);
     }
@@ -118,4 +128,22 @@ fn a_configuration_is_checked_as_the_server_does() {
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert_eq!(run(&mut change_events(&["check", "config"])).code, Some(2));
     assert_eq!(run(&mut change_events(&["check", "--repair", "config", "x"])).code, Some(2));
+}
+
+#[test]
+fn a_record_that_nobody_can_read_is_exit_code_3() {
+    let directory = tempfile::tempdir().unwrap();
+    written(directory.path(), false);
+    let (mut log, _) = SegmentLog::open(FsDisk::open(directory.path()).unwrap(), Options::default(), &mut |_| Ok(())).unwrap();
+    let mut batch = Batch::new();
+    batch.push(&[31, 0, 0, 0, 0, 0, 0, 0, 0]);
+    batch.push(&record(1)[..20]);
+    assert_eq!(log.append(&batch).unwrap().last.0, 52);
+    log.close().unwrap();
+    for flags in [&[][..], &["--repair"]] {
+        let ended = check(flags, directory.path());
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        assert!(ended.stdout.contains("UNREADABLE record 51: record kind 31 is not known"), "{ended:?}");
+        assert!(ended.stderr.contains("cannot be read, and 1 more like it, and no repair changes that: record 51: "), "{ended:?}");
+    }
 }

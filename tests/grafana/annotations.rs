@@ -1,34 +1,35 @@
 //! Annotations stand where the events are, to the millisecond, however wide the view.
 //!
-//! After `npm install` in `tests/grafana/published` the model of Grafana's drawing here is held against its own code.
+//! The model of Grafana's drawing here is held against Grafana's own code.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::dashboards;
+use crate::published;
 use crate::stage::{MINUTE, SECOND, Stage, edge, now};
 use crate::support::query::Series;
-use crate::support::{examples, query, wait};
+use crate::support::{query, wait};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// Width of a view and the step that Grafana asks with, in seconds: 1 hour, 7 days, 30 days.
-const VIEWS: &[(i64, u32)] = &[(3600, 15), (7 * 86_400, 600), (30 * 86_400, 3600)];
+pub(crate) const VIEWS: &[(i64, u32)] = &[(3600, 15), (7 * 86_400, 600), (30 * 86_400, 3600)];
 
 /// Start and end in milliseconds, by the state that the title names.
 type Drawn = BTreeMap<String, Vec<(i64, i64)>>;
 
-/// What Grafana draws for one annotation: its range ends at a full step, points at most a step apart become one region.
-fn drawn(stage: &Stage, annotation: &Value, width: i64, step: u32) -> Vec<(i64, i64)> {
+/// What Grafana draws for one annotation of a view that ends at a time in seconds: the range ends at a full step, points
+/// at most a step apart become one region.
+pub(crate) fn drawn(url: &str, annotation: &Value, end: i64, (width, step): (i64, u32)) -> Vec<(i64, i64)> {
     let values = dashboards::named("change-events").defaults();
     let expression = dashboards::filled(annotation["target"]["expr"].as_str().unwrap(), &values, step);
-    let end = now() / SECOND;
     let end = end - end % i64::from(step);
-    let found = query::range(&stage.prometheus.url, &expression, end - width, end, step).unwrap();
+    let found = query::range(url, &expression, end - width, end, step).unwrap();
     let by_value = annotation["useValueForTime"] == true;
     let mut regions = Vec::new();
     for series in &found {
@@ -44,22 +45,21 @@ fn drawn(stage: &Stage, annotation: &Value, width: i64, step: u32) -> Vec<(i64, 
         regions.extend(last);
     }
     regions.sort_unstable();
-    if let Some(published) = published(annotation, step, &found) {
-        assert_eq!(regions, published, "Grafana's own code draws {} otherwise", annotation["name"]);
+    if let Some(theirs) = drawn_by_grafana(annotation, step, &found) {
+        assert_eq!(regions, theirs, "Grafana's own code draws {} otherwise", annotation["name"]);
     }
     regions
 }
 
-/// The same by the code that Grafana publishes; `None` where it is not installed.
-fn published(annotation: &Value, step: u32, found: &[Series]) -> Option<Vec<(i64, i64)>> {
-    let folder = examples::path("tests/grafana/published");
-    if !folder.join("node_modules").exists() || found.is_empty() {
+/// The same by the code that Grafana publishes; `None` where it cannot be had.
+fn drawn_by_grafana(annotation: &Value, step: u32, found: &[Series]) -> Option<Vec<(i64, i64)>> {
+    let folder = published::folder()?;
+    if found.is_empty() {
         return None;
     }
     let series: Vec<_> = found.iter().map(|one| json!({"labels": one.labels, "samples": one.samples})).collect();
     let asked = json!({"annotation": annotation, "step": step, "series": series});
-    let mut node = Command::new("node");
-    let mut child = node.arg(folder.join("annotations.mjs")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = published::node(folder, "annotations.mjs").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(asked.to_string().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "annotations.mjs ended with {}", output.status);
@@ -70,14 +70,14 @@ fn published(annotation: &Value, step: u32, found: &[Series]) -> Option<Vec<(i64
     Some(regions)
 }
 
-fn all_drawn(stage: &Stage, width: i64, step: u32) -> Drawn {
+fn all_drawn(stage: &Stage, view: (i64, u32)) -> Drawn {
     let dashboard = dashboards::named("change-events");
     let name = |annotation: &Value| annotation["name"].as_str().unwrap().to_owned();
-    dashboard.annotations().iter().map(|one| (name(one), drawn(stage, one, width, step))).collect()
+    dashboard.annotations().iter().map(|one| (name(one), drawn(&stage.prometheus.url, one, now() / SECOND, view))).collect()
 }
 
 /// The edges of one series that a view shows, one of each interval that begins at a full step.
-fn visible(times: &[i64], step: u32) -> Vec<i64> {
+pub(crate) fn visible(times: &[i64], step: u32) -> Vec<i64> {
     let step = i64::from(step) * SECOND;
     let newest: BTreeMap<_, _> = times.iter().map(|&time| ((time - 1).div_euclid(step), time)).collect();
     newest.into_values().collect()
@@ -99,7 +99,7 @@ fn annotations_are_exact_at_any_width() {
     let starts = [&[since][..], &starts].concat();
     for &(width, step) in VIEWS {
         wait::until_ok("all annotations to be drawn", LIMIT, || {
-            let drawn = all_drawn(&stage, width, step);
+            let drawn = all_drawn(&stage, (width, step));
             let edge_times = |name: &str| drawn[name].iter().flat_map(|region| [region.0, region.1]).collect::<Vec<_>>();
             let hidden = |name: &str, times: &[i64]| times.iter().any(|time| !edge_times(name).contains(time));
             // The two series do not share intervals in a view of steps that are shorter than what lies between them.
@@ -109,14 +109,14 @@ fn annotations_are_exact_at_any_width() {
             let lacking = hidden("Starts", &shown) || hidden("Stops", &[*stops.last().unwrap()]);
             if lacking { Err(format!("{step} s: {drawn:?} for {starts:?} and {stops:?}")) } else { Ok(()) }
         });
-        let drawn = all_drawn(&stage, width, step);
+        let drawn = all_drawn(&stage, (width, step));
         for (name, sent) in [("Starts", &starts[..]), ("Stops", &stops[..])] {
             for (start, end) in &drawn[name] {
                 assert!(sent.contains(start) && sent.contains(end), "{name} at {step} s: {start} to {end} is no edge of {sent:?}");
             }
         }
     }
-    let narrow = all_drawn(&stage, 3600, 15);
+    let narrow = all_drawn(&stage, (3600, 15));
     let exact = |times: &[i64]| times.iter().map(|&time| (time, time)).collect::<Vec<_>>();
     assert_eq!(narrow["Starts"], exact(&starts));
     assert_eq!(narrow["Stops"], exact(&stops));

@@ -7,6 +7,8 @@
 mod annotations;
 mod choices;
 mod dashboards;
+mod history;
+mod published;
 mod queries;
 mod stage;
 mod structure;

@@ -43,7 +43,16 @@ fn lack(stage: &Stage, query: &Query, expression: &str) -> Option<String> {
 
 #[test]
 fn each_query_has_data() {
-    let Some(stage) = Stage::start() else { return };
+    check("prometheus");
+}
+
+#[test]
+fn each_query_has_data_in_prometheus_of_debian() {
+    check("debian/prometheus");
+}
+
+fn check(prometheus: &str) {
+    let Some(stage) = Stage::with(prometheus) else { return };
     stage.exporter.put(&events().into());
     stage.exporter.send(&json!([{"event_name": 7}])).unwrap();
     let mut open: Vec<_> = Vec::new();

@@ -38,9 +38,14 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// `None` where there is no Prometheus to start.
+    /// With the current Prometheus; `None` where there is none.
     pub(crate) fn start() -> Option<Self> {
-        let binary = servers::require("prometheus")?;
+        Self::with("prometheus")
+    }
+
+    /// With this version of Prometheus.
+    pub(crate) fn with(prometheus: &str) -> Option<Self> {
+        let binary = servers::require(prometheus)?;
         let exporter = Exporter::start(&["--exposure.hold=4s"]);
         let service = Prometheus::start(&binary, "scrape_configs: []", &[]);
         let replacements = [("127.0.0.1:10555", exporter.target()), ("interval: 1m", "interval: 1s"), ("../alerts", "/none")];

@@ -23,7 +23,22 @@ impl Prometheus {
     /// Starts the server with this configuration, and `arguments` beyond those for its place and port; an agent is one
     /// that gets `--agent` or `--enable-feature=agent`.
     pub(crate) fn start(binary: &Path, config: &str, arguments: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), binary, config, arguments)
+    }
+
+    /// Starts the server with samples of any age and without targets: `OpenMetrics` lines, without their `# EOF`.
+    pub(crate) fn backfilled(binary: &Path, samples: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("samples");
+        std::fs::write(&path, format!("{samples}# EOF\n")).unwrap();
+        let mut promtool = Command::new(binary.with_file_name("promtool"));
+        promtool.args(["tsdb", "create-blocks-from", "openmetrics", "--quiet", "--max-block-duration=720h"]);
+        let output = promtool.arg(path).arg(directory.path().join("data")).output().unwrap();
+        assert!(output.status.success(), "{}", [output.stdout, output.stderr].concat().escape_ascii());
+        Self::start_in(directory, binary, "scrape_configs: []", &["--storage.tsdb.retention.time=100y"])
+    }
+
+    fn start_in(directory: TempDir, binary: &Path, config: &str, arguments: &[&str]) -> Self {
         let config_path = directory.path().join("prometheus.yml");
         std::fs::write(&config_path, config).unwrap();
         let data = directory.path().join("data");

@@ -18,7 +18,7 @@ pub(crate) fn require(name: &str) -> Option<PathBuf> {
     None
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     std::env::var_os("CHANGE_EVENTS_SERVERS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers/bin"), PathBuf::from)
 }

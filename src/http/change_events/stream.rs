@@ -40,6 +40,7 @@ use crate::http::change_events::reason;
 use crate::http::change_events::unavailable;
 use crate::http::error::ApiError;
 use crate::time::Timestamp;
+use crate::writer::Encoded;
 use crate::writer::Outcome;
 use crate::writer::QUEUE_MAX;
 use crate::writer::SubmitError;
@@ -47,7 +48,7 @@ use crate::writer::SubmitError;
 /// Groups of one stream that are parsed at the same time.
 const PARSING_MAX: usize = 2;
 /// Groups of one stream that wait for the writer at the same time.
-const WRITING_MAX: usize = 3;
+const WRITING_MAX: usize = 6;
 /// How long to wait when the writer's queue is filling up; a stream can wait where a single request is told to come again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
@@ -58,10 +59,10 @@ struct Line {
     warnings: Vec<Warning>,
 }
 
-/// A group after parsing. The vectors run beside each other: one line for each command.
+/// A group after parsing. There is one line for each command.
 struct ParsedGroup {
     lines_total: u64,
-    commands: Vec<Command>,
+    commands: Encoded,
     lines: Vec<Line>,
     /// Line, status, text.
     refused: Vec<(u64, u16, String)>,
@@ -166,11 +167,12 @@ fn parse(group: Group, settings: &Settings, grant: &Grant, now: Timestamp) -> Pa
     let expected = group.bytes.len() / 200 + 1;
     let mut parsed = ParsedGroup {
         lines_total: 0,
-        commands: Vec::with_capacity(expected),
+        commands: Encoded::default(),
         lines: Vec::with_capacity(expected),
         refused: Vec::new(),
         lease: Some(group.lease),
     };
+    let mut commands = Vec::with_capacity(expected);
     let mut rest = &group.bytes[..];
     while !rest.is_empty() {
         let (line, after) = match memchr::memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end)) {
@@ -186,12 +188,13 @@ fn parse(group: Group, settings: &Settings, grant: &Grant, now: Timestamp) -> Pa
             match last9::parse_one(line, &context) {
                 Ok(Parsed { edge, warnings }) => {
                     parsed.lines.push(Line { number, at: edge.at, warnings });
-                    parsed.commands.push(Command::Edge(edge));
+                    commands.push(Command::Edge(edge));
                 }
                 Err(error) => parsed.refuse(number, &error),
             }
         }
     }
+    parsed.commands = Encoded::of(commands);
     if group.first_is_too_long && parsed.lines_total == 0 {
         // Nothing was left of the line, not even its end.
         parsed.lines_total = 1;
@@ -216,7 +219,7 @@ async fn write(app: &App, mut group: ParsedGroup) -> Pin<Box<dyn Future<Output =
     if commands.is_empty() {
         return Box::pin(async move { Written { group, outcomes: Ok(Vec::new()) } });
     }
-    let mut submission = Box::pin(writer.submit(commands));
+    let mut submission = Box::pin(writer.submit_encoded(commands));
     // The first poll queues it.
     let done = futures_util::poll!(submission.as_mut());
     Box::pin(async move {

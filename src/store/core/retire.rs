@@ -4,11 +4,12 @@ use super::Core;
 use super::EdgeRow;
 use super::LabelIndex;
 use super::Role;
+use super::id_hash;
 use super::place_in;
+use super::spread;
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
-use std::hash::BuildHasher;
 
 impl Core {
     /// Forgets the edges received before `before`: a closed event when all of it is that old, heartbeats one by one.
@@ -73,15 +74,15 @@ impl Core {
 
     /// Whether an older event of the group is closed only because of this one.
     fn supersedes(&self, row: &EdgeRow) -> bool {
-        let group = self.identities.get(row.identity as usize).and_then(|identity| self.groups.get(identity.group as usize));
-        row.role == Role::Start && group.and_then(|group| group.keys().next()).is_some_and(|first| first.1 != row.id)
+        let group = self.identities.get(row.identity).and_then(|identity| self.groups.get(identity.group));
+        row.role == Role::Start && group.and_then(|group| group.starts.keys().next()).is_some_and(|first| first.1 != row.id)
     }
 
     /// Takes the edges out of everything; their events go as a whole, so no other edge changes its part.
     fn forget(&mut self, index: &LabelIndex, old: &[u32]) {
         let (mut identities, mut series) = (BTreeSet::new(), BTreeSet::new());
         for &edge in old {
-            let Some(row) = self.edges.get_mut(edge as usize) else { continue };
+            let Some(row) = self.edges.get_mut(edge) else { continue };
             let (role, id) = (std::mem::replace(&mut row.role, Role::Vacant), row.id);
             identities.insert(row.identity);
             series.insert(row.series);
@@ -89,7 +90,7 @@ impl Core {
                 self.timeline.remove(edge, place_in(&self.edges));
                 self.details.remove(edge);
             }
-            if let Ok(entry) = self.by_edge.find_entry(self.hasher.hash_one(id), |&candidate| candidate == edge) {
+            if let Ok(entry) = self.by_edge.find_entry(self.hash_of(id), |&candidate| candidate == edge) {
                 entry.remove();
             }
             self.values.remove(&edge);
@@ -101,16 +102,18 @@ impl Core {
         for series in series {
             self.sweep_series(index, series);
         }
-        self.vacant_edges.extend(old);
+        for &edge in old {
+            self.edges.vacate(edge);
+        }
     }
 
     fn sweep_identity(&mut self, identity: u32) {
         let rows = &self.edges;
-        let lives = |edge: u32| rows.get(edge as usize).is_some_and(|row| row.role != Role::Vacant);
-        let Some(row) = self.identities.get_mut(identity as usize) else { return };
+        let lives = |edge: u32| rows.get(edge).is_some_and(|row| row.role != Role::Vacant);
+        let Some(row) = self.identities.get_mut(identity) else { return };
         row.edges.retain(lives);
-        if let Some(group) = self.groups.get_mut(row.group as usize) {
-            group.retain(|_, &mut edge| lives(edge));
+        if let Some(group) = self.groups.get_mut(row.group) {
+            group.starts.retain(|_, &mut edge| lives(edge));
         }
         let is_past = self.past.get_mut(&identity).is_some_and(|past| {
             past.retain(|&edge| lives(edge));
@@ -120,26 +123,43 @@ impl Core {
             return;
         }
         self.past.remove(&identity);
-        if let Ok(entry) = self.by_identity.find_entry(self.hasher.hash_one(row.key), |&candidate| candidate == identity) {
+        if let Ok(entry) = self.by_identity.find_entry(id_hash(&self.hasher, row.key), |&candidate| candidate == identity) {
             entry.remove();
-            self.vacant_identities.push(identity);
+            let group = row.group;
+            self.identities.vacate(identity);
+            self.leave_group(group);
         }
+    }
+
+    fn leave_group(&mut self, number: u32) {
+        let Some(group) = self.groups.get_mut(number) else { return };
+        group.identities -= 1;
+        if group.identities == 0 {
+            self.by_group.remove(&group.key);
+            group.starts.clear();
+            self.groups.vacate(number);
+        }
+    }
+
+    /// How many supersede groups there are.
+    #[cfg(test)]
+    pub(in crate::store) fn group_count(&self) -> usize {
+        self.by_group.len()
     }
 
     fn sweep_series(&mut self, index: &LabelIndex, series: u32) {
         let rows = &self.edges;
-        let Some(row) = self.series.get_mut(series as usize) else { return };
-        row.edges.retain(|edge| rows.get(edge as usize).is_some_and(|row| row.role != Role::Vacant));
+        let Some(row) = self.series.get_mut(series) else { return };
+        row.edges.retain(|edge| rows.get(edge).is_some_and(|row| row.role != Role::Vacant));
         if !row.edges.as_slice().is_empty() {
             return;
         }
-        let hash = self.hasher.hash_one((&row.labels, row.stop, row.cluster));
-        let (labels, stop) = (std::mem::take(&mut row.labels), row.stop);
+        let (labels, stop, hash) = (std::mem::take(&mut row.labels), row.stop, spread(row.hash));
         index.remove(&labels, series);
         self.state_series(stop).remove(series);
         if let Ok(entry) = self.by_series.find_entry(hash, |&candidate| candidate == series) {
             entry.remove();
-            self.vacant_series.push(series);
+            self.series.vacate(series);
         }
     }
 }

@@ -3,8 +3,9 @@
 use super::Added;
 use super::Core;
 use super::EdgeList;
-use super::LabelIndex;
+use super::LabelWriter;
 use super::NONE;
+use super::New;
 use super::Role;
 use super::halves;
 use super::place_in;
@@ -17,7 +18,6 @@ use crate::store::details::Detailed;
 use crate::store::edges::fold_all;
 use crate::time::Timestamp;
 use std::collections::HashSet;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
 /// A sample that may have to leave the page.
@@ -38,35 +38,33 @@ impl Core {
     }
 
     fn own(&self, id: &str) -> Option<u32> {
-        let identity = self.find_identity(Identity::of_id(id))?;
-        let &first = self.identities.get(identity as usize)?.edges.as_slice().first()?;
+        let identity = self.number_of(Identity::of_id(id))?;
+        let &first = self.identities.get(identity)?.edges.as_slice().first()?;
         let head = self.head(first);
         self.details.get(head).filter(|detailed| detailed.id.as_deref() == Some(id)).map(|_| head)
     }
 
     /// Whether a record about this id still has an effect on what is here.
     pub(in crate::store) fn remembers(&self, id: &str) -> bool {
-        self.find_identity(Identity::of_id(id)).is_some() || EdgeId::parse(id).is_some_and(|id| self.find_edge(id).is_some())
+        self.number_of(Identity::of_id(id)).is_some() || EdgeId::parse(id).is_some_and(|id| self.find_edge(id).is_some())
     }
 
     /// Whether one of the edges that were put at `received` is still here.
     pub(in crate::store) fn remembers_put(&self, put: &Put, received: Timestamp) -> bool {
-        let Some(identity) = self.find_identity(put.start.identity) else { return false };
-        let current = self.identities.get(identity as usize).map_or(&[][..], |identity| identity.edges.as_slice());
+        let Some(identity) = self.number_of(put.start.identity) else { return false };
+        let current = self.identities.get(identity).map_or(&[][..], |identity| identity.edges.as_slice());
         let past = self.past.get(&identity).map_or(&[][..], Vec::as_slice);
         let ids: Vec<_> = put.edges().map(|edge| halves(edge.id().0)).collect();
         current.iter().chain(past).filter_map(|&edge| self.row(edge)).any(|row| row.received == received && ids.contains(&row.id))
     }
 
-    pub(in crate::store) fn find_identity(&self, identity: Identity) -> Option<u32> {
-        let key = halves(identity.0);
-        let same = |&candidate: &u32| self.identities.get(candidate as usize).is_some_and(|row| row.key == key);
-        self.by_identity.find(self.hasher.hash_one(key), same).copied()
+    pub(in crate::store) fn number_of(&self, identity: Identity) -> Option<u32> {
+        self.find_identity(halves(identity.0))
     }
 
     /// What the edges of the event have in common.
     pub(in crate::store) fn identity(&self, head: u32) -> Identity {
-        let key = self.row(head).and_then(|row| self.identities.get(row.identity as usize)).map_or([0; 2], |row| row.key);
+        let key = self.row(head).and_then(|row| self.identities.get(row.identity)).map_or([0; 2], |row| row.key);
         Identity((u128::from(key[1]) << 64) | u128::from(key[0]))
     }
 
@@ -85,19 +83,19 @@ impl Core {
     /// and the samples that it no longer has.
     pub(in crate::store) fn put(
         &mut self,
-        index: &LabelIndex,
+        labels: &mut LabelWriter<'_>,
         put: &Put,
         cluster: u16,
         received: Timestamp,
         skew: Duration,
     ) -> Option<(Vec<Added>, Vec<Lost>)> {
-        let identity = self.intern_identity(put.start.identity, None, false);
-        let old = self.identities.get(identity as usize)?.edges.as_slice().to_vec();
+        let identity = self.intern_identity(put.start.identity, None, false)?;
+        let old = self.identities.get(identity)?.edges.as_slice().to_vec();
         let known: HashSet<[u64; 2]> = old.iter().filter_map(|&edge| self.row(edge)).map(|row| row.id).collect();
         self.withdraw(identity, &old);
         let mut added = Vec::with_capacity(2);
-        for edge in put.edges() {
-            let new = self.insert(index, edge, cluster, received, skew)?;
+        for (set, edge) in put.edges().enumerate() {
+            let new = self.insert(labels, set, &New { edge, id: edge.id(), cluster, received }, skew)?;
             added.push(Added { duplicate: self.row(new.edge).is_some_and(|row| known.contains(&row.id)), ..new });
         }
         if let Some(first) = added.first() {
@@ -132,7 +130,7 @@ impl Core {
         } else {
             let by = EdgeId::parse(id).and_then(|id| self.find_edge(id))?;
             for &edge in &parts {
-                if let Some(row) = self.edges.get_mut(edge as usize) {
+                if let Some(row) = self.edges.get_mut(edge) {
                     row.link = by;
                 }
             }
@@ -144,7 +142,7 @@ impl Core {
     /// Takes edges of one identity out of their events. They stay known, as past.
     fn withdraw(&mut self, identity: u32, edges: &[u32]) {
         let going: HashSet<u32> = edges.iter().copied().collect();
-        let Some(row) = self.identities.get_mut(identity as usize) else { return };
+        let Some(row) = self.identities.get_mut(identity) else { return };
         row.edges.retain(|edge| !going.contains(&edge));
         let group = row.group;
         for &edge in edges {
@@ -156,26 +154,26 @@ impl Core {
                 self.details.remove(edge);
             }
             if open {
-                let cluster = self.series.get(series as usize).map_or(0, |series| series.cluster);
+                let cluster = self.series.get(series).map_or(0, |series| series.cluster);
                 self.open.remove(place, cluster, series);
             }
-            if let Some(row) = self.edges.get_mut(edge as usize) {
+            if let Some(row) = self.edges.get_mut(edge) {
                 (row.role, row.link, row.open) = (Role::Past, NONE, false);
             }
-            if let Some(starts) = self.groups.get_mut(group as usize) {
-                starts.remove(&place);
+            if let Some(group) = self.groups.get_mut(group) {
+                group.starts.remove(&place);
             }
             self.past.entry(identity).or_default().push(edge);
         }
         // What a start that is gone had superseded may be open again.
-        if let Some(last) = self.groups.get(group as usize).and_then(|starts| starts.values().next_back().copied()) {
+        if let Some(last) = self.groups.get(group).and_then(|group| group.starts.values().next_back().copied()) {
             self.settle(last);
         }
     }
 
     fn refold(&mut self, identity: u32, skew: Duration) {
         let mut changed = std::mem::take(&mut self.changed);
-        if let Some(identity) = self.identities.get(identity as usize) {
+        if let Some(identity) = self.identities.get(identity) {
             fold_all(&mut self.edges, identity.edges.as_slice(), skew, &mut changed);
         }
         self.follow_all(changed);
@@ -185,7 +183,7 @@ impl Core {
     fn lost(&self, past: &[u32]) -> Vec<Lost> {
         let sample = |&edge: &u32| {
             let row = self.row(edge)?;
-            let series = self.series.get(row.series as usize)?;
+            let series = self.series.get(row.series)?;
             let also = |&other: &u32| self.row(other).is_some_and(|other| other.role != Role::Past && other.at == row.at);
             (!series.edges.as_slice().iter().any(also)).then_some(Lost { cluster: series.cluster, series: row.series, at: row.at })
         };

@@ -1,6 +1,7 @@
-// Holds the dashboards against the types of Grafana's foundation SDK: each becomes a constant of the type Dashboard.
+// Holds the dashboards of a folder against the types of Grafana's foundation SDK: each becomes a constant of the type Dashboard.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 const PLAIN = `
@@ -18,8 +19,8 @@ export type Plain<T> = T extends string ? \`\${T}\`
 rmSync(here("checked"), { recursive: true, force: true });
 mkdirSync(here("checked"));
 writeFileSync(here("checked/plain.ts"), PLAIN);
-const files = readdirSync(here("../../../grafana/dashboards")).map((name) => {
-  const json = readFileSync(here(`../../../grafana/dashboards/${name}`), "utf8").trim();
+const files = readdirSync(process.argv[2]).map((name) => {
+  const json = readFileSync(join(process.argv[2], name), "utf8").trim();
   const path = here(`checked/${name}.ts`);
   writeFileSync(path, `import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { Plain } from "./plain";

@@ -1,0 +1,85 @@
+//! Rows by number, in chunks that never move: growing copies nothing, and numbers of rows that are gone are used again.
+
+/// Rows in a chunk; one takes about a megabyte, so that what the allocator adds to it does not count.
+const CHUNK: usize = 1 << 15;
+
+#[derive(Debug)]
+pub(super) struct Rows<T> {
+    chunks: Vec<Vec<T>>,
+    vacant: Vec<u32>,
+}
+
+impl<T> Default for Rows<T> {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), vacant: Vec::new() }
+    }
+}
+
+impl<T> Rows<T> {
+    /// How many numbers are in use or vacant.
+    pub(super) fn len(&self) -> usize {
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&T> {
+        self.chunks.get(number as usize / CHUNK)?.get(number as usize % CHUNK)
+    }
+
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
+        self.chunks.get_mut(number as usize / CHUNK)?.get_mut(number as usize % CHUNK)
+    }
+
+    /// Puts `row` into a vacant place or at the end. `None` when all numbers but `u32::MAX` are taken.
+    pub(super) fn place(&mut self, row: T) -> Option<u32> {
+        if let Some(free) = self.vacant.pop() {
+            *self.get_mut(free)? = row;
+            return Some(free);
+        }
+        let number = u32::try_from(self.len()).ok().filter(|number| *number < u32::MAX)?;
+        match self.chunks.last_mut() {
+            Some(last) if last.len() < CHUNK => last.push(row),
+            // The first chunk grows as it is needed: most tenants are small.
+            last => {
+                let mut chunk = Vec::with_capacity(if last.is_some() { CHUNK } else { 0 });
+                chunk.push(row);
+                self.chunks.push(chunk);
+            }
+        }
+        Some(number)
+    }
+
+    /// The number may be used again; its row stays readable until it is.
+    pub(super) fn vacate(&mut self, number: u32) {
+        self.vacant.push(number);
+    }
+
+    /// All rows in order of their numbers, vacant ones included.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten()
+    }
+
+    /// The rows from `number` to the end of its chunk, which are none only at the end.
+    pub(super) fn stretch(&self, number: usize) -> &[T] {
+        self.chunks.get(number / CHUNK).and_then(|chunk| chunk.get(number % CHUNK..)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_dense_and_used_again() {
+        let mut rows = Rows::default();
+        for number in 0..u32::try_from(CHUNK * 2 + 1).unwrap() {
+            assert_eq!(rows.place(number), Some(number));
+        }
+        rows.vacate(32_768);
+        rows.vacate(7);
+        assert_eq!((rows.place(70), rows.place(60)), (Some(7), Some(32_768)));
+        assert_eq!((rows.get(7), rows.get(32_768), rows.get(65_536), rows.get(65_537)), (Some(&70), Some(&60), Some(&65_536), None));
+        assert_eq!((rows.len(), rows.iter().count()), (65_537, 65_537));
+        assert_eq!((rows.stretch(65_535).len(), rows.stretch(65_536), rows.stretch(65_537)), (1, &[65_536][..], &[][..]));
+    }
+}
