@@ -33,12 +33,29 @@ fn names() -> impl Strategy<Value = Vec<[String; 3]>> {
     prop::collection::vec([name(), name(), name()], NAMES)
 }
 
+/// Words that mean something in one of the languages, numbers, and names of any kind.
+fn label() -> impl Strategy<Value = String> {
+    let words = "inf nan Inf NaN by on without ignoring group_left group_right bool offset and or unless atan2 sum count max topk \
+                 count_values quantile start end step default if ifnot with WITH keep_metric_names limit prefix fill fill_left \
+                 smoothed anchored info true false null yes no y n on off 0x1 1h 1d e1 _ __ __name__ job instance event_name state \
+                 alertname severity entity_id time value infinity le keep label_keep range step() { } \u{e9} a.b a-b";
+    let words: Vec<_> = words.split_whitespace().map(str::to_owned).collect();
+    prop_oneof![6 => prop::sample::select(words), 2 => "[a-zA-Z_][a-zA-Z0-9_]{0,8}", 1 => name()]
+}
+
 fn rule(name: &[String; 3], pattern: Pattern, dialect: Dialect, notify: Notify) -> Stuck {
     let entity = vec!["entity_id".to_owned()];
     let [event_name, state, _] = name.clone();
     Stuck { event_name, state: Some(state), entity, limit: Duration::from_mins(10), pattern, dialect, notify }
 }
 
+/// Who reads a rule file, and how it is asked to.
+const TOOLS: [(&str, &[&str], Dialect); 4] = [
+    ("promtool", &["check", "rules"], Dialect::Promql),
+    ("debian/promtool", &["check", "rules"], Dialect::Promql),
+    ("vmalert", &["-dryRun"], Dialect::Metricsql),
+    ("debian/vmalert", &["-dryRun"], Dialect::Metricsql),
+];
 const PATTERNS: [Pattern; 3] = [Pattern::Open, Pattern::Duration, Pattern::Heartbeat];
 
 proptest! {
@@ -46,12 +63,7 @@ proptest! {
 
     #[test]
     fn every_name_makes_a_file_that_loads(names in names()) {
-        for (tool, arguments, dialect) in [
-            ("promtool", &["check", "rules"][..], Dialect::Promql),
-            ("debian/promtool", &["check", "rules"][..], Dialect::Promql),
-            ("vmalert", &["-dryRun"][..], Dialect::Metricsql),
-            ("debian/vmalert", &["-dryRun"][..], Dialect::Metricsql),
-        ] {
+        for (tool, arguments, dialect) in TOOLS {
             let Some(tool) = servers::require(tool) else { return Ok(()) };
             let directory = tempfile::tempdir().unwrap();
             let mut command = Command::new(tool);
@@ -59,12 +71,32 @@ proptest! {
             for (index, name) in names.iter().enumerate() {
                 let notify = if index % 2 == 0 { Notify::Each } else { Notify::Grouped };
                 let text = rules::stuck(&rule(name, PATTERNS[index % 3], dialect, notify)).unwrap();
-                let path = directory.path().join(format!("{index}.yml"));
-                std::fs::write(&path, text).unwrap();
-                let path = path.display();
-                command.arg(if dialect == Dialect::Promql { path.to_string() } else { format!("-rule={path}") });
+                add(&mut command, &directory.path().join(format!("{index}.yml")), &text, dialect);
             }
             run(&mut command);
+        }
+    }
+
+    #[test]
+    fn every_entity_label_makes_a_file_that_loads_or_is_refused(labels in prop::collection::vec(label(), 2 * NAMES)) {
+        let name = ["job_lifecycle".to_owned(), "queued".to_owned(), String::new()];
+        for (tool, arguments, dialect) in TOOLS {
+            let Some(tool) = servers::require(tool) else { return Ok(()) };
+            let directory = tempfile::tempdir().unwrap();
+            let mut command = Command::new(tool);
+            command.args(arguments);
+            let mut written = 0;
+            for (index, pair) in labels.chunks(2).enumerate() {
+                let notify = if index % 2 == 0 { Notify::Each } else { Notify::Grouped };
+                let limit = if index % 4 < 2 { Duration::from_mins(10) } else { Duration::from_hours(4) };
+                let rule = Stuck { entity: pair.to_vec(), limit, ..rule(&name, PATTERNS[index % 3], dialect, notify) };
+                let Ok(text) = rules::stuck(&rule) else { continue };
+                written += 1;
+                add(&mut command, &directory.path().join(format!("{index}.yml")), &text, dialect);
+            }
+            if written > 0 {
+                run(&mut command);
+            }
         }
     }
 
@@ -83,6 +115,13 @@ proptest! {
             run(&mut command);
         }
     }
+}
+
+/// Writes a rule file, to be read by the tool.
+fn add(command: &mut Command, path: &Path, text: &str, dialect: Dialect) {
+    std::fs::write(path, text).unwrap();
+    let path = path.display();
+    command.arg(if dialect == Dialect::Promql { path.to_string() } else { format!("-rule={path}") });
 }
 
 /// An entity that is stuck, beside others whose event or state is called a little differently.

@@ -22,6 +22,7 @@ const HOUR: u64 = 3600;
 const OPEN: &str = "change-events-stuck-open";
 const DURATION: &str = "change-events-stuck-duration";
 const UNLESS: &str = "change-events-stuck-duration-unless";
+const DEPLOYMENTS: &str = "change-events-deployments";
 
 #[test]
 fn stuck_jobs_page_and_resolve_with_victoriametrics() {
@@ -64,7 +65,7 @@ impl Chain {
         let directory = tempfile::tempdir().unwrap();
         let address = format!("127.0.0.1:{}", servers::free_port());
         let mut command = Command::new(vmalert);
-        for rules in ["stuck-open", "stuck-duration", "stuck-duration-unless"] {
+        for rules in ["stuck-open", "stuck-duration", "stuck-duration-unless", "deployments", "exporter"] {
             command.arg(format!("-rule={}", folder().join(format!("{rules}.metricsql.yml")).display()));
         }
         for url in ["datasource", "remoteWrite", "remoteRead"] {
@@ -80,10 +81,15 @@ impl Chain {
 
     /// The entities whose alert of this group burns.
     fn burning(&self, group: &str) -> BTreeSet<String> {
+        self.labels_of_burning(group, "entity_id")
+    }
+
+    /// The values of a label of the alerts of this group that burn.
+    fn labels_of_burning(&self, group: &str, label: &str) -> BTreeSet<String> {
         let answer = http::get(&format!("{}/api/v1/alerts", self.vmalert_url)).unwrap().json();
         let alerts = answer.pointer("/data/alerts").and_then(Value::as_array).cloned().unwrap_or_default();
         let burning = alerts.iter().filter(|alert| alert["state"] == "firing" && alert["labels"]["alertgroup"] == group);
-        burning.map(|alert| alert["labels"]["entity_id"].as_str().unwrap().to_owned()).collect()
+        burning.map(|alert| alert["labels"][label].as_str().unwrap().to_owned()).collect()
     }
 
     fn await_burning(&self, group: &str, entities: &[&str]) {
@@ -91,6 +97,15 @@ impl Chain {
         wait::until_ok(&format!("{entities:?} to burn in {group}"), LIMIT, || {
             let burning = self.burning(group);
             if burning == expected { Ok(()) } else { Err(format!("{burning:?}")) }
+        });
+    }
+
+    /// Awaits that the last deployments of these services, and no others, are known to have failed.
+    fn await_failed(&self, services: &[&str]) {
+        let expected: BTreeSet<String> = services.iter().map(|&service| service.to_owned()).collect();
+        wait::until_ok(&format!("{services:?} to have failed"), LIMIT, || {
+            let failed = self.labels_of_burning(DEPLOYMENTS, "service_name");
+            if failed == expected { Ok(()) } else { Err(format!("{failed:?}")) }
         });
     }
 
@@ -137,6 +152,15 @@ fn edge(entity: &str, state: &str, seconds_ago: u64) -> Value {
     })
 }
 
+/// The end of a deployment so many seconds ago.
+fn deployed(service: &str, result: &str, seconds_ago: u64) -> Value {
+    let at = SystemClock.now().minus(Duration::from_secs(seconds_ago));
+    json!({
+        "event_name": "deployment", "event_state": "stop", "timestamp": at.to_string(),
+        "attributes": {"service_name": service, "deployment_environment": "production", "version": at.millis(), "result": result},
+    })
+}
+
 fn pages_and_resolves(folder_of_servers: &str, victoria_arguments: &[&str], vmalert_arguments: &[&str]) {
     let Some(mut chain) = Chain::start(folder_of_servers, victoria_arguments, vmalert_arguments) else { return };
     let in_time = 20;
@@ -163,6 +187,9 @@ fn pages_and_resolves(folder_of_servers: &str, victoria_arguments: &[&str], vmal
         chain.await_told(entity, "firing");
     }
 
+    chain.exporter.put(&json!([deployed("api", "failure", 60), deployed("web", "success", 50), deployed("job", "failure", 40)]));
+    chain.await_failed(&["api", "job"]);
+
     // The exporter goes away and comes back: nothing ends, and nobody is told anything.
     chain.exporter.kill();
     chain.await_up(0.0);
@@ -171,7 +198,8 @@ fn pages_and_resolves(folder_of_servers: &str, victoria_arguments: &[&str], vmal
     chain.await_up(1.0);
     chain.keeps_burning(&["again", "long", "soon"]);
 
-    chain.exporter.put(&json!([edge("long", "stop", 0)]));
+    chain.await_failed(&["api", "job"]);
+    chain.exporter.put(&json!([edge("long", "stop", 0), deployed("api", "success", 0)]));
     chain.await_told("long", "resolved");
     chain.await_burning(DURATION, &["again", "soon"]);
     chain.await_burning(UNLESS, &["soon"]);
@@ -179,6 +207,7 @@ fn pages_and_resolves(folder_of_servers: &str, victoria_arguments: &[&str], vmal
     for entity in ["again", "soon"] {
         assert_eq!((chain.told(entity, "firing"), chain.told(entity, "resolved")), (1, 0), "{entity}");
     }
+    chain.await_failed(&["job"]);
     for entity in ["ended", "young"] {
         assert_eq!(chain.told(entity, "firing"), 0, "{entity}");
     }

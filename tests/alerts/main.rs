@@ -7,6 +7,7 @@
 mod generated;
 mod heartbeat;
 mod hostile;
+mod hours;
 mod live;
 mod notifications;
 mod promtool;
