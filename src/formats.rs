@@ -3,6 +3,7 @@
 //! What every format shares stands here: the context it reads in, what it gives, and how it refuses. How attributes become
 //! labels and what pairs a start with its stop is [`mapping`]. No I/O, no clock; the time of receipt is passed in.
 
+pub mod apitraffic;
 mod attributes;
 pub mod clusters;
 mod identity;

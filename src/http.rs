@@ -1,5 +1,6 @@
 //! The HTTP edge: one list of routes, thin handlers (extract, call, respond), the accept loop, tokens and scopes.
 
+mod apitraffic;
 pub mod app;
 pub mod auth;
 pub mod body;

@@ -20,12 +20,21 @@ const ACTORS: [&str; 8] = ["none", "wrong", "reader", "writer", "telemetry", "ad
 type Row = (&'static str, &'static str, [u16; 8]);
 
 const EVENTS: &str = "/api/v4/organizations/{org}/change_events";
+const ACCOUNT_EVENTS: &str = "/v1/accounts/{account}/events";
+const ACCOUNT_EVENT: &str = "/v1/accounts/{account}/events/{sid}";
 
 /// Status by actor, in the order of [`ACTORS`].
 const TABLE: &[Row] = &[
     ("PUT", EVENTS, [401, 401, 403, 200, 403, 403, 401, 403]),
     ("POST", EVENTS, [401, 401, 403, 200, 403, 403, 401, 403]),
     ("GET", EVENTS, [401, 401, 200, 403, 403, 403, 401, 403]),
+    ("POST", ACCOUNT_EVENTS, [401, 401, 403, 201, 403, 403, 401, 403]),
+    ("GET", ACCOUNT_EVENTS, [401, 401, 200, 403, 403, 403, 401, 403]),
+    // Who may ask is told that there is no such event.
+    ("GET", ACCOUNT_EVENT, [401, 401, 404, 403, 403, 403, 401, 403]),
+    ("PUT", ACCOUNT_EVENT, [401, 401, 403, 404, 403, 403, 401, 403]),
+    ("PATCH", ACCOUNT_EVENT, [401, 401, 403, 404, 403, 403, 401, 403]),
+    ("DELETE", ACCOUNT_EVENT, [401, 401, 403, 404, 403, 403, 401, 403]),
     ("POST", "/api/v4/oauth/access_token", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("GET", "/metrics", [401, 401, 200, 403, 200, 403, 401, 200]),
     ("GET", "/clusters/{name}/metrics", [401, 401, 200, 403, 403, 403, 401, 200]),
@@ -66,12 +75,13 @@ fn body_for(path: &str) -> Body {
     match path {
         "/api/v4/oauth/access_token" => Body::from(r#"{"refresh_token":"refresh"}"#),
         EVENTS => Body::from(r#"{"event_name":"deployment"}"#),
+        ACCOUNT_EVENTS | ACCOUNT_EVENT => Body::from(r#"{"type":"deployment","name":"v1"}"#),
         _ => Body::empty(),
     }
 }
 
 async fn ask(server: &Server, method: &str, path: &str, token: Option<&str>) -> u16 {
-    let concrete = path.replace("{org}", "acme").replace("{name}", "eu");
+    let concrete = path.replace("{org}", "acme").replace("{account}", "acme").replace("{sid}", "evt_none").replace("{name}", "eu");
     let bearer = token.map(|token| format!("Bearer {token}"));
     let headers: Vec<(&str, &str)> = bearer.iter().map(|value| ("authorization", value.as_str())).collect();
     let method = Method::from_bytes(method.as_bytes()).unwrap();
@@ -108,9 +118,10 @@ fn every_route_has_a_row() {
 async fn without_organizations_everybody_may_do_everything() {
     let server = Server::new("");
     server.app.set_reload(Box::new(|| Ok(())));
-    for (method, path, _) in TABLE {
+    for (method, path, statuses) in TABLE {
+        let allowed = statuses.iter().find(|status| ![401, 403].contains(*status)).unwrap();
         for token in [None, Some("wrong")] {
-            assert_eq!(ask(&server, method, path, token).await, 200, "{method} {path}");
+            assert_eq!(ask(&server, method, path, token).await, *allowed, "{method} {path}");
         }
     }
 }
@@ -151,6 +162,34 @@ async fn refusals_say_what_the_clients_of_last9_expect() {
     assert_eq!(ask("authorization", "Bearer writer").await, (403, "the token lacks the scope: read".to_owned()));
     assert_eq!(ask("authorization", "Bearer other").await.0, 403);
     assert_eq!(ask("authorization", "Bearer other").await.1, "invalid org_slug: the token belongs to another organization");
+}
+
+#[tokio::test]
+async fn an_account_is_the_organization_or_a_name_of_it() {
+    let server = Server::new(&config().replacen("- slug: acme\n", "- slug: acme\n    accounts: [acc_1, acc_2]\n", 1));
+    for (account, token, status) in [
+        ("acme", "reader", 200),
+        ("acc_1", "reader", 200),
+        ("acc_2", "reader", 200),
+        ("acc_3", "reader", 403),
+        ("other", "reader", 403),
+        ("acc_1", "other", 403),
+        ("other", "other", 200),
+    ] {
+        let path = format!("/v1/accounts/{account}/events");
+        let bearer = format!("Bearer {token}");
+        let answer = server.call(request(Method::GET, &path, &[("authorization", &bearer)], Body::empty())).await;
+        assert_eq!(answer.status, status, "{account} by {token}: {}", answer.text());
+    }
+    // Only there: in the paths of others it is the slug alone.
+    let path = EVENTS.replace("{org}", "acc_1");
+    assert_eq!(server.call(request(Method::GET, &path, &[("authorization", "Bearer reader")], Body::empty())).await.status, 403);
+    let nobody = server.call(request(Method::GET, "/v1/accounts/acme/events", &[], Body::empty())).await;
+    assert_eq!(nobody.header("www-authenticate"), "Bearer");
+    assert_eq!(nobody.json()["error"]["code"], "INVALID_TOKEN");
+    let other = server.call(request(Method::GET, "/v1/accounts/acme/events", &[("authorization", "Bearer other")], Body::empty())).await;
+    let expected = serde_json::json!({"code": "FORBIDDEN", "message": "the token belongs to another account", "details": {}});
+    assert_eq!(other.json(), serde_json::json!({"success": false, "error": expected}));
 }
 
 #[tokio::test]

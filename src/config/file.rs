@@ -49,6 +49,8 @@ struct Wire {
 struct WireOrganization {
     slug: String,
     #[serde(default)]
+    accounts: Vec<String>,
+    #[serde(default)]
     tokens: Vec<WireToken>,
     #[serde(default)]
     refresh_tokens: Vec<WireToken>,
@@ -158,7 +160,7 @@ impl File {
     }
 
     fn organizations(&self) -> Result<Vec<Organization>, ConfigError> {
-        let mut slugs = HashSet::new();
+        let mut names = HashSet::new();
         let mut hashes = HashSet::new();
         let mut organizations = Vec::new();
         for (place, wire) in self.wire.organizations.iter().enumerate() {
@@ -166,11 +168,21 @@ impl File {
             if !is_slug(&wire.slug) {
                 return Err(self.rule(format!("{at}.slug"), "must be 1 to 128 letters, digits and -._~"));
             }
-            if !slugs.insert(&wire.slug) {
+            if !names.insert(&wire.slug) {
                 return Err(self.rule(format!("{at}.slug"), format!("`{}` is there twice", wire.slug)));
+            }
+            for (place, account) in wire.accounts.iter().enumerate() {
+                let at = format!("{at}.accounts[{place}]");
+                if !is_slug(account) {
+                    return Err(self.rule(at, "must be 1 to 128 letters, digits and -._~"));
+                }
+                if !names.insert(account) {
+                    return Err(self.rule(at, format!("`{account}` is there twice: a slug and an account must not be the same")));
+                }
             }
             organizations.push(Organization {
                 slug: wire.slug.as_str().into(),
+                accounts: wire.accounts.iter().map(|account| account.as_str().into()).collect(),
                 tokens: self.credentials(&wire.tokens, &format!("{at}.tokens"), &mut hashes)?,
                 refresh_tokens: self.credentials(&wire.refresh_tokens, &format!("{at}.refresh_tokens"), &mut hashes)?,
             });

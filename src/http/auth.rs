@@ -151,6 +151,8 @@ pub struct Credential {
 pub struct Organization {
     /// Its name in paths.
     pub slug: Arc<str>,
+    /// Further names that it goes by as an account of `ApiTraffic`.
+    pub accounts: Vec<Arc<str>>,
     /// Tokens that are sent with a request.
     pub tokens: Vec<Credential>,
     /// Tokens that are exchanged for an access token first.
@@ -210,6 +212,8 @@ pub enum AuthError {
     Scope(&'static [Scope]),
     #[error("invalid org_slug: the token belongs to another organization")]
     OtherOrganization,
+    #[error("the token belongs to another account")]
+    OtherAccount,
 }
 
 impl From<AuthError> for ApiError {
@@ -217,7 +221,7 @@ impl From<AuthError> for ApiError {
         let status = match error {
             AuthError::NotBearer => StatusCode::BAD_REQUEST,
             AuthError::Missing | AuthError::Unknown | AuthError::UnknownRefreshToken | AuthError::Expired => StatusCode::UNAUTHORIZED,
-            AuthError::Scope(_) | AuthError::OtherOrganization => StatusCode::FORBIDDEN,
+            AuthError::Scope(_) | AuthError::OtherOrganization | AuthError::OtherAccount => StatusCode::FORBIDDEN,
         };
         Self::new(status, "credentials", error.to_string())
     }
@@ -232,6 +236,14 @@ impl Access {
     /// Whether nobody is asked for a token.
     pub fn is_anonymous(&self) -> bool {
         self.organizations.is_empty()
+    }
+
+    /// Whether the organization with this slug is also the account `name`. Anonymous access takes any name.
+    pub fn is_account(&self, slug: &str, name: &str) -> bool {
+        let is_named = |organization: &Organization| {
+            *organization.slug == *slug && (slug == name || organization.accounts.iter().any(|account| **account == *name))
+        };
+        self.is_anonymous() || self.organizations.iter().any(is_named)
     }
 
     /// What the token in `headers` grants now.

@@ -37,7 +37,7 @@ use crate::writer::SubmitError;
 use crate::writer::Writer;
 
 /// Bodies larger than this are parsed off the async threads.
-const PARSE_INLINE_BYTES: usize = 32 * 1024;
+pub(crate) const PARSE_INLINE_BYTES: usize = 32 * 1024;
 /// Longest `Idempotency-Key`.
 const KEY_BYTES: usize = 255;
 
@@ -99,7 +99,7 @@ fn kind(headers: &HeaderMap) -> Result<Kind, ApiError> {
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Bytes>, ApiError> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Bytes>, ApiError> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let key = key.as_bytes();
     if key.is_empty() || key.len() > KEY_BYTES {
@@ -109,7 +109,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Bytes>, ApiError> {
 }
 
 /// Binds the key to the body, durably; answers the time that an absent timestamp means, which is that of the first request.
-async fn claim(writer: &Writer, grant: &Grant, key: &[u8], body: &[u8], now: Timestamp) -> Result<Timestamp, ApiError> {
+pub(crate) async fn claim(writer: &Writer, grant: &Grant, key: &[u8], body: &[u8], now: Timestamp) -> Result<Timestamp, ApiError> {
     let claim = Claim {
         organization: Arc::clone(&grant.organization),
         key: event::fingerprint([grant.token.as_bytes(), key]),

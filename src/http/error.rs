@@ -24,12 +24,20 @@ pub struct ApiError {
     pub message: Cow<'static, str>,
     /// For 503: when to try again, in seconds.
     pub retry_after: Option<u32>,
+    /// The field, parameter or header at fault, where there is one; [`Dialect::ApiTraffic`] says it.
+    pub field: Option<Box<str>>,
 }
 
 impl ApiError {
     /// An error with any status.
     pub fn new(status: StatusCode, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, reason, message: message.into(), retry_after: None }
+        Self { status, reason, message: message.into(), retry_after: None, field: None }
+    }
+
+    /// The same, naming what is at fault.
+    pub(crate) fn at(self, field: impl Into<Box<str>>) -> Self {
+        let field = field.into();
+        Self { field: (!field.is_empty()).then_some(field), ..self }
     }
 
     /// 400: the request is malformed.
@@ -71,7 +79,8 @@ impl Dialect {
             Self::Last9 => json!({ "error": error.message }),
             Self::ApiTraffic => {
                 let code = apitraffic_code(error.status);
-                json!({ "success": false, "error": { "code": code, "message": error.message, "details": {} } })
+                let details = error.field.as_ref().map_or_else(|| json!({}), |field| json!({ "field": field }));
+                json!({ "success": false, "error": { "code": code, "message": error.message, "details": details } })
             }
             Self::Ets => json!({ "result": error.message, "success": false, "code": error.status.as_u16(), "headers": {} }),
         };
@@ -86,12 +95,15 @@ fn apitraffic_code(status: StatusCode) -> &'static str {
         401 => "INVALID_TOKEN",
         403 => "FORBIDDEN",
         404 => "RESOURCE_NOT_FOUND",
+        405 => "METHOD_NOT_ALLOWED",
+        408 => "REQUEST_TIMEOUT",
         409 => "CONFLICT",
         412 => "PRECONDITION_FAILED",
         413 => "PAYLOAD_TOO_LARGE",
         415 => "UNSUPPORTED_MEDIA_TYPE",
         422 => "LIMIT_EXCEEDED",
         429 => "RATE_LIMIT_EXCEEDED",
+        431 => "REQUEST_HEADERS_TOO_LARGE",
         503 => "SERVICE_UNAVAILABLE",
         _ => "INTERNAL_ERROR",
     }

@@ -15,9 +15,9 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::Method;
 use axum::http::StatusCode;
+use axum::http::Uri;
 use axum::http::header;
 use axum::http::request;
-use axum::response::IntoResponse as _;
 use axum::response::Redirect;
 use axum::response::Response;
 use axum::routing::MethodFilter;
@@ -25,6 +25,7 @@ use axum::routing::on;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use crate::http::apitraffic;
 use crate::http::app::App;
 use crate::http::app::Settings;
 use crate::http::auth::AuthError;
@@ -48,6 +49,8 @@ const HEADERS_MAX: usize = 64;
 /// The path of the page with our own metrics, unless `--web.telemetry-path` names another.
 const TELEMETRY_PATH: &str = "/metrics";
 const CHANGE_EVENTS: &str = "/api/v4/organizations/{org}/change_events";
+const ACCOUNT_EVENTS: &str = "/v1/accounts/{account}/events";
+const ACCOUNT_EVENT: &str = "/v1/accounts/{account}/events/{sid}";
 
 /// Who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +137,54 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: &Method::POST,
+        path: ACCOUNT_EVENTS,
+        needs: WRITE,
+        lane: Lane::Open,
+        dialect: Dialect::ApiTraffic,
+        handler: |app, call| apitraffic::create(app, call).boxed(),
+    },
+    Route {
+        method: &Method::GET,
+        path: ACCOUNT_EVENTS,
+        needs: READ,
+        lane: Lane::Open,
+        dialect: Dialect::ApiTraffic,
+        handler: |app, call| apitraffic::list(app, call).boxed(),
+    },
+    Route {
+        method: &Method::GET,
+        path: ACCOUNT_EVENT,
+        needs: READ,
+        lane: Lane::Open,
+        dialect: Dialect::ApiTraffic,
+        handler: |app, call| ready(apitraffic::get(&app, &call)).boxed(),
+    },
+    Route {
+        method: &Method::PUT,
+        path: ACCOUNT_EVENT,
+        needs: WRITE,
+        lane: Lane::Open,
+        dialect: Dialect::ApiTraffic,
+        handler: |app, call| apitraffic::update(app, call).boxed(),
+    },
+    Route {
+        method: &Method::PATCH,
+        path: ACCOUNT_EVENT,
+        needs: WRITE,
+        lane: Lane::Open,
+        dialect: Dialect::ApiTraffic,
+        handler: |app, call| apitraffic::update(app, call).boxed(),
+    },
+    Route {
+        method: &Method::DELETE,
+        path: ACCOUNT_EVENT,
+        needs: WRITE,
+        lane: Lane::Open,
+        dialect: Dialect::ApiTraffic,
+        handler: |app, call| apitraffic::delete(app, call).boxed(),
+    },
+    Route {
+        method: &Method::POST,
         path: "/api/v4/oauth/access_token",
         needs: Needs::Nothing,
         lane: Lane::Open,
@@ -217,14 +268,26 @@ pub fn router(app: &Arc<App>) -> Router {
     }
     let unknown = Arc::new(app.telemetry.route("unknown", "any"));
     let wrong_method = Arc::clone(&unknown);
-    router.fallback(async move || refuse(&unknown, StatusCode::NOT_FOUND, "no such path")).method_not_allowed_fallback(async move || {
-        refuse(&wrong_method, StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
-    })
+    let (path_prefix, method_prefix) = (prefix.clone(), prefix.clone());
+    let no_path = async move |uri: Uri| refuse(&unknown, dialect_at(&uri, &path_prefix), StatusCode::NOT_FOUND, "no such path");
+    let no_method = async move |uri: Uri| {
+        let dialect = dialect_at(&uri, &method_prefix);
+        refuse(&wrong_method, dialect, StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
+    };
+    router.fallback(no_path).method_not_allowed_fallback(no_method)
 }
 
-fn refuse(metrics: &RouteMetrics, status: StatusCode, message: &'static str) -> Response {
+/// Whose errors answer a request that no route takes: those of the door whose paths begin like this one.
+fn dialect_at(uri: &Uri, prefix: &str) -> Dialect {
+    let path = uri.path().strip_prefix(prefix).unwrap_or_default();
+    let is_below = |route: &&Route| path.starts_with(route.path.split('{').next().unwrap_or_default());
+    let other = ROUTES.iter().filter(|route| route.dialect != Dialect::Last9).find(is_below);
+    other.map_or(Dialect::Last9, |route| route.dialect)
+}
+
+fn refuse(metrics: &RouteMetrics, dialect: Dialect, status: StatusCode, message: &'static str) -> Response {
     metrics.observe(status.as_u16(), std::time::Duration::ZERO);
-    ApiError::new(status, "route", message).into_response()
+    dialect.refuse(&ApiError::new(status, "route", message))
 }
 
 #[derive(Debug)]
@@ -271,10 +334,12 @@ async fn answer(app: &Arc<App>, served: &Served, request: Request) -> Result<Res
             if !grant.scopes.contains_any(scopes) {
                 return Err(AuthError::Scope(scopes).into());
             }
-            let names_organization = route.path.contains("{org}") || route.path.contains("{account}");
-            if names_organization && !settings.access.is_anonymous() && parameters.first().map(String::as_str) != Some(&*grant.organization)
-            {
+            let first = parameters.first().map_or("", String::as_str);
+            if route.path.contains("{org}") && !settings.access.is_anonymous() && first != &*grant.organization {
                 return Err(AuthError::OtherOrganization.into());
+            }
+            if route.path.contains("{account}") && !settings.access.is_account(&grant.organization, first) {
+                return Err(AuthError::OtherAccount.into());
             }
             Some(grant)
         }

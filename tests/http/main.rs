@@ -1,6 +1,9 @@
 //! The HTTP edge: through the router with a clock that tests set, and through real sockets.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a failed helper fails its test")]
 
+mod apitraffic;
+mod apitraffic_hostile;
+mod apitraffic_model;
 #[path = "../support/mod.rs"]
 mod harness;
 mod ingest;

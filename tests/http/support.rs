@@ -1,6 +1,7 @@
 //! A server without sockets: the router on a real writer and log in a temporary directory, with a clock that tests set.
 
 use std::sync::Arc;
+use std::sync::Mutex;
 
 use axum::Router;
 use axum::body::Body;
@@ -25,6 +26,7 @@ use change_events::time::ManualClock;
 use change_events::time::Timestamp;
 use change_events::writer;
 use change_events::writer::Memory;
+use change_events::writer::Running;
 use change_events::writer::Writer;
 use http_body_util::BodyExt as _;
 use tempfile::TempDir;
@@ -41,6 +43,7 @@ pub(crate) struct Server {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) directory: TempDir,
     memory: Memory,
+    writer: Mutex<Option<Running>>,
 }
 
 /// What came back.
@@ -82,8 +85,20 @@ impl Server {
 
     /// A server that has not read its log yet.
     pub(crate) fn starting(yaml: &str, web: WebOptions) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::at(NOW));
+        Self::reading(tempfile::tempdir().unwrap(), Arc::new(ManualClock::at(NOW)), yaml, web)
+    }
+
+    /// The server that comes after this one: the same log and clock, everything else read again.
+    pub(crate) fn restarted(self, yaml: &str) -> Self {
+        let Self { app, router, clock, directory, writer, .. } = self;
+        drop((app, router));
+        writer.into_inner().unwrap().unwrap().join().unwrap();
+        let server = Self::reading(directory, clock, yaml, WebOptions::default());
+        server.finish_start();
+        server
+    }
+
+    fn reading(directory: TempDir, clock: Arc<ManualClock>, yaml: &str, web: WebOptions) -> Self {
         let telemetry = Arc::new(Telemetry::new());
         let memory =
             Memory { store: Arc::new(Store::new(store::Options::default())), pages: Arc::new(Pages::new(&exposition::Options::default())) };
@@ -96,16 +111,17 @@ impl Server {
         };
         let app = Arc::new(App::new(parts, web, settings(yaml)));
         let router = routes::router(&app);
-        Self { app, router, clock, telemetry, directory, memory }
+        Self { app, router, clock, telemetry, directory, memory, writer: Mutex::default() }
     }
 
     pub(crate) fn finish_start(&self) {
         let disk = FsDisk::open(self.directory.path()).unwrap();
         let opened = writer::open(disk, change_events::log::Options::default(), &self.memory).unwrap();
         let options = writer::Options { retention: None };
-        let (writer, _) =
+        let (writer, running) =
             Writer::start(opened, self.memory.clone(), options, Arc::<ManualClock>::clone(&self.clock), Arc::clone(&self.telemetry))
                 .unwrap();
+        *self.writer.lock().unwrap() = Some(running);
         self.app.set_ready(writer, Secret::from_bytes([1; 32]));
     }
 

@@ -18,6 +18,7 @@ fn access() -> Access {
     Access::new(vec![
         Organization {
             slug: "acme".into(),
+            accounts: vec!["acc_1".into()],
             tokens: vec![
                 credential("ci", "writer-token", &[Scope::Write], None),
                 credential("old", "old-token", &[Scope::Read], Some(now())),
@@ -25,7 +26,12 @@ fn access() -> Access {
             ],
             refresh_tokens: vec![credential("github", "refresh-token", &[Scope::Write], None)],
         },
-        Organization { slug: "other".into(), tokens: vec![credential("ci", "other-token", &[Scope::Read], None)], refresh_tokens: vec![] },
+        Organization {
+            slug: "other".into(),
+            accounts: vec![],
+            tokens: vec![credential("ci", "other-token", &[Scope::Read], None)],
+            refresh_tokens: vec![],
+        },
     ])
 }
 
@@ -55,6 +61,23 @@ fn tokens_are_found_in_each_header() {
     check("Authorization", "Bearer ce1_x.y", Err(AuthError::Unknown));
     check("Authorization", "Bearer old-token", Err(AuthError::Expired));
     check("X-Other", "Bearer writer-token", Err(AuthError::Missing));
+}
+
+#[test]
+fn an_account_is_the_slug_or_another_name_of_the_same_organization() {
+    let access = access();
+    for (slug, name, expected) in [
+        ("acme", "acme", true),
+        ("acme", "acc_1", true),
+        ("acme", "other", false),
+        ("acme", "", false),
+        ("other", "other", true),
+        ("other", "acc_1", false),
+        ("nobody", "nobody", false),
+    ] {
+        assert_eq!(access.is_account(slug, name), expected, "{slug} {name}");
+    }
+    assert!(Access::default().is_account("", "any"));
 }
 
 fn with_token(token: &str) -> HeaderMap {

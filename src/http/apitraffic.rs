@@ -1,0 +1,191 @@
+//! `ApiTraffic`'s events, `/v1/accounts/{account}/events`: create, list, get, change, delete.
+
+mod edit;
+mod list;
+mod record;
+mod sid;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::HeaderName;
+use axum::http::HeaderValue;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::Response;
+use bytes::Bytes;
+
+use crate::formats::apitraffic::FieldError;
+use crate::formats::apitraffic::Fields;
+use crate::http::apitraffic::edit::edited;
+pub(crate) use crate::http::apitraffic::list::list;
+use crate::http::apitraffic::record::Record;
+use crate::http::app::App;
+use crate::http::app::Settings;
+use crate::http::body;
+use crate::http::body::Whole;
+use crate::http::change_events;
+use crate::http::change_events::PARSE_INLINE_BYTES;
+use crate::http::error::ApiError;
+use crate::http::error::json_response;
+use crate::http::routes::Call;
+use crate::http::wholes;
+use crate::http::wholes::ChangeError;
+use crate::http::wholes::Changed;
+use crate::http::wholes::Door;
+use crate::http::wholes::IfMatch;
+use crate::store::EventView;
+
+/// Bytes of a body, on the wire and inflated.
+const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// What the sender should know of an event that was taken.
+const WARNINGS: HeaderName = HeaderName::from_static("x-change-events-warnings");
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+impl From<FieldError> for ApiError {
+    fn from(error: FieldError) -> Self {
+        change_events::refusal(&error.error).at(error.field)
+    }
+}
+
+impl From<FieldError> for ChangeError {
+    fn from(error: FieldError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// `POST`: a new event.
+pub(crate) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
+    let writer = app.writer()?;
+    let key = change_events::idempotency_key(&call.parts.headers).map_err(|error| error.at(IDEMPOTENCY_KEY))?;
+    let mut door = call.door(app.clock.now())?;
+    let grant = call.grant()?.clone();
+    let account = call.parameter(0).to_owned();
+    let path = call.parts.uri.path().to_owned();
+    let whole = read(&app, &call.parts.headers, call.body, &call.settings).await?;
+    let fields = parse(whole.bytes.clone()).await?;
+    let sid = match key {
+        Some(key) => {
+            let claimed = change_events::claim(writer, &grant, &key, &whole.bytes, door.now).await;
+            let at_key = |error: ApiError| if error.status == StatusCode::UNPROCESSABLE_ENTITY { error.at(IDEMPOTENCY_KEY) } else { error };
+            door.now = claimed.map_err(at_key)?;
+            sid::derived(&grant.organization, &grant.token, &key, door.now)
+        }
+        None => sid::random().ok_or_else(ApiError::internal)?,
+    };
+    let changed = match earlier(&app, &door, &sid)? {
+        Some(event) => unchanged(event),
+        None => match wholes::create(&app, &door, &fields.create(sid.clone(), door.now)?).await {
+            // Sent twice with the same key at the same time: the other was faster.
+            Err(ChangeError::Exists) => unchanged(wholes::find(&app, &door, &sid).ok_or_else(ApiError::internal)?),
+            other => other.map_err(refused)?,
+        },
+    };
+    let mut response = answer(StatusCode::CREATED, &account, &changed)?;
+    if let Ok(location) = HeaderValue::from_str(&format!("{path}/{sid}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// The event that an earlier request with the same `Idempotency-Key` created, as it is now.
+fn earlier(app: &App, door: &Door, sid: &str) -> Result<Option<EventView>, ApiError> {
+    let event = wholes::find(app, door, sid);
+    if event.is_none() && app.store.remembers(&door.organization, sid) {
+        let message = format!("{IDEMPOTENCY_KEY}: the event that it created was deleted");
+        return Err(ApiError::new(StatusCode::CONFLICT, "conflict", message).at(IDEMPOTENCY_KEY));
+    }
+    Ok(event)
+}
+
+/// `GET` of one event.
+pub(crate) fn get(app: &App, call: &Call) -> Result<Response, ApiError> {
+    app.writer()?;
+    let door = call.door(app.clock.now())?;
+    let event = wholes::find(app, &door, call.parameter(1)).ok_or(ChangeError::Unknown)?;
+    answer(StatusCode::OK, call.parameter(0), &unchanged(event))
+}
+
+/// `PUT` and `PATCH`, which are the same: what the body does not have stays.
+pub(crate) async fn update(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
+    app.writer()?;
+    let door = call.door(app.clock.now())?;
+    let if_match = IfMatch::of(&call.parts.headers);
+    let (account, sid) = (call.parameter(0).to_owned(), call.parameter(1).to_owned());
+    let whole = read(&app, &call.parts.headers, call.body, &call.settings).await?;
+    let fields = parse(whole.bytes.clone()).await?;
+    let changed = wholes::update(&app, &door, &sid, &if_match, |event, whole| edited(event, whole, &fields)).await.map_err(refused)?;
+    answer(StatusCode::OK, &account, &changed)
+}
+
+/// `DELETE`.
+pub(crate) async fn delete(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
+    app.writer()?;
+    let door = call.door(app.clock.now())?;
+    wholes::delete(&app, &door, call.parameter(1), &IfMatch::of(&call.parts.headers)).await.map_err(refused)?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+/// The body, which says that it is JSON or nothing to the contrary.
+async fn read(app: &App, headers: &HeaderMap, body: Body, settings: &Settings) -> Result<Whole, ApiError> {
+    let media_type = body::media_type(headers);
+    let as_curl_sends_it = ["", "text/plain", "application/x-www-form-urlencoded", "application/octet-stream"];
+    let is_json = matches!(&*media_type, "application/json" | "text/json") || media_type.ends_with("+json");
+    if !is_json && !as_curl_sends_it.contains(&&*media_type) {
+        let shown: String = media_type.chars().take(80).collect();
+        let message = format!("Content-Type `{shown}` is not supported: send application/json");
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", message).at("Content-Type"));
+    }
+    let mut limits = settings.limits.clone();
+    limits.body_bytes = limits.body_bytes.min(BODY_BYTES_MAX);
+    limits.inflated_bytes = limits.inflated_bytes.min(BODY_BYTES_MAX);
+    let whole = body::read_whole(headers, body, &limits, &app.budget).await;
+    whole.map_err(|error| too_large(error, limits.inflated_bytes))
+}
+
+/// The bound here is not that of the flag which the message of other doors names.
+fn too_large(error: ApiError, most: usize) -> ApiError {
+    if error.status == StatusCode::PAYLOAD_TOO_LARGE { ApiError::too_large(format!("the body is longer than {most} bytes")) } else { error }
+}
+
+async fn parse(bytes: Bytes) -> Result<Fields, ApiError> {
+    if bytes.len() <= PARSE_INLINE_BYTES {
+        return Ok(Fields::parse(&bytes)?);
+    }
+    let parsing = tokio::task::spawn_blocking(move || Fields::parse(&bytes));
+    Ok(parsing.await.map_err(|_| ApiError::internal())??)
+}
+
+/// The error with the names that the fields have here.
+fn refused(error: ChangeError) -> ApiError {
+    match error {
+        ChangeError::Edges(field) => {
+            let field = match field {
+                "event_name" => "type",
+                "start" => "startedAt",
+                "end" => "endedAt",
+                other => other,
+            };
+            ApiError::from(ChangeError::Edges(field)).at(field)
+        }
+        ChangeError::Stale => ApiError::from(error).at("If-Match"),
+        other => other.into(),
+    }
+}
+
+fn unchanged(event: EventView) -> Changed {
+    Changed { event, warnings: Vec::new() }
+}
+
+fn answer(status: StatusCode, account: &str, Changed { event, warnings }: &Changed) -> Result<Response, ApiError> {
+    let body = serde_json::to_vec(&Record::of(event, account)).map_err(|_| ApiError::internal())?;
+    let mut response = json_response(status, body);
+    response.headers_mut().insert(header::ETAG, wholes::etag(event.version));
+    if let Some(warnings) = wholes::warning_header(warnings) {
+        response.headers_mut().insert(WARNINGS, warnings);
+    }
+    Ok(response)
+}

@@ -1,0 +1,186 @@
+//! `GET` of events: what the parameters select, newest first, in the list envelope of the original.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use crate::formats::apitraffic::ALL;
+use crate::formats::apitraffic::Type;
+use crate::http::apitraffic::record;
+use crate::http::apitraffic::record::Record;
+use crate::http::app::App;
+use crate::http::error::ApiError;
+use crate::http::error::json_response;
+use crate::http::parameters::Parameters;
+use crate::http::parameters::shown;
+use crate::http::routes::Call;
+use crate::labels::EVENT_NAME;
+use crate::store::Cursor;
+use crate::store::EventView;
+use crate::store::Keep;
+use crate::store::Matcher;
+use crate::store::Order;
+use crate::store::Query;
+use crate::store::Selected;
+use crate::store::Tenant;
+use crate::store::selector::MatchKind;
+use crate::time::Timestamp;
+
+const LIMIT_DEFAULT: usize = 25;
+const LIMIT_MAX: usize = 100;
+/// How far `page` goes; `startingAfter` goes on from there.
+const PAGED_MAX: usize = 10_000;
+
+/// Each parameter with its spellings; the first is the one that the documentation of the original comes closest to.
+const TYPE: &[&str] = &["type"];
+const START: &[&str] = &["startDate", "from", "start", "startedAfter"];
+const END: &[&str] = &["endDate", "to", "until", "end", "startedBefore"];
+const BUCKET: &[&str] = &["bucketSid", "bucket"];
+const ENVIRONMENT: &[&str] = &["environmentSid", "environment"];
+const SOURCE: &[&str] = &["source"];
+const TEXT: &[&str] = &["q", "search"];
+const LIMIT: &[&str] = &["limit"];
+const PAGE: &[&str] = &["page"];
+const AFTER: &[&str] = &["startingAfter"];
+const KNOWN: [&[&str]; 10] = [TYPE, START, END, BUCKET, ENVIRONMENT, SOURCE, TEXT, LIMIT, PAGE, AFTER];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    has_more: bool,
+    records: Vec<Record<'a>>,
+}
+
+/// Answers the events that the parameters select.
+pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
+    app.writer()?;
+    let asked = Asked::parse(call.parts.uri.query())?;
+    let tenant = app.store.tenant(&call.grant()?.organization);
+    let account = call.parameter(0).to_owned();
+    let body = app.heavy(&app.queries, move || {
+        let selected = asked.select(tenant.as_deref())?;
+        let records = selected.events.iter().skip(asked.skipped).map(|event| Record::of(event, &account)).collect();
+        serde_json::to_vec(&Answer { has_more: selected.next.is_some(), records }).map_err(|_| ApiError::internal())
+    });
+    Ok(json_response(StatusCode::OK, body.await??))
+}
+
+/// What is asked for.
+#[derive(Debug)]
+struct Asked {
+    query: Query,
+    /// How many events of the answer are on earlier pages.
+    skipped: usize,
+    after: Option<Box<str>>,
+}
+
+impl Asked {
+    fn parse(text: Option<&str>) -> Result<Self, ApiError> {
+        let parameters = Parameters::parse(text, &KNOWN.concat()).map_err(|error| error.at(unknown(text)))?;
+        let one = |spellings: &[&'static str]| given(&parameters, spellings);
+        let filled =
+            |spellings: &[&'static str]| one(spellings).map(|given| given.filter(|(_, text)| !text.is_empty()).map(|(_, text)| text));
+        let kind = parsed(one(TYPE)?, |text| {
+            Type::parse(text).ok_or("must be one of deployment, incident, config_change, scale and custom".to_owned())
+        })?;
+        let limit = parsed(one(LIMIT)?, |text| whole_number(text, LIMIT_MAX))?.unwrap_or(LIMIT_DEFAULT);
+        let page = parsed(one(PAGE)?, |text| whole_number(text, PAGED_MAX / limit))?;
+        let after = one(AFTER)?.map(|(_, sid)| sid);
+        if page.is_some() && after.is_some() {
+            return Err(ApiError::malformed("page: not together with startingAfter").at("page"));
+        }
+        let skipped = page.unwrap_or(1).saturating_sub(1).saturating_mul(limit);
+        let scope = Scope { kind, bucket: filled(BUCKET)?, environment: filled(ENVIRONMENT)?, source: filled(SOURCE)? };
+        let query = Query {
+            text: filled(TEXT)?,
+            start: parsed(one(START)?, moment)?,
+            end: parsed(one(END)?, moment)?,
+            limit: skipped + limit,
+            ..scope.query()
+        };
+        Ok(Self { query, skipped, after })
+    }
+
+    fn select(&self, tenant: Option<&Tenant>) -> Result<Selected, ApiError> {
+        let mut query = self.query.clone();
+        if let Some(sid) = &self.after {
+            let last = tenant.and_then(|tenant| tenant.event(sid)).ok_or_else(|| {
+                let message = format!("startingAfter: `{}` is no event, or no longer one", shown(sid));
+                ApiError::malformed(message).at("startingAfter")
+            })?;
+            query.after = Some(Cursor::after(&last, Order::Start));
+        }
+        Ok(tenant.map(|tenant| tenant.select(&query)).unwrap_or_default())
+    }
+}
+
+/// Which events are meant, as this door understands them.
+#[derive(Debug)]
+struct Scope {
+    kind: Option<Type>,
+    bucket: Option<Box<str>>,
+    environment: Option<Box<str>>,
+    source: Option<Box<str>>,
+}
+
+impl Scope {
+    /// The indexes narrow it down, the condition decides.
+    fn query(self) -> Query {
+        let selectors = self.kind.map(|kind| match kind {
+            Type::Custom => {
+                let others = Type::ALL.into_iter().filter(|other| *other != Type::Custom);
+                others.map(|other| Matcher { kind: MatchKind::NotEqual, ..Matcher::equal(EVENT_NAME, other.name()) }).collect()
+            }
+            _ => vec![Matcher::equal(EVENT_NAME, kind.name())],
+        });
+        let tags = self.source.iter().map(|source| ("source".into(), source.clone())).collect();
+        let is_any = self.kind.is_none() && self.bucket.is_none() && self.environment.is_none() && self.source.is_none();
+        let keep = (!is_any).then(|| Keep(Arc::new(move |event| self.has(event))));
+        Query { selectors: selectors.into_iter().collect(), tags, keep, ..Query::default() }
+    }
+
+    fn has(&self, event: &EventView) -> bool {
+        let holds = |scopes: &[std::borrow::Cow<'_, str>], wanted: &str| scopes.iter().any(|scope| *scope == ALL || *scope == wanted);
+        self.kind.is_none_or(|kind| record::kind(event) == kind)
+            && self.bucket.as_ref().is_none_or(|bucket| holds(&record::buckets(event), bucket))
+            && self.environment.as_ref().is_none_or(|environment| holds(&record::environments(event), environment))
+            && self.source.as_ref().is_none_or(|source| record::source(event).as_deref() == Some(source))
+    }
+}
+
+/// The value of a parameter and the spelling that was used; an error when it is there twice, however it is spelt.
+fn given(parameters: &Parameters<'_>, spellings: &[&'static str]) -> Result<Option<(&'static str, Box<str>)>, ApiError> {
+    let mut found: Option<(&'static str, Box<str>)> = None;
+    for &name in spellings {
+        let Some(text) = parameters.single(name).map_err(|error| error.at(name))? else { continue };
+        if let Some((other, _)) = found {
+            return Err(ApiError::malformed(format!("{name}: means the same as {other}, which is there too")).at(name));
+        }
+        found = Some((name, text.into()));
+    }
+    Ok(found)
+}
+
+fn parsed<T>(given: Option<(&'static str, Box<str>)>, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, ApiError> {
+    let Some((name, text)) = given else { return Ok(None) };
+    parse(&text).map(Some).map_err(|rule| ApiError::malformed(format!("{name} `{}`: {rule}", shown(&text))).at(name))
+}
+
+/// ISO 8601; the `+` of an offset may have become a space, as it does where it is not escaped.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let with_plus = || text.contains('T').then(|| Timestamp::parse(&text.replacen(' ', "+", 1)).ok()).flatten();
+    Timestamp::parse(text).or_else(|error| with_plus().ok_or_else(|| format!("must be ISO 8601; {error}")))
+}
+
+fn whole_number(text: &str, most: usize) -> Result<usize, String> {
+    let wrong = || format!("must be a whole number from 1 to {most}");
+    text.parse().ok().filter(|number| (1..=most).contains(number)).ok_or_else(wrong)
+}
+
+/// The first parameter that means nothing here.
+fn unknown(text: Option<&str>) -> Box<str> {
+    let names = form_urlencoded::parse(text.unwrap_or_default().as_bytes()).map(|(name, _)| name);
+    names.into_iter().find(|name| !KNOWN.concat().contains(&&**name)).map(|name| shown(&name).into()).unwrap_or_default()
+}
