@@ -88,7 +88,7 @@ impl Dialect {
     }
 }
 
-/// The codes that ApiTraffic documents, and the like for what it does not.
+/// The codes that `ApiTraffic` documents, and the like for what it does not.
 fn apitraffic_code(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 => "VALIDATION_ERROR",

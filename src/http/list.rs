@@ -159,7 +159,7 @@ struct Edge<'a> {
 impl<'a> Answer<'a> {
     fn of(selected: &'a Selected, now: Timestamp) -> Self {
         let events = selected.events.iter().map(|event| Event::of(event, now)).collect();
-        Self { events, next_cursor: selected.next.as_ref().map(|cursor| cursor.to_string()) }
+        Self { events, next_cursor: selected.next.as_ref().map(ToString::to_string) }
     }
 }
 

@@ -136,7 +136,7 @@ pub(crate) fn etag(version: Version) -> HeaderValue {
 pub(crate) async fn create(app: &App, door: &Door, whole: &Whole) -> Result<Changed, ChangeError> {
     let (command, warnings) = put(door, whole, None)?;
     match change(app, command, Expect::New).await? {
-        Some(exposures) => changed(app, door, &whole.id, &warnings, exposures),
+        Some(exposures) => changed(app, door, &whole.id, &warnings, &exposures),
         None => Err(ChangeError::Exists),
     }
 }
@@ -160,7 +160,7 @@ pub(crate) async fn update<E: Into<ChangeError>>(
         let (command, warnings) =
             if event.own_id { put(door, &after, Some(event.created))? } else { (describe(door, &event, &before, &after)?, Vec::new()) };
         if let Some(exposures) = change(app, command, Expect::Version(event.version)).await? {
-            return changed(app, door, &event.id, &warnings, exposures);
+            return changed(app, door, &event.id, &warnings, &exposures);
         }
     }
     Err(ApiError::unavailable("busy", "busy: others keep changing this event").into())
@@ -208,7 +208,7 @@ pub(crate) fn whole(event: &EventView) -> Whole {
 async fn turn<'a>(app: &'a App, organization: &str, id: &str) -> tokio::sync::MutexGuard<'a, ()> {
     let hash = fingerprint([organization.as_bytes(), id.as_bytes()]);
     let count = app.turns.len() as u128;
-    #[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "a remainder of the length")]
+    #[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
     app.turns[(hash % count) as usize].lock().await
 }
 
@@ -270,11 +270,11 @@ fn changed(
     door: &Door,
     id: &str,
     labels: &[Warning],
-    exposures: Vec<crate::exposition::Exposure>,
+    exposures: &[crate::exposition::Exposure],
 ) -> Result<Changed, ChangeError> {
     change_events::count_warnings(&app.telemetry, labels);
     let mut warnings = change_events::warnings(labels, None);
-    for exposure in &exposures {
+    for exposure in exposures {
         app.edges.count(Some(exposure));
         for warning in change_events::warnings(&[], Some(exposure)) {
             if !warnings.contains(&warning) {

@@ -126,7 +126,7 @@ impl<D: Disk> Committer<D> {
         let mut admission = Admission::default();
         let mut refused = Vec::with_capacity(waiting.iter().map(|submission| submission.encoded.commands.len()).sum());
         for submission in waiting {
-            if let Some(unexpected) = self.unexpected(&submission.encoded) {
+            if let Err(unexpected) = self.check_expected(&submission.encoded) {
                 refused.extend(submission.encoded.commands.iter().map(|_| Some(Outcome::Unexpected(unexpected))));
                 continue;
             }
@@ -148,16 +148,16 @@ impl<D: Disk> Committer<D> {
         refused
     }
 
-    /// The version of the event that a submission is about, when it is not the expected one.
-    fn unexpected(&self, submission: &Encoded) -> Option<Option<Version>> {
-        let expect = submission.expect?;
-        let (organization, id) = submission.commands.first()?.subject()?;
+    /// Whether the event that a submission is about has the expected version; the error is the one it has.
+    fn check_expected(&self, submission: &Encoded) -> Result<(), Option<Version>> {
+        let Some(expect) = submission.expect else { return Ok(()) };
+        let Some((organization, id)) = submission.commands.first().and_then(Command::subject) else { return Ok(()) };
         let version = self.memory.store.version(organization, &id);
         let expected = match expect {
             Expect::New => None,
             Expect::Version(version) => Some(version),
         };
-        (version != expected).then_some(version)
+        if version == expected { Ok(()) } else { Err(version) }
     }
 
     pub(super) fn append(&mut self) -> Result<(), SubmitError> {

@@ -220,7 +220,7 @@ impl World {
             0 => start.state = EdgeState::Point,
             1 => {
                 stop =
-                    Some(Edge { state: EdgeState::Stop, at: start.at.plus(Duration::from_secs(self.random.below(900))), ..start.clone() })
+                    Some(Edge { state: EdgeState::Stop, at: start.at.plus(Duration::from_secs(self.random.below(900))), ..start.clone() });
             }
             _ => {}
         }

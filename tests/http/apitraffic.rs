@@ -281,8 +281,8 @@ async fn changes_at_the_same_time_are_all_made() {
             server.ask("PATCH", &path, &headers, &body).await.status
         })
     };
-    let sent: Vec<_> = fields.iter().map(|body| send(body.clone(), Vec::new())).collect();
-    for one in sent {
+    let running: Vec<_> = fields.iter().map(|body| send(body.clone(), Vec::new())).collect();
+    for one in running {
         assert_eq!(one.await.unwrap(), 200);
     }
     let record = server.get(&path).await.json();

@@ -273,7 +273,7 @@ impl Report<'_> {
             }
             Outcome::Refused(refusal) => self.refuse(line.number, 422, &refusal.to_string()),
             Outcome::Claim(_) | Outcome::Retired | Outcome::Changed { .. } | Outcome::Unexpected(_) => {
-                self.refuse(line.number, 500, "internal error")
+                self.refuse(line.number, 500, "internal error");
             }
         }
     }
