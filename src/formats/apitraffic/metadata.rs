@@ -78,6 +78,7 @@ impl<'de> de::Visitor<'de> for Readable {
         Ok(())
     }
 
+    /// Objects, and numbers that are no small integers, which come as an object so that they stay as written.
     fn visit_map<A: de::MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let inside = self.deeper()?;
         while members.next_key_seed(inside)?.is_some() {

@@ -59,7 +59,6 @@ fn every_wrong_field_is_named() {
         (&with("endedAt", "\"2026-02-20T09:59:59.999Z\""), "endedAt", "must not be before startedAt, 2026-02-20T10:00:00.000Z"),
         (&with("metadata", "[]"), "metadata", "must be an object, not an array"),
         (&with("metadata", "\"{}\""), "metadata", "must be an object, not a string"),
-        (&with("metadata", r#"{"a":1e400}"#), "metadata", "out of range"),
         (&with("metadata", r#"{"a":"\udc00"}"#), "metadata", "surrogate"),
     ] {
         check_refused(body, field, message);
@@ -124,8 +123,8 @@ fn null_says_that_there_is_none() {
 fn metadata_is_kept_as_written() {
     for (metadata, kept) in [
         (
-            r#"{ "n" : 1.50e3, "big" : 123456789012345678901234567890, "s": " a " }"#,
-            r#"{"n":1.50e3,"big":123456789012345678901234567890,"s":" a "}"#,
+            r#"{ "n" : 1.50e400, "big" : 123456789012345678901234567890, "s": " a " }"#,
+            r#"{"n":1.50e400,"big":123456789012345678901234567890,"s":" a "}"#,
         ),
         (r#"{"a":1,"a":2}"#, r#"{"a":1,"a":2}"#),
         ("{}", "{}"),
