@@ -131,10 +131,11 @@ fn source_files_are_small_and_plain() {
             }
         }
     }
-    for document in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "ARCHITECTURE.md"] {
-        let text = read(document);
+    let documents = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "ARCHITECTURE.md"].map(PathBuf::from);
+    for document in documents.into_iter().chain(files("docs", &["md"])) {
+        let text = read(&document);
         let lines = text.lines().enumerate().filter(|(_, line)| !line.is_ascii());
-        wrong.extend(lines.map(|(index, _)| format!("{document}:{}: not ASCII", index + 1)));
+        wrong.extend(lines.map(|(index, _)| format!("{}:{}: not ASCII", document.display(), index + 1)));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -298,7 +299,7 @@ fn documents_point_to_what_exists() {
     let path = Regex::new(r"`((?:src|tests|alerts|examples|docs|grafana|benches)/[\w./-]*)`").unwrap();
     let mut wrong = Vec::new();
     let mut documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).to_vec();
-    documents.extend(files("alerts", &["md"]).into_iter().chain(files("examples", &["md"])));
+    documents.extend(["alerts", "examples", "docs"].into_iter().flat_map(|folder| files(folder, &["md"])));
     for document in documents {
         let text = read(&document);
         let folder = document.parent().unwrap();

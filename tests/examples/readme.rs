@@ -1,4 +1,4 @@
-//! The README is run as it stands.
+//! The README and the pages on the APIs are run as they stand.
 //!
 //! A fenced block after the line `<!-- test -->` is run by bash, all of them in their order, in one folder, against one
 //! server; what `<!-- output -->` stands before has to be what the last one printed. `<!-- serve -->` begins anew with the
@@ -17,8 +17,8 @@ enum Mark {
     Serve,
 }
 
-/// The marked blocks of the README, each with its line.
-fn blocks(text: &str) -> Vec<(Mark, usize, String)> {
+/// The marked blocks of a document, each with its line.
+fn blocks(document: &str, text: &str) -> Vec<(Mark, usize, String)> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
@@ -27,12 +27,12 @@ fn blocks(text: &str) -> Vec<(Mark, usize, String)> {
             "<!-- output -->" => Mark::Output,
             "<!-- serve -->" => Mark::Serve,
             other => {
-                assert!(!other.trim_start().starts_with("<!--"), "README.md:{}: unknown mark {other}", number + 1);
+                assert!(!other.trim_start().starts_with("<!--"), "{document}:{}: unknown mark {other}", number + 1);
                 continue;
             }
         };
         let (_, fence) = lines.next().unwrap();
-        assert!(fence.starts_with("```"), "README.md:{}: no block after the mark", number + 1);
+        assert!(fence.starts_with("```"), "{document}:{}: no block after the mark", number + 1);
         let content: Vec<&str> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
         blocks.push((mark, number + 1, content.join("\n")));
     }
@@ -52,6 +52,8 @@ fn lasting(text: &str) -> String {
         (r"\b1[6-9]\d{8}(\.\d{1,3})?\b|\b1[6-9]\d{11}\b", "UNIX"),
         (r"\b127\.0\.0\.1:\d+\b", "ADDRESS"),
         (r#"("duration_seconds": ?)[\d.]+"#, "${1}SECONDS"),
+        (r#"("durationMs": ?)\d+"#, "${1}MILLIS"),
+        (r"\bevt_[0-9A-Za-z]{27}\b", "SID"),
         (r"\s+", ""),
     ] {
         text = Regex::new(pattern).unwrap().replace_all(&text, replacement).into_owned();
@@ -69,12 +71,22 @@ fn serve(script: &str, folder: &std::path::Path) -> Exporter {
 
 #[test]
 fn the_readme_does_what_it_says() {
-    let text = examples::with("README.md", &[]);
+    check("README.md", 10);
+}
+
+#[test]
+fn the_page_on_apitraffic_does_what_it_says() {
+    check("docs/apitraffic.md", 10);
+}
+
+#[track_caller]
+fn check(document: &str, least: usize) {
+    let text = examples::with(document, &[]);
     let folder = tempfile::tempdir().unwrap();
     let mut exporter = None;
     let mut printed = String::new();
     let mut count = 0;
-    for (mark, line, block) in blocks(&text) {
+    for (mark, line, block) in blocks(document, &text) {
         match mark {
             Mark::Serve => exporter = Some(serve(&block, folder.path())),
             Mark::Test => {
@@ -82,8 +94,8 @@ fn the_readme_does_what_it_says() {
                 printed = shell::succeed(&block, folder.path(), exporter.target(), &[]);
                 count += 1;
             }
-            Mark::Output => assert_eq!(lasting(&printed), lasting(&block), "README.md:{line}: something else is printed"),
+            Mark::Output => assert_eq!(lasting(&printed), lasting(&block), "{document}:{line}: something else is printed"),
         }
     }
-    assert!(count >= 10, "only {count} blocks of the README are marked");
+    assert!(count >= least, "only {count} blocks of {document} are marked");
 }

@@ -39,7 +39,7 @@ impl Server {
         answer.json()
     }
 
-    async fn found(&self, query: &str) -> Value {
+    pub(crate) async fn found(&self, query: &str) -> Value {
         let answer = self.get(&format!("{PATH}{query}")).await;
         assert_eq!(answer.status, 200, "{query}: {}", answer.text());
         answer.json()
@@ -58,11 +58,6 @@ impl Server {
 
 pub(crate) fn sid(record: &Value) -> &str {
     record["sid"].as_str().unwrap_or_else(|| panic!("{record}"))
-}
-
-pub(crate) fn names(found: &Value) -> Vec<&str> {
-    let records = found["records"].as_array().unwrap_or_else(|| panic!("{found}"));
-    records.iter().map(|record| record["name"].as_str().unwrap()).collect()
 }
 
 #[track_caller]
@@ -375,122 +370,56 @@ async fn both_doors_see_the_same_events() {
     );
 }
 
-/// Where the parameters differ, an event that has them.
-async fn filled() -> Server {
+/// The samples in short: name and bucket, state, minutes after [`NOW`].
+fn short(samples: &[String]) -> Vec<String> {
+    let label = |line: &str, name: &str| {
+        let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap_or_default();
+        rest.split('"').next().unwrap_or_default().to_owned()
+    };
+    let mut short: Vec<_> = samples
+        .iter()
+        .map(|line| {
+            let millis: i64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+            let minute = (millis - NOW.millis()) / 60_000;
+            format!("{}{} {} {minute}", label(line, ",name"), label(line, "{bucket"), label(line, "event_state"))
+        })
+        .collect();
+    short.sort();
+    short
+}
+
+#[tokio::test]
+async fn updates_show_new_samples_and_take_none_back() {
     let server = Server::new("");
-    for (minute, body) in [
-        (1, json!({"type": "deployment", "name": "v1", "source": "jenkins", "buckets": ["b1"], "environments": ["prod"]})),
-        (2, json!({"type": "deployment", "name": "v2", "source": "argocd", "buckets": ["b1", "b2"], "endedAt": "2026-02-20T09:07:00Z"})),
-        (3, json!({"type": "incident", "name": "inc", "description": "Timeouts of V1", "environments": ["test"]})),
-        (4, json!({"type": "custom", "name": "party", "buckets": ["*", "b9"]})),
-        (5, json!({"type": "scale", "name": "up", "buckets": ["b2"], "environments": ["prod", "test"]})),
+    let record = server.create(&json!({"type": "incident", "name": "a"})).await;
+    let mut expected = vec!["a start 0"];
+    let open = |page: &str| page.lines().filter(|line| line.starts_with("last9_change_events_open")).map(ToOwned::to_owned).collect();
+    for (body, added, gauge) in [
+        (json!({"description": "d", "metadata": {"m": 1}}), vec![], "a"),
+        (json!({"name": "b"}), vec!["b start 0"], "b"),
+        (json!({"buckets": ["x"]}), vec!["bx start 0"], "bx"),
+        (json!({"buckets": null, "endedAt": "2026-02-20T10:01:00Z"}), vec!["b stop 1"], ""),
+        (json!({"endedAt": "2026-02-20T10:02:00Z"}), vec!["b stop 2"], ""),
+        (json!({"endedAt": null}), vec![], "b"),
+        (json!({"endedAt": "2026-02-20T10:03:00Z", "name": "c"}), vec!["c start 0", "c stop 3"], ""),
     ] {
-        let mut body = body;
-        body["startedAt"] = format!("2026-02-20T09:0{minute}:00Z").into();
-        server.create(&body).await;
-    }
-    server
-}
-
-#[tokio::test]
-async fn parameters_narrow_the_list() {
-    let server = filled().await;
-    for (query, expected) in [
-        ("", vec!["up", "party", "inc", "v2", "v1"]),
-        ("?type=deployment", vec!["v2", "v1"]),
-        ("?type=custom", vec!["party"]),
-        ("?type=config_change", vec![]),
-        ("?bucket=b1", vec!["party", "inc", "v2", "v1"]),
-        ("?bucketSid=b2", vec!["up", "party", "inc", "v2"]),
-        ("?bucket=none", vec!["party", "inc"]),
-        ("?bucket=*", vec!["party", "inc"]),
-        ("?environment=prod", vec!["up", "party", "v2", "v1"]),
-        ("?environmentSid=test&bucket=b2", vec!["up", "party", "inc", "v2"]),
-        ("?source=argocd", vec!["v2"]),
-        ("?source=none", vec![]),
-        ("?source=jenkins&type=deployment&bucket=b1&environment=prod", vec!["v1"]),
-        ("?search=v1", vec!["inc", "v1"]),
-        ("?q=TIMEOUTS", vec!["inc"]),
-        // Start is inclusive and end is not; what went on in between counts.
-        ("?start=2026-02-20T09:04:00Z", vec!["up", "party", "inc", "v2"]),
-        ("?startDate=2026-02-20T09:07:00.001Z", vec!["inc"]),
-        ("?end=2026-02-20T09:04:00Z", vec!["inc", "v2", "v1"]),
-        ("?endDate=2026-02-20T09:04:00.001Z&from=2026-02-20T09:04:00Z", vec!["party", "inc", "v2"]),
-        ("?from=2026-02-20T10:01:00%2B01:00&to=2026-02-20T10:02:00+01:00", vec!["v1"]),
-        ("?startedAfter=2026-02-20&startedBefore=2026-02-21", vec!["up", "party", "inc", "v2", "v1"]),
-        ("?until=2026-02-20T09:01:00Z", vec![]),
-        ("?limit=2", vec!["up", "party"]),
-        ("?limit=2&page=2", vec!["inc", "v2"]),
-        ("?limit=2&page=3", vec!["v1"]),
-        ("?limit=2&page=4", vec![]),
-        ("?bucket=&environment=&source=&q=", vec!["up", "party", "inc", "v2", "v1"]),
-    ] {
-        let found = server.found(query).await;
-        assert_eq!(names(&found), expected, "{query}");
-        assert_eq!(found["hasMore"], query.starts_with("?limit=2") && expected.len() == 2, "{query}");
-    }
-}
-
-#[tokio::test]
-async fn wrong_questions_are_refused() {
-    let server = filled().await;
-    for (query, field) in [
-        ("?limit=0", "limit"),
-        ("?limit=101", "limit"),
-        ("?limit=ten", "limit"),
-        ("?limit=-1", "limit"),
-        ("?limit=", "limit"),
-        ("?limit=1&limit=2", "limit"),
-        ("?page=0", "page"),
-        ("?page=401", "page"),
-        ("?page=1&startingAfter=x", "page"),
-        ("?type=party", "type"),
-        ("?type=", "type"),
-        ("?start=tomorrow", "start"),
-        ("?endDate=1771581600", "endDate"),
-        ("?from=2026-02-20&start=2026-02-20", "start"),
-        ("?bucket=a&bucketSid=b", "bucket"),
-        ("?startingAfter=evt_none", "startingAfter"),
-        ("?startingAfter=", "startingAfter"),
-        ("?buckets=a", "buckets"),
-        ("?limit=5&match[]=x", "match[]"),
-        ("?%00%22=1", "\0\""),
-    ] {
-        let message = check_error(&server.get(&format!("{PATH}{query}")).await, 400, "VALIDATION_ERROR", Some(field));
-        assert!(message.contains(field), "{query}: {message}");
-    }
-}
-
-#[tokio::test]
-async fn paging_neither_repeats_nor_loses_while_events_arrive() {
-    let server = Server::new("");
-    let mut expected = Vec::new();
-    // Two at each time, so that pages end between equals.
-    for n in 0..20 {
-        let started = format!("2026-02-20T09:{:02}:00Z", n / 2);
-        let record = server.create(&json!({"type": "scale", "name": format!("{n}"), "startedAt": started})).await;
-        expected.push((record["startedAt"].as_str().unwrap().to_owned(), sid(&record).to_owned()));
-    }
-    expected.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    let mut seen = Vec::new();
-    let mut query = "?limit=3".to_owned();
-    loop {
-        let page = server.found(&query).await;
-        for record in page["records"].as_array().unwrap() {
-            seen.push((record["startedAt"].as_str().unwrap().to_owned(), sid(record).to_owned()));
+        server.clock.advance(Duration::from_secs(90));
+        server.change("PATCH", sid(&record), &body).await;
+        // Of a series that goes on, the newest sample is what the page shows.
+        expected.extend(added);
+        if expected.contains(&"b stop 2") {
+            expected.retain(|sample| *sample != "b stop 1");
         }
-        if page["hasMore"] == false {
-            break;
-        }
-        // Newer, and deleted or changed where the reader was already.
-        server.create(&json!({"type": "scale", "name": "new", "startedAt": "2026-02-20T09:59:00Z"})).await;
-        if let [.., earlier, last] = &seen[..] {
-            server.change("PATCH", &last.1, &json!({"description": "seen"})).await;
-            server.ask("DELETE", &format!("{PATH}/{}", earlier.1), &[], &Value::Null).await;
-            query = format!("?limit=3&startingAfter={}", last.1);
-        }
+        expected.sort_unstable();
+        assert_eq!(short(&server.samples().await), expected, "{body}");
+        let gauges: Vec<String> = open(&server.get("/metrics").await.text());
+        assert_eq!(gauges.len(), usize::from(!gauge.is_empty()), "{body}: {gauges:?}");
+        let (name, bucket) = gauge.split_at(gauge.len().min(1));
+        assert!(
+            gauges.iter().all(|line| line.contains(&format!("name=\"{name}\"")) && line.contains("bucket=") != bucket.is_empty()),
+            "{gauges:?}"
+        );
     }
-    assert_eq!(seen, expected);
-    let gone = server.get(&format!("{PATH}?startingAfter={}", seen[1].1)).await;
-    check_error(&gone, 400, "VALIDATION_ERROR", Some("startingAfter"));
+    assert_eq!(server.ask("DELETE", &format!("{PATH}/{}", sid(&record)), &[], &Value::Null).await.status, 204);
+    assert_eq!(server.samples().await, Vec::<String>::new(), "all of them leave");
 }

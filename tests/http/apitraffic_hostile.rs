@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::apitraffic::PATH;
 use crate::apitraffic::check_error;
-use crate::apitraffic::names;
 use crate::apitraffic::sid;
+use crate::apitraffic_list::names;
 use crate::support::EVENTS;
 use crate::support::Server;
 use crate::support::request;
@@ -301,6 +301,11 @@ async fn events_of_another_door_are_described_and_closed_but_not_moved() {
     let again = server.get(PATH).await.json();
     assert_eq!(again["records"].as_array().unwrap().len(), 6);
     assert!(again["records"].as_array().unwrap().iter().all(|record| record["description"] == "said later"), "{again}");
+    for event in server.get(EVENTS).await.json()["events"].as_array().unwrap() {
+        for edge in [&event["start"], &event["stop"]].into_iter().filter(|edge| !edge.is_null()) {
+            assert_eq!(server.record(edge["id"].as_str().unwrap()).await["sid"], event["id"], "any of its edges finds it");
+        }
+    }
     for record in again["records"].as_array().unwrap() {
         assert_eq!(server.ask("DELETE", &format!("{PATH}/{}", sid(record)), &[], &Value::Null).await.status, 204);
     }

@@ -3,6 +3,7 @@
 
 mod apitraffic;
 mod apitraffic_hostile;
+mod apitraffic_list;
 mod apitraffic_model;
 #[path = "../support/mod.rs"]
 mod harness;
