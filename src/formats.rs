@@ -6,6 +6,7 @@
 pub mod apitraffic;
 mod attributes;
 pub mod clusters;
+pub mod ets;
 mod identity;
 mod json;
 pub mod last9;

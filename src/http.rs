@@ -7,6 +7,7 @@ pub mod body;
 mod change_events;
 mod counters;
 pub mod error;
+mod ets;
 mod list;
 mod metrics;
 mod negotiate;

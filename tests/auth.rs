@@ -23,6 +23,9 @@ const EVENTS: &str = "/api/v4/organizations/{org}/change_events";
 const ACCOUNT_EVENTS: &str = "/v1/accounts/{account}/events";
 const ACCOUNT_EVENT: &str = "/v1/accounts/{account}/events/{sid}";
 
+const ETS: &str = "/api/v1/event/";
+const ETS_BARE: &str = "/api/v1/event";
+
 /// Status by actor, in the order of [`ACTORS`].
 const TABLE: &[Row] = &[
     ("PUT", EVENTS, [401, 401, 403, 200, 403, 403, 401, 403]),
@@ -35,6 +38,20 @@ const TABLE: &[Row] = &[
     ("PUT", ACCOUNT_EVENT, [401, 401, 403, 404, 403, 403, 401, 403]),
     ("PATCH", ACCOUNT_EVENT, [401, 401, 403, 404, 403, 403, 401, 403]),
     ("DELETE", ACCOUNT_EVENT, [401, 401, 403, 404, 403, 403, 401, 403]),
+    // No organization in these paths: the token decides, so `other` has its own events.
+    ("PUT", ETS, [401, 401, 403, 200, 403, 403, 401, 200]),
+    ("POST", ETS, [401, 401, 403, 200, 403, 403, 401, 200]),
+    ("GET", ETS, [401, 401, 200, 403, 403, 403, 401, 200]),
+    ("PUT", ETS_BARE, [401, 401, 403, 200, 403, 403, 401, 200]),
+    ("POST", ETS_BARE, [401, 401, 403, 200, 403, 403, 401, 200]),
+    ("GET", ETS_BARE, [401, 401, 200, 403, 403, 403, 401, 200]),
+    // Who may ask is told that there is no such event.
+    ("GET", "/api/v1/event/{id}", [401, 401, 404, 403, 403, 403, 401, 404]),
+    ("GET", "/api/v1/event/{id}/children", [401, 401, 200, 403, 403, 403, 401, 200]),
+    ("GET", "/api/v1/event/{id}/trace", [401, 401, 200, 403, 403, 403, 401, 200]),
+    ("GET", "/api/v1/event/{id}/impact", [401, 401, 404, 403, 403, 403, 401, 404]),
+    ("DELETE", "/api/v1/event/{id}/delete", [401, 401, 403, 400, 403, 403, 401, 400]),
+    ("GET", "/event/{id}/", [401, 401, 404, 403, 403, 403, 401, 404]),
     ("POST", "/api/v4/oauth/access_token", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("GET", "/metrics", [401, 401, 200, 403, 200, 403, 401, 200]),
     ("GET", "/clusters/{name}/metrics", [401, 401, 200, 403, 403, 403, 401, 200]),
@@ -76,12 +93,14 @@ fn body_for(path: &str) -> Body {
         "/api/v4/oauth/access_token" => Body::from(r#"{"refresh_token":"refresh"}"#),
         EVENTS => Body::from(r#"{"event_name":"deployment"}"#),
         ACCOUNT_EVENTS | ACCOUNT_EVENT => Body::from(r#"{"type":"deployment","name":"v1"}"#),
+        ETS | ETS_BARE => Body::from(r#"{"event":{"description":"x"}}"#),
         _ => Body::empty(),
     }
 }
 
 async fn ask(server: &Server, method: &str, path: &str, token: Option<&str>) -> u16 {
-    let concrete = path.replace("{org}", "acme").replace("{account}", "acme").replace("{sid}", "evt_none").replace("{name}", "eu");
+    let concrete = path.replace("{org}", "acme").replace("{account}", "acme").replace("{sid}", "evt_none");
+    let concrete = concrete.replace("{id}", "none").replace("{name}", "eu");
     let bearer = token.map(|token| format!("Bearer {token}"));
     let headers: Vec<(&str, &str)> = bearer.iter().map(|value| ("authorization", value.as_str())).collect();
     let method = Method::from_bytes(method.as_bytes()).unwrap();

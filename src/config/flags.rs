@@ -18,6 +18,7 @@ use crate::writer;
 
 /// What was said on the command line.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Flags {
     /// Configuration file, YAML: organizations and tokens, clusters, labels, pairing, limits
     #[arg(long = "config.file", value_name = "FILE")]
@@ -54,6 +55,10 @@ pub struct Flags {
     /// Reload the configuration on POST to /-/reload
     #[arg(long = "web.enable-lifecycle", help_heading = "Web")]
     pub web_enable_lifecycle: bool,
+
+    /// Answer 404 when a POST to /api/v1/event/ without `insert` changes an event that is not there; ETS answers 200 and keeps nothing
+    #[arg(long = "ets.strict", help_heading = "Web")]
+    pub ets_strict: bool,
 
     /// How long a sample holds its place on the page before the next of its series; twice the scrape interval and some slack
     #[arg(long = "exposure.hold", value_name = "DURATION", default_value = "2m15s", value_parser = duration::parse, help_heading = "Pages")]
@@ -160,13 +165,13 @@ impl Flags {
             return Err(ConfigError::flag("--web.telemetry-path", "must begin with / and go on"));
         }
         check_path("--web.telemetry-path", &self.web_telemetry_path)?;
-        let taken = ["/api/", "/-/", "/clusters/"].iter().find(|taken| self.web_telemetry_path.starts_with(**taken));
+        let taken = ["/api/", "/event/", "/-/", "/clusters/"].iter().find(|taken| self.web_telemetry_path.starts_with(**taken));
         if let Some(taken) = taken {
             return Err(ConfigError::flag("--web.telemetry-path", format!("must not begin with {taken}, where other things are served")));
         }
         let external_url = self.web_external_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
-        let mut options =
-            WebOptions { route_prefix, telemetry_path: self.web_telemetry_path.clone(), external_url, ..WebOptions::default() };
+        let telemetry_path = self.web_telemetry_path.clone();
+        let mut options = WebOptions { route_prefix, telemetry_path, external_url, ets_strict: self.ets_strict, ..WebOptions::default() };
         self.limits(file).apply_to_web(&mut options);
         Ok(options)
     }

@@ -63,11 +63,19 @@ pub struct WebOptions {
     pub external_url: Option<String>,
     /// Bytes of all request bodies together (`--limit.bytes-in-flight`).
     pub bytes_in_flight: usize,
+    /// Whether a change of an unknown event is refused at the door of ETS too (`--ets.strict`).
+    pub ets_strict: bool,
 }
 
 impl Default for WebOptions {
     fn default() -> Self {
-        Self { route_prefix: String::new(), telemetry_path: "/metrics".to_owned(), external_url: None, bytes_in_flight: 256 * 1024 * 1024 }
+        Self {
+            route_prefix: String::new(),
+            telemetry_path: "/metrics".to_owned(),
+            external_url: None,
+            bytes_in_flight: 256 * 1024 * 1024,
+            ets_strict: false,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use axum::http::HeaderName;
 use axum::http::header;
 
 use crate::exposition::Format;
+use crate::http::body;
 
 /// The format that a scraper likes best among those we write; the Prometheus text format when it likes none.
 pub(crate) fn format(headers: &HeaderMap) -> Format {
@@ -35,6 +36,24 @@ pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
         }
     }
     any
+}
+
+/// Whether an answer is wanted as YAML rather than JSON: by `Accept`, and where that prefers none, by what was sent.
+pub(crate) fn prefers_yaml(headers: &HeaderMap) -> bool {
+    let (mut yaml, mut json) = (0, 0);
+    for choice in choices(headers, &header::ACCEPT) {
+        match choice.value {
+            value if is_yaml(value) => yaml = yaml.max(choice.quality),
+            "application/json" | "text/json" => json = json.max(choice.quality),
+            _ => {}
+        }
+    }
+    if yaml == json { is_yaml(&body::media_type(headers)) && yaml == 0 } else { yaml > json }
+}
+
+/// Whether this media type is one of those that YAML goes by.
+pub(crate) fn is_yaml(media_type: &str) -> bool {
+    matches!(media_type, "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml")
 }
 
 /// One entry of a header that lists alternatives.
@@ -113,6 +132,30 @@ mod tests {
         check("application/openmetrics-text;version=1.0.0;q=nonsense,text/plain;q=0.001", Format::Text004);
         check("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", Format::Text004);
         assert_eq!(format(&HeaderMap::new()), Format::Text004);
+    }
+
+    #[test]
+    fn yaml_is_for_who_asks_or_sends_it() {
+        for (accept, sent, expected) in [
+            ("", "", false),
+            ("*/*", "application/json", false),
+            ("*/*", "application/yaml", true),
+            ("", "text/yaml; charset=utf-8", true),
+            ("application/yaml", "application/json", true),
+            ("application/json", "application/yaml", false),
+            ("application/yaml;q=0.4, application/json;q=0.5", "", false),
+            ("application/x-yaml, application/json;q=0.5", "", true),
+            ("application/yaml, application/json", "application/yaml", false),
+            ("text/html, */*;q=0.1", "", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(header::ACCEPT, accept), (header::CONTENT_TYPE, sent)] {
+                if !value.is_empty() {
+                    headers.insert(name, value.parse().unwrap());
+                }
+            }
+            assert_eq!(prefers_yaml(&headers), expected, "{accept} {sent}");
+        }
     }
 
     #[test]

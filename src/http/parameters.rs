@@ -56,7 +56,8 @@ impl<'a> Parameters<'a> {
         self.all("match[]").map(|text| selector::parse(text).map_err(|error| ApiError::malformed(format!("match[]: {error}")))).collect()
     }
 
-    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+    /// All values of a parameter.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(candidate, _)| candidate == name).map(|(_, value)| &**value)
     }
 }

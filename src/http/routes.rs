@@ -34,6 +34,7 @@ use crate::http::auth::Scope;
 use crate::http::change_events;
 use crate::http::error::ApiError;
 use crate::http::error::Dialect;
+use crate::http::ets;
 use crate::http::list;
 use crate::http::metrics;
 use crate::http::oauth;
@@ -51,6 +52,8 @@ const TELEMETRY_PATH: &str = "/metrics";
 const CHANGE_EVENTS: &str = "/api/v4/organizations/{org}/change_events";
 const ACCOUNT_EVENTS: &str = "/v1/accounts/{account}/events";
 const ACCOUNT_EVENT: &str = "/v1/accounts/{account}/events/{sid}";
+const ETS: &str = "/api/v1/event/";
+const ETS_BARE: &str = "/api/v1/event";
 
 /// Who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +138,18 @@ pub const ROUTES: &[Route] = &[
         dialect: Dialect::Last9,
         handler: |app, call| list::list(app, call).boxed(),
     },
+    ets_route(&Method::PUT, ETS, WRITE, |app, call| ets::put(app, call).boxed()),
+    ets_route(&Method::POST, ETS, WRITE, |app, call| ets::post(app, call).boxed()),
+    ets_route(&Method::GET, ETS, READ, |app, call| ets::list(app, call).boxed()),
+    ets_route(&Method::PUT, ETS_BARE, WRITE, |app, call| ets::put(app, call).boxed()),
+    ets_route(&Method::POST, ETS_BARE, WRITE, |app, call| ets::post(app, call).boxed()),
+    ets_route(&Method::GET, ETS_BARE, READ, |app, call| ets::list(app, call).boxed()),
+    ets_route(&Method::GET, "/api/v1/event/{id}", READ, |app, call| ready(ets::get(&app, &call)).boxed()),
+    ets_route(&Method::GET, "/api/v1/event/{id}/children", READ, |app, call| ets::children(app, call).boxed()),
+    ets_route(&Method::GET, "/api/v1/event/{id}/trace", READ, |app, call| ets::trace(app, call).boxed()),
+    ets_route(&Method::GET, "/api/v1/event/{id}/impact", READ, |app, call| ets::impact(app, call).boxed()),
+    ets_route(&Method::DELETE, "/api/v1/event/{id}/delete", WRITE, |app, call| ets::delete(app, call).boxed()),
+    ets_route(&Method::GET, "/event/{id}/", READ, |app, call| ets::page(app, call).boxed()),
     Route {
         method: &Method::POST,
         path: ACCOUNT_EVENTS,
@@ -248,6 +263,10 @@ pub const ROUTES: &[Route] = &[
         handler: |app, _| ready(Ok(operating::landing(&app))).boxed(),
     },
 ];
+
+const fn ets_route(method: &'static Method, path: &'static str, needs: Needs, handler: Handler) -> Route {
+    Route { method, path, needs, lane: Lane::Open, dialect: Dialect::Ets, handler }
+}
 
 /// A router for every route, under the prefix.
 pub fn router(app: &Arc<App>) -> Router {

@@ -34,7 +34,7 @@ impl<'a> Collector<'a> {
     pub(super) fn push(&mut self, head: u32) {
         self.found.push((self.time(head), head));
         // Bounds what a broad question holds, at a cost that grows no faster than what is pushed.
-        if self.found.len() > self.query.limit.saturating_add(1).saturating_mul(4).max(4096) {
+        if self.found.len() > self.query.most().saturating_add(1).saturating_mul(4).max(4096) {
             self.sort();
         }
     }
@@ -46,7 +46,7 @@ impl<'a> Collector<'a> {
         let mut visit = |head: u32| {
             let time = self.time(head);
             // What is as late as the last one that fits may have to stand before it.
-            if self.found.len() > query.limit && self.found.last().is_some_and(|&(last, _)| time < last) {
+            if self.found.len() > query.most() && self.found.last().is_some_and(|&(last, _)| time < last) {
                 return false;
             }
             if self.is_in_range(head) && accepts(head) {
@@ -77,18 +77,18 @@ impl<'a> Collector<'a> {
     /// The events of the answer, and whether there are more.
     pub(super) fn finish(mut self) -> (Vec<u32>, bool) {
         self.sort();
-        let more = self.found.len() > self.query.limit;
-        (self.found.iter().take(self.query.limit).map(|&(_, head)| head).collect(), more)
+        let more = self.found.len() > self.query.most();
+        (self.found.iter().take(self.query.most()).skip(self.query.skip).map(|&(_, head)| head).collect(), more)
     }
 
-    /// Leaves the first `limit` events and one more, in order.
+    /// Leaves what the answer may have and one more, in order.
     fn sort(&mut self) {
         let core = self.core;
         let order = |a: &(Timestamp, u32), b: &(Timestamp, u32)| match b.0.cmp(&a.0) {
             Ordering::Equal => core.public_id(a.1).cmp(&core.public_id(b.1)),
             by_time => by_time,
         };
-        let most = self.query.limit.saturating_add(1);
+        let most = self.query.most().saturating_add(1);
         if self.found.len() > most {
             self.found.select_nth_unstable_by(most, order);
             self.found.truncate(most);

@@ -90,8 +90,9 @@ impl DetailTable {
     }
 }
 
+/// Of `key:value`, wherever the colon between the two is.
 fn tag_key(key: &str, value: &str) -> u128 {
-    fingerprint([key.as_bytes(), value.as_bytes()])
+    fingerprint([format!("{key}:{value}").as_bytes()])
 }
 
 fn keys(details: &Details) -> impl Iterator<Item = u128> {

@@ -41,6 +41,8 @@ pub struct Query {
     pub keep: Option<Keep>,
     /// Which come first.
     pub order: Order,
+    /// How many events that come first are left out.
+    pub skip: usize,
     /// Most events in the answer.
     pub limit: usize,
     /// Continue after this event of an earlier answer.
@@ -69,11 +71,18 @@ impl fmt::Debug for Keep {
     }
 }
 
+impl Query {
+    /// How many events have to be found.
+    pub(super) fn most(&self) -> usize {
+        self.skip.saturating_add(self.limit)
+    }
+}
+
 impl Default for Query {
     fn default() -> Self {
         let (selectors, tags) = Default::default();
         let (text, start, end, open, keep, after) = Default::default();
-        Self { selectors, tags, text, start, end, open, keep, order: Order::Start, limit: 100, after }
+        Self { selectors, tags, text, start, end, open, keep, order: Order::Start, skip: 0, limit: 100, after }
     }
 }
 
@@ -280,7 +289,7 @@ fn cheaper_by_series(matching: u64, events: usize, limit: usize) -> bool {
 fn candidates(core: &Core, query: &Query, wanted: &Wanted, tagged: &[RoaringBitmap]) -> Option<HashSet<u32>> {
     let by_tag = query.tags.iter().zip(tagged).map(|((key, value), series)| (series, core.details.tagged(key, value)));
     let fewest = by_tag.min_by_key(|(series, heads)| series.len() + heads.len() as u64);
-    let cheaper = |matching: u64| cheaper_by_series(matching, core.timeline.len(), query.limit);
+    let cheaper = |matching: u64| cheaper_by_series(matching, core.timeline.len(), query.most());
     let mut heads = HashSet::new();
     let fewest_count = fewest.as_ref().map_or(u64::MAX, |(series, heads)| series.len() + heads.len() as u64);
     let matching = if let Wanted::These(series) = wanted { series.len() } else { u64::MAX };

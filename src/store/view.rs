@@ -103,8 +103,12 @@ impl EventView {
     }
 
     /// Whether it has this tag: one of its own, else a label with that value. `type` is the name of the event too.
+    ///
+    /// Keys may have colons in them, and whoever asks cannot say which colon stands between key and value: what counts is
+    /// `key:value` as a whole.
     pub fn has_tag(&self, key: &str, value: &str) -> bool {
-        if self.details.as_ref().is_some_and(|details| details.all_tags().any(|tag| tag == (key, value))) {
+        let is_it = |own: (&str, &str)| own == (key, value) || is_same_text(own, (key, value));
+        if self.details.as_ref().is_some_and(|details| details.all_tags().any(is_it)) {
             return true;
         }
         let is_label = |edge: &EdgeView| edge.labels.value(key) == Some(value);
@@ -119,6 +123,12 @@ impl EventView {
         let labels = ["name", "description"].into_iter().filter_map(|name| self.label(name));
         said.chain(labels).chain([self.event_name()]).any(|text| text.to_lowercase().contains(&wanted))
     }
+}
+
+/// Whether two tags are the same as `key:value`.
+fn is_same_text(one: (&str, &str), other: (&str, &str)) -> bool {
+    let text = |(key, value): (&str, &str)| [key, ":", value].concat();
+    one.0.len() + one.1.len() == other.0.len() + other.1.len() && text(one) == text(other)
 }
 
 impl Tenant {

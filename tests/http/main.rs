@@ -5,6 +5,9 @@ mod apitraffic;
 mod apitraffic_hostile;
 mod apitraffic_list;
 mod apitraffic_model;
+mod ets;
+mod ets_hostile;
+mod ets_model;
 #[path = "../support/mod.rs"]
 mod harness;
 mod ingest;

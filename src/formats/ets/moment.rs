@@ -1,0 +1,55 @@
+//! The forms of time that ETS clients send, and the one they are sent.
+
+use crate::time::Timestamp;
+use crate::time::iso8601::TimeError;
+
+/// The years that the clients of ETS can hold, in Unix seconds.
+const SECONDS: std::ops::Range<f64> = -62_135_596_800.0..253_402_300_800.0;
+
+/// Reads ISO 8601, Unix seconds, or `12/05/16:10:25:00` (month, day, year; UTC).
+pub fn parse(text: &str) -> Result<Timestamp, TimeError> {
+    if let Some(iso) = from_slashes(text) {
+        return Timestamp::parse(&iso);
+    }
+    let seconds = text.parse::<f64>().ok().filter(|_| !looks_like_a_date(text));
+    match seconds {
+        Some(seconds) => of_seconds(seconds).ok_or(TimeError { part: "Unix seconds", rule: "must lie between the years 1 and 9999" }),
+        None => Timestamp::parse(text),
+    }
+}
+
+/// Unix seconds as a moment, cut to milliseconds: what is beyond microseconds is the rounding of a float.
+pub(super) fn of_seconds(seconds: f64) -> Option<Timestamp> {
+    #[expect(clippy::cast_possible_truncation, reason = "bounded by the filter")]
+    Some(seconds)
+        .filter(|seconds| SECONDS.contains(seconds))
+        .map(|seconds| Timestamp::from_millis(((seconds * 1e6).round() / 1e3).floor() as i64))
+}
+
+/// `2026` and `20260220` are dates in ISO 8601; as Unix seconds they would be moments in 1970.
+fn looks_like_a_date(text: &str) -> bool {
+    matches!(text.len(), 4 | 7 | 8) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `MM/DD/YY:HH:MM:SS` as ISO 8601. The century is that of Python's `%y`: 69 is 1969, 68 is 2068.
+fn from_slashes(text: &str) -> Option<String> {
+    let (date, time) = text.split_once(':')?;
+    let mut parts = date.split('/');
+    let (month, day, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+    if parts.next().is_some() || ![month, day, year].into_iter().all(two_digits) || !time.split(':').all(two_digits) {
+        return None;
+    }
+    let century = if year < "69" { "20" } else { "19" };
+    Some(format!("{century}{year}-{month}-{day}T{time}"))
+}
+
+/// The time as Python's `isoformat()` writes it: `2018-12-31T18:38:52.345000+00:00`, without a fraction when there is none.
+pub fn isoformat(at: Timestamp) -> String {
+    let text = at.to_string();
+    let Some(text) = text.strip_suffix('Z') else { return text };
+    match text.strip_suffix(".000") {
+        Some(whole) => format!("{whole}+00:00"),
+        None => format!("{text}000+00:00"),
+    }
+}

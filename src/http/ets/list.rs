@@ -1,0 +1,216 @@
+//! `GET /api/v1/event/`: events by tags and time, and how lists of any length are answered: a short one at once, a long one
+//! in pieces, each found while the one before it is sent.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+
+use crate::http::app::App;
+use crate::http::error::ApiError;
+use crate::http::ets::answer;
+use crate::http::ets::answer::Format;
+use crate::http::ets::query_moment;
+use crate::http::ets::view;
+use crate::http::parameters::Parameters;
+use crate::http::parameters::shown;
+use crate::http::routes::Call;
+use crate::store::EventView;
+use crate::store::Order;
+use crate::store::Query;
+use crate::store::Selected;
+use crate::store::Tenant;
+
+/// Events in an answer that does not say how many.
+const COUNT_DEFAULT: usize = 100;
+/// Events that are found, and held, at a time.
+const PIECE_EVENTS: usize = 1000;
+/// Most tags of one question.
+const TAGS_MAX: usize = 32;
+
+/// What stands around a list of events.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shape {
+    /// `{"count": N, "result": [...]}`; in a long answer the count comes last.
+    Counted,
+    /// `[...]`.
+    Array,
+}
+
+/// Answers the events that the parameters select.
+pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
+    app.writer()?;
+    let query = query(call.parts.uri.query())?;
+    let (format, tenant) = (Format::of(&call.parts.headers), call.tenant(&app)?);
+    respond(app, tenant, query, Shape::Counted, format).await
+}
+
+fn query(text: Option<&str>) -> Result<Query, ApiError> {
+    let parameters = Parameters::parse(text, &["count", "page", "tag", "frm", "to", "use_update_time"])?;
+    let count = parameters.parsed("count", |text| whole_number(text, 0))?.unwrap_or(COUNT_DEFAULT);
+    let page = parameters.parsed("page", |text| whole_number(text, 1))?.unwrap_or(1);
+    let (skip, limit) = match (count, page) {
+        (0, 1) => (0, usize::MAX),
+        // All events are on the first page.
+        (0, _) => (0, 0),
+        _ => (count.saturating_mul(page - 1), count),
+    };
+    let by_update = parameters.single("use_update_time")?.is_some_and(|text| text.starts_with(['t', 'T', '1']));
+    Ok(Query {
+        tags: tags(&parameters.all("tag").collect::<Vec<_>>())?,
+        start: parameters.parsed("frm", query_moment)?,
+        end: parameters.parsed("to", query_moment)?,
+        order: if by_update { Order::Update } else { Order::End },
+        skip,
+        limit,
+        ..Query::default()
+    })
+}
+
+fn whole_number(text: &str, least: usize) -> Result<usize, String> {
+    let wrong = || format!("`{}` is not a whole number of at least {least}", shown(text));
+    text.parse().ok().filter(|number| *number >= least).ok_or_else(wrong)
+}
+
+/// Key and value.
+type Tag = (Box<str>, Box<str>);
+
+/// Each `key:value`; a single parameter may hold several with commas between them.
+fn tags(texts: &[&str]) -> Result<Vec<Tag>, ApiError> {
+    let texts = match texts {
+        [one] if one.split(',').all(|part| part.contains(':')) => one.split(',').collect(),
+        _ => texts.to_vec(),
+    };
+    if texts.len() > TAGS_MAX {
+        return Err(ApiError::malformed(format!("tag: {} of them, at most {TAGS_MAX}", texts.len())));
+    }
+    let parts = texts.into_iter().map(|text| {
+        let parts = text.split_once(':').map(|(key, value)| (key.into(), value.into()));
+        parts.ok_or_else(|| ApiError::malformed(format!("tag: `{}` is not key:value", shown(text))))
+    });
+    parts.collect()
+}
+
+/// Answers the events that a question names.
+pub(super) async fn respond(
+    app: Arc<App>,
+    tenant: Option<Arc<Tenant>>,
+    query: Query,
+    shape: Shape,
+    format: Format,
+) -> Result<Response, ApiError> {
+    let limit = query.limit;
+    let first = piece(&app, tenant.as_ref(), &query, limit).await?;
+    let (text, count) = (joined(&first.events), first.events.len());
+    if first.next.is_none() || count >= limit {
+        return Ok(format.respond(&match shape {
+            Shape::Counted => format!(r#"{{"count":{count},"result":[{text}]}}"#),
+            Shape::Array => format!("[{text}]"),
+        }));
+    }
+    let opening = match shape {
+        Shape::Counted => r#"{"result":["#,
+        Shape::Array => "[",
+    };
+    let rest =
+        Rest { app, tenant, query: Query { after: first.next, skip: 0, ..query }, left: limit - count, count, shape, is_done: false };
+    let rest = stream::try_unfold(rest, async move |mut rest| Ok::<_, ApiError>(rest.piece().await?.map(|text| (text, rest))));
+    let begun = stream::once(async move { Ok([opening, &text].concat()) });
+    let pieces = futures_util::StreamExt::chain(begun, rest);
+    let bytes = futures_util::TryStreamExt::map_ok(pieces, move |text| Bytes::from(format.text(text)));
+    // What goes wrong on the way cuts the answer off, so that nobody takes it for whole.
+    let body = Body::from_stream(futures_util::TryStreamExt::map_err(bytes, |error| std::io::Error::other(error.message)));
+    Ok(format.response(body))
+}
+
+async fn piece(app: &App, tenant: Option<&Arc<Tenant>>, query: &Query, left: usize) -> Result<Selected, ApiError> {
+    let Some(tenant) = tenant.map(Arc::clone).filter(|_| left > 0) else { return Ok(Selected::default()) };
+    let query = Query { limit: left.min(PIECE_EVENTS), ..query.clone() };
+    app.heavy(&app.queries, move || tenant.select(&query)).await
+}
+
+fn joined(events: &[EventView]) -> String {
+    events.iter().map(|event| answer::event(&view::event(event))).collect::<Vec<_>>().join(",")
+}
+
+/// What is left of a long answer.
+struct Rest {
+    app: Arc<App>,
+    tenant: Option<Arc<Tenant>>,
+    query: Query,
+    left: usize,
+    count: usize,
+    shape: Shape,
+    is_done: bool,
+}
+
+impl Rest {
+    async fn piece(&mut self) -> Result<Option<String>, ApiError> {
+        if self.is_done {
+            return Ok(None);
+        }
+        let found = piece(&self.app, self.tenant.as_ref(), &self.query, self.left).await?;
+        self.count += found.events.len();
+        self.left -= found.events.len().min(self.left);
+        self.is_done = found.next.is_none() || self.left == 0;
+        self.query.after = found.next;
+        let mut text = joined(&found.events);
+        if !text.is_empty() {
+            text.insert(0, ',');
+        }
+        match self.shape {
+            _ if !self.is_done => {}
+            Shape::Counted => text = format!(r#"{text}],"count":{}}}"#, self.count),
+            Shape::Array => text.push(']'),
+        }
+        Ok(Some(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read() {
+        #[track_caller]
+        fn check(text: &str, skip: usize, limit: usize, tags: &[(&str, &str)], order: Order) {
+            let query = query(Some(text)).unwrap();
+            let found: Vec<(&str, &str)> = query.tags.iter().map(|(key, value)| (&**key, &**value)).collect();
+            assert_eq!((query.skip, query.limit, found.as_slice(), query.order), (skip, limit, tags, order), "{text}");
+        }
+        check("", 0, 100, &[], Order::End);
+        check("count=20&page=3", 40, 20, &[], Order::End);
+        check("count=0", 0, usize::MAX, &[], Order::End);
+        check("count=0&page=2", 0, 0, &[], Order::End);
+        check("count=18446744073709551615&page=3", usize::MAX, usize::MAX, &[], Order::End);
+        check("tag=a:b&tag=c:d,e", 0, 100, &[("a", "b"), ("c", "d,e")], Order::End);
+        check("tag=a:b,c:d", 0, 100, &[("a", "b"), ("c", "d")], Order::End);
+        check("tag=a:b,c:d&tag=e:f", 0, 100, &[("a", "b,c:d"), ("e", "f")], Order::End);
+        check("tag=url%3Ahttp%3A%2F%2Fx", 0, 100, &[("url", "http://x")], Order::End);
+        check("tag=a:b,c", 0, 100, &[("a", "b,c")], Order::End);
+        check("use_update_time=True", 0, 100, &[], Order::Update);
+        check("use_update_time=false", 0, 100, &[], Order::End);
+    }
+
+    #[test]
+    fn wrong_parameters_are_named() {
+        for (text, message) in [
+            ("count=-1", "count: `-1` is not a whole number of at least 0"),
+            ("count=ten", "count: `ten`"),
+            ("page=0", "page: `0` is not a whole number of at least 1"),
+            ("tag=environment", "tag: `environment` is not key:value"),
+            ("tag=a:b&tag=", "tag: `` is not key:value"),
+            ("frm=", "frm: "),
+            ("to=None", "to: "),
+            ("from=2018", "unknown parameter `from`"),
+        ] {
+            let error = query(Some(text)).unwrap_err();
+            assert_eq!(error.status, 400);
+            assert!(error.message.contains(message), "{}", error.message);
+        }
+        assert!(query(Some(&"tag=a:b&".repeat(TAGS_MAX + 1))).is_err());
+    }
+}

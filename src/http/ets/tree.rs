@@ -1,0 +1,120 @@
+//! Causes and effects: the chain of parents of an event, and the tree of what it caused. Both are bounded, and neither
+//! follows a circle: an event is there once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::http::ets::children_of;
+use crate::http::ets::view;
+use crate::store::EventView;
+use crate::store::Tenant;
+
+/// Most events of a trace, and most levels of a tree.
+pub(super) const DEPTH_MAX: usize = 100;
+/// Most events of a tree.
+pub(super) const NODES_MAX: usize = 10_000;
+
+/// The event, its parent, and so on to the root or to the first that is not there.
+pub(super) fn trace(tenant: &Tenant, id: &str) -> Vec<EventView> {
+    let mut chain: Vec<EventView> = Vec::new();
+    let mut seen = HashSet::new();
+    let mut next = tenant.event(id);
+    while let Some(event) = next.filter(|event| seen.insert(event.id.clone())) {
+        let parent = view::parent(&event).to_owned();
+        chain.push(event);
+        next = if chain.len() < DEPTH_MAX && !parent.is_empty() { tenant.event(&parent) } else { None };
+    }
+    chain
+}
+
+/// An event and what it caused.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// The root first.
+    nodes: Vec<Node>,
+    /// It has more levels than are shown.
+    is_deeper: bool,
+    /// It has more events than are shown.
+    is_larger: bool,
+    /// An event is among its own causes.
+    is_circular: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) event: Arc<EventView>,
+    /// The root has 1.
+    pub(super) depth: usize,
+    /// There is more below, which is not shown.
+    pub(super) is_cut: bool,
+    children: Vec<usize>,
+}
+
+impl Tree {
+    /// What lies below an event, level by level.
+    pub(super) fn below(tenant: &Tenant, root: EventView) -> Self {
+        let mut seen = HashSet::from([root.id.clone()]);
+        let mut tree = Self { nodes: Vec::new(), is_deeper: false, is_larger: false, is_circular: false };
+        tree.nodes.push(Node { event: Arc::new(root), depth: 1, is_cut: false, children: Vec::new() });
+        let mut place = 0;
+        while let Some((id, depth)) = tree.nodes.get(place).map(|node| (node.event.id.clone(), node.depth)) {
+            let free = if depth < DEPTH_MAX { NODES_MAX - tree.nodes.len() } else { 0 };
+            // One more than there is room for, and the root if it comes round again: nothing else has two ways to it.
+            let found = tenant.select(&children_of(&id, free + 2)).events;
+            let mut children = Vec::new();
+            let mut is_cut = false;
+            for event in found {
+                if seen.contains(&event.id) {
+                    tree.is_circular = true;
+                } else if children.len() < free {
+                    seen.insert(event.id.clone());
+                    children.push(tree.nodes.len());
+                    tree.nodes.push(Node { event: Arc::new(event), depth: depth + 1, is_cut: false, children: Vec::new() });
+                } else {
+                    is_cut = true;
+                    tree.is_deeper |= depth == DEPTH_MAX;
+                    tree.is_larger |= depth < DEPTH_MAX;
+                }
+            }
+            if let Some(node) = tree.nodes.get_mut(place) {
+                (node.children, node.is_cut) = (children, is_cut);
+            }
+            place += 1;
+        }
+        tree
+    }
+
+    /// What the tree does not show.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let all = [
+            (self.is_deeper, format!("cut at depth {DEPTH_MAX}: ask again from an event further down")),
+            (self.is_larger, format!("cut at {NODES_MAX} events: ask again from an event further down")),
+            (self.is_circular, "an event is among its own causes; it is shown once".to_owned()),
+        ];
+        all.into_iter().filter(|(is_so, _)| *is_so).map(|(_, text)| text).collect()
+    }
+
+    /// Opens and closes every node in turn, children between the two; `open` is told whether the node is the first of its parent.
+    pub(super) fn walk(
+        self,
+        open: impl Fn(&Node, bool) -> String + Send + 'static,
+        close: impl Fn(&Node) -> String + Send + 'static,
+    ) -> impl Iterator<Item = String> + Send + 'static {
+        let mut steps = vec![Step::Open(0, true)];
+        std::iter::from_fn(move || match steps.pop()? {
+            Step::Open(place, is_first) => {
+                let node = self.nodes.get(place)?;
+                steps.push(Step::Close(place));
+                let below = node.children.iter().enumerate().rev();
+                steps.extend(below.map(|(order, &child)| Step::Open(child, order == 0)));
+                Some(open(node, is_first))
+            }
+            Step::Close(place) => Some(close(self.nodes.get(place)?)),
+        })
+    }
+}
+
+enum Step {
+    Open(usize, bool),
+    Close(usize),
+}
