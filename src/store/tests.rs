@@ -1,5 +1,6 @@
 use super::*;
 use crate::event::Identity;
+use crate::labels::EVENT_STATE;
 use crate::labels::LabelSet;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
