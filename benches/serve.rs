@@ -1,7 +1,8 @@
 //! The server's figures against their peers in the same run: durable single PUTs beside a bare 204 route and a Pushgateway
-//! of 20 k groups, a batch of 1 M new series, and readiness after SIGKILL with 1 M events.
+//! of 20 k groups, a batch of 1 M new series, readiness after SIGKILL with 1 M events, and how put, page and query change
+//! as the store grows.
 //!
-//! `cargo bench --bench serve [put|pushgateway|batch|restart]...`; needs wrk and prometheus-pushgateway
+//! `cargo bench --bench serve [put|pushgateway|growth|batch|restart]...`; needs wrk and prometheus-pushgateway
 //! (`tests/servers/install`). Prints figures, asserts nothing.
 #![expect(
     clippy::unwrap_used,
@@ -75,7 +76,8 @@ fn wrk(url: &str, script: &str, connections: usize, seconds: usize) -> f64 {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("wrk.lua");
     std::fs::write(&path, script).unwrap();
-    let output = Command::new("wrk")
+    let installed = servers().join("wrk");
+    let output = Command::new(if installed.exists() { installed.as_path() } else { Path::new("wrk") })
         .args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "--timeout", "30s", "-s"])
         .arg(&path)
         .arg(url)
@@ -186,15 +188,15 @@ fn bench_pushgateway(durable: f64) {
     );
 }
 
-/// One million NDJSON lines of new series with six attributes, as they go over the wire.
-fn lines() -> Vec<u8> {
-    let mut lines = Vec::with_capacity(EVENTS * 220);
-    for number in 0..EVENTS {
+/// NDJSON lines of new series with six attributes, as they go over the wire; `more` are further fields of each.
+fn lines(numbers: std::ops::Range<usize>, more: &str) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(numbers.len() * 220);
+    for number in numbers {
         let shuffled = (number * 611_953) % EVENTS;
         let (team, service, version) = (number % 40, number % 500, number % 300);
         writeln!(
             lines,
-            r#"{{"event_name":"job_lifecycle","attributes":{{"service_name":"service-{service}","deployment_environment":"production","entity_id":"job-{shuffled:07}","state":"queued","team":"team-{team}","version":"v1.{version}"}}}}"#
+            r#"{{{more}"event_name":"job_lifecycle","attributes":{{"service_name":"service-{service}","deployment_environment":"production","entity_id":"job-{shuffled:07}","state":"queued","team":"team-{team}","version":"v1.{version}"}}}}"#
         )
         .unwrap();
     }
@@ -264,6 +266,57 @@ fn bench_restart(body: &[u8]) {
     }
 }
 
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Median milliseconds of a put, a page and a query, one after the other on one connection.
+fn latencies(address: SocketAddr, size: usize) -> [f64; 3] {
+    let agent = ureq::agent();
+    let timed = |call: &dyn Fn(usize)| {
+        median(
+            (0..401)
+                .map(|number| {
+                    let began = Instant::now();
+                    call(number);
+                    began.elapsed().as_secs_f64() * 1e3
+                })
+                .collect(),
+        )
+    };
+    let put = timed(&|number| {
+        let body = format!(r#"{{"event_name":"probe","attributes":{{"service_name":"probe","entity_id":"{size}-{number}"}}}}"#);
+        agent.put(format!("http://{address}{PATH}")).content_type("application/json").send(&body).unwrap();
+    });
+    let read = |path: &str| {
+        timed(&|_| {
+            agent.get(format!("http://{address}{path}")).call().unwrap().body_mut().read_to_vec().unwrap();
+        })
+    };
+    let query = format!("{PATH}?match[]=%7Bevent_name=%22probe%22,entity_id=~%22{size}-1.*%22%7D&limit=20");
+    [put, read("/metrics"), read(&query)]
+}
+
+/// The same small work in a store of 10 k events that it does not touch, and of 1 M.
+fn bench_growth() {
+    let directory = tempfile::tempdir().unwrap();
+    let (address, stop, _) = serve(directory.path());
+    let mut before = None;
+    for numbers in [0..10_000, 10_000..EVENTS] {
+        let size = numbers.end;
+        // Too old for the page.
+        let (answer, _) = post(address, &lines(numbers, r#""timestamp":"2026-01-01","#));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let now = latencies(address, size);
+        let before = *before.get_or_insert(now);
+        for ((what, now), before) in ["put", "page", "query"].into_iter().zip(now).zip(before) {
+            println!("growth, {size} events: {what} {now:.3} ms, {:.2} times that of 10 k (must 1.3)", now / before);
+        }
+    }
+    stop.cancel();
+}
+
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
@@ -274,8 +327,11 @@ fn main() {
     if is_wanted("pushgateway") {
         bench_pushgateway(durable);
     }
+    if is_wanted("growth") {
+        bench_growth();
+    }
     if is_wanted("batch") || is_wanted("restart") {
-        let body = lines();
+        let body = lines(0..EVENTS, "");
         if is_wanted("batch") {
             bench_batch(&body);
         }

@@ -20,6 +20,9 @@ const LINES_MEAN: u64 = 1024;
 /// Most lines of a block.
 const LINES_MAX: usize = 4096;
 
+/// Labels of so many lines are looked up at once; the writer waits that long.
+const LOOKED_UP_AT_ONCE: usize = 64;
+
 /// A line to be: of an edge, or of an open gauge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Entry {
@@ -92,21 +95,18 @@ impl Block {
     pub(super) fn of(family: Family, entries: &[Entry], known: &Known<'_>, tenant: &Tenant) -> Self {
         let mut labels = String::with_capacity(entries.len() * 192);
         let mut lines = Vec::with_capacity(entries.len());
-        for &entry in entries {
-            let begin = labels.len();
-            if let Some(known) = known.get(&entry.place()) {
-                labels.push_str(known);
-            } else {
-                let mut push = |name: &str, value: &str| {
-                    if family.has_label(name) {
-                        push_label(&mut labels, begin, name, value);
-                    }
-                };
-                tenant.series_labels(SeriesId(entry.series), &mut push);
-            }
-            if labels.len() > begin {
+        let mut rest = entries;
+        while let Some((&entry, after)) = rest.split_first() {
+            if let Some(text) = known.get(&entry.place()) {
+                labels.push_str(text);
                 lines.push(Line { entry, end: labels.len() });
+                rest = after;
+                continue;
             }
+            let unknown = rest.iter().take(LOOKED_UP_AT_ONCE).take_while(|entry| !known.contains_key(&entry.place())).count();
+            let (unknown, after) = rest.split_at(unknown);
+            look_up(family, unknown, tenant, &mut labels, &mut lines);
+            rest = after;
         }
         labels.shrink_to_fit();
         Self { labels, lines, parts: Default::default() }
@@ -157,4 +157,24 @@ impl Block {
     fn part(&self, family: Family, format: Format) -> Option<&OnceLock<Part>> {
         self.parts.get(usize::from(family == Family::Times) * 2 + usize::from(format == Format::OpenMetrics100))
     }
+}
+
+/// Appends the labels of these entries, and a line for each that has any.
+fn look_up(family: Family, entries: &[Entry], tenant: &Tenant, labels: &mut String, lines: &mut Vec<Line>) {
+    let series: Vec<SeriesId> = entries.iter().map(|entry| SeriesId(entry.series)).collect();
+    let mut last = None;
+    let mut begin = labels.len();
+    tenant.labels_of(&series, &mut |index, name, value| {
+        if last != Some(index) {
+            last = Some(index);
+            begin = labels.len();
+            lines.extend(entries.get(index).map(|&entry| Line { entry, end: begin }));
+        }
+        if family.has_label(name) {
+            push_label(labels, begin, name, value);
+            if let Some(line) = lines.last_mut() {
+                line.end = labels.len();
+            }
+        }
+    });
 }

@@ -8,6 +8,7 @@ use super::rows::Rows;
 use super::runs::Runs;
 use super::selector::MatchKind;
 use super::selector::Matcher;
+use crate::labels::EVENT_STATE;
 use crate::labels::LabelSet;
 use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
@@ -143,6 +144,34 @@ impl LabelIndex {
         for label in labels {
             if let Some(name) = by_number.get(usize::from(label.name)) {
                 name.values.write().remove(label.value, series);
+            }
+        }
+    }
+
+    /// Calls `visit` with the number of the set, and name and text of each of its labels in order, `event_state` with the
+    /// state of the set among them. Looks up names once for all sets; an empty set has nothing, nor a state.
+    pub(super) fn texts_of(&self, sets: &[(&[LabelRef], &str)], visit: &mut dyn FnMut(usize, &str, &str)) {
+        let mut numbers: Vec<u16> = sets.iter().flat_map(|(set, _)| set.iter().map(|label| label.name)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let by_number = self.by_number.read();
+        let names: Vec<Arc<LabelName>> = numbers.iter().filter_map(|&number| by_number.get(usize::from(number))).map(Arc::clone).collect();
+        drop(by_number);
+        let values: Vec<_> = names.iter().map(|name| name.values.read()).collect();
+        for (set, (labels, state)) in sets.iter().enumerate() {
+            let mut state = (!labels.is_empty()).then_some(*state);
+            for label in *labels {
+                let (name, value) = (label.name, label.value);
+                let slot = numbers.partition_point(|&number| number < name);
+                if let (Some(name), Some(value)) = (names.get(slot), values.get(slot).and_then(|values| values.rows.get(value))) {
+                    if let Some(state) = state.take_if(|_| *name.name > *EVENT_STATE) {
+                        visit(set, EVENT_STATE, state);
+                    }
+                    visit(set, &name.name, &value.text);
+                }
+            }
+            if let Some(state) = state {
+                visit(set, EVENT_STATE, state);
             }
         }
     }

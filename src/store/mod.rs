@@ -42,7 +42,6 @@ use crate::event::Command;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
-use crate::labels::EVENT_STATE;
 use crate::time::Timestamp;
 use index::LabelIndex;
 use parking_lot::Mutex;
@@ -336,20 +335,19 @@ impl Tenant {
 
     /// Calls `visit` with the labels of a series in the order of their names, `event_state` among them.
     pub fn series_labels(&self, series: SeriesId, visit: &mut dyn FnMut(&str, &str)) {
+        self.labels_of(&[series], &mut |_, name, value| visit(name, value));
+    }
+
+    /// The same of some series at once, with their places in `series`. The writer waits meanwhile: let there be a hundred or so.
+    pub fn labels_of(&self, series: &[SeriesId], visit: &mut dyn FnMut(usize, &str, &str)) {
         let core = self.core.read();
-        let Some(row) = core.series.get(series.0) else { return };
-        let state = if row.stop { EdgeState::Stop } else { EdgeState::Start }.label();
-        let mut state_shown = false;
-        self.index.texts(&row.labels, |name, value| {
-            if !state_shown && name > EVENT_STATE {
-                visit(EVENT_STATE, state);
-                state_shown = true;
-            }
-            visit(name, value);
-        });
-        if !state_shown {
-            visit(EVENT_STATE, state);
-        }
+        let set = |series: &SeriesId| {
+            core.series.get(series.0).map_or((&[][..], ""), |row| {
+                let state = if row.stop { EdgeState::Stop } else { EdgeState::Start };
+                (&*row.labels, state.label())
+            })
+        };
+        self.index.texts_of(&series.iter().map(set).collect::<Vec<_>>(), visit);
     }
 
     /// Whether an edge belongs, or belonged, to an event with an id of its own.

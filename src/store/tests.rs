@@ -3,6 +3,7 @@ use crate::event::Delete;
 use crate::event::Details;
 use crate::event::Identity;
 use crate::event::Put;
+use crate::labels::EVENT_STATE;
 use crate::labels::LabelSet;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
