@@ -82,7 +82,11 @@ impl Dialect {
                 let details = error.field.as_ref().map_or_else(|| json!({}), |field| json!({ "field": field }));
                 json!({ "success": false, "error": { "code": code, "message": error.message, "details": details } })
             }
-            Self::Ets => json!({ "result": error.message, "success": false, "code": error.status.as_u16(), "headers": {} }),
+            Self::Ets => {
+                // In tycho's order.
+                let (message, code) = (json!(error.message), error.status.as_u16());
+                return error.respond_with(format!(r#"{{"result":{message},"success":false,"code":{code},"headers":{{}}}}"#));
+            }
         };
         error.respond_with(body.to_string())
     }

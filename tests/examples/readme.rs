@@ -48,7 +48,7 @@ fn lasting(text: &str) -> String {
         (r"\b[0-9a-f]{48}\b", "CURSOR"),
         (r"\bcev_[A-Za-z0-9_-]{43}", "TOKEN"),
         (r"\bce1_[A-Za-z0-9_.=-]+", "TOKEN"),
-        (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+        (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "TIME"),
         (r"\b1[6-9]\d{8}(\.\d{1,3})?\b|\b1[6-9]\d{11}\b", "UNIX"),
         (r"\b127\.0\.0\.1:\d+\b", "ADDRESS"),
         (r#"("duration_seconds": ?)[\d.]+"#, "${1}SECONDS"),
@@ -63,7 +63,7 @@ fn lasting(text: &str) -> String {
 
 /// Arguments of the `change-events serve` in a block, with paths in `folder`.
 fn serve(script: &str, folder: &std::path::Path) -> Exporter {
-    let arguments = script.split_once("change-events serve").expect("a block that serves").1.lines().next().unwrap();
+    let arguments = script.split_once("change-events serve").expect("a block that serves").1.lines().next().unwrap_or_default();
     let arguments = arguments.replace("--config.file=", &format!("--config.file={}/", folder.display()));
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     Exporter::start(&arguments)
@@ -77,6 +77,11 @@ fn the_readme_does_what_it_says() {
 #[test]
 fn the_page_on_apitraffic_does_what_it_says() {
     check("docs/apitraffic.md", 10);
+}
+
+#[test]
+fn the_page_on_ets_does_what_it_says() {
+    check("docs/ets.md", 10);
 }
 
 #[track_caller]

@@ -206,6 +206,15 @@ async fn lists_by_the_time_of_the_last_change() {
         "what was changed at the same time is in the order of the ids"
     );
     assert_eq!(ids(&list(&server, "?use_update_time=T").await)[0], PARENT);
+    // A change that no label and no time says.
+    server.clock.advance(std::time::Duration::from_secs(10));
+    let changed = json!({"event": {"id": EVENT, "description": "more"}});
+    assert_eq!(send(&server, Method::POST, changed.to_string()).await.status, 200);
+    assert_eq!(ids(&list(&server, "?use_update_time=T").await)[..2], [EVENT, PARENT]);
+    assert_eq!(ids(&list(&server, &format!("?use_update_time=true&frm={}", moment(15))).await), [EVENT]);
+    assert_eq!(ids(&list(&server, &format!("?use_update_time=true&frm={}&to={}", moment(5), moment(15))).await), [PARENT]);
+    let server = server.restarted("");
+    assert_eq!(ids(&list(&server, "?use_update_time=T").await)[..2], [EVENT, PARENT]);
 }
 
 #[tokio::test]
