@@ -302,7 +302,11 @@ proptest! {
             expected.sort_by(|a, b| b.time(order).cmp(&a.time(order)).then_with(|| a.id.cmp(&b.id)));
             let expected: Vec<&str> = expected.iter().map(|event| &*event.id).collect();
             let found = paged(&tenant, &query);
-            prop_assert_eq!(found.iter().map(|event| &*event.id).collect::<Vec<_>>(), expected, "{:?}", order);
+            prop_assert_eq!(found.iter().map(|event| &*event.id).collect::<Vec<_>>(), &expected[..], "{:?}", order);
+            let skipped = tenant.select(&Query { skip: 3, ..query.clone() });
+            let after_three = expected.iter().skip(3).take(limit).copied().collect::<Vec<_>>();
+            prop_assert_eq!(skipped.events.iter().map(|event| &*event.id).collect::<Vec<_>>(), after_three, "{:?}", order);
+            prop_assert_eq!(skipped.next.is_some(), expected.len() > 3 + limit);
         }
     }
 }
@@ -336,6 +340,21 @@ fn a_whole_event_is_what_was_put_last_until_it_is_deleted() {
     assert!(deleted.withdrawn.iter().all(|lost| lost.hide));
     assert!(tenant.event("own-1").is_none() && tenant.select(&everything()).events.is_empty());
     assert_eq!(apply(5, Command::Put(Box::new(tagged(&said(EdgeState::Point, 2000))))).added.len(), 1);
+}
+
+#[test]
+fn tags_are_found_whichever_colon_is_between_key_and_value() {
+    let store = Store::new(Options::default());
+    let mut put = tagged(&Said { state: EdgeState::Point, at: 5, entity: 1, outcome: 0, superseding: false });
+    put.details.tags = vec![("a:b".into(), vec!["c:d".into()])];
+    store.apply(at(1), &Command::Put(Box::new(put)), &|_, _, _| false);
+    let tenant = store.tenant("acme").unwrap();
+    for (key, value, expected) in
+        [("a:b", "c:d", 1), ("a", "b:c:d", 1), ("a:b:c", "d", 1), ("a", "b", 0), ("ab", "c:d", 0), ("a:b", "c", 0)]
+    {
+        let query = Query { tags: vec![(key.into(), value.into())], ..everything() };
+        assert_eq!(tenant.select(&query).events.len(), expected, "{key} {value}");
+    }
 }
 
 #[test]

@@ -81,23 +81,27 @@ impl Format {
 }
 
 /// A body of these pieces; none is made before those in front of it are sent.
-pub(super) fn streamed(mut pieces: impl Iterator<Item = String> + Send + 'static) -> Body {
-    let mut next = move || {
-        let mut text = String::new();
+pub(super) fn streamed(pieces: impl Iterator<Item = String> + Send + 'static) -> Body {
+    let mut pieces = grouped(pieces).peekable();
+    let first = pieces.next().unwrap_or_default();
+    if pieces.peek().is_none() {
+        return Body::from(first);
+    }
+    Body::from_stream(stream::iter(std::iter::once(first).chain(pieces).map(Ok::<_, Infallible>)))
+}
+
+/// The same text in pieces that are worth sending.
+pub(super) fn grouped(mut pieces: impl Iterator<Item = String> + Send + 'static) -> impl Iterator<Item = String> + Send + 'static {
+    std::iter::from_fn(move || {
+        let mut text = pieces.next()?;
         while text.len() < PIECE_BYTES {
             match pieces.next() {
                 Some(piece) => text.push_str(&piece),
-                None => return (text, true),
+                None => break,
             }
         }
-        (text, false)
-    };
-    let (first, is_whole) = next();
-    if is_whole {
-        return Body::from(first);
-    }
-    let rest = std::iter::from_fn(move || Some(next().0).filter(|text| !text.is_empty()));
-    Body::from_stream(stream::iter(std::iter::once(first).chain(rest).map(Ok::<_, Infallible>)))
+        Some(text)
+    })
 }
 
 /// Adds what the sender should know to the headers.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::TryStreamExt as _;
 use futures_util::stream;
 
 use crate::http::app::App;
@@ -103,26 +105,30 @@ pub(super) async fn respond(
 ) -> Result<Response, ApiError> {
     let limit = query.limit;
     let first = piece(&app, tenant.as_ref(), &query, limit).await?;
-    let (text, count) = (joined(&first.events), first.events.len());
+    let count = first.events.len();
+    let once = |text: String| std::iter::once(text);
     if first.next.is_none() || count >= limit {
-        return Ok(format.respond(&match shape {
-            Shape::Counted => format!(r#"{{"count":{count},"result":[{text}]}}"#),
-            Shape::Array => format!("[{text}]"),
-        }));
+        let (opening, end) = match shape {
+            Shape::Counted => (format!(r#"{{"count":{count},"result":["#), "]}"),
+            Shape::Array => ("[".to_owned(), "]"),
+        };
+        return Ok(format.stream(once(opening).chain(texts(first.events, true)).chain(once(end.to_owned()))));
     }
     let opening = match shape {
         Shape::Counted => r#"{"result":["#,
         Shape::Array => "[",
     };
+    let begun: Pieces = Box::new(once(opening.to_owned()).chain(texts(first.events, true)));
     let rest =
         Rest { app, tenant, query: Query { after: first.next, skip: 0, ..query }, left: limit - count, count, shape, is_done: false };
-    let rest = stream::try_unfold(rest, async move |mut rest| Ok::<_, ApiError>(rest.piece().await?.map(|text| (text, rest))));
-    let begun = stream::once(async move { Ok([opening, &text].concat()) });
-    let pieces = futures_util::StreamExt::chain(begun, rest);
-    let bytes = futures_util::TryStreamExt::map_ok(pieces, move |text| Bytes::from(format.text(text)));
+    let rest = stream::try_unfold(rest, async move |mut rest| Ok::<_, ApiError>(rest.pieces().await?.map(|pieces| (pieces, rest))));
+    let texts = stream::once(async { Ok(begun) })
+        .chain(rest)
+        .map_ok(|pieces| stream::iter(answer::grouped(pieces)).map(Ok::<_, ApiError>))
+        .try_flatten();
+    let bytes = texts.map_ok(move |text| Bytes::from(format.text(text)));
     // What goes wrong on the way cuts the answer off, so that nobody takes it for whole.
-    let body = Body::from_stream(futures_util::TryStreamExt::map_err(bytes, |error| std::io::Error::other(error.message)));
-    Ok(format.response(body))
+    Ok(format.response(Body::from_stream(bytes.map_err(|error: ApiError| std::io::Error::other(error.message)))))
 }
 
 async fn piece(app: &App, tenant: Option<&Arc<Tenant>>, query: &Query, left: usize) -> Result<Selected, ApiError> {
@@ -131,8 +137,14 @@ async fn piece(app: &App, tenant: Option<&Arc<Tenant>>, query: &Query, left: usi
     app.heavy(&app.queries, move || tenant.select(&query)).await
 }
 
-fn joined(events: &[EventView]) -> String {
-    events.iter().map(|event| answer::event(&view::event(event))).collect::<Vec<_>>().join(",")
+/// Texts that are made as they are sent: one event may have megabytes.
+type Pieces = Box<dyn Iterator<Item = String> + Send>;
+
+fn texts(events: Vec<EventView>, is_beginning: bool) -> impl Iterator<Item = String> + Send + 'static {
+    events.into_iter().enumerate().map(move |(place, event)| {
+        let comma = if is_beginning && place == 0 { "" } else { "," };
+        format!("{comma}{}", answer::event(&view::event(&event)))
+    })
 }
 
 /// What is left of a long answer.
@@ -147,7 +159,7 @@ struct Rest {
 }
 
 impl Rest {
-    async fn piece(&mut self) -> Result<Option<String>, ApiError> {
+    async fn pieces(&mut self) -> Result<Option<Pieces>, ApiError> {
         if self.is_done {
             return Ok(None);
         }
@@ -156,16 +168,12 @@ impl Rest {
         self.left -= found.events.len().min(self.left);
         self.is_done = found.next.is_none() || self.left == 0;
         self.query.after = found.next;
-        let mut text = joined(&found.events);
-        if !text.is_empty() {
-            text.insert(0, ',');
-        }
-        match self.shape {
-            _ if !self.is_done => {}
-            Shape::Counted => text = format!(r#"{text}],"count":{}}}"#, self.count),
-            Shape::Array => text.push(']'),
-        }
-        Ok(Some(text))
+        let end = match self.shape {
+            _ if !self.is_done => None,
+            Shape::Counted => Some(format!(r#"],"count":{}}}"#, self.count)),
+            Shape::Array => Some("]".to_owned()),
+        };
+        Ok(Some(Box::new(texts(found.events, false).chain(end))))
     }
 }
 
