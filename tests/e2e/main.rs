@@ -12,3 +12,4 @@ mod pages;
 mod poison;
 #[path = "../support/mod.rs"]
 mod support;
+mod updates;
