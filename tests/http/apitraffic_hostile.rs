@@ -311,3 +311,31 @@ async fn events_of_another_door_are_described_and_closed_but_not_moved() {
     }
     assert_eq!(server.get(EVENTS).await.json(), json!({"events": []}));
 }
+
+#[tokio::test]
+async fn what_edges_say_is_not_copied_and_can_be_overridden() {
+    let server = edges().await;
+    let found = server.get(&format!("{PATH}?source=cron")).await.json();
+    let record = &found["records"][0];
+    server.change("PUT", sid(record), record).await;
+    let details = async || server.get(&format!("{EVENTS}?search=Nightly")).await.json()["events"][0]["details"].clone();
+    assert_eq!(details().await, json!({}), "what it says already is nothing new");
+    let mut body = record.clone();
+    body["metadata"]["entity_id"] = "job-2".into();
+    for (field, value) in [("name", json!("Daily")), ("source", json!("manual")), ("buckets", json!(["*"])), ("environments", json!(["*"]))] {
+        body[field] = value;
+    }
+    let changed = server.change("PUT", sid(record), &body).await;
+    for field in ["name", "source", "buckets", "environments"] {
+        assert_eq!(changed[field], body[field], "{field}: {changed}");
+    }
+    assert_eq!(changed["metadata"]["entity_id"], "job-2");
+    assert_eq!(details().await["metadata"], json!({"entity_id": "job-2"}));
+    for query in ["?bucket=b2&type=custom&search=daily", "?environment=test&source=manual"] {
+        assert_eq!(names(&server.get(&format!("{PATH}{query}")).await.json()), ["Daily"], "{query}");
+    }
+    assert_eq!(names(&server.get(&format!("{PATH}?source=cron")).await.json()), Vec::<&str>::new());
+    let cleared = server.change("PATCH", sid(record), &json!({"source": null, "metadata": null})).await;
+    // What the edges say is there again: nothing else is said of it.
+    assert_eq!((&cleared["source"], &cleared["metadata"]["entity_id"]), (&json!("cron"), &json!("job-1")));
+}
