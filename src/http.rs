@@ -12,6 +12,7 @@ mod list;
 mod metrics;
 mod negotiate;
 mod oauth;
+mod openapi;
 mod operating;
 mod parameters;
 pub mod routes;

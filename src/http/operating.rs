@@ -47,7 +47,9 @@ pub(crate) fn landing(app: &App) -> Response {
          <ul>\n<li><a href=\"{prefix}{telemetry_path}\">{prefix}{telemetry_path}</a>: samples and own metrics\n\
          <li>{prefix}/clusters/NAME/metrics: samples of one cluster (<code>data_source_name</code>)\n\
          <li>{prefix}/api/v4/organizations/ORG/change_events: send events with PUT, list them with GET\n\
-         <li>{prefix}/api/v1/event/: the same events as ETS has them; {prefix}/event/ID/ draws the tree of one\n\
+         <li>{prefix}/v1/accounts/ACCOUNT/events: the same events by the API of ApiTraffic\n\
+         <li>{prefix}/api/v1/event/: and by that of ETS; {prefix}/event/ID/ draws the tree of one\n\
+         <li><a href=\"{prefix}/api/openapi.json\">{prefix}/api/openapi.json</a>: all of it as an OpenAPI document\n\
          <li>{prefix}/api/v4/oauth/access_token: exchange a refresh token with POST\n\
          <li><a href=\"{prefix}/-/healthy\">{prefix}/-/healthy</a>, <a href=\"{prefix}/-/ready\">{prefix}/-/ready</a>\n</ul>\n\
          <pre>curl -X PUT {base}/api/v4/organizations/ORG/change_events \\\n  -H 'Content-Type: application/json' \\\n  \

@@ -38,6 +38,7 @@ use crate::http::ets;
 use crate::http::list;
 use crate::http::metrics;
 use crate::http::oauth;
+use crate::http::openapi;
 use crate::http::operating;
 use crate::http::server::Lane;
 use crate::http::wholes::Door;
@@ -253,6 +254,14 @@ pub const ROUTES: &[Route] = &[
         lane: Lane::Open,
         dialect: Dialect::Last9,
         handler: |app, _| operating::reload(app).boxed(),
+    },
+    Route {
+        method: &Method::GET,
+        path: "/api/openapi.json",
+        needs: Needs::Nothing,
+        lane: Lane::Open,
+        dialect: Dialect::Last9,
+        handler: |app, _| ready(openapi::document(&app)).boxed(),
     },
     Route {
         method: &Method::GET,
