@@ -8,7 +8,7 @@ use std::process::Stdio;
 use change_events::http::routes::ROUTES;
 use serde_json::Value;
 
-#[expect(dead_code, reason = "other tests use the rest of it")]
+#[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -30,7 +30,9 @@ fn the_document_names_every_route_and_nothing_else() {
         .unwrap()
         .iter()
         .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |method| (method.to_uppercase(), path.clone())));
-    let routes = ROUTES.iter().map(|route| (route.method.to_string(), route.path.to_owned()));
+    // A path that is there with a slash at its end too is documented once, with it.
+    let is_short_form = |path: &str| ROUTES.iter().any(|route| route.path.strip_suffix('/') == Some(path));
+    let routes = ROUTES.iter().filter(|route| !is_short_form(route.path)).map(|route| (route.method.to_string(), route.path.to_owned()));
     assert_eq!(documented.collect::<BTreeSet<_>>(), routes.collect::<BTreeSet<_>>());
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
 }
