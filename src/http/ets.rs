@@ -131,16 +131,15 @@ pub(crate) async fn children(app: Arc<App>, call: Call) -> Result<Response, ApiE
 pub(crate) async fn trace(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let (tenant, id) = (call.tenant(&app)?, call.parameter(0).to_owned());
-    let events = app.heavy(&app.queries, move || tenant.map(|tenant| tree::trace(&tenant, &id)).unwrap_or_default()).await?;
+    let (events, is_cut) = app.heavy(&app.queries, move || tenant.map(|tenant| tree::trace(&tenant, &id)).unwrap_or_default()).await?;
     let format = Format::of(&call.parts.headers);
-    let count = events.len();
     let items = events.into_iter().enumerate().map(|(place, event)| {
         let comma = if place > 0 { "," } else { "" };
         format!("{comma}{}", answer::event(&view::event(&event)))
     });
     let mut response = format.stream(std::iter::once("[".to_owned()).chain(items).chain(std::iter::once("]".to_owned())));
-    if count == tree::DEPTH_MAX {
-        answer::warn(&mut response, &[format!("cut after {count} events; ask for the trace of the last one")]);
+    if is_cut {
+        answer::warn(&mut response, &[format!("cut after {} events; ask for the trace of the last one", tree::DEPTH_MAX)]);
     }
     Ok(response)
 }

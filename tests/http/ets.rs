@@ -5,6 +5,7 @@ use axum::http::Method;
 use change_events::http::app::WebOptions;
 use serde_json::Value;
 use serde_json::json;
+use sha2::Digest as _;
 
 use crate::support::Answer;
 use crate::support::EVENTS;
@@ -435,6 +436,32 @@ async fn events_of_edges_are_events_too() {
         page.contains("last9_change_events_open_timestamp_seconds{event_name=\"incident\",service=\"web\",service_name=\"web\"}"),
         "{page}"
     );
+}
+
+#[tokio::test]
+async fn an_id_is_one_event_in_each_organization() {
+    let hash = |token: &str| hex::encode(sha2::Sha256::digest(token));
+    let organization =
+        |slug: &str| format!("- slug: {slug}\n  tokens: [{{name: {slug}, sha256: {}, scopes: [write, read]}}]\n", hash(slug));
+    let server = Server::new(&format!("organizations:\n{}{}", organization("one"), organization("two")));
+    let ask = async |method: Method, path: &str, token: &str, body: Value| {
+        let bearer = format!("Bearer {token}");
+        server.call(request(method, path, &[JSON, ("authorization", &bearer)], Body::from(body.to_string()))).await
+    };
+    let event = |text: &str| json!({"event": {"id": "same", "parent_id": "root", "description": text}});
+    assert_eq!(ask(Method::PUT, ETS, "one", event("of one")).await.status, 200);
+    for path in ["same", "same/impact"] {
+        assert_refused(&ask(Method::GET, &format!("{ETS}{path}"), "two", json!({})).await, 404, "Not Found");
+    }
+    for path in ["root/children", "same/trace"] {
+        assert_eq!(ask(Method::GET, &format!("{ETS}{path}"), "two", json!({})).await.text(), "[]");
+    }
+    assert_eq!(ask(Method::GET, ETS, "two", json!({})).await.json()["count"], 0);
+    assert_eq!(ask(Method::GET, "/event/same/", "two", json!({})).await.status, 404);
+    assert_refused(&ask(Method::DELETE, &format!("{ETS}same/delete"), "two", json!({})).await, 400, "Can not delete");
+    assert_eq!(ask(Method::PUT, ETS, "two", event("of two")).await.status, 200);
+    assert_eq!(ask(Method::DELETE, &format!("{ETS}same/delete"), "two", json!({})).await.status, 200);
+    assert_eq!(ask(Method::GET, &format!("{ETS}same"), "one", json!({})).await.json()["description"], "of one");
 }
 
 #[tokio::test]

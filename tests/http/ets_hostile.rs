@@ -94,7 +94,8 @@ async fn a_chain_of_ten_thousand_is_cut() {
     for said in ["cut at depth 100", "more than 99 causes", "<a href=\"/event/5000/\">more, not shown here</a>"] {
         assert!(page.contains(said), "{said}: {}", &page[..2000]);
     }
-    // From the last but 99 nothing is cut.
+    // The hundredth has all its causes, and the last but 99 all its effects.
+    assert_eq!(server.get(&format!("{ETS}99/trace")).await.header("x-change-events-warnings"), "");
     assert_eq!(server.get(&format!("{ETS}9900/impact")).await.header("x-change-events-warnings"), "");
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }

@@ -37,9 +37,7 @@ const VALUES_SHOWN: usize = 200;
 
 static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     let style = STANDARD.encode(Sha256::digest(STYLE));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-popups allow-top-navigation-by-user-activation"
-    );
+    let policy = format!("default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
     HeaderValue::from_str(&policy).ok()
 });
 
@@ -76,11 +74,9 @@ struct Family {
 }
 
 fn family(tenant: &Tenant, id: &str) -> Option<Family> {
-    let mut causes = tree::trace(tenant, id);
+    let (mut causes, is_cut_above) = tree::trace(tenant, id);
     let event = causes.first()?.clone();
-    let length = causes.len();
     let root = causes.pop()?;
-    let is_cut_above = length == tree::DEPTH_MAX && tenant.event(view::parent(&root)).is_some();
     Some(Family { event, tree: Tree::below(tenant, root), is_cut_above })
 }
 

@@ -14,17 +14,20 @@ pub(super) const DEPTH_MAX: usize = 100;
 /// Most events of a tree.
 pub(super) const NODES_MAX: usize = 10_000;
 
-/// The event, its parent, and so on to the root or to the first that is not there.
-pub(super) fn trace(tenant: &Tenant, id: &str) -> Vec<EventView> {
+/// The event, its parent, and so on to the root or to the first that is not there; and whether there are more than are taken.
+pub(super) fn trace(tenant: &Tenant, id: &str) -> (Vec<EventView>, bool) {
     let mut chain: Vec<EventView> = Vec::new();
     let mut seen = HashSet::new();
     let mut next = tenant.event(id);
     while let Some(event) = next.filter(|event| seen.insert(event.id.clone())) {
-        let parent = view::parent(&event).to_owned();
+        if chain.len() == DEPTH_MAX {
+            return (chain, true);
+        }
+        let parent = view::parent(&event);
+        next = if parent.is_empty() { None } else { tenant.event(parent) };
         chain.push(event);
-        next = if chain.len() < DEPTH_MAX && !parent.is_empty() { tenant.event(&parent) } else { None };
     }
-    chain
+    (chain, false)
 }
 
 /// An event and what it caused.
