@@ -322,7 +322,8 @@ async fn what_edges_say_is_not_copied_and_can_be_overridden() {
     assert_eq!(details().await, json!({}), "what it says already is nothing new");
     let mut body = record.clone();
     body["metadata"]["entity_id"] = "job-2".into();
-    for (field, value) in [("name", json!("Daily")), ("source", json!("manual")), ("buckets", json!(["*"])), ("environments", json!(["*"]))] {
+    for (field, value) in [("name", json!("Daily")), ("source", json!("manual")), ("buckets", json!(["*"])), ("environments", json!(["*"]))]
+    {
         body[field] = value;
     }
     let changed = server.change("PUT", sid(record), &body).await;

@@ -439,6 +439,74 @@ async fn events_of_edges_are_events_too() {
 }
 
 #[tokio::test]
+async fn what_is_read_and_sent_back_changes_nothing_at_any_door() {
+    const ACCOUNT: &str = "/v1/accounts/acme/events";
+    let server = Server::new("");
+    let account = async |method: Method, path: &str, body: Value| {
+        server.call(request(method, &format!("{ACCOUNT}{path}"), &[JSON], Body::from(body.to_string()))).await.json()
+    };
+    for body in [
+        json!({
+            "type": "incident", "name": "INC-1", "source": "manual", "buckets": ["b2", "b1"], "environments": ["prod"],
+            "metadata": {"ticket": 1.50, "deep": {"a": [1]}}, "description": "down",
+        }),
+        json!({"type": "deployment", "name": "v2", "startedAt": "2026-02-20T09:00:00Z", "endedAt": "2026-02-20T09:10:00Z"}),
+        json!({"type": "custom", "name": "all", "buckets": ["*"]}),
+    ] {
+        assert!(account(Method::POST, "", body).await["sid"].is_string());
+    }
+    for (name, state) in [("deployment", "start"), ("deployment", "stop"), ("flag", "")] {
+        let mut body =
+            json!({"event_name": name, "attributes": {"entity_id": "7", "name": "Seven", "environment": "prod", "parent_id": "p"}});
+        if !state.is_empty() {
+            body["event_state"] = state.into();
+        }
+        assert_eq!(server.put(body.to_string(), &[]).await.status, 200);
+        server.clock.advance(std::time::Duration::from_secs(1));
+    }
+    let own = json!({"id": "own", "tags": {"type": ["a", "b"], "name": ["n"], "bucket": ["x"], "__y": ["z"]}, "end_time": null});
+    assert_eq!(put(&server, own).await.status, 200);
+
+    let without = |mut record: Value| {
+        record.as_object_mut().unwrap().remove("updatedAt");
+        record
+    };
+    let listed = list(&server, "").await;
+    assert_eq!(listed.as_array().unwrap().len(), 6);
+    for event in listed.as_array().unwrap() {
+        let sid = format!("/{}", event["id"].as_str().unwrap());
+        let record = without(account(Method::GET, &sid, json!({})).await);
+        let page = server.get("/metrics").await.text();
+        let samples: Vec<&str> = page.lines().filter(|line| line.starts_with("last9_")).collect();
+        server.clock.advance(std::time::Duration::from_secs(1));
+        for operation in ["update", "merge"] {
+            let answer = send(&server, Method::POST, json!({"event": event, "operation": operation}).to_string()).await;
+            assert_eq!((answer.status, &answer.json()), (200, event), "{operation}: {}", answer.text());
+            assert_eq!(without(account(Method::GET, &sid, json!({})).await), record, "{operation}");
+        }
+        let page = server.get("/metrics").await.text();
+        assert_eq!(page.lines().filter(|line| line.starts_with("last9_")).collect::<Vec<_>>(), samples, "no new sample of {event}");
+    }
+    // Tags are added to an incident of ApiTraffic, and nothing of it is lost, not even by an update that has no other tags.
+    let incident = list(&server, "?tag=name:INC-1").await[0].clone();
+    assert_eq!(
+        incident["tags"],
+        json!({"type": ["incident"], "name": ["INC-1"], "source": ["manual"], "bucket": ["b2", "b1"], "environment": ["prod"]})
+    );
+    let sid = format!("/{}", incident["id"].as_str().unwrap());
+    let tagged = json!({"event": {"id": incident["id"], "tags": {"status": ["fail"]}}, "operation": "update"});
+    let answer = send(&server, Method::POST, tagged.to_string()).await;
+    assert_eq!(answer.json()["tags"]["status"], json!(["fail"]), "{}", answer.text());
+    let record = account(Method::GET, &sid, json!({})).await;
+    assert_eq!(
+        (&record["type"], &record["name"], &record["buckets"]),
+        (&json!("incident"), &json!("INC-1"), &json!(["b2", "b1"])),
+        "{record}"
+    );
+    assert_eq!(record["metadata"], json!({"ticket": 1.5, "deep": {"a": [1]}}));
+}
+
+#[tokio::test]
 async fn an_id_is_one_event_in_each_organization() {
     let hash = |token: &str| hex::encode(sha2::Sha256::digest(token));
     let organization =
