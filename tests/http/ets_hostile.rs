@@ -129,6 +129,11 @@ async fn many_children_are_all_listed_and_drawn_up_to_a_limit() {
     let impact = server.get(&format!("{ETS}root/impact")).await;
     assert_eq!(impact.text().matches("\"id\":").count(), 10_000);
     assert!(impact.header("x-change-events-warnings").contains("cut at 10000 events"));
+    // One of those that are drawn, and one that is not.
+    for (id, note) in [("10049", "cut at 10000 events"), ("00003", "only what it caused itself is shown")] {
+        let page = server.get(&format!("/event/{id}/")).await.text();
+        assert!(page.contains(&format!("asked\" open><summary>{id}</summary>")) && page.contains(note), "{}", &page[..2000]);
+    }
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let (tenant, id) = (call.tenant(&app)?, call.parameter(0).to_owned());
     let asked = id.clone();
     let family = app.heavy(&app.queries, move || tenant.and_then(|tenant| family(&tenant, &asked))).await?;
-    let Some(Family { event, tree, is_cut_above }) = family else {
+    let Some(Family { event, tree, note }) = family else {
         return Ok(respond(
             StatusCode::NOT_FOUND,
             "text/plain; charset=utf-8",
@@ -55,9 +55,7 @@ pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Response, ApiError
         ));
     };
     let mut notes = tree.warnings();
-    if is_cut_above {
-        notes.push(format!("it has more than {} causes: only the nearest are shown", tree::DEPTH_MAX - 1));
-    }
+    notes.extend(note);
     let drawing = Drawing { prefix: app.web.route_prefix.clone(), asked: event.id.clone() };
     let begin = begin(&event, &notes);
     let drawn = tree.walk(move |node, is_first| drawing.open(node, is_first), close);
@@ -70,14 +68,20 @@ struct Family {
     /// The one that was asked for.
     event: EventView,
     tree: Tree,
-    is_cut_above: bool,
+    /// What is not shown above it or beside it.
+    note: Option<String>,
 }
 
 fn family(tenant: &Tenant, id: &str) -> Option<Family> {
     let (mut causes, is_cut_above) = tree::trace(tenant, id);
     let event = causes.first()?.clone();
-    let root = causes.pop()?;
-    Some(Family { event, tree: Tree::below(tenant, root), is_cut_above })
+    let tree = Tree::below(tenant, causes.pop()?);
+    if !tree.has(&event.id) {
+        let note = format!("its family has more than {} events: only what it caused itself is shown", tree::NODES_MAX);
+        return Some(Family { tree: Tree::below(tenant, event.clone()), event, note: Some(note) });
+    }
+    let note = is_cut_above.then(|| format!("it has more than {} causes: only the nearest are shown", tree::DEPTH_MAX - 1));
+    Some(Family { event, tree, note })
 }
 
 fn respond(status: StatusCode, media_type: &'static str, body: Body) -> Response {

@@ -87,6 +87,10 @@ impl Tree {
         tree
     }
 
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.nodes.iter().any(|node| *node.event.id == *id)
+    }
+
     /// What the tree does not show.
     pub(super) fn warnings(&self) -> Vec<String> {
         let all = [
