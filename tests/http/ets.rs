@@ -423,6 +423,9 @@ async fn events_of_edges_are_events_too() {
     assert_eq!((answer.status, &answer.json()["end_time"]), (200, &json!("2026-02-20T09:45:00+00:00")), "{}", answer.text());
     let listed = server.get(&format!("{EVENTS}?match[]=%7Bevent_name=%22deployment%22%7D")).await.json();
     assert_eq!((&listed["events"][0]["state"], &listed["events"][0]["duration_seconds"]), (&json!("closed"), &json!(2700.0)));
+    assert_eq!(delete(&server, id).await.status, 200);
+    assert_refused(&server.get(&format!("{ETS}{id}")).await, 404, "Not Found");
+    assert_eq!(server.get(&format!("{EVENTS}?match[]=%7Bevent_name=%22deployment%22%7D")).await.json()["events"], json!([]));
     // And the other way round: what came by this door is listed and shown as samples.
     assert_eq!(put(&server, json!({"id": "x", "tags": {"type": ["incident"], "service": ["web"]}, "end_time": null})).await.status, 200);
     let listed = server.get(&format!("{EVENTS}?match[]=%7Bevent_name=%22incident%22%7D&state=open")).await.json();

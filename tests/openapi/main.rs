@@ -1,4 +1,4 @@
-//! The OpenAPI document: it names every route and nothing else, and what it promises is what the release binary answers.
+//! The `OpenAPI` document: it names every route and nothing else, and what it promises is what the release binary answers.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a failed helper fails its test")]
 
 use std::collections::BTreeSet;
@@ -8,7 +8,6 @@ use std::process::Stdio;
 use change_events::http::routes::ROUTES;
 use serde_json::Value;
 
-#[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../support/mod.rs"]
 mod support;
 

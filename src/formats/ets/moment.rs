@@ -11,19 +11,32 @@ pub fn parse(text: &str) -> Result<Timestamp, TimeError> {
     if let Some(iso) = from_slashes(text) {
         return Timestamp::parse(&iso);
     }
-    let seconds = text.parse::<f64>().ok().filter(|_| !looks_like_a_date(text));
-    match seconds {
-        Some(seconds) => of_seconds(seconds).ok_or(TimeError { part: "Unix seconds", rule: "must lie between the years 1 and 9999" }),
-        None => Timestamp::parse(text),
+    if looks_like_a_date(text) || text.parse::<f64>().is_err() {
+        return Timestamp::parse(text);
     }
+    of_seconds(text).ok_or(TimeError { part: "Unix seconds", rule: "must lie between the years 1 and 9999" })
 }
 
-/// Unix seconds as a moment, cut to milliseconds: what is beyond microseconds is the rounding of a float.
-pub(super) fn of_seconds(seconds: f64) -> Option<Timestamp> {
+/// Unix seconds as a moment, cut to milliseconds; `None` when they are no number, or none of these years.
+pub(super) fn of_seconds(text: &str) -> Option<Timestamp> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| SECONDS.contains(seconds))?;
+    // What is beyond microseconds is the rounding of the float.
     #[expect(clippy::cast_possible_truncation, reason = "bounded by the filter")]
-    Some(seconds)
-        .filter(|seconds| SECONDS.contains(seconds))
-        .map(|seconds| Timestamp::from_millis(((seconds * 1e6).round() / 1e3).floor() as i64))
+    let of_float = ((seconds * 1e6).round() / 1e3).floor() as i64;
+    Some(Timestamp::from_millis(of_decimal(text).unwrap_or(of_float)))
+}
+
+/// The milliseconds in plain decimal digits, which a float does not hold for every year.
+fn of_decimal(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) || !whole.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let (thousandths, rest) = fraction.split_at_checked(3).unwrap_or((fraction, ""));
+    let millis = format!("{whole}{thousandths:0<3}").parse::<i64>().ok()?;
+    let is_beyond = rest.bytes().any(|byte| byte != b'0');
+    Some(if digits.len() == text.len() { millis } else { -millis - i64::from(is_beyond) })
 }
 
 /// `2026` and `20260220` are dates in ISO 8601; as Unix seconds they would be moments in 1970.

@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 use serde_json::json;
 
 const NOW: Timestamp = Timestamp::from_millis(1_771_581_600_000);
@@ -222,4 +223,25 @@ fn ids_may_be_anything_that_has_a_text() {
     }
     assert_eq!(&*event(&json!({"id": null})).id, "made");
     assert_eq!(event(&json!({"id": "\u{e9}".repeat(100)})).id.chars().count(), 100);
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "[\\PC\n]{0,60}", event in "[\\[\\]{}:,\"'&*!|>#%@a0 \n-]{0,60}") {
+        for text in [&text, &event, &format!("{{\"event\":{event}}}"), &format!("event: {event}"), &format!("event:\n  tags: {event}")] {
+            parse_json(text.as_bytes()).ok();
+            parse_yaml(text.as_bytes()).ok();
+            parse_moment(text).ok();
+        }
+    }
+
+    #[test]
+    fn any_moment_is_answered_in_a_form_that_is_read(millis in -62_135_596_800_000i64..253_402_300_800_000) {
+        let at = Timestamp::from_millis(millis);
+        prop_assert_eq!(parse_moment(&isoformat(at)).ok(), Some(at));
+        let seconds = format!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000));
+        if millis >= 0 {
+            prop_assert_eq!(parse_moment(&seconds).ok(), Some(at), "{}", seconds);
+        }
+    }
 }

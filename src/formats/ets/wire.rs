@@ -117,10 +117,9 @@ fn time(field: &str, value: &Value) -> Result<Timestamp, FormatError> {
     let wrong = |rule: String| FormatError::malformed(format!("{field} {}", shown_json(&value.to_string())), rule);
     match value {
         Value::String(text) => moment::parse(text).map_err(|error| wrong(error.to_string())),
-        Value::Number(number) => number
-            .as_f64()
-            .and_then(moment::of_seconds)
-            .ok_or_else(|| wrong("Unix seconds must lie between the years 1 and 9999".to_owned())),
+        Value::Number(number) => {
+            moment::of_seconds(&number.to_string()).ok_or_else(|| wrong("Unix seconds must lie between the years 1 and 9999".to_owned()))
+        }
         _ => Err(wrong("must be an ISO 8601 timestamp or Unix seconds".to_owned())),
     }
 }
