@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::core::edge_id;
+use super::select::Cursor;
 use super::select::Order;
 use super::select::Query;
 use crate::time::Timestamp;
@@ -12,11 +13,13 @@ pub(super) struct Collector<'a> {
     core: &'a Core,
     query: &'a Query,
     found: Vec<(Timestamp, u32)>,
+    /// Where a walk stopped that is not at its end: everything later was looked at, nothing else.
+    stopped_before: Option<Timestamp>,
 }
 
 impl<'a> Collector<'a> {
     pub(super) fn new(core: &'a Core, query: &'a Query) -> Self {
-        Self { core, query, found: Vec::new() }
+        Self { core, query, found: Vec::new(), stopped_before: None }
     }
 
     /// Whether the event lies in the query's times and after its cursor.
@@ -39,18 +42,27 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Walks all events in order until enough of them are accepted.
-    pub(super) fn walk(&mut self, accepts: impl Fn(u32) -> bool) {
+    /// Walks all events in order until enough of them are accepted, or more than `most` were asked of `accepts` and the time
+    /// changes.
+    pub(super) fn walk(&mut self, accepts: impl Fn(u32) -> bool, most: usize) {
         let last = self.query.after.as_ref().map(|after| after.at);
         let (core, query) = (self.core, self.query);
+        let (mut asked, mut last_asked) = (0, Timestamp::MAX);
         let mut visit = |head: u32| {
             let time = self.time(head);
             // What is as late as the last one that fits may have to stand before it.
             if self.found.len() > query.most() && self.found.last().is_some_and(|&(last, _)| time < last) {
                 return false;
             }
-            if self.is_in_range(head) && accepts(head) {
-                self.found.push((time, head));
+            if self.is_in_range(head) {
+                if asked >= most && time < last_asked {
+                    self.stopped_before = Some(last_asked);
+                    return false;
+                }
+                (asked, last_asked) = (asked + 1, time);
+                if accepts(head) {
+                    self.found.push((time, head));
+                }
             }
             true
         };
@@ -72,6 +84,18 @@ impl<'a> Collector<'a> {
                 core.updated_back(before, |head, updated| updated >= start && visit(head));
             }
         }
+    }
+
+    /// What is still to be asked after a walk that stopped early: for what the answer lacks, and for whether there are more.
+    pub(super) fn rest(&self) -> Option<Query> {
+        let stopped = self.stopped_before.filter(|_| self.found.len() <= self.query.most())?;
+        let skipped = self.query.skip.min(self.found.len());
+        Some(Query {
+            skip: self.query.skip - skipped,
+            limit: self.query.limit - (self.found.len() - skipped),
+            after: Some(Cursor { at: before(stopped), id: "".into() }),
+            ..self.query.clone()
+        })
     }
 
     /// The events of the answer, and whether there are more.

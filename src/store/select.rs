@@ -15,6 +15,7 @@ use crate::labels::EVENT_STATE;
 use crate::store::edges::Role;
 use crate::time::Timestamp;
 use roaring::RoaringBitmap;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -76,6 +77,11 @@ impl Query {
     pub(super) fn most(&self) -> usize {
         self.skip.saturating_add(self.limit)
     }
+
+    /// Whether it takes all of an event to see if it is meant.
+    fn looks_closely(&self) -> bool {
+        !self.tags.is_empty() || self.text.is_some() || self.keep.is_some()
+    }
 }
 
 impl Default for Query {
@@ -123,6 +129,9 @@ impl std::str::FromStr for Cursor {
     }
 }
 
+/// So many events are looked at closely while nobody can write: a few milliseconds.
+const LOOKED_AT_ONCE: usize = if cfg!(test) { 3 } else { 4096 };
+
 /// The answer to a [`Query`].
 #[derive(Clone, Debug, Default)]
 pub struct Selected {
@@ -130,6 +139,13 @@ pub struct Selected {
     pub events: Vec<EventView>,
     /// Where to go on when there is more.
     pub next: Option<Cursor>,
+}
+
+/// What the label index says of a query.
+struct Indexed {
+    wanted: Wanted,
+    /// The series that have each tag as a label.
+    tagged: Vec<RoaringBitmap>,
 }
 
 /// Which series the selectors name.
@@ -140,25 +156,47 @@ enum Wanted {
 
 impl Tenant {
     /// The events that `query` names, in its order.
+    ///
+    /// Where many have to be looked at closely, whoever writes gets a turn in between: the answer is then not of one moment,
+    /// as two pages are not.
     pub fn select(&self, query: &Query) -> Selected {
-        let wanted = self.wanted(&query.selectors);
-        let tagged: Vec<RoaringBitmap> = query.tags.iter().map(|(key, value)| self.series_tagged(key, value)).collect();
+        let indexed = Indexed {
+            wanted: self.wanted(&query.selectors),
+            tagged: query.tags.iter().map(|(key, value)| self.series_tagged(key, value)).collect(),
+        };
+        let mut selected = Selected::default();
+        let mut rest = Cow::Borrowed(query);
+        while let Some(further) = self.select_some(&rest, &indexed, &mut selected) {
+            rest = Cow::Owned(further);
+        }
+        selected
+    }
+
+    /// Adds to the answer what is found at once; returns what then is still to be asked.
+    fn select_some(&self, query: &Query, indexed: &Indexed, selected: &mut Selected) -> Option<Query> {
+        let Indexed { wanted, tagged } = indexed;
         let core = self.core.read();
         let mut found = Collector::new(&core, query);
-        let accepts = |head: u32| self.accepts(&core, query, &wanted, head);
-        if let Some(heads) = candidates(&core, query, &wanted, &tagged) {
+        let accepts = |head: u32| self.accepts(&core, query, wanted, head);
+        if let Some(heads) = candidates(&core, query, wanted, tagged) {
             for head in heads {
                 if found.is_in_range(head) && accepts(head) {
                     found.push(head);
                 }
             }
         } else {
-            found.walk(accepts);
+            found.walk(accepts, if query.looks_closely() { LOOKED_AT_ONCE } else { usize::MAX });
         }
+        let rest = found.rest();
         let (heads, more) = found.finish();
-        let events: Vec<EventView> = heads.iter().filter_map(|&head| self.view(&core, head)).collect();
-        let next = events.last().filter(|_| more).map(|last| Cursor::after(last, query.order));
-        Selected { events, next }
+        let seen: HashSet<Box<str>> = selected.events.iter().map(|event| event.id.clone()).collect();
+        // What was moved to an earlier time while nobody held the lock would come twice.
+        let new = |event: &EventView| seen.is_empty() || !seen.contains(&event.id);
+        selected.events.extend(heads.iter().filter_map(|&head| self.view(&core, head)).filter(new));
+        if rest.is_none() {
+            selected.next = selected.events.last().filter(|_| more).map(|last| Cursor::after(last, query.order));
+        }
+        rest
     }
 
     /// Whether the event is what the query asks for, its times aside.
@@ -166,7 +204,7 @@ impl Tenant {
         if query.open.is_some_and(|open| core.row(head).is_some_and(|row| row.open) != open) || !is_wanted(core, head, wanted) {
             return false;
         }
-        if query.tags.is_empty() && query.text.is_none() && query.keep.is_none() {
+        if !query.looks_closely() {
             return true;
         }
         let Some(event) = self.view(core, head) else { return false };

@@ -12,6 +12,7 @@ use crate::apitraffic::PATH;
 use crate::apitraffic::check_error;
 use crate::apitraffic::sid;
 use crate::apitraffic_list::names;
+use crate::ets;
 use crate::support::EVENTS;
 use crate::support::Server;
 use crate::support::request;
@@ -339,4 +340,47 @@ async fn what_edges_say_is_not_copied_and_can_be_overridden() {
     let cleared = server.change("PATCH", sid(record), &json!({"source": null, "metadata": null})).await;
     // What the edges say is there again: nothing else is said of it.
     assert_eq!((&cleared["source"], &cleared["metadata"]["entity_id"]), (&json!("cron"), &json!("job-1")));
+}
+
+#[tokio::test]
+async fn an_event_of_ets_is_read_and_changed() {
+    let server = Server::new("");
+    assert_eq!(ets::put(&server, ets::event()).await.status, 200);
+    let ets = async || server.get(&format!("{}{}", ets::ETS, ets::EVENT)).await.json();
+    let record = server.record(ets::EVENT).await;
+    let expected = json!({
+        "sid": ets::EVENT, "accountSid": "acme", "type": "custom", "name": "deploy/deploy_all",
+        "description": "This is a trigger_deploy event.", "source": "deploy", "buckets": ["*"],
+        "environments": ["monitor_candidate", "monitor_live"],
+        "metadata": {
+            "author": "user@example.com", "event_name": "deploy/deploy_all", "links": {"jira": "http://jira", "graphite": "http://graphite"},
+            "parent_id": ets::PARENT, "services": "tycho", "source_id": ets::SOURCE, "status": "success",
+        },
+        "startedAt": "2026-02-20T09:59:59.123Z", "endedAt": "2026-02-21T09:59:59.123Z", "open": false, "durationMs": 86_400_000,
+        "createdAt": record["createdAt"], "updatedAt": record["updatedAt"],
+    });
+    assert_eq!(record, expected);
+    for query in ["?environment=monitor_live&source=deploy", "?type=custom&search=trigger", "?bucket=any"] {
+        assert_eq!(names(&server.get(&format!("{PATH}{query}")).await.json()), ["deploy/deploy_all"], "{query}");
+    }
+    assert_eq!(names(&server.get(&format!("{PATH}?environment=prod")).await.json()), Vec::<&str>::new());
+    let before = ets().await;
+    server.change("PUT", ets::EVENT, &record).await;
+    assert_eq!(ets().await, before, "read and sent back it is what it was");
+    server.change("PATCH", ets::EVENT, &json!({"type": "deployment", "endedAt": "2026-02-20T12:00:00Z", "metadata": {"mine": 1}})).await;
+    let mut changed = before;
+    changed["tags"]["type"] = json!(["deployment"]);
+    changed["end_time"] = "2026-02-20T12:00:00+00:00".into();
+    assert_eq!(ets().await, changed, "what it has no field for stays");
+    let again = server.record(ets::EVENT).await;
+    assert_eq!(
+        (&again["type"], &again["metadata"]["mine"], &again["metadata"]["status"]),
+        (&json!("deployment"), &json!(1), &json!("success"))
+    );
+    // Its id may be any text.
+    let odd = "a/b \"c\"?";
+    assert_eq!(ets::put(&server, ets::event().replace(ets::EVENT, &odd.replace('"', "\\\""))).await.status, 200);
+    assert_eq!(server.record(&encoded(odd)).await["sid"], odd);
+    let after = server.get(&format!("{PATH}?startingAfter={}", encoded(odd))).await;
+    assert_eq!(after.status, 200, "{}", after.text());
 }

@@ -61,7 +61,7 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let account = call.parameter(0).to_owned();
     let body = app.heavy(&app.queries, move || {
         let selected = asked.select(tenant.as_deref())?;
-        let records = selected.events.iter().skip(asked.skipped).map(|event| Record::of(event, &account)).collect();
+        let records = selected.events.iter().map(|event| Record::of(event, &account)).collect();
         serde_json::to_vec(&Answer { has_more: selected.next.is_some(), records }).map_err(|_| ApiError::internal())
     });
     Ok(json_response(StatusCode::OK, body.await??))
@@ -71,8 +71,6 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
 #[derive(Debug)]
 struct Asked {
     query: Query,
-    /// How many events of the answer are on earlier pages.
-    skipped: usize,
     after: Option<Box<str>>,
 }
 
@@ -91,16 +89,17 @@ impl Asked {
         if page.is_some() && after.is_some() {
             return Err(ApiError::malformed("page: not together with startingAfter").at("page"));
         }
-        let skipped = page.unwrap_or(1).saturating_sub(1).saturating_mul(limit);
+        let skip = page.unwrap_or(1).saturating_sub(1).saturating_mul(limit);
         let scope = Scope { kind, bucket: filled(BUCKET)?, environment: filled(ENVIRONMENT)?, source: filled(SOURCE)? };
         let query = Query {
             text: filled(TEXT)?,
             start: parsed(one(START)?, moment)?,
             end: parsed(one(END)?, moment)?,
-            limit: skipped + limit,
+            skip,
+            limit,
             ..scope.query()
         };
-        Ok(Self { query, skipped, after })
+        Ok(Self { query, after })
     }
 
     fn select(&self, tenant: Option<&Tenant>) -> Result<Selected, ApiError> {
