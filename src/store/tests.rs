@@ -272,6 +272,7 @@ proptest! {
     fn every_order_is_paged_like_a_sorted_list(
         said in prop::collection::vec((said(), any::<bool>()), 1..60), limit in 1usize..9, range in prop::option::of((0i64..60_000, 0i64..60_000)),
         open in prop::option::of(any::<bool>()), team in prop::option::of(0u8..3), text in prop::option::of(0u8..4), selector in any::<bool>(),
+        keep in any::<bool>(),
     ) {
         let store = Store::new(Options::default());
         for (number, (said, own)) in said.iter().enumerate() {
@@ -288,6 +289,7 @@ proptest! {
                 text: text.map(|text| format!("nR {text}").into()),
                 selectors: if selector { vec![selector::parse(r#"{entity_id=~"job-[1-5]"}"#).unwrap()] } else { Vec::new() },
                 start: range.map(|range| at(range.0)), end: range.map(|range| at(range.1)),
+                keep: keep.then(|| Keep(Arc::new(|event| event.began().millis() % 3 > 0))),
                 ..Query::default()
             };
             let is_wanted = |event: &&EventView| {
@@ -296,6 +298,7 @@ proptest! {
                     && open.is_none_or(|open| event.open == open)
                     && query.tags.iter().all(|(key, value)| event.has_tag(key, value))
                     && query.text.as_ref().is_none_or(|text| event.mentions(text))
+                    && query.keep.as_ref().is_none_or(|keep| keep.0(event))
                     && (!selector || query.selectors.iter().any(|selector| naive_matches(&store, event, selector)))
             };
             let mut expected: Vec<&EventView> = all.iter().filter(is_wanted).collect();
