@@ -5,6 +5,8 @@ use super::core::edge_id;
 use super::select::Cursor;
 use super::select::Order;
 use super::select::Query;
+use super::select::began_open;
+use super::select::open_rank;
 use crate::time::Timestamp;
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -77,7 +79,7 @@ impl<'a> Collector<'a> {
                 let start = query.start.unwrap_or(Timestamp::MIN);
                 core.timeline.walk_back(before.map(after_all_at), start, place, |head| core.end(head), visit);
             }
-            Order::End => core.timeline.walk_by_end(last, |head| core.end(head), visit),
+            Order::End => walk_by_end(core, query, visit),
             Order::Update => {
                 let before = [last, query.end.map(before)].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
                 let start = query.start.unwrap_or(Timestamp::MIN);
@@ -123,9 +125,27 @@ impl<'a> Collector<'a> {
     fn time(&self, head: u32) -> Timestamp {
         match self.query.order {
             Order::Start => self.core.row(head).map_or(Timestamp::MIN, |row| row.at),
-            Order::End => self.core.end(head),
+            Order::End => match self.core.row(head) {
+                Some(row) if row.open => open_rank(row.at),
+                _ => self.core.end(head),
+            },
             Order::Update => self.core.updated(head),
         }
+    }
+}
+
+/// What is open first, then the rest.
+fn walk_by_end(core: &Core, query: &Query, mut visit: impl FnMut(u32) -> bool) {
+    let last = query.after.as_ref().map(|after| after.at);
+    let before = query.end.map(before).map(after_all_at);
+    let begins = last.and_then(began_open).map(after_all_at);
+    let open_is_left = last.is_none_or(|last| began_open(last).is_some());
+    if query.open != Some(false) && open_is_left && !core.open.newest_first([before, begins].into_iter().flatten().min()).all(&mut visit) {
+        return;
+    }
+    if query.open != Some(true) {
+        let upto = last.unwrap_or(Timestamp::MAX);
+        core.timeline.walk_by_end(before, upto, super::core::place_in(&core.edges), |head| core.end(head), visit);
     }
 }
 

@@ -266,22 +266,28 @@ impl LabelName {
 
     /// The series that have this label, with a value for which `wanted` is the matcher's answer.
     pub(super) fn matching(&self, matcher: &Matcher, wanted: bool) -> RoaringBitmap {
-        let mut found = RoaringBitmap::new();
-        let mut singles = Vec::new();
         if let (MatchKind::Regex(_), true) = (&matcher.kind, wanted) {
             let (prefix, free) = matcher.literal_prefix();
             if !prefix.is_empty() {
+                let (mut found, mut singles) = (RoaringBitmap::new(), Vec::new());
                 self.with_prefix(&prefix, |text| free || matcher.matches(text), &mut found, &mut singles);
                 return union(found, singles);
             }
         }
+        self.whose(|text| matcher.matches(text) == wanted)
+    }
+
+    /// The series that have this label with a value that `keep` accepts.
+    pub(super) fn whose(&self, keep: impl Fn(&str) -> bool) -> RoaringBitmap {
+        let mut found = RoaringBitmap::new();
+        let mut singles = Vec::new();
         let mut from = 0;
         loop {
             let values = self.values.read();
             let slice = values.rows.stretch(from);
             let slice = slice.get(..SCAN_SLICE).unwrap_or(slice);
             for value in slice {
-                if !value.series.is_empty() && matcher.matches(&value.text) == wanted {
+                if !value.series.is_empty() && keep(&value.text) {
                     value.series.add_to(&mut found, &mut singles);
                 }
             }

@@ -10,6 +10,7 @@ mod core;
 mod details;
 mod edges;
 mod index;
+mod indexed;
 mod open;
 mod postings;
 mod rows;

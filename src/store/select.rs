@@ -6,12 +6,10 @@
 use super::Tenant;
 use super::collect::Collector;
 use super::core::Core;
-use super::selector::MatchKind;
+use super::indexed::Indexed;
+use super::indexed::Wanted;
 use super::selector::Matcher;
 use super::view::EventView;
-use crate::event::EdgeState;
-use crate::labels::EVENT_NAME;
-use crate::labels::EVENT_STATE;
 use crate::store::edges::Role;
 use crate::time::Timestamp;
 use roaring::RoaringBitmap;
@@ -20,17 +18,16 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// The family whose samples the edges are; what `__name__` is compared with.
-pub const FAMILY: &str = "last9_change_events";
-
 /// A question about events.
 #[derive(Clone, Debug)]
 pub struct Query {
     /// Selectors, any of which may match; none means all events. An event matches when one of its edges satisfies every matcher.
     pub selectors: Vec<Vec<Matcher>>,
-    /// Tags, all of which the event has (see [`EventView::has_tag`]).
+    /// Tags, all of which the event has: its own, or what other doors call by a name of their own (see
+    /// [`Details::all_tags`](crate::event::Details::all_tags)), or a label; `type` is the name of the event too. Keys may
+    /// have colons in them, and whoever asks cannot say which colon stands between key and value: `key:value` counts.
     pub tags: Vec<(Box<str>, Box<str>)>,
-    /// Only events whose name or description has this in it, whatever the case.
+    /// Only events that have this in their name or description, as details or as labels, or in `event_name`, whatever the case.
     pub text: Option<Box<str>>,
     /// Only events that had not ended before this; with [`Order::Update`] those that changed at or after it.
     pub start: Option<Timestamp>,
@@ -56,10 +53,23 @@ pub enum Order {
     /// When they began; those with only an end by that.
     #[default]
     Start,
-    /// When they ended; what is open first.
+    /// When they ended; what is open first, by when it began.
     End,
     /// When the last edge or detail of them was received.
     Update,
+}
+
+/// Later than the end of anything.
+const OPEN: i64 = 1 << 61;
+
+/// The time of an open event that began here in [`Order::End`].
+pub(super) fn open_rank(began: Timestamp) -> Timestamp {
+    Timestamp::from_millis(began.millis().saturating_add(OPEN))
+}
+
+/// When an open event of this time in [`Order::End`] began; `None` when it is the time of one that is not open.
+pub(super) fn began_open(rank: Timestamp) -> Option<Timestamp> {
+    (rank.millis() > OPEN / 2).then(|| Timestamp::from_millis(rank.millis().saturating_sub(OPEN)))
 }
 
 /// A condition that only a front door knows.
@@ -141,29 +151,13 @@ pub struct Selected {
     pub next: Option<Cursor>,
 }
 
-/// What the label index says of a query.
-struct Indexed {
-    wanted: Wanted,
-    /// The series that have each tag as a label.
-    tagged: Vec<RoaringBitmap>,
-}
-
-/// Which series the selectors name.
-enum Wanted {
-    All,
-    These(RoaringBitmap),
-}
-
 impl Tenant {
     /// The events that `query` names, in its order.
     ///
     /// Where many have to be looked at closely, whoever writes gets a turn in between: the answer is then not of one moment,
     /// as two pages are not.
     pub fn select(&self, query: &Query) -> Selected {
-        let indexed = Indexed {
-            wanted: self.wanted(&query.selectors),
-            tagged: query.tags.iter().map(|(key, value)| self.series_tagged(key, value)).collect(),
-        };
+        let indexed = Indexed::of(self, query);
         let mut selected = Selected::default();
         let mut rest = Cow::Borrowed(query);
         while let Some(further) = self.select_some(&rest, &indexed, &mut selected) {
@@ -174,11 +168,14 @@ impl Tenant {
 
     /// Adds to the answer what is found at once; returns what then is still to be asked.
     fn select_some(&self, query: &Query, indexed: &Indexed, selected: &mut Selected) -> Option<Query> {
-        let Indexed { wanted, tagged } = indexed;
         let core = self.core.read();
         let mut found = Collector::new(&core, query);
-        let accepts = |head: u32| self.accepts(&core, query, wanted, head);
-        if let Some(heads) = candidates(&core, query, wanted, tagged) {
+        let accepts = |head: u32| {
+            query.open.is_none_or(|open| core.row(head).is_some_and(|row| row.open) == open)
+                && indexed.accepts(&core, query, head)
+                && query.keep.as_ref().is_none_or(|keep| self.view(&core, head).is_some_and(|event| keep.0(&event)))
+        };
+        if let Some(heads) = candidates(&core, query, indexed) {
             for head in heads {
                 if found.is_in_range(head) && accepts(head) {
                     found.push(head);
@@ -198,123 +195,7 @@ impl Tenant {
         }
         rest
     }
-
-    /// Whether the event is what the query asks for, its times aside.
-    fn accepts(&self, core: &Core, query: &Query, wanted: &Wanted, head: u32) -> bool {
-        if query.open.is_some_and(|open| core.row(head).is_some_and(|row| row.open) != open) || !is_wanted(core, head, wanted) {
-            return false;
-        }
-        if !query.looks_closely() {
-            return true;
-        }
-        let Some(event) = self.view(core, head) else { return false };
-        query.tags.iter().all(|(key, value)| event.has_tag(key, value))
-            && query.text.as_ref().is_none_or(|text| event.mentions(text))
-            && query.keep.as_ref().is_none_or(|keep| keep.0(&event))
-    }
-
-    /// The series that have the tag as a label.
-    fn series_tagged(&self, key: &str, value: &str) -> RoaringBitmap {
-        let name = if key == "type" { EVENT_NAME } else { key };
-        let mut series = self.index.name(name).map(|label| label.equal(value)).unwrap_or_default();
-        if key == "type" {
-            series |= self.index.name(key).map(|label| label.equal(value)).unwrap_or_default();
-        }
-        series
-    }
-
-    /// The series that satisfy one of the selectors, resolved in the label index alone.
-    fn wanted(&self, selectors: &[Vec<Matcher>]) -> Wanted {
-        if selectors.is_empty() {
-            return Wanted::All;
-        }
-        let mut series = RoaringBitmap::new();
-        for selector in selectors {
-            series |= self.series_of(selector);
-        }
-        Wanted::These(series)
-    }
-
-    fn series_of(&self, selector: &[Matcher]) -> RoaringBitmap {
-        let mut found: Option<RoaringBitmap> = None;
-        let all = || self.core.read().all_series();
-        let mut matchers: Vec<&Matcher> = Vec::with_capacity(selector.len());
-        for matcher in selector {
-            match &*matcher.name {
-                "__name__" if matcher.matches(FAMILY) => {}
-                "__name__" => return RoaringBitmap::new(),
-                EVENT_STATE => {
-                    let core = self.core.read();
-                    let by_state = core.series_with(|stop| matcher.matches(if stop { EdgeState::Stop } else { EdgeState::Start }.label()));
-                    found = Some(found.map_or_else(|| by_state.clone(), |found| found & &by_state));
-                }
-                _ => matchers.push(matcher),
-            }
-        }
-        let estimate = |matcher: &Matcher| self.index.name(&matcher.name).map_or(0, |label| label.estimate(matcher));
-        matchers.sort_by_cached_key(|matcher| estimate(matcher));
-        for matcher in matchers {
-            let absent_matches = matcher.matches("");
-            let label = self.index.name(&matcher.name);
-            if let (Some(few), Some(label), false) = (&mut found, &label, matches!(matcher.kind, MatchKind::Equal) && !absent_matches)
-                && (few.len() <= FEW || few.len() * LABELS_COST < label.effort(matcher))
-            {
-                self.keep_matching(few, matcher);
-                continue;
-            }
-            let next = match (label, absent_matches) {
-                (None, true) => continue,
-                (None, false) => return RoaringBitmap::new(),
-                (Some(label), false) => match (&matcher.kind, &mut found) {
-                    (MatchKind::Equal, Some(found)) => {
-                        label.intersect_equal(&matcher.value, found);
-                        continue;
-                    }
-                    (MatchKind::Equal, None) => label.equal(&matcher.value),
-                    _ => label.matching(matcher, true),
-                },
-                // The series without the label match too: all but those whose value does not.
-                (Some(label), true) => {
-                    let base = found.take().unwrap_or_else(all);
-                    found = Some(base - label.matching(matcher, false));
-                    continue;
-                }
-            };
-            found = Some(match found {
-                Some(found) => found & next,
-                None => next,
-            });
-        }
-        found.unwrap_or_else(all)
-    }
-
-    /// Drops from few series those that do not satisfy the matcher, by looking at their labels.
-    fn keep_matching(&self, few: &mut RoaringBitmap, matcher: &Matcher) {
-        let core = self.core.read();
-        let kept = few.iter().filter(|&series| {
-            let Some(row) = core.series.get(series) else { return false };
-            let mut answer = None;
-            self.index.texts(&row.labels, |name, value| {
-                if *name == *matcher.name {
-                    answer = Some(matcher.matches(value));
-                }
-            });
-            answer.unwrap_or_else(|| matcher.matches(""))
-        });
-        *few = kept.collect();
-    }
 }
-
-fn is_wanted(core: &Core, head: u32, wanted: &Wanted) -> bool {
-    let Wanted::These(series) = wanted else { return true };
-    let has = |edge: u32| core.row(edge).is_some_and(|row| series.contains(row.series));
-    has(head) || core.stop_of(head).is_some_and(has) || core.beats(head).iter().any(|&beat| has(beat))
-}
-
-/// So few series are filtered by their labels rather than by the index.
-const FEW: u64 = 256;
-/// Looking at a series' labels costs as much as looking at this many values of the index.
-const LABELS_COST: u64 = 4;
 
 /// Whether to collect what matches, or to walk all events in order until enough of what matches was met.
 fn cheaper_by_series(matching: u64, events: usize, limit: usize) -> bool {
@@ -324,7 +205,8 @@ fn cheaper_by_series(matching: u64, events: usize, limit: usize) -> bool {
 }
 
 /// The events that may be in the answer, when looking at each of them is cheaper than walking all events in order.
-fn candidates(core: &Core, query: &Query, wanted: &Wanted, tagged: &[RoaringBitmap]) -> Option<HashSet<u32>> {
+fn candidates(core: &Core, query: &Query, indexed: &Indexed) -> Option<HashSet<u32>> {
+    let Indexed { wanted, tagged, .. } = indexed;
     let by_tag = query.tags.iter().zip(tagged).map(|((key, value), series)| (series, core.details.tagged(key, value)));
     let fewest = by_tag.min_by_key(|(series, heads)| series.len() + heads.len() as u64);
     let cheaper = |matching: u64| cheaper_by_series(matching, core.timeline.len(), query.most());
@@ -332,7 +214,7 @@ fn candidates(core: &Core, query: &Query, wanted: &Wanted, tagged: &[RoaringBitm
     let fewest_count = fewest.as_ref().map_or(u64::MAX, |(series, heads)| series.len() + heads.len() as u64);
     let matching = if let Wanted::These(series) = wanted { series.len() } else { u64::MAX };
     if query.open == Some(true) && core.open.len() as u64 <= matching.min(fewest_count) {
-        return (query.order != Order::Start).then(|| core.open.newest_first(None).collect());
+        return (query.order == Order::Update).then(|| core.open.newest_first(None).collect());
     }
     match (wanted, fewest) {
         (Wanted::These(series), None) if cheaper(series.len()) => add_events(core, series, &mut heads),

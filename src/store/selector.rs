@@ -1,6 +1,6 @@
 //! Selectors as in `PromQL`, `{name="value",other=~"re.*"}`, and what a matcher means.
 
-use super::select::FAMILY;
+use super::indexed::FAMILY;
 use promql_parser::label::MatchOp;
 use promql_parser::parser::Expr;
 use regex::Regex;

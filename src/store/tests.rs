@@ -87,6 +87,25 @@ fn shapes(store: &Store, query: &Query) -> BTreeSet<String> {
     store.tenant("acme").map(|tenant| tenant.select(query).events.iter().map(shape).collect()).unwrap_or_default()
 }
 
+fn texts<'e>(event: &'e EventView, label: &'e str) -> impl Iterator<Item = &'e str> {
+    [&event.start, &event.stop].into_iter().flatten().filter_map(move |edge| edge.labels.value(label))
+}
+
+/// What [`Query::tags`] says, without an index.
+fn has_tag(event: &EventView, key: &str, value: &str) -> bool {
+    let said =
+        event.details.iter().flat_map(|details| details.all_tags()).any(|(own, its)| format!("{own}:{its}") == format!("{key}:{value}"));
+    let name = if key == "type" { texts(event, "event_name").any(|name| name == value) } else { false };
+    said || name || (key != "event_name" && texts(event, key).any(|label| label == value))
+}
+
+/// What [`Query::text`] says, without an index.
+fn mentions(event: &EventView, text: &str) -> bool {
+    let said = event.details.iter().flat_map(|details| [&*details.name, &*details.description]);
+    let labels = ["event_name", "name", "description"].into_iter().flat_map(|name| texts(event, name));
+    said.chain(labels).any(|said| said.to_lowercase().contains(&text.to_lowercase()))
+}
+
 fn when(event: &EventView) -> (i64, i64) {
     let start = event.start.as_ref().or(event.stop.as_ref()).unwrap().at.millis();
     let end = match (&event.stop, event.superseded_at) {
@@ -296,8 +315,8 @@ proptest! {
                 let (from, to) = match order { Order::Update => (event.updated, event.updated), _ => (event.ended().unwrap_or(Timestamp::MAX), event.began()) };
                 range.is_none_or(|range| from >= at(range.0) && to < at(range.1))
                     && open.is_none_or(|open| event.open == open)
-                    && query.tags.iter().all(|(key, value)| event.has_tag(key, value))
-                    && query.text.as_ref().is_none_or(|text| event.mentions(text))
+                    && query.tags.iter().all(|(key, value)| has_tag(event, key, value))
+                    && query.text.as_ref().is_none_or(|text| mentions(event, text))
                     && query.keep.as_ref().is_none_or(|keep| keep.0(event))
                     && (!selector || query.selectors.iter().any(|selector| naive_matches(&store, event, selector)))
             };

@@ -30,6 +30,8 @@ struct Chunk {
     edges: Vec<u32>,
     /// The latest end of an event of this chunk in milliseconds (an open one ends never), or `UNKNOWN`.
     latest_end: AtomicI64,
+    /// The same of those that are not open.
+    latest_closed: AtomicI64,
 }
 
 impl Timeline {
@@ -105,11 +107,20 @@ impl Timeline {
         }
     }
 
-    /// Walks over events from those that end last, at `upto` at the latest, until `visit` says stop.
-    pub(super) fn walk_by_end(&self, upto: Option<Timestamp>, end: impl Fn(u32) -> Timestamp, mut visit: impl FnMut(u32) -> bool) {
-        let upto = upto.unwrap_or(Timestamp::MAX);
+    /// Walks over events that are not open from those that end last, at `upto` at the latest, until `visit` says stop.
+    /// Leaves out most of what begins at or after `before`.
+    pub(super) fn walk_by_end(
+        &self,
+        before: Option<Place>,
+        upto: Timestamp,
+        place: impl Fn(u32) -> Place,
+        end: impl Fn(u32) -> Timestamp,
+        mut visit: impl FnMut(u32) -> bool,
+    ) {
+        let last = before.map_or(self.chunks.len(), |before| self.chunk_of(before, &place) + 1);
+        let chunks = self.chunks.get(..last).unwrap_or_default().iter();
         let mut next: BinaryHeap<(Timestamp, Item)> =
-            self.chunks.iter().enumerate().map(|(index, chunk)| (chunk.latest_end(&end), Item::Chunk(index))).collect();
+            chunks.enumerate().map(|(index, chunk)| (chunk.latest_closed(&end), Item::Chunk(index))).collect();
         while let Some((_, item)) = next.pop() {
             match item {
                 Item::Edge(edge) if !visit(edge) => return,
@@ -117,7 +128,7 @@ impl Timeline {
                 Item::Chunk(index) => {
                     let edges = self.chunks.get(index).map_or(&[][..], |chunk| &chunk.edges);
                     let ends = edges.iter().map(|&edge| (end(edge), Item::Edge(edge)));
-                    next.extend(ends.filter(|(end, _)| *end <= upto));
+                    next.extend(ends.filter(|(end, _)| *end <= upto && *end < Timestamp::MAX));
                 }
             }
         }
@@ -141,20 +152,29 @@ impl Timeline {
 
 impl Chunk {
     fn new(edges: Vec<u32>) -> Self {
-        Self { edges, latest_end: AtomicI64::new(UNKNOWN) }
+        Self { edges, latest_end: AtomicI64::new(UNKNOWN), latest_closed: AtomicI64::new(UNKNOWN) }
     }
 
     fn forget_end(&self) {
         self.latest_end.store(UNKNOWN, Ordering::Relaxed);
+        self.latest_closed.store(UNKNOWN, Ordering::Relaxed);
     }
 
     fn latest_end(&self, end: impl Fn(u32) -> Timestamp) -> Timestamp {
-        let known = self.latest_end.load(Ordering::Relaxed);
+        self.latest(&self.latest_end, end)
+    }
+
+    fn latest_closed(&self, end: impl Fn(u32) -> Timestamp) -> Timestamp {
+        self.latest(&self.latest_closed, |edge| Some(end(edge)).filter(|end| *end < Timestamp::MAX).unwrap_or(Timestamp::MIN))
+    }
+
+    fn latest(&self, kept: &AtomicI64, end: impl Fn(u32) -> Timestamp) -> Timestamp {
+        let known = kept.load(Ordering::Relaxed);
         if known != UNKNOWN {
             return Timestamp::from_millis(known);
         }
         let latest = self.edges.iter().map(|&edge| end(edge)).max().unwrap_or(Timestamp::MIN);
-        self.latest_end.store(latest.millis(), Ordering::Relaxed);
+        kept.store(latest.millis(), Ordering::Relaxed);
         latest
     }
 }

@@ -5,11 +5,11 @@ use super::core::Core;
 use super::core::edge_id;
 use super::edges::Role;
 use super::select::Order;
+use super::select::open_rank;
 use crate::event::Details;
 use crate::event::EdgeId;
 use crate::event::Identity;
 use crate::event::Version;
-use crate::labels::EVENT_NAME;
 use crate::labels::LabelSet;
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -97,38 +97,10 @@ impl EventView {
     pub fn time(&self, order: Order) -> Timestamp {
         match order {
             Order::Start => self.began(),
-            Order::End => self.ended().unwrap_or(Timestamp::MAX),
+            Order::End => self.ended().unwrap_or_else(|| open_rank(self.began())),
             Order::Update => self.updated,
         }
     }
-
-    /// Whether it has this tag: one of its own, else a label with that value. `type` is the name of the event too.
-    ///
-    /// Keys may have colons in them, and whoever asks cannot say which colon stands between key and value: what counts is
-    /// `key:value` as a whole.
-    pub fn has_tag(&self, key: &str, value: &str) -> bool {
-        let is_it = |own: (&str, &str)| own == (key, value) || is_same_text(own, (key, value));
-        if self.details.as_ref().is_some_and(|details| details.all_tags().any(is_it)) {
-            return true;
-        }
-        let is_label = |edge: &EdgeView| edge.labels.value(key) == Some(value);
-        (key == "type" && self.event_name() == value)
-            || (key != EVENT_NAME && [&self.start, &self.stop].into_iter().flatten().any(is_label))
-    }
-
-    /// Whether its name or description has this in it, whatever the case.
-    pub fn mentions(&self, text: &str) -> bool {
-        let wanted = text.to_lowercase();
-        let said = self.details.iter().flat_map(|details| [&*details.name, &*details.description]);
-        let labels = ["name", "description"].into_iter().filter_map(|name| self.label(name));
-        said.chain(labels).chain([self.event_name()]).any(|text| text.to_lowercase().contains(&wanted))
-    }
-}
-
-/// Whether two tags are the same as `key:value`.
-fn is_same_text(one: (&str, &str), other: (&str, &str)) -> bool {
-    let text = |(key, value): (&str, &str)| [key, ":", value].concat();
-    one.0.len() + one.1.len() == other.0.len() + other.1.len() && text(one) == text(other)
 }
 
 impl Tenant {

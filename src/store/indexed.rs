@@ -1,0 +1,194 @@
+//! What the label index says of a question, resolved once, and whether an event fits it.
+
+use super::Tenant;
+use super::core::Core;
+use super::select::Query;
+use super::selector::MatchKind;
+use super::selector::Matcher;
+use crate::event::Details;
+use crate::event::EdgeState;
+use crate::labels::EVENT_NAME;
+use crate::labels::EVENT_STATE;
+use roaring::RoaringBitmap;
+
+/// The family whose samples the edges are; what `__name__` is compared with.
+pub(super) const FAMILY: &str = "last9_change_events";
+
+/// So few series are filtered by their labels rather than by the index.
+const FEW: u64 = 256;
+/// Looking at a series' labels costs as much as looking at this many values of the index.
+const LABELS_COST: u64 = 4;
+
+/// The series that a question names.
+pub(super) struct Indexed {
+    pub(super) wanted: Wanted,
+    /// Those that have each tag as a label.
+    pub(super) tagged: Vec<RoaringBitmap>,
+    text: Option<Text>,
+}
+
+/// Which series the selectors name.
+pub(super) enum Wanted {
+    All,
+    These(RoaringBitmap),
+}
+
+/// A text to look for, in lower case, and the series whose labels have it in them.
+struct Text {
+    lower: String,
+    series: RoaringBitmap,
+}
+
+impl Indexed {
+    pub(super) fn of(tenant: &Tenant, query: &Query) -> Self {
+        Self {
+            wanted: tenant.wanted(&query.selectors),
+            tagged: query.tags.iter().map(|(key, value)| tenant.series_tagged(key, value)).collect(),
+            text: query.text.as_ref().map(|text| tenant.saying(text)),
+        }
+    }
+
+    /// Whether the event has the labels, tags and text that the query asks for.
+    pub(super) fn accepts(&self, core: &Core, query: &Query, head: u32) -> bool {
+        is_wanted(core, head, &self.wanted)
+            && query.tags.iter().zip(&self.tagged).all(|(tag, series)| has_tag(core, head, tag, series))
+            && self.text.as_ref().is_none_or(|text| text.is_said(core, head))
+    }
+}
+
+impl Text {
+    fn is_said(&self, core: &Core, head: u32) -> bool {
+        let said = |details: &Details| is_in(&details.name, &self.lower) || is_in(&details.description, &self.lower);
+        has_edge_in(core, head, &self.series) || core.details.get(head).is_some_and(|detailed| said(&detailed.details))
+    }
+}
+
+impl Tenant {
+    /// What is looked for in texts, with the series whose labels say it.
+    fn saying(&self, text: &str) -> Text {
+        let lower = text.to_lowercase();
+        let says = |name: &str| self.index.name(name).map(|label| label.whose(|value| is_in(value, &lower))).unwrap_or_default();
+        Text { series: says(EVENT_NAME) | says("name") | says("description"), lower }
+    }
+
+    /// The series that have the tag as a label.
+    fn series_tagged(&self, key: &str, value: &str) -> RoaringBitmap {
+        if key == EVENT_NAME {
+            return RoaringBitmap::new();
+        }
+        let name = if key == "type" { EVENT_NAME } else { key };
+        let mut series = self.index.name(name).map(|label| label.equal(value)).unwrap_or_default();
+        if key == "type" {
+            series |= self.index.name(key).map(|label| label.equal(value)).unwrap_or_default();
+        }
+        series
+    }
+
+    /// The series that satisfy one of the selectors, resolved in the label index alone.
+    fn wanted(&self, selectors: &[Vec<Matcher>]) -> Wanted {
+        if selectors.is_empty() {
+            return Wanted::All;
+        }
+        let mut series = RoaringBitmap::new();
+        for selector in selectors {
+            series |= self.series_of(selector);
+        }
+        Wanted::These(series)
+    }
+
+    fn series_of(&self, selector: &[Matcher]) -> RoaringBitmap {
+        let mut found: Option<RoaringBitmap> = None;
+        let all = || self.core.read().all_series();
+        let mut matchers: Vec<&Matcher> = Vec::with_capacity(selector.len());
+        for matcher in selector {
+            match &*matcher.name {
+                "__name__" if matcher.matches(FAMILY) => {}
+                "__name__" => return RoaringBitmap::new(),
+                EVENT_STATE => {
+                    let core = self.core.read();
+                    let by_state = core.series_with(|stop| matcher.matches(if stop { EdgeState::Stop } else { EdgeState::Start }.label()));
+                    found = Some(found.map_or_else(|| by_state.clone(), |found| found & &by_state));
+                }
+                _ => matchers.push(matcher),
+            }
+        }
+        let estimate = |matcher: &Matcher| self.index.name(&matcher.name).map_or(0, |label| label.estimate(matcher));
+        matchers.sort_by_cached_key(|matcher| estimate(matcher));
+        for matcher in matchers {
+            let absent_matches = matcher.matches("");
+            let label = self.index.name(&matcher.name);
+            if let (Some(few), Some(label), false) = (&mut found, &label, matches!(matcher.kind, MatchKind::Equal) && !absent_matches)
+                && (few.len() <= FEW || few.len() * LABELS_COST < label.effort(matcher))
+            {
+                self.keep_matching(few, matcher);
+                continue;
+            }
+            let next = match (label, absent_matches) {
+                (None, true) => continue,
+                (None, false) => return RoaringBitmap::new(),
+                (Some(label), false) => match (&matcher.kind, &mut found) {
+                    (MatchKind::Equal, Some(found)) => {
+                        label.intersect_equal(&matcher.value, found);
+                        continue;
+                    }
+                    (MatchKind::Equal, None) => label.equal(&matcher.value),
+                    _ => label.matching(matcher, true),
+                },
+                // The series without the label match too: all but those whose value does not.
+                (Some(label), true) => {
+                    let base = found.take().unwrap_or_else(all);
+                    found = Some(base - label.matching(matcher, false));
+                    continue;
+                }
+            };
+            found = Some(match found {
+                Some(found) => found & next,
+                None => next,
+            });
+        }
+        found.unwrap_or_else(all)
+    }
+
+    /// Drops from few series those that do not satisfy the matcher, by looking at their labels.
+    fn keep_matching(&self, few: &mut RoaringBitmap, matcher: &Matcher) {
+        let core = self.core.read();
+        let kept = few.iter().filter(|&series| {
+            let Some(row) = core.series.get(series) else { return false };
+            let mut answer = None;
+            self.index.texts(&row.labels, |name, value| {
+                if *name == *matcher.name {
+                    answer = Some(matcher.matches(value));
+                }
+            });
+            answer.unwrap_or_else(|| matcher.matches(""))
+        });
+        *few = kept.collect();
+    }
+}
+
+/// Whether `text` has `lower` in it, whatever the case.
+fn is_in(text: &str, lower: &str) -> bool {
+    text.to_lowercase().contains(lower)
+}
+
+/// Whether the start or the stop of the event is in one of these series.
+fn has_edge_in(core: &Core, head: u32, series: &RoaringBitmap) -> bool {
+    let has = |edge: u32| core.row(edge).is_some_and(|row| series.contains(row.series));
+    has(head) || core.stop_of(head).is_some_and(has)
+}
+
+/// `series` are those that have the tag as a label.
+fn has_tag(core: &Core, head: u32, (key, value): &(Box<str>, Box<str>), series: &RoaringBitmap) -> bool {
+    let length = key.len() + value.len();
+    let text = |key: &str, value: &str| [key, ":", value].concat();
+    let is_it = |(own_key, own_value): (&str, &str)| {
+        (own_key, own_value) == (key, value) || (own_key.len() + own_value.len() == length && text(own_key, own_value) == text(key, value))
+    };
+    has_edge_in(core, head, series) || core.details.get(head).is_some_and(|detailed| detailed.details.all_tags().any(is_it))
+}
+
+fn is_wanted(core: &Core, head: u32, wanted: &Wanted) -> bool {
+    let Wanted::These(series) = wanted else { return true };
+    let beats = |&beat: &u32| core.row(beat).is_some_and(|row| series.contains(row.series));
+    has_edge_in(core, head, series) || core.beats(head).iter().any(beats)
+}
