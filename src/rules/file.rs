@@ -18,7 +18,7 @@ Stuck in a state, by the open-state gauge. Recommended.
 When to use it: something that started (entered a state) has to stop within a known time.
   Right at any age: the gauge is on every page for as long as the event is open, so there is no lookback
   window to choose and nothing resolves by itself. An entity that enters the state again counts anew.
-What it costs: 20 to 30 ms an evaluation when 2000 entities are open, 100 to 160 ms when 20 000 are.
+What it costs: in Prometheus 20 to 30 ms an evaluation when 2000 entities are open, 100 to 160 ms when 20 000 are.
 What to know:
   A stop resolves at the next evaluation. A deleted event, or a stop dated more than 1 h back, resolves up to
   10 min late: for so long the last known state is kept while the exporter or its scrape is down. An outage of
@@ -51,7 +51,7 @@ const HEARTBEAT_HEADER: &str = "\
 Stuck in a state, by heartbeats: the start is sent again and again for as long as the state lasts.
 
 When to use it: a sender that cannot be relied on to send a stop. Silence of more than 5 min ends the state.
-What it costs: 180 to 770 ms an evaluation for 2000 beating entities and a limit of 4 h.
+What it costs: in Prometheus 180 to 770 ms an evaluation for 2000 beating entities and a limit of 4 h.
 What to know:
   Beat at least once a minute. A page shows a beat for 2m15s before the next one, so with a scrape every minute the
   newest stored beat is up to 4 min old; with beats 2 min apart it is up to 5 min old, which leaves no slack.
