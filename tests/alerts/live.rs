@@ -65,7 +65,7 @@ impl Chain {
         let directory = tempfile::tempdir().unwrap();
         let address = format!("127.0.0.1:{}", servers::free_port());
         let mut command = Command::new(vmalert);
-        for rules in ["stuck-open", "stuck-duration", "stuck-duration-unless", "deployments", "exporter"] {
+        for rules in ["stuck-open", "stuck-grouped", "stuck-duration", "stuck-duration-unless", "deployments", "exporter"] {
             command.arg(format!("-rule={}", folder().join(format!("{rules}.metricsql.yml")).display()));
         }
         for url in ["datasource", "remoteWrite", "remoteRead"] {
@@ -86,10 +86,31 @@ impl Chain {
 
     /// The values of a label of the alerts of this group that burn.
     fn labels_of_burning(&self, group: &str, label: &str) -> BTreeSet<String> {
-        let answer = http::get(&format!("{}/api/v1/alerts", self.vmalert_url)).unwrap().json();
-        let alerts = answer.pointer("/data/alerts").and_then(Value::as_array).cloned().unwrap_or_default();
+        let alerts = self.alerts();
         let burning = alerts.iter().filter(|alert| alert["state"] == "firing" && alert["labels"]["alertgroup"] == group);
-        burning.map(|alert| alert["labels"][label].as_str().unwrap().to_owned()).collect()
+        // The grouped alert is of the same group, and about no entity.
+        burning.filter_map(|alert| alert["labels"][label].as_str().map(str::to_owned)).collect()
+    }
+
+    fn alerts(&self) -> Vec<Value> {
+        let answer = http::get(&format!("{}/api/v1/alerts", self.vmalert_url)).unwrap().json();
+        answer.pointer("/data/alerts").and_then(Value::as_array).cloned().unwrap_or_default()
+    }
+
+    /// Awaits that one alert for all entities says how many there are, and names one of these as the oldest.
+    fn await_grouped(&self, count: usize, oldest: &[&str]) {
+        let summary = format!("{count} of job_lifecycle are stuck in queued");
+        wait::until_ok(&summary, LIMIT, || {
+            let alerts = self.alerts();
+            let grouped: Vec<_> = alerts.iter().filter(|alert| alert["labels"]["entity_id"].is_null()).collect();
+            let burning = |alert: &Value| {
+                let description = alert["annotations"]["description"].as_str().unwrap_or_default();
+                let named = |entity: &&str| description.starts_with(&format!("The oldest: {entity}, since "));
+                alert["state"] == "firing" && alert["annotations"]["summary"] == summary.as_str() && oldest.iter().any(named)
+            };
+            let about_jobs: Vec<_> = grouped.iter().filter(|alert| alert["labels"]["state"] == "queued").collect();
+            if about_jobs.len() == 1 && burning(about_jobs[0]) { Ok(()) } else { Err(format!("{about_jobs:?}")) }
+        });
     }
 
     fn await_burning(&self, group: &str, entities: &[&str]) {
@@ -180,6 +201,7 @@ fn pages_and_resolves(folder_of_servers: &str, victoria_arguments: &[&str], vmal
     assert!(SystemClock.now().since(began) < Duration::from_secs(in_time), "too slow to see that `soon` does not burn yet");
     chain.await_burning(OPEN, &["again", "long", "soon"]);
     assert!(SystemClock.now().since(began) > Duration::from_secs(in_time - 3), "`soon` burned before its limit");
+    chain.await_grouped(3, &["again", "long"]);
     chain.await_burning(DURATION, &["again", "long", "soon"]);
     // As documented: the stop of 9 h ago hides the start of 5 h ago.
     chain.await_burning(UNLESS, &["long", "soon"]);
@@ -201,6 +223,7 @@ fn pages_and_resolves(folder_of_servers: &str, victoria_arguments: &[&str], vmal
     chain.await_failed(&["api", "job"]);
     chain.exporter.put(&json!([edge("long", "stop", 0), deployed("api", "success", 0)]));
     chain.await_told("long", "resolved");
+    chain.await_grouped(2, &["again"]);
     chain.await_burning(DURATION, &["again", "soon"]);
     chain.await_burning(UNLESS, &["soon"]);
     chain.keeps_burning(&["again", "soon"]);
