@@ -80,6 +80,11 @@ fn the_page_on_apitraffic_does_what_it_says() {
 }
 
 #[test]
+fn the_page_on_last9_does_what_it_says() {
+    check("docs/last9.md", 4);
+}
+
+#[test]
 fn the_page_on_ets_does_what_it_says() {
     check("docs/ets.md", 10);
 }
