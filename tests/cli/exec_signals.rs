@@ -84,7 +84,9 @@ fn in_terminal(before: &str, exec: &Command) -> Command {
     let words = [exec.get_program()].into_iter().chain(exec.get_args());
     let quoted: Vec<String> = words.map(|word| format!("'{}'", word.display().to_string().replace('\'', r"'\''"))).collect();
     let mut command = Command::new("script");
-    command.args(["-q", "-e", "-c", &format!("{before} exec {}", quoted.join(" ")), "/dev/null"]).stdin(Stdio::piped());
+    command
+        .args(["-q", "-e", "-c", &format!("{before} exec env --default-signal {}", quoted.join(" ")), "/dev/null"])
+        .stdin(Stdio::piped());
     like(exec, command)
 }
 
