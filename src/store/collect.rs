@@ -5,8 +5,6 @@ use super::core::edge_id;
 use super::select::Cursor;
 use super::select::Order;
 use super::select::Query;
-use super::select::began_open;
-use super::select::open_rank;
 use crate::time::Timestamp;
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -111,7 +109,7 @@ impl<'a> Collector<'a> {
     fn sort(&mut self) {
         let core = self.core;
         let order = |a: &(Timestamp, u32), b: &(Timestamp, u32)| match b.0.cmp(&a.0) {
-            Ordering::Equal => core.public_id(a.1).cmp(&core.public_id(b.1)),
+            Ordering::Equal => core.compare_ids(a.1, b.1),
             by_time => by_time,
         };
         let most = self.query.most().saturating_add(1);
@@ -125,27 +123,22 @@ impl<'a> Collector<'a> {
     fn time(&self, head: u32) -> Timestamp {
         match self.query.order {
             Order::Start => self.core.row(head).map_or(Timestamp::MIN, |row| row.at),
-            Order::End => match self.core.row(head) {
-                Some(row) if row.open => open_rank(row.at),
-                _ => self.core.end(head),
-            },
+            Order::End => self.core.end(head),
             Order::Update => self.core.updated(head),
         }
     }
 }
 
-/// What is open first, then the rest.
+/// What is open first, all of it: it is ordered by id. Then the rest.
 fn walk_by_end(core: &Core, query: &Query, mut visit: impl FnMut(u32) -> bool) {
-    let last = query.after.as_ref().map(|after| after.at);
+    let last = query.after.as_ref().map_or(Timestamp::MAX, |after| after.at);
     let before = query.end.map(before).map(after_all_at);
-    let begins = last.and_then(began_open).map(after_all_at);
-    let open_is_left = last.is_none_or(|last| began_open(last).is_some());
-    if query.open != Some(false) && open_is_left && !core.open.newest_first([before, begins].into_iter().flatten().min()).all(&mut visit) {
+    let open_is_wanted = query.open != Some(false) && last == Timestamp::MAX;
+    if open_is_wanted && !core.open.newest_first(before).all(&mut visit) {
         return;
     }
     if query.open != Some(true) {
-        let upto = last.unwrap_or(Timestamp::MAX);
-        core.timeline.walk_by_end(before, upto, super::core::place_in(&core.edges), |head| core.end(head), visit);
+        core.timeline.walk_by_end(before, last, super::core::place_in(&core.edges), |head| core.end(head), visit);
     }
 }
 
@@ -163,6 +156,17 @@ impl Core {
     pub(super) fn public_id(&self, head: u32) -> Box<str> {
         let own = self.details.get(head).and_then(|detailed| detailed.id.clone());
         own.unwrap_or_else(|| self.row(head).map(|row| edge_id(row.id).to_string()).unwrap_or_default().into())
+    }
+
+    /// The order of what two events answer to.
+    fn compare_ids(&self, one: u32, other: u32) -> Ordering {
+        let own = |head: u32| self.details.get(head).and_then(|detailed| detailed.id.as_deref());
+        match (own(one), own(other)) {
+            (Some(one), Some(other)) => one.cmp(other),
+            // Their texts are of one length, so they are in the order of the numbers.
+            (None, None) => self.row(one).map(|row| edge_id(row.id)).cmp(&self.row(other).map(|row| edge_id(row.id))),
+            _ => self.public_id(one).cmp(&self.public_id(other)),
+        }
     }
 
     /// When the first of its start and stop was received.

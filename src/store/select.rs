@@ -53,23 +53,10 @@ pub enum Order {
     /// When they began; those with only an end by that.
     #[default]
     Start,
-    /// When they ended; what is open first, by when it began.
+    /// When they ended; what is open first.
     End,
     /// When the last edge or detail of them was received.
     Update,
-}
-
-/// Later than the end of anything.
-const OPEN: i64 = 1 << 61;
-
-/// The time of an open event that began here in [`Order::End`].
-pub(super) fn open_rank(began: Timestamp) -> Timestamp {
-    Timestamp::from_millis(began.millis().saturating_add(OPEN))
-}
-
-/// When an open event of this time in [`Order::End`] began; `None` when it is the time of one that is not open.
-pub(super) fn began_open(rank: Timestamp) -> Option<Timestamp> {
-    (rank.millis() > OPEN / 2).then(|| Timestamp::from_millis(rank.millis().saturating_sub(OPEN)))
 }
 
 /// A condition that only a front door knows.

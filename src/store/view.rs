@@ -5,7 +5,6 @@ use super::core::Core;
 use super::core::edge_id;
 use super::edges::Role;
 use super::select::Order;
-use super::select::open_rank;
 use crate::event::Details;
 use crate::event::EdgeId;
 use crate::event::Identity;
@@ -97,7 +96,7 @@ impl EventView {
     pub fn time(&self, order: Order) -> Timestamp {
         match order {
             Order::Start => self.began(),
-            Order::End => self.ended().unwrap_or_else(|| open_rank(self.began())),
+            Order::End => self.ended().unwrap_or(Timestamp::MAX),
             Order::Update => self.updated,
         }
     }
