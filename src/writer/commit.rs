@@ -30,7 +30,6 @@ use crate::time::Timestamp;
 use parking_lot::RwLock;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
@@ -38,10 +37,6 @@ use tokio::sync::mpsc;
 const COMMIT_RECORDS: usize = 8192;
 /// A commit takes no more submissions once it holds this many bytes.
 const COMMIT_BYTES: usize = 8 << 20;
-/// With so many senders in a commit, others are about to send: what they bring shares the sync.
-const SIBLINGS: usize = 16;
-/// So long is waited for them, once a commit.
-const GATHER: Duration = Duration::from_micros(200);
 /// So many edges are folded in at once; readers of their tenant wait that long.
 const RUN_EDGES: usize = 64;
 
@@ -83,16 +78,8 @@ impl<D: Disk> Committer<D> {
             subjects.clear();
             subjects.extend(first.encoded.subject());
             waiting.push(first);
-            let mut gathered = false;
             while records < COMMIT_RECORDS && bytes < COMMIT_BYTES {
-                let Ok(next) = receiver.try_recv() else {
-                    if gathered || waiting.len() < SIBLINGS {
-                        break;
-                    }
-                    std::thread::sleep(GATHER);
-                    gathered = true;
-                    continue;
-                };
+                let Ok(next) = receiver.try_recv() else { break };
                 if next.encoded.subject().is_some_and(|subject| !subjects.insert(subject)) {
                     // Its condition can be looked at when what comes before it is applied.
                     postponed = Some(next);
