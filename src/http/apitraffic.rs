@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header;
@@ -39,8 +38,6 @@ use crate::store::EventView;
 
 /// Bytes of a body, on the wire and inflated.
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// What the sender should know of an event that was taken.
-const WARNINGS: HeaderName = HeaderName::from_static("x-change-events-warnings");
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 impl From<FieldError> for ApiError {
@@ -184,8 +181,6 @@ fn answer(status: StatusCode, account: &str, Changed { event, warnings }: &Chang
     let body = serde_json::to_vec(&Record::of(event, account)).map_err(|_| ApiError::internal())?;
     let mut response = json_response(status, body);
     response.headers_mut().insert(header::ETAG, wholes::etag(event.version));
-    if let Some(warnings) = wholes::warning_header(warnings) {
-        response.headers_mut().insert(WARNINGS, warnings);
-    }
+    wholes::warn(&mut response, warnings);
     Ok(response)
 }

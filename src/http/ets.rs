@@ -26,6 +26,7 @@ use crate::formats::ets::Event;
 use crate::formats::ets::Request;
 use crate::http::app::App;
 use crate::http::body;
+use crate::http::change_events::PARSE_INLINE_BYTES;
 use crate::http::error::ApiError;
 use crate::http::ets::answer::Format;
 use crate::http::negotiate;
@@ -40,17 +41,14 @@ use crate::store::Keep;
 use crate::store::Order;
 use crate::store::Query;
 use crate::store::Tenant;
-use crate::time::Timestamp;
 
-/// Bodies larger than this are parsed off the async threads.
-const PARSE_INLINE_BYTES: usize = 32 * 1024;
 /// How often a POST is tried while others put and delete the same event.
 const TRIES: usize = 8;
 
 /// Puts an event that is not there.
 pub(crate) async fn put(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     let sent = Sent::of(&app, call).await?;
-    if sent.if_match != IfMatch::Any {
+    if sent.if_match != IfMatch::Absent {
         return Err(ChangeError::Stale.into());
     }
     let event = Event::new(sent.request.change, uuid4()?, sent.door.now).map_err(refusal)?;
@@ -77,7 +75,7 @@ pub(crate) async fn post(app: Arc<App>, call: Call) -> Result<Response, ApiError
         };
         match wholes::update(&app, &door, &id, &if_match, edit).await {
             Ok(changed) => return Ok(answer_changed(format, &changed)),
-            Err(ChangeError::Unknown) if if_match != IfMatch::Any => return Err(ChangeError::Stale.into()),
+            Err(ChangeError::Unknown) if if_match != IfMatch::Absent => return Err(ChangeError::Stale.into()),
             Err(ChangeError::Unknown) => {}
             Err(error) => return Err(error.into()),
         }
@@ -139,7 +137,7 @@ pub(crate) async fn trace(app: Arc<App>, call: Call) -> Result<Response, ApiErro
     });
     let mut response = format.stream(std::iter::once("[".to_owned()).chain(items).chain(std::iter::once("]".to_owned())));
     if is_cut {
-        answer::warn(&mut response, &[format!("cut after {} events; ask for the trace of the last one", tree::DEPTH_MAX)]);
+        wholes::warn(&mut response, &[format!("cut after {} events; ask for the trace of the last one", tree::DEPTH_MAX)]);
     }
     Ok(response)
 }
@@ -152,7 +150,7 @@ pub(crate) async fn impact(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let tree = grown.ok_or_else(not_found)?;
     let warnings = tree.warnings();
     let mut response = Format::of(&call.parts.headers).stream(answer::impact(tree));
-    answer::warn(&mut response, &warnings);
+    wholes::warn(&mut response, &warnings);
     Ok(response)
 }
 
@@ -220,7 +218,7 @@ fn parser(headers: &HeaderMap) -> Result<Parse, ApiError> {
 fn answer_changed(format: Format, changed: &Changed) -> Response {
     let mut response = format.respond(&answer::event(&view::event(&changed.event)));
     response.headers_mut().insert(header::ETAG, wholes::etag(changed.event.version));
-    answer::warn(&mut response, &changed.warnings);
+    wholes::warn(&mut response, &changed.warnings);
     response
 }
 
@@ -252,37 +250,9 @@ fn uuid4() -> Result<impl FnOnce() -> Box<str>, ApiError> {
     })
 }
 
-/// Parses a time of a query, in which an unescaped `+` arrives as a space.
-fn query_moment(text: &str) -> Result<Timestamp, String> {
-    let parsed = ets::parse_moment(text).or_else(|error| {
-        let Some((before, offset)) = text.rsplit_once(' ').filter(|(before, _)| before.contains(['T', ':'])) else { return Err(error) };
-        ets::parse_moment(&format!("{before}+{offset}"))
-    });
-    parsed.map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_plus_that_became_a_space_is_a_plus() {
-        #[track_caller]
-        fn check(text: &str, seconds: Option<i64>) {
-            assert_eq!(query_moment(text).ok(), seconds.map(|seconds| Timestamp::from_millis(seconds * 1000)), "{text}");
-        }
-        check("2018-12-31T18:38:52 00:00", Some(1_546_281_532));
-        check("2018-12-31T18:38:52.000000 00:00", Some(1_546_281_532));
-        check("2018-12-31 18:38:52 01:00", Some(1_546_277_932));
-        check("2018-12-31T18:38 0100", Some(1_546_277_880));
-        check("20181231T183852 00", Some(1_546_281_532));
-        check("2018-12-31 18:38", Some(1_546_281_480));
-        check("2018-12-31T18:38:52+00:00", Some(1_546_281_532));
-        check("2018-12-31 ", None);
-        check("", None);
-        check("None", None);
-        check("invalid frm time", None);
-    }
 
     #[test]
     fn made_ids_are_uuids_of_version_4() {

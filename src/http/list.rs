@@ -14,6 +14,7 @@ use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::error::json_response;
 use crate::http::parameters::Parameters;
+use crate::http::parameters::moment;
 use crate::http::parameters::shown;
 use crate::http::routes::Call;
 use crate::labels::EVENT_NAME;
@@ -45,8 +46,8 @@ fn query(text: Option<&str>) -> Result<Query, ApiError> {
     let parameters = Parameters::parse(text, &["match[]", "search", "start", "end", "state", "limit", "cursor"])?;
     Ok(Query {
         selectors: parameters.selectors()?,
-        start: parameters.parsed("start", moment)?,
-        end: parameters.parsed("end", moment)?,
+        start: parameters.parsed("start", |text| moment(text, iso8601_or_seconds))?,
+        end: parameters.parsed("end", |text| moment(text, iso8601_or_seconds))?,
         text: parameters.single("search")?.filter(|text| !text.is_empty()).map(Into::into),
         open: parameters.parsed("state", |state| match state {
             "open" => Ok(true),
@@ -65,7 +66,7 @@ fn limit(text: &str) -> Result<usize, String> {
 }
 
 /// ISO 8601, or Unix seconds as Prometheus' own API takes them.
-fn moment(text: &str) -> Result<Timestamp, String> {
+fn iso8601_or_seconds(text: &str) -> Result<Timestamp, String> {
     #[expect(clippy::cast_possible_truncation, reason = "bounded by the filter")]
     let seconds = text
         .parse::<f64>()
@@ -231,13 +232,15 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, millis: Option<i64>) {
-        assert_eq!(moment(text).ok(), millis.map(Timestamp::from_millis), "{text}");
+        assert_eq!(moment(text, iso8601_or_seconds).ok(), millis.map(Timestamp::from_millis), "{text}");
     }
 
     #[test]
     fn moments_are_dates_or_unix_seconds() {
         check("2026-02-20T10:00:00Z", Some(1_771_581_600_000));
         check("20260220T100000Z", Some(1_771_581_600_000));
+        // As an unescaped `+` arrives.
+        check("2026-02-20T11:00:00 01:00", Some(1_771_581_600_000));
         check("1771581600", Some(1_771_581_600_000));
         check("1771581600.25", Some(1_771_581_600_250));
         check("0", Some(0));

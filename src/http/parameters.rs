@@ -1,10 +1,12 @@
 //! The query string of a request: every parameter must be known, so that a misspelt one is noticed.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use crate::http::error::ApiError;
 use crate::store::Matcher;
 use crate::store::selector;
+use crate::time::Timestamp;
 
 /// Most `match[]` parameters of one request.
 const SELECTORS_MAX: usize = 32;
@@ -39,11 +41,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// The only value of a parameter, read by `parse`.
-    pub(crate) fn parsed<T, E: std::fmt::Display>(
-        &self,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Result<Option<T>, ApiError> {
+    pub(crate) fn parsed<T, E: Display>(&self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<Option<T>, ApiError> {
         let Some(text) = self.single(name)? else { return Ok(None) };
         parse(text).map(Some).map_err(|error| ApiError::malformed(format!("{name}: {error}")))
     }
@@ -62,6 +60,14 @@ impl<'a> Parameters<'a> {
     }
 }
 
+/// Reads a time by `parse`; the `+` of an offset that was not escaped arrives as a space.
+pub(crate) fn moment<E: Display>(text: &str, parse: impl Fn(&str) -> Result<Timestamp, E>) -> Result<Timestamp, String> {
+    parse(text).or_else(|error| {
+        let offset = text.rsplit_once(' ').filter(|(before, _)| before.contains(['T', ':']));
+        offset.and_then(|(before, offset)| parse(&format!("{before}+{offset}")).ok()).ok_or_else(|| error.to_string())
+    })
+}
+
 /// A stranger's text, cut to a length that fits a message.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(80) {
@@ -73,6 +79,26 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::ets;
+
+    #[test]
+    fn a_plus_that_became_a_space_is_a_plus() {
+        #[track_caller]
+        fn check(text: &str, seconds: Option<i64>) {
+            assert_eq!(moment(text, ets::parse_moment).ok(), seconds.map(|seconds| Timestamp::from_millis(seconds * 1000)), "{text}");
+        }
+        check("2018-12-31T18:38:52 00:00", Some(1_546_281_532));
+        check("2018-12-31T18:38:52.000000 00:00", Some(1_546_281_532));
+        check("2018-12-31 18:38:52 01:00", Some(1_546_277_932));
+        check("2018-12-31T18:38 0100", Some(1_546_277_880));
+        check("20181231T183852 00", Some(1_546_281_532));
+        check("2018-12-31 18:38", Some(1_546_281_480));
+        check("2018-12-31T18:38:52+00:00", Some(1_546_281_532));
+        check("2018-12-31 ", None);
+        check("", None);
+        check("None", None);
+        check("invalid frm time", None);
+    }
 
     #[test]
     fn unknown_and_repeated_parameters_are_named() {

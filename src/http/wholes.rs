@@ -8,9 +8,11 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
+use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header;
+use axum::response::Response;
 
 use crate::event::Command;
 use crate::event::Delete;
@@ -32,6 +34,8 @@ use crate::store::EventView;
 use crate::time::Timestamp;
 use crate::writer::Outcome;
 
+/// Where the sender is told what an answer has no place for.
+const WARNINGS: HeaderName = HeaderName::from_static("x-change-events-warnings");
 /// How often a change is tried while others change the same event.
 const TRIES: usize = 16;
 
@@ -98,30 +102,35 @@ pub(crate) struct Door {
 /// Which versions the sender will have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum IfMatch {
+    /// It does not say.
+    Absent,
+    /// Any, but there has to be one.
     Any,
+    /// One of these.
     These(Vec<Version>),
 }
 
 impl IfMatch {
-    /// From the header `If-Match` (RFC 9110 section 13.1.1); `*`, or none, is any version.
+    /// From the header `If-Match` (RFC 9110 section 13.1.1).
     pub(crate) fn of(headers: &HeaderMap) -> Self {
+        if !headers.contains_key(header::IF_MATCH) {
+            return Self::Absent;
+        }
         let mut versions = Vec::new();
-        let mut is_any = true;
         for value in headers.get_all(header::IF_MATCH) {
             let text = value.to_str().unwrap_or_default();
             if text.trim() == "*" {
-                continue;
+                return Self::Any;
             }
-            is_any = false;
             let tags = text.split(',').map(str::trim).filter_map(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
             versions.extend(tags.filter_map(Version::parse));
         }
-        if is_any { Self::Any } else { Self::These(versions) }
+        Self::These(versions)
     }
 
     fn admits(&self, version: Version) -> bool {
         match self {
-            Self::Any => true,
+            Self::Absent | Self::Any => true,
             Self::These(versions) => versions.contains(&version),
         }
     }
@@ -287,14 +296,16 @@ fn changed(
     Ok(Changed { event, warnings })
 }
 
-/// The warnings as one header, for the doors whose answers have no place for them.
-pub(crate) fn warning_header(warnings: &[impl Display]) -> Option<HeaderValue> {
+/// Adds the warnings to the headers, for the doors whose answers have no place for them.
+pub(crate) fn warn(response: &mut Response, warnings: &[impl Display]) {
     if warnings.is_empty() {
-        return None;
+        return;
     }
     let text = warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let text: String = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).take(1000).collect();
-    HeaderValue::from_str(&text).ok()
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        response.headers_mut().insert(WARNINGS, value);
+    }
 }
 
 #[cfg(test)]
@@ -312,7 +323,7 @@ mod tests {
             }
             assert_eq!(IfMatch::of(&map), *expected, "{values:?}");
         }
-        check(&[], &IfMatch::Any);
+        check(&[], &IfMatch::Absent);
         check(&["*"], &IfMatch::Any);
         check(&["\"00000000000000ff\""], &IfMatch::These(vec![Version(255)]));
         check(&["\"0000000000000001\", \"0000000000000002\""], &IfMatch::These(vec![Version(1), Version(2)]));

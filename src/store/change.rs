@@ -78,18 +78,13 @@ impl Tenant {
     }
 
     pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe, skew: Duration) -> Changed {
-        let mut stops = Vec::new();
-        if let Some(stop) = &describe.stop {
-            self.apply(&[(received, stop)], skew, &mut stops);
-        }
+        let names = self.index.names_of(describe.stop.iter().map(|stop| &stop.labels)).unwrap_or_default();
         let mut core = self.core.write();
+        let mut labels = names.lock();
+        let stop = describe.stop.as_ref().and_then(|stop| self.add(&mut core, &mut labels, 0, (received, stop), stop.id(), skew));
         core.describe(describe, received);
         let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
-        let added = match stops.pop() {
-            Some(super::Applied::Edge(edge)) if !edge.duplicate => vec![edge],
-            _ => Vec::new(),
-        };
-        Changed { version, added, withdrawn: Vec::new() }
+        Changed { version, added: stop.into_iter().filter(|stop| !stop.duplicate).collect(), withdrawn: Vec::new() }
     }
 
     pub(super) fn delete(self: &Arc<Self>, delete: &Delete, skew: Duration) -> Changed {

@@ -45,6 +45,7 @@ use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
 use index::LabelIndex;
+use index::LabelWriter;
 use parking_lot::Mutex;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -398,22 +399,33 @@ impl Tenant {
         }
         let mut labels = names.lock();
         for (set, (&(received, edge), &id)) in edges.iter().zip(&ids).enumerate() {
-            let cluster = self.intern_cluster(&edge.cluster);
-            let added = core.add(&mut labels, set, &New { edge, id, cluster: cluster.0, received }, skew);
-            let row = added.as_ref().and_then(|added| core.row(added.edge));
-            applied.push(added.as_ref().zip(row).map_or(FULL, |(added, row)| {
-                Applied::Edge(AppliedEdge {
-                    id: core::edge_id(row.id),
-                    duplicate: added.duplicate,
-                    tenant: Arc::clone(self),
-                    cluster,
-                    series: SeriesId(added.series),
-                    kind: if row.role == edges::Role::Beat { SampleKind::Heartbeat } else { SampleKind::Change },
-                    at: edge.at,
-                    value: edge.value,
-                })
-            }));
+            applied.push(self.add(&mut core, &mut labels, set, (received, edge), id, skew).map_or(FULL, Applied::Edge));
         }
+    }
+
+    /// Folds in the edge with label set number `set` of the names. `None` at a hard bound.
+    fn add(
+        self: &Arc<Self>,
+        core: &mut Core,
+        labels: &mut LabelWriter<'_>,
+        set: usize,
+        (received, edge): (Timestamp, &Edge),
+        id: EdgeId,
+        skew: Duration,
+    ) -> Option<AppliedEdge> {
+        let cluster = self.intern_cluster(&edge.cluster);
+        let added = core.add(labels, set, &New { edge, id, cluster: cluster.0, received }, skew)?;
+        let row = core.row(added.edge)?;
+        Some(AppliedEdge {
+            id: core::edge_id(row.id),
+            duplicate: added.duplicate,
+            tenant: Arc::clone(self),
+            cluster,
+            series: SeriesId(added.series),
+            kind: if row.role == edges::Role::Beat { SampleKind::Heartbeat } else { SampleKind::Change },
+            at: edge.at,
+            value: edge.value,
+        })
     }
 
     fn intern_cluster(&self, name: &Arc<str>) -> ClusterId {

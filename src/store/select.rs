@@ -127,7 +127,7 @@ impl std::str::FromStr for Cursor {
 }
 
 /// So many events are looked at closely while nobody can write: a few milliseconds.
-const LOOKED_AT_ONCE: usize = if cfg!(test) { 3 } else { 4096 };
+const LOOKED_AT_ONCE: usize = 4096;
 
 /// The answer to a [`Query`].
 #[derive(Clone, Debug, Default)]
@@ -144,17 +144,22 @@ impl Tenant {
     /// Where many have to be looked at closely, whoever writes gets a turn in between: the answer is then not of one moment,
     /// as two pages are not.
     pub fn select(&self, query: &Query) -> Selected {
+        self.select_by(query, LOOKED_AT_ONCE)
+    }
+
+    /// The same, with so many events looked at closely at once.
+    pub(super) fn select_by(&self, query: &Query, at_once: usize) -> Selected {
         let indexed = Indexed::of(self, query);
         let mut selected = Selected::default();
         let mut rest = Cow::Borrowed(query);
-        while let Some(further) = self.select_some(&rest, &indexed, &mut selected) {
+        while let Some(further) = self.select_some(&rest, &indexed, at_once, &mut selected) {
             rest = Cow::Owned(further);
         }
         selected
     }
 
     /// Adds to the answer what is found at once; returns what then is still to be asked.
-    fn select_some(&self, query: &Query, indexed: &Indexed, selected: &mut Selected) -> Option<Query> {
+    fn select_some(&self, query: &Query, indexed: &Indexed, at_once: usize, selected: &mut Selected) -> Option<Query> {
         let core = self.core.read();
         let mut found = Collector::new(&core, query);
         let accepts = |head: u32| {
@@ -169,7 +174,7 @@ impl Tenant {
                 }
             }
         } else {
-            found.walk(accepts, if query.looks_closely() { LOOKED_AT_ONCE } else { usize::MAX });
+            found.walk(accepts, if query.looks_closely() { at_once } else { usize::MAX });
         }
         let rest = found.rest();
         let (heads, more) = found.finish();

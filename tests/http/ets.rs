@@ -364,6 +364,7 @@ async fn two_clients_update_one_event() {
     assert_eq!(delete("*").await.status, 200);
     // What is not there has no version, so a change that names one is refused, not put anew.
     assert_refused(&post(&read, "three").await, 412, "read it again");
+    assert_refused(&post("*", "three").await, 412, "read it again");
     let put = request(Method::PUT, ETS, &[JSON, ("if-match", &read)], Body::from(r#"{"event":{"id":"new"}}"#));
     assert_refused(&server.call(put).await, 412, "read it again");
 }

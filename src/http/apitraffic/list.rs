@@ -14,6 +14,7 @@ use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::error::json_response;
 use crate::http::parameters::Parameters;
+use crate::http::parameters::moment;
 use crate::http::parameters::shown;
 use crate::http::routes::Call;
 use crate::labels::EVENT_NAME;
@@ -93,8 +94,8 @@ impl Asked {
         let scope = Scope { kind, bucket: filled(BUCKET)?, environment: filled(ENVIRONMENT)?, source: filled(SOURCE)? };
         let query = Query {
             text: filled(TEXT)?,
-            start: parsed(one(START)?, moment)?,
-            end: parsed(one(END)?, moment)?,
+            start: parsed(one(START)?, iso8601)?,
+            end: parsed(one(END)?, iso8601)?,
             skip,
             limit,
             ..scope.query()
@@ -167,10 +168,8 @@ fn parsed<T>(given: Option<(&'static str, Box<str>)>, parse: impl FnOnce(&str) -
     parse(&text).map(Some).map_err(|rule| ApiError::malformed(format!("{name} `{}`: {rule}", shown(&text))).at(name))
 }
 
-/// ISO 8601; the `+` of an offset may have become a space, as it does where it is not escaped.
-fn moment(text: &str) -> Result<Timestamp, String> {
-    let with_plus = || text.contains('T').then(|| Timestamp::parse(&text.replacen(' ', "+", 1)).ok()).flatten();
-    Timestamp::parse(text).or_else(|error| with_plus().ok_or_else(|| format!("must be ISO 8601; {error}")))
+fn iso8601(text: &str) -> Result<Timestamp, String> {
+    moment(text, |text| Timestamp::parse(text).map_err(|error| format!("must be ISO 8601; {error}")))
 }
 
 fn whole_number(text: &str, most: usize) -> Result<usize, String> {

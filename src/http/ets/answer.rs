@@ -1,12 +1,10 @@
 //! How answers look: exactly eight keys to an event, as JSON or as YAML in flow style, in pieces that are made as they are sent.
 
 use std::convert::Infallible;
-use std::fmt::Display;
 use std::fmt::Write as _;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::header;
 use axum::response::Response;
@@ -19,10 +17,7 @@ use crate::formats::ets::isoformat;
 use crate::http::ets::tree::Tree;
 use crate::http::ets::view;
 use crate::http::negotiate;
-use crate::http::wholes;
 
-/// Where the sender is told what an event has no key for.
-const WARNINGS: HeaderName = HeaderName::from_static("x-change-events-warnings");
 /// Answers are sent in pieces of about this size.
 const PIECE_BYTES: usize = 32 * 1024;
 
@@ -102,13 +97,6 @@ pub(super) fn grouped(mut pieces: impl Iterator<Item = String> + Send + 'static)
         }
         Some(text)
     })
-}
-
-/// Adds what the sender should know to the headers.
-pub(super) fn warn(response: &mut Response, warnings: &[impl Display]) {
-    if let Some(value) = wholes::warning_header(warnings) {
-        response.headers_mut().insert(WARNINGS, value);
-    }
 }
 
 /// An event as JSON.

@@ -10,13 +10,14 @@ use futures_util::StreamExt as _;
 use futures_util::TryStreamExt as _;
 use futures_util::stream;
 
+use crate::formats::ets;
 use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::ets::answer;
 use crate::http::ets::answer::Format;
-use crate::http::ets::query_moment;
 use crate::http::ets::view;
 use crate::http::parameters::Parameters;
+use crate::http::parameters::moment;
 use crate::http::parameters::shown;
 use crate::http::routes::Call;
 use crate::store::EventView;
@@ -62,8 +63,8 @@ fn query(text: Option<&str>) -> Result<Query, ApiError> {
     let by_update = parameters.single("use_update_time")?.is_some_and(|text| text.starts_with(['t', 'T', '1']));
     Ok(Query {
         tags: tags(&parameters.all("tag").collect::<Vec<_>>())?,
-        start: parameters.parsed("frm", query_moment)?,
-        end: parameters.parsed("to", query_moment)?,
+        start: parameters.parsed("frm", |text| moment(text, ets::parse_moment))?,
+        end: parameters.parsed("to", |text| moment(text, ets::parse_moment))?,
         order: if by_update { Order::Update } else { Order::End },
         skip,
         limit,
