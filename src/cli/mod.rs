@@ -5,12 +5,13 @@
 //! Subcommands decide and print; the work is done by the other modules.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
+
+pub(crate) use crate::telemetry::logging::with_causes;
 
 mod attribute;
 mod check;
@@ -105,17 +106,6 @@ impl Failure {
 /// Says on standard error what went wrong, with every cause.
 pub fn report(failure: &Failure) {
     note(&format!("error: {}", with_causes(failure)));
-}
-
-/// An error and every cause of it on one line.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        write!(text, ": {error}").ok();
-        cause = error.source();
-    }
-    text
 }
 
 /// Says one line on standard error; when even that is closed there is nobody left to tell.

@@ -165,7 +165,7 @@ impl Flags {
             return Err(ConfigError::flag("--web.telemetry-path", "must begin with / and go on"));
         }
         check_path("--web.telemetry-path", &self.web_telemetry_path)?;
-        let taken = ["/api/", "/event/", "/-/", "/clusters/"].iter().find(|taken| self.web_telemetry_path.starts_with(**taken));
+        let taken = ["/api/", "/v1/", "/event/", "/-/", "/clusters/"].iter().find(|taken| self.web_telemetry_path.starts_with(**taken));
         if let Some(taken) = taken {
             return Err(ConfigError::flag("--web.telemetry-path", format!("must not begin with {taken}, where other things are served")));
         }

@@ -163,6 +163,7 @@ fn paths_are_those_of_prometheus() {
     check(&["--web.telemetry-path=own"], Err("--web.telemetry-path"));
     check(&["--web.telemetry-path=/"], Err("--web.telemetry-path"));
     check(&["--web.telemetry-path=/-/ready"], Err("must not begin with /-/"));
+    check(&["--web.telemetry-path=/v1/accounts/a/events"], Err("must not begin with /v1/"));
     check(&["--web.telemetry-path=/{x}"], Err("letters, digits"));
     check(&["--web.route-prefix=/a//b"], Err("single slashes"));
     check(&["--web.external-url=example.org"], Err("--web.external-url"));

@@ -39,3 +39,15 @@ pub fn init(level: Level, format: Format) {
     };
     set.ok();
 }
+
+/// An error and every cause of it on one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

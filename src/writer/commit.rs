@@ -24,6 +24,7 @@ use crate::log::SegmentLog;
 use crate::store::Admission;
 use crate::store::Applied;
 use crate::telemetry::Telemetry;
+use crate::telemetry::logging::with_causes;
 use crate::telemetry::observe;
 use crate::time::Clock;
 use crate::time::Timestamp;
@@ -92,7 +93,7 @@ impl<D: Disk> Committer<D> {
             self.commit(&mut waiting);
             self.retire_when_due();
         }
-        self.log.close().map_err(|error| chain(&error))
+        self.log.close().map_err(|error| with_causes(&error))
     }
 
     pub(super) fn commit(&mut self, waiting: &mut Vec<Submission>) {
@@ -174,11 +175,11 @@ impl<D: Disk> Committer<D> {
                 self.marks.note(appended.last, self.received);
                 Health::Ok
             }
-            Err(AppendError::Latched(_)) => Health::Latched(appended.as_ref().err().map(|error| chain(error)).unwrap_or_default()),
-            Err(error) => Health::Failing(chain(error)),
+            Err(AppendError::Latched(_)) => Health::Latched(appended.as_ref().err().map(|error| with_causes(error)).unwrap_or_default()),
+            Err(error) => Health::Failing(with_causes(error)),
         };
         self.report(health);
-        appended.map(drop).map_err(|error| SubmitError::Log(chain(&error)))
+        appended.map(drop).map_err(|error| SubmitError::Log(with_causes(&error)))
     }
 
     /// Says so when something else than an append latched the log.
@@ -277,16 +278,4 @@ fn show(memory: &Memory, received: Timestamp, applied: Applied) -> Outcome {
         Applied::Retired(_) => Outcome::Retired,
         Applied::Full(refusal) => Outcome::Refused(refusal),
     }
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -5,7 +5,6 @@
 //! on both sides of the cut stays whole, and a replay of checkpoint and remaining segments folds to the same memory.
 
 use super::commit::Committer;
-use super::commit::chain;
 use crate::event::Command;
 use crate::event::record::Decoder;
 use crate::log::AppendError;
@@ -15,6 +14,7 @@ use crate::log::Position;
 use crate::log::ReadError;
 use crate::log::Removed;
 use crate::store::CLAIM_AGE;
+use crate::telemetry::logging::with_causes;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -89,7 +89,7 @@ impl<D: Disk> Committer<D> {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(reason = chain(&error), "retention could not do its work; trying again later");
+                tracing::warn!(reason = with_causes(&error), "retention could not do its work; trying again later");
                 self.report_latch();
             }
         }
