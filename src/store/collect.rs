@@ -50,8 +50,9 @@ impl<'a> Collector<'a> {
         let (mut asked, mut last_asked) = (0, Timestamp::MAX);
         let mut visit = |head: u32| {
             let time = self.time(head);
-            // What is as late as the last one that fits may have to stand before it.
-            if self.found.len() > query.most() && self.found.last().is_some_and(|&(last, _)| time < last) {
+            // What is as late as the last one that fits may have to stand before it; what has no end comes in its order.
+            let is_later = |&(last, _): &(Timestamp, u32)| time < last || time == Timestamp::MAX;
+            if self.found.len() > query.most() && self.found.last().is_some_and(is_later) {
                 return false;
             }
             if self.is_in_range(head) {
@@ -129,12 +130,13 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// What is open first, all of it: it is ordered by id. Then the rest.
+/// What is open first, in the order of ids. Then the rest.
 fn walk_by_end(core: &Core, query: &Query, mut visit: impl FnMut(u32) -> bool) {
     let last = query.after.as_ref().map_or(Timestamp::MAX, |after| after.at);
     let before = query.end.map(before).map(after_all_at);
     let open_is_wanted = query.open != Some(false) && last == Timestamp::MAX;
-    if open_is_wanted && !core.open.newest_first(before).all(&mut visit) {
+    let id = query.after.as_ref().map_or("", |after| &*after.id);
+    if open_is_wanted && !core.open.after_id(id).all(&mut visit) {
         return;
     }
     if query.open != Some(true) {

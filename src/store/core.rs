@@ -388,9 +388,9 @@ impl Core {
         }
         let cluster = self.series.get(series).map_or(0, |series| series.cluster);
         if open {
-            self.open.insert(edge, place, cluster, series, lapses);
+            self.open.insert(edge, self.public_id(edge), place, cluster, series, lapses);
         } else {
-            self.open.remove(place, cluster, series);
+            self.open.remove(edge, self.public_id(edge), place, cluster, series);
         }
         if let Some(row) = self.edges.get_mut(edge) {
             row.open = open;

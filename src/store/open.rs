@@ -5,10 +5,13 @@ use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::ops::Bound;
 
 #[derive(Debug, Default)]
 pub(super) struct OpenEvents {
     by_time: BTreeMap<Place, OpenStart>,
+    /// By what they answer to: the order of what has no end.
+    by_id: BTreeSet<(Box<str>, u32)>,
     /// Those of identity rule 4, which leave the gauge with age.
     lapsing: BTreeSet<Place>,
     /// (cluster, series of the start) to the starts of its open events and whether they lapse.
@@ -69,8 +72,10 @@ impl OpenEvents {
         self.version
     }
 
-    pub(super) fn insert(&mut self, edge: u32, place: Place, cluster: u16, series: u32, lapses: bool) {
+    /// `id` is what the event answers to; see [`OpenEvents::rename`].
+    pub(super) fn insert(&mut self, edge: u32, id: Box<str>, place: Place, cluster: u16, series: u32, lapses: bool) {
         self.version += 1;
+        self.by_id.insert((id, edge));
         self.by_time.insert(place, OpenStart { edge, cluster, series });
         if lapses {
             self.lapsing.insert(place);
@@ -78,13 +83,26 @@ impl OpenEvents {
         self.by_series.entry((cluster, series)).and_modify(|starts| starts.insert(place, lapses)).or_insert(Starts::One(place, lapses));
     }
 
-    pub(super) fn remove(&mut self, place: Place, cluster: u16, series: u32) {
+    pub(super) fn remove(&mut self, edge: u32, id: Box<str>, place: Place, cluster: u16, series: u32) {
         self.version += 1;
+        self.by_id.remove(&(id, edge));
         self.by_time.remove(&place);
         self.lapsing.remove(&place);
         if self.by_series.get_mut(&(cluster, series)).is_some_and(|starts| starts.remove(place)) {
             self.by_series.remove(&(cluster, series));
         }
+    }
+
+    /// The event answers to another id now.
+    pub(super) fn rename(&mut self, edge: u32, before: Box<str>, after: Box<str>) {
+        if self.by_id.remove(&(before, edge)) {
+            self.by_id.insert((after, edge));
+        }
+    }
+
+    /// The open events whose ids come after `id`, in the order of those.
+    pub(super) fn after_id(&self, id: &str) -> impl Iterator<Item = u32> {
+        self.by_id.range((Bound::Excluded((id.into(), u32::MAX)), Bound::Unbounded)).map(|(_, edge)| *edge)
     }
 
     /// How many of rule 4 began before `lapsed`.

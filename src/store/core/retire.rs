@@ -88,7 +88,7 @@ impl Core {
             series.insert(row.series);
             if role.is_head() {
                 self.timeline.remove(edge, place_in(&self.edges));
-                self.details.remove(edge);
+                self.remove_details(edge);
             }
             if let Ok(entry) = self.by_edge.find_entry(self.hash_of(id), |&candidate| candidate == edge) {
                 entry.remove();

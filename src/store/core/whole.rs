@@ -100,7 +100,7 @@ impl Core {
         }
         if let Some(first) = added.first() {
             let detailed = Detailed::new(&put.details, put.created.unwrap_or(received), received);
-            self.details.insert(self.head(first.edge), Detailed { id: Some(put.id.clone()), ..detailed });
+            self.insert_details(self.head(first.edge), Detailed { id: Some(put.id.clone()), ..detailed });
         }
         Some((added, self.lost(&old)))
     }
@@ -112,7 +112,7 @@ impl Core {
         let Some(row) = self.row(head).filter(|row| row.role.is_head()) else { return };
         if self.details.get(head).is_none_or(|detailed| detailed.id.is_none()) {
             let detailed = Detailed::new(&describe.details, row.received, received);
-            self.details.insert(head, Detailed { by: Some(edge), ..detailed });
+            self.insert_details(head, Detailed { by: Some(edge), ..detailed });
         }
     }
 
@@ -151,11 +151,11 @@ impl Core {
             };
             if role.is_head() {
                 self.timeline.remove(edge, place_in(&self.edges));
-                self.details.remove(edge);
+                self.remove_details(edge);
             }
             if open {
                 let cluster = self.series.get(series).map_or(0, |series| series.cluster);
-                self.open.remove(place, cluster, series);
+                self.open.remove(edge, self.public_id(edge), place, cluster, series);
             }
             if let Some(row) = self.edges.get_mut(edge) {
                 (row.role, row.link, row.open) = (Role::Past, NONE, false);
@@ -199,11 +199,24 @@ impl Core {
             return;
         }
         let head = self.head(edge);
-        if let Some(detailed) = self.details.remove(edge)
+        if let Some(detailed) = self.remove_details(edge)
             && self.details.get(head).is_none_or(|other| other.updated < detailed.updated)
         {
-            self.details.insert(head, detailed);
+            self.insert_details(head, detailed);
         }
+    }
+
+    fn insert_details(&mut self, head: u32, detailed: Detailed) {
+        let before = self.public_id(head);
+        self.details.insert(head, detailed);
+        self.open.rename(head, before, self.public_id(head));
+    }
+
+    pub(super) fn remove_details(&mut self, head: u32) -> Option<Detailed> {
+        let before = self.public_id(head);
+        let detailed = self.details.remove(head);
+        self.open.rename(head, before, self.public_id(head));
+        detailed
     }
 }
 
