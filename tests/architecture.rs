@@ -237,6 +237,44 @@ fn the_readme_lists_every_metric_of_our_own() {
     assert!(missing.is_empty(), "README.md lacks these rows of its table of metrics:\n{}", missing.join("\n"));
 }
 
+/// The statuses that the document of the routes and the code that answers name.
+fn answered_statuses() -> BTreeSet<u16> {
+    let documented = Regex::new(r#""([1-5]\d\d)": \{"#).unwrap();
+    let document = read("src/http/openapi.json");
+    let mut statuses: BTreeSet<u16> = documented.captures_iter(&document).map(|found| found[1].parse().unwrap()).collect();
+    let named = Regex::new(r"\bStatusCode::([A-Z_]+)\b").unwrap();
+    let by_name: BTreeMap<String, u16> = (100..600)
+        .filter_map(|status| Some((axum::http::StatusCode::from_u16(status).ok()?.canonical_reason()?, status)))
+        .map(|(reason, status)| (reason.to_uppercase().replace([' ', '-'], "_"), status))
+        .collect();
+    let mapped = Regex::new(r"=> ([45]\d\d)\b").unwrap();
+    for path in files("src/http", &["rs"]).into_iter().chain(files("src/formats", &["rs"])).chain([PathBuf::from("src/formats.rs")]) {
+        for (number, line) in code(&path) {
+            for found in named.captures_iter(&line) {
+                let status = by_name.get(&found[1]);
+                statuses.insert(*status.unwrap_or_else(|| panic!("{}:{number}: which status is {}?", path.display(), &found[1])));
+            }
+            statuses.extend(line.contains("Redirect::temporary").then_some(307));
+            statuses.extend(mapped.captures_iter(&line).map(|found| found[1].parse::<u16>().unwrap()));
+        }
+    }
+    statuses
+}
+
+#[test]
+fn every_status_has_its_metric() {
+    let answered = answered_statuses();
+    assert!([200, 201, 307, 412, 503].iter().all(|status| answered.contains(status)), "the code was not understood: {answered:?}");
+    let telemetry = change_events::telemetry::Telemetry::new();
+    let route = telemetry.route("/", "GET");
+    for status in 100..600 {
+        route.observe(status, std::time::Duration::ZERO);
+    }
+    let code = Regex::new(r#"http_requests_total\{[^}]*code="(\d+)"\}"#).unwrap();
+    let counted: BTreeSet<u16> = code.captures_iter(&telemetry.render_text()).map(|found| found[1].parse().unwrap()).collect();
+    assert_eq!(counted, answered, "the statuses of src/telemetry/requests.rs, and those that are answered");
+}
+
 #[test]
 fn the_readme_lists_every_flag_of_serve_with_its_default() {
     let rows = rows(&read("README.md"));
