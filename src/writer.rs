@@ -14,12 +14,14 @@ use crate::event::Version;
 use crate::event::record;
 use crate::exposition::Exposure;
 use crate::exposition::Pages;
+use crate::log::AppendError;
 use crate::log::Disk;
 use crate::log::SegmentLog;
 use crate::store::Claimed;
 use crate::store::Refusal;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use crate::telemetry::logging::with_causes;
 use crate::time::Clock;
 use commit::Committer;
 use parking_lot::RwLock;
@@ -72,30 +74,55 @@ pub enum Outcome {
     Refused(Refusal),
 }
 
-/// Why nothing of a submission was kept.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a submission was not taken. Its text holds nothing of the cause, which the writer has logged.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SubmitError {
     /// Too much is waiting already.
-    #[error("too many requests are waiting to be written; try again")]
+    #[error("too many requests are waiting to be written")]
     Busy,
-    /// The log did not take it; it may do so later, unless it is latched.
-    #[error("the event log cannot be written: {0}")]
-    Log(String),
+    /// The log did not take it: nothing was kept, and it may be taken later.
+    #[error("the event log cannot be written")]
+    Log(#[source] Arc<AppendError>),
+    /// A sync failed, this time or before: the log takes nothing more until a restart.
+    #[error("the event log is latched")]
+    Latched(#[source] Arc<AppendError>),
     /// The program is stopping.
     #[error("the server is stopping")]
     Closed,
 }
 
 /// Whether writing works.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub enum Health {
     /// The last append worked.
     #[default]
     Ok,
     /// The last append failed and left nothing behind; the next may work.
-    Failing(String),
+    Failing(Arc<AppendError>),
     /// A sync failed: nothing is accepted until a restart.
-    Latched(String),
+    Latched(Arc<AppendError>),
+}
+
+impl From<Arc<AppendError>> for SubmitError {
+    fn from(error: Arc<AppendError>) -> Self {
+        if matches!(*error, AppendError::Latched(_)) { Self::Latched(error) } else { Self::Log(error) }
+    }
+}
+
+impl From<Arc<AppendError>> for Health {
+    fn from(error: Arc<AppendError>) -> Self {
+        if matches!(*error, AppendError::Latched(_)) { Self::Latched(error) } else { Self::Failing(error) }
+    }
+}
+
+impl Health {
+    /// Why writing does not work, with all causes; for the log alone.
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Ok => None,
+            Self::Failing(error) | Self::Latched(error) => Some(with_causes(error)),
+        }
+    }
 }
 
 /// Commands and their records, ready for the log.

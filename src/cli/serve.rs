@@ -26,6 +26,7 @@ use crate::config::Flags;
 use crate::exposition::Pages;
 use crate::http::app::App;
 use crate::http::app::Parts;
+use crate::http::app::ReloadError;
 use crate::http::auth::Secret;
 use crate::http::routes;
 use crate::http::server;
@@ -280,7 +281,7 @@ async fn reload_on_signal(flags: Flags, app: Arc<App>, settled: config::Limits) 
 }
 
 /// Reads the file again; a bad one changes nothing. `settled` are the limits that only a restart can change.
-fn reload(flags: &Flags, app: &App, settled: &config::Limits) -> Result<(), String> {
+fn reload(flags: &Flags, app: &App, settled: &config::Limits) -> Result<(), ReloadError> {
     let read = || -> Result<(), ConfigError> {
         let Some(path) = flags.config_file.as_deref() else { return Ok(()) };
         let file = File::load(path)?;
@@ -292,13 +293,13 @@ fn reload(flags: &Flags, app: &App, settled: &config::Limits) -> Result<(), Stri
         app.set_settings(settings);
         Ok(())
     };
-    let done = read().map_err(|error| cli::with_causes(&error));
+    let done = read();
     match &done {
         Ok(()) => tracing::info!("configuration read again"),
-        Err(reason) => tracing::error!(reason, "cannot read the configuration again; the old one is kept"),
+        Err(error) => tracing::error!(reason = cli::with_causes(error), "cannot read the configuration again; the old one is kept"),
     }
     note_reload(app.telemetry(), app.clock(), done.is_ok());
-    done
+    done.map_err(|_| ReloadError)
 }
 
 fn note_reload(telemetry: &Telemetry, clock: &dyn Clock, worked: bool) {

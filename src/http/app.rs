@@ -79,8 +79,13 @@ impl Default for WebOptions {
     }
 }
 
-/// Reads the configuration again; the error says why the old one was kept.
-pub type Reload = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// A reload did not work and changed nothing; why is in the log.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the old configuration is kept; the server's log says why")]
+pub struct ReloadError;
+
+/// Reads the configuration again.
+pub type Reload = Box<dyn Fn() -> Result<(), ReloadError> + Send + Sync>;
 
 /// The parts of the program that handlers use.
 pub struct App {
@@ -210,9 +215,7 @@ impl App {
             return Err(ApiError::unavailable("stopping", "the server is stopping"));
         }
         match self.writer()?.health() {
-            Health::Latched(reason) => {
-                Err(ApiError::unavailable("latched", format!("the event log takes no more writes until a restart: {reason}")))
-            }
+            Health::Latched(_) => Err(ApiError::unavailable("latched", "the event log takes nothing more until the server is restarted")),
             Health::Ok | Health::Failing(_) => Ok(()),
         }
     }

@@ -26,6 +26,7 @@ use crate::http::body::inflate::Inflater;
 use crate::http::body::pace::PaceError;
 use crate::http::body::pace::PacedBody;
 use crate::http::error::ApiError;
+use crate::telemetry::logging::with_causes;
 
 /// Bounds of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +174,10 @@ impl From<InflateError> for ApiError {
         match error {
             InflateError::Unsupported(_) => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", error.to_string()),
             InflateError::Damaged { .. } => Self::malformed(error.to_string()),
-            InflateError::Decoder(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()),
+            InflateError::Decoder(_) => {
+                tracing::error!(reason = with_causes(&error), "a body was not inflated");
+                Self::internal()
+            }
         }
     }
 }

@@ -219,13 +219,15 @@ pub(crate) fn over_limit(message: String) -> ApiError {
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit", message)
 }
 
+/// One sentence for each, and nothing of the cause: that is the business of who runs the server.
 pub(crate) fn unavailable(error: &SubmitError) -> ApiError {
-    let reason = match error {
-        SubmitError::Busy => "busy",
-        SubmitError::Log(_) => "log",
-        SubmitError::Closed => "stopping",
+    let (reason, message) = match error {
+        SubmitError::Busy => ("busy", "busy: too many requests are waiting to be written; send it again"),
+        SubmitError::Log(_) => ("log", "the event log cannot be written now; nothing was kept, send it again"),
+        SubmitError::Latched(_) => ("latched", "the event log takes nothing more until the server is restarted; send it again then"),
+        SubmitError::Closed => ("stopping", "the server is stopping; send it again"),
     };
-    ApiError::unavailable(reason, error.to_string())
+    ApiError::unavailable(reason, message)
 }
 
 #[cfg(test)]

@@ -141,3 +141,39 @@ pub(crate) fn json_response(status: StatusCode, body: impl Into<Body>) -> Respon
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::FormatError;
+    use crate::http::app::ReloadError;
+    use crate::http::change_events;
+    use crate::http::wholes::ChangeError;
+    use crate::writer::SubmitError;
+
+    /// Errors of a log that fails are in `tests/http/trouble.rs`, where one does.
+    #[test]
+    fn every_error_has_its_status_and_its_sentence() {
+        #[track_caller]
+        fn check(error: impl Into<ApiError>, status: u16, reason: &str, message: &str) {
+            let error = error.into();
+            assert_eq!((error.status.as_u16(), error.reason, &*error.message), (status, reason, message));
+            assert_eq!(error.retry_after.is_some(), status == 503);
+        }
+        let submit = |error| change_events::unavailable(&error);
+        check(submit(SubmitError::Busy), 503, "busy", "busy: too many requests are waiting to be written; send it again");
+        check(submit(SubmitError::Closed), 503, "stopping", "the server is stopping; send it again");
+        let format = |error| change_events::refusal(&error);
+        let malformed = FormatError::Malformed { subject: "value".into(), rule: "must be a number".into() };
+        check(format(malformed), 400, "malformed", "value: must be a number");
+        check(format(FormatError::TooLong { limit: 9 }), 413, "too_large", "the event is longer than 9 bytes");
+        let many = FormatError::TooMany { items: 3, limit: 2 };
+        check(format(many), 413, "too_large", "3 events in one array: at most 2; send more of them as NDJSON");
+        check(ChangeError::Exists, 409, "conflict", "id: an event with this id is there already");
+        check(ChangeError::Unknown, 404, "unknown", "no such event");
+        let stale = "If-Match: the event has changed since; read it again, and send the `ETag` of that answer";
+        check(ChangeError::Stale, 412, "stale", stale);
+        check(change_events::over_limit("x".into()), 422, "limit", "x");
+        check(ApiError::internal(), 500, "internal", "internal error");
+    }
+}

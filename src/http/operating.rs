@@ -29,9 +29,7 @@ pub(crate) async fn reload(app: Arc<App>) -> Result<Response, ApiError> {
     let reloaded = tokio::task::spawn_blocking(move || app.reload().map_or(Ok(()), |reload| reload()));
     match reloaded.await {
         Ok(Ok(())) => Ok(text("text/plain; charset=utf-8", "reloaded\n".to_owned())),
-        Ok(Err(reason)) => {
-            Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "reload", format!("the old configuration is kept: {reason}")))
-        }
+        Ok(Err(error)) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "reload", error.to_string())),
         Err(_) => Err(ApiError::internal()),
     }
 }

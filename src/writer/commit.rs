@@ -166,7 +166,7 @@ impl<D: Disk> Committer<D> {
             return Ok(());
         }
         let begun = Instant::now();
-        let appended = self.log.append(&self.batch);
+        let appended = self.log.append(&self.batch).map_err(Arc::new);
         let health = match &appended {
             Ok(appended) => {
                 observe(&self.telemetry.log_append_seconds, begun.elapsed().saturating_sub(appended.sync));
@@ -175,29 +175,29 @@ impl<D: Disk> Committer<D> {
                 self.marks.note(appended.last, self.received);
                 Health::Ok
             }
-            Err(AppendError::Latched(_)) => Health::Latched(appended.as_ref().err().map(|error| with_causes(error)).unwrap_or_default()),
-            Err(error) => Health::Failing(with_causes(error)),
+            Err(error) => Arc::clone(error).into(),
         };
         self.report(health);
-        appended.map(drop).map_err(|error| SubmitError::Log(with_causes(&error)))
+        appended.map(drop).map_err(SubmitError::from)
     }
 
     /// Says so when something else than an append latched the log.
     pub(super) fn report_latch(&self) {
         if let Err(unhealthy) = self.log.healthy() {
-            self.report(Health::Latched(unhealthy.to_string()));
+            self.report(Arc::new(AppendError::Latched(unhealthy)).into());
         }
     }
 
     /// Says once, when it changes, whether writing works.
     fn report(&self, health: Health) {
-        if *self.health.read() == health {
+        let reason = health.reason();
+        if self.health.read().reason() == reason {
             return;
         }
         match &health {
             Health::Ok => tracing::info!("the event log is written again"),
-            Health::Failing(reason) => tracing::error!(reason, "the event log cannot be written; senders are told to come again"),
-            Health::Latched(reason) => tracing::error!(reason, "the event log is latched: restart after mending the disk"),
+            Health::Failing(_) => tracing::error!(reason, "the event log cannot be written; senders are told to come again"),
+            Health::Latched(_) => tracing::error!(reason, "the event log is latched: restart after mending the disk"),
         }
         self.telemetry.log_latched.set(i64::from(matches!(health, Health::Latched(_))));
         *self.health.write() = health;

@@ -19,3 +19,4 @@ mod poison;
 mod process;
 mod sockets;
 mod support;
+mod trouble;

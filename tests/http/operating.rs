@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::http::Method;
+use change_events::http::app::ReloadError;
 use change_events::http::app::WebOptions;
 
 use crate::support::Server;
@@ -52,11 +53,11 @@ async fn reload_is_off_unless_asked_for() {
     assert_eq!(reload().await.status, 403);
     let works = Arc::new(AtomicBool::new(true));
     let outcome = Arc::clone(&works);
-    server.app.set_reload(Box::new(move || if outcome.load(Ordering::SeqCst) { Ok(()) } else { Err("line 3: no".to_owned()) }));
+    server.app.set_reload(Box::new(move || if outcome.load(Ordering::SeqCst) { Ok(()) } else { Err(ReloadError) }));
     assert_eq!(reload().await.status, 200);
     works.store(false, Ordering::SeqCst);
     let answer = reload().await;
-    assert_eq!((answer.status, answer.text()), (500, r#"{"error":"the old configuration is kept: line 3: no"}"#.to_owned()));
+    assert_eq!((answer.status, answer.text()), (500, r#"{"error":"the old configuration is kept; the server's log says why"}"#.to_owned()));
 }
 
 #[tokio::test]

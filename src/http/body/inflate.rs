@@ -37,8 +37,8 @@ pub(crate) enum InflateError {
         /// What the decoder found.
         cause: io::Error,
     },
-    #[error("cannot make a decoder: {0}")]
-    Decoder(io::Error),
+    #[error("cannot make a decoder")]
+    Decoder(#[source] io::Error),
 }
 
 impl Encoding {

@@ -1,0 +1,69 @@
+//! What senders are told when the disk fails: what to do, and nothing of what it is that fails.
+
+use axum::body::Body;
+use axum::http::Method;
+use change_events::http::app::WebOptions;
+use change_events::log::faulty::Call;
+use change_events::log::faulty::Fault;
+use change_events::log::faulty::FaultyDisk;
+
+use crate::support::Server;
+use crate::support::request;
+
+const FULL: &str = "the event log cannot be written now; nothing was kept, send it again";
+const LATCHED: &str = "the event log takes nothing more until the server is restarted; send it again then";
+
+fn on(disk: &FaultyDisk) -> Server {
+    let server = Server::starting("", WebOptions::default());
+    server.finish_start_on(disk.clone());
+    server
+}
+
+/// Sends something at every door that takes events: each is answered 503 with `sentence` and says no more.
+async fn check_every_door(server: &Server, sentence: &str) {
+    let json = ("content-type", "application/json");
+    let lines = ("content-type", "application/x-ndjson");
+    let last9 = "/api/v4/organizations/acme/change_events";
+    for (method, path, headers, body) in [
+        (Method::PUT, last9, &[json][..], r#"{"event_name":"a"}"#),
+        (Method::PUT, last9, &[json, ("idempotency-key", "k")], r#"{"event_name":"a"}"#),
+        (Method::PUT, last9, &[json], r#"[{"event_name":"a"},{"event_name":"b"}]"#),
+        (Method::PUT, last9, &[lines], "{\"event_name\":\"a\"}\n{\"event_name\":\"b\"}\n"),
+        (Method::PUT, "/api/v1/event/", &[json], r#"{"event":{"id":"one"}}"#),
+        (Method::POST, "/v1/accounts/acme/events", &[json], r#"{"name":"a","type":"b"}"#),
+    ] {
+        let answer = server.call(request(method, path, headers, Body::from(body))).await;
+        let text = answer.text();
+        assert_eq!((answer.status, answer.header("retry-after")), (503, "5"), "{path} {body}: {text}");
+        assert!(text.contains(sentence), "{path} {body}: {text}");
+        for inner in ["os error", ".log", "injected", "device", "disk", "sync", "storage"] {
+            assert!(!text.contains(inner), "{path} {body}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_without_what_is_full() {
+    let disk = FaultyDisk::new();
+    let server = on(&disk);
+    assert_eq!(server.put(r#"{"event_name":"before"}"#, &[]).await.status, 200);
+    disk.set_thin();
+    disk.set_capacity(Some(disk.used()));
+    check_every_door(&server, FULL).await;
+    assert_eq!(server.get("/-/ready").await.status, 200, "it may work again");
+    disk.set_capacity(None);
+    assert_eq!(server.put(r#"{"event_name":"after"}"#, &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_latched_log_is_not_ready_and_says_so_without_its_cause() {
+    let disk = FaultyDisk::new();
+    let server = on(&disk);
+    disk.fail_next(Call::Sync, Fault::Before);
+    check_every_door(&server, LATCHED).await;
+    let ready = server.get("/-/ready").await;
+    let sentence = r#"{"error":"the event log takes nothing more until the server is restarted"}"#;
+    assert_eq!((ready.status, ready.text()), (503, sentence.to_owned()));
+    assert_eq!(server.get("/-/healthy").await.status, 200);
+    assert!(server.get("/metrics").await.text().contains("\nchange_events_log_latched 1\n"));
+}
