@@ -72,6 +72,13 @@ pub enum Outcome {
     Retired,
     /// A limit refused the command; nothing was kept of it.
     Refused(Refusal),
+    /// The command's record is larger than the log takes; nothing was kept of it.
+    TooLarge {
+        /// Of the record.
+        bytes: usize,
+        /// Of the largest record.
+        limit: usize,
+    },
 }
 
 /// Why a submission was not taken. Its text holds nothing of the cause, which the writer has logged.
@@ -144,6 +151,19 @@ impl Encoded {
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty()
     }
+
+    /// Takes out the commands whose records have more than `limit` bytes: the place of each, and its outcome.
+    fn take_too_large(&mut self, limit: usize) -> Vec<(usize, Outcome)> {
+        let lengths: Vec<usize> = self.records.iter().map(<[u8]>::len).collect();
+        if lengths.iter().all(|bytes| *bytes <= limit) {
+            return Vec::new();
+        }
+        let mut each = lengths.iter();
+        self.commands.retain(|_| each.next().is_some_and(|bytes| *bytes <= limit));
+        self.records = Records::of(&self.commands);
+        let too_large = lengths.into_iter().enumerate().filter(|(_, bytes)| *bytes > limit);
+        too_large.map(|(place, bytes)| (place, Outcome::TooLarge { bytes, limit })).collect()
+    }
 }
 
 struct Submission {
@@ -186,6 +206,7 @@ pub struct Writer {
     sender: mpsc::Sender<Submission>,
     health: Arc<RwLock<Health>>,
     telemetry: Arc<Telemetry>,
+    record_bytes_max: usize,
 }
 
 /// The writer's thread.
@@ -218,9 +239,10 @@ impl Writer {
     {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         let health = Arc::new(RwLock::new(Health::Ok));
+        let record_bytes_max = opened.log.record_bytes_max();
         let committer = Committer::new(opened, memory, options, clock, Arc::clone(&telemetry), Arc::clone(&health));
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || committer.run(receiver))?;
-        Ok((Self { sender, health, telemetry }, Running { thread }))
+        Ok((Self { sender, health, telemetry, record_bytes_max }, Running { thread }))
     }
 
     /// Hands over commands and waits until they are durable and visible; one outcome per command, in their order.
@@ -245,7 +267,20 @@ impl Writer {
         self.hand_over(encoded).await?.into_iter().next().ok_or(SubmitError::Closed)
     }
 
-    async fn hand_over(&self, encoded: Encoded) -> Result<Vec<Outcome>, SubmitError> {
+    /// What is too large for the log does not go into a commit, which it would fail for everybody.
+    async fn hand_over(&self, mut encoded: Encoded) -> Result<Vec<Outcome>, SubmitError> {
+        let too_large = encoded.take_too_large(self.record_bytes_max);
+        if encoded.is_empty() {
+            return Ok(too_large.into_iter().map(|(_, outcome)| outcome).collect());
+        }
+        let mut outcomes = self.enqueue(encoded).await?;
+        for (place, outcome) in too_large {
+            outcomes.insert(place.min(outcomes.len()), outcome);
+        }
+        Ok(outcomes)
+    }
+
+    async fn enqueue(&self, encoded: Encoded) -> Result<Vec<Outcome>, SubmitError> {
         let (reply, answer) = oneshot::channel();
         self.sender.try_send(Submission { encoded, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {

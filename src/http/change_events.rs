@@ -149,6 +149,7 @@ async fn one(app: &App, writer: &Writer, parsed: Parsed) -> Result<Response, Api
             Ok(answer::taken(id, at, &answer::warnings(&warnings, exposure.as_ref())))
         }
         Some(Outcome::Refused(refusal)) => Err(over_limit(refusal.to_string())),
+        Some(Outcome::TooLarge { bytes, limit }) => Err(ApiError::too_large(too_large(bytes, limit))),
         _ => Err(ApiError::internal()),
     }
 }
@@ -187,6 +188,7 @@ fn judge(app: &App, outcome: Option<Outcome>, at: Timestamp, warnings: &[Warning
             Item::taken(id, at, answer::warnings(warnings, exposure.as_ref()))
         }
         Some(Outcome::Refused(refusal)) => Item::refused(422, refusal.to_string()),
+        Some(Outcome::TooLarge { bytes, limit }) => Item::refused(413, too_large(bytes, limit)),
         _ => Item::refused(500, "internal error".to_owned()),
     }
 }
@@ -213,6 +215,11 @@ fn reason(status: u16) -> &'static str {
         422 => "limit",
         _ => "internal",
     }
+}
+
+/// What is said of an event that the log cannot take. What was sent may have been shorter: the record has labels, too.
+pub(crate) fn too_large(bytes: usize, limit: usize) -> String {
+    format!("the event is too large: it would be stored as {bytes} bytes, at most {limit}")
 }
 
 pub(crate) fn over_limit(message: String) -> ApiError {

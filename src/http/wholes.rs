@@ -270,6 +270,7 @@ async fn change(app: &App, command: Command, expect: Expect) -> Result<Option<Ve
         Outcome::Changed { exposures, .. } => Ok(Some(exposures)),
         Outcome::Unexpected(_) => Ok(None),
         Outcome::Refused(refusal) => Err(change_events::over_limit(refusal.to_string()).into()),
+        Outcome::TooLarge { bytes, limit } => Err(ApiError::too_large(change_events::too_large(bytes, limit)).into()),
         _ => Err(ApiError::internal().into()),
     }
 }

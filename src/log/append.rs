@@ -153,6 +153,11 @@ impl<D: Disk> SegmentLog<D> {
         self.stats
     }
 
+    /// Bytes of the largest record that can be appended.
+    pub fn record_bytes_max(&self) -> usize {
+        self.options.frame_bytes.saturating_sub(PREFIX_BYTES)
+    }
+
     /// Bytes that can still be written to the disk.
     pub fn free_bytes(&self) -> io::Result<u64> {
         self.disk.free_bytes()
@@ -160,7 +165,7 @@ impl<D: Disk> SegmentLog<D> {
 
     /// Bytes that the batch takes in a segment.
     fn frames_bytes(&self, batch: &Batch) -> Result<u64, AppendError> {
-        let limit = self.options.frame_bytes.saturating_sub(PREFIX_BYTES);
+        let limit = self.record_bytes_max();
         if batch.largest() > limit {
             return Err(AppendError::RecordTooLarge { bytes: batch.largest(), limit });
         }

@@ -19,4 +19,5 @@ mod poison;
 mod process;
 mod sockets;
 mod support;
+mod too_large;
 mod trouble;

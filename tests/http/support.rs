@@ -18,6 +18,7 @@ use change_events::http::app::Settings;
 use change_events::http::app::WebOptions;
 use change_events::http::auth::Secret;
 use change_events::http::routes;
+use change_events::log;
 use change_events::log::Disk;
 use change_events::log::FsDisk;
 use change_events::store;
@@ -116,15 +117,15 @@ impl Server {
     }
 
     pub(crate) fn finish_start(&self) {
-        self.finish_start_on(FsDisk::open(self.directory.path()).unwrap());
+        self.finish_start_on(FsDisk::open(self.directory.path()).unwrap(), log::Options::default());
     }
 
     /// The log is on this disk.
-    pub(crate) fn finish_start_on<D: Disk + 'static>(&self, disk: D)
+    pub(crate) fn finish_start_on<D: Disk + 'static>(&self, disk: D, options: log::Options)
     where
         D::File: 'static,
     {
-        let opened = writer::open(disk, change_events::log::Options::default(), &self.memory).unwrap();
+        let opened = writer::open(disk, options, &self.memory).unwrap();
         let options = writer::Options { retention: None };
         let (writer, running) =
             Writer::start(opened, self.memory.clone(), options, Arc::<ManualClock>::clone(&self.clock), Arc::clone(&self.telemetry))

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::Method;
 use change_events::http::app::WebOptions;
+use change_events::log;
 use change_events::log::faulty::Call;
 use change_events::log::faulty::Fault;
 use change_events::log::faulty::FaultyDisk;
@@ -15,7 +16,7 @@ const LATCHED: &str = "the event log takes nothing more until the server is rest
 
 fn on(disk: &FaultyDisk) -> Server {
     let server = Server::starting("", WebOptions::default());
-    server.finish_start_on(disk.clone());
+    server.finish_start_on(disk.clone(), log::Options::default());
     server
 }
 
@@ -30,7 +31,7 @@ async fn check_every_door(server: &Server, sentence: &str) {
         (Method::PUT, last9, &[json], r#"[{"event_name":"a"},{"event_name":"b"}]"#),
         (Method::PUT, last9, &[lines], "{\"event_name\":\"a\"}\n{\"event_name\":\"b\"}\n"),
         (Method::PUT, "/api/v1/event/", &[json], r#"{"event":{"id":"one"}}"#),
-        (Method::POST, "/v1/accounts/acme/events", &[json], r#"{"name":"a","type":"b"}"#),
+        (Method::POST, "/v1/accounts/acme/events", &[json], r#"{"name":"a","type":"deployment"}"#),
     ] {
         let answer = server.call(request(method, path, headers, Body::from(body))).await;
         let text = answer.text();
@@ -45,9 +46,9 @@ async fn check_every_door(server: &Server, sentence: &str) {
 #[tokio::test]
 async fn a_full_disk_is_said_without_what_is_full() {
     let disk = FaultyDisk::new();
+    disk.set_thin();
     let server = on(&disk);
     assert_eq!(server.put(r#"{"event_name":"before"}"#, &[]).await.status, 200);
-    disk.set_thin();
     disk.set_capacity(Some(disk.used()));
     check_every_door(&server, FULL).await;
     assert_eq!(server.get("/-/ready").await.status, 200, "it may work again");

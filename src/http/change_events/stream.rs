@@ -37,6 +37,7 @@ use crate::http::change_events::count_warnings;
 use crate::http::change_events::groups;
 use crate::http::change_events::groups::Group;
 use crate::http::change_events::reason;
+use crate::http::change_events::too_large;
 use crate::http::change_events::unavailable;
 use crate::http::error::ApiError;
 use crate::time::Timestamp;
@@ -272,6 +273,7 @@ impl Report<'_> {
                 }
             }
             Outcome::Refused(refusal) => self.refuse(line.number, 422, &refusal.to_string()),
+            Outcome::TooLarge { bytes, limit } => self.refuse(line.number, 413, &too_large(bytes, limit)),
             Outcome::Claim(_) | Outcome::Retired | Outcome::Changed { .. } | Outcome::Unexpected(_) => {
                 self.refuse(line.number, 500, "internal error");
             }
