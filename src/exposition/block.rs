@@ -12,6 +12,8 @@ use crate::store::SeriesId;
 use crate::store::Tenant;
 use crate::time::Timestamp;
 use hashbrown::HashMap;
+use std::hash::BuildHasher;
+use std::hash::RandomState;
 use std::sync::OnceLock;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -26,8 +28,8 @@ const LOOKED_UP_AT_ONCE: usize = 64;
 /// A line to be: of an edge, or of an open gauge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Entry {
-    pub(super) series: u32,
-    /// When the sample's place began, which tells it from every other use of the series' number.
+    pub(super) series: SeriesId,
+    /// When the sample's place began; of an open gauge the beginning of time.
     pub(super) exposed: Timestamp,
     pub(super) at: Timestamp,
     pub(super) value: f64,
@@ -35,12 +37,23 @@ pub(super) struct Entry {
 
 impl Entry {
     /// What it shares with no other sample that ever was on a page of this family.
-    fn place(&self) -> (u32, Timestamp, Timestamp) {
+    fn place(&self) -> (SeriesId, Timestamp, Timestamp) {
         (self.series, self.exposed, self.at)
     }
 }
 
-/// What makes two blocks the same: a hash of their entries.
+/// What keys are made with. Senders choose times and values, and nobody shall be able to make two blocks equal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seed(u64);
+
+impl Default for Seed {
+    /// Another one each time.
+    fn default() -> Self {
+        Self(RandomState::new().hash_one(0))
+    }
+}
+
+/// What makes two blocks the same: a seeded hash of their entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key(u128);
 
@@ -62,13 +75,14 @@ struct Line {
 }
 
 /// Labels of lines that were on a page before.
-pub(super) type Known<'a> = HashMap<(u32, Timestamp, Timestamp), &'a str>;
+pub(super) type Known<'a> = HashMap<(SeriesId, Timestamp, Timestamp), &'a str>;
 
 /// Cuts entries into the pieces that become blocks.
 pub(super) fn cut(entries: &[Entry]) -> impl Iterator<Item = &[Entry]> {
     let mut rest = entries;
     std::iter::from_fn(move || {
-        let ends_block = |entry: &Entry| (u64::from(entry.series).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32).is_multiple_of(LINES_MEAN);
+        let ends_block =
+            |entry: &Entry| (u64::from(entry.series.number).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32).is_multiple_of(LINES_MEAN);
         let end = rest.iter().take(LINES_MAX).position(ends_block).map_or(rest.len().min(LINES_MAX), |last| last + 1);
         let (piece, after) = rest.split_at(end);
         rest = after;
@@ -77,11 +91,12 @@ pub(super) fn cut(entries: &[Entry]) -> impl Iterator<Item = &[Entry]> {
 }
 
 impl Key {
-    pub(super) fn of(family: Family, entries: &[Entry]) -> Self {
-        let mut hash = Xxh3::new();
+    pub(super) fn of(family: Family, entries: &[Entry], seed: Seed) -> Self {
+        let mut hash = Xxh3::with_seed(seed.0);
         hash.update(&[u8::from(family == Family::Open)]);
         for entry in entries {
-            hash.update(&entry.series.to_le_bytes());
+            hash.update(&entry.series.number.to_le_bytes());
+            hash.update(&entry.series.generation.to_le_bytes());
             hash.update(&entry.exposed.millis().to_le_bytes());
             hash.update(&entry.at.millis().to_le_bytes());
             hash.update(&entry.value.to_bits().to_le_bytes());
@@ -161,7 +176,7 @@ impl Block {
 
 /// Appends the labels of these entries, and a line for each that has any.
 fn look_up(family: Family, entries: &[Entry], tenant: &Tenant, labels: &mut String, lines: &mut Vec<Line>) {
-    let series: Vec<SeriesId> = entries.iter().map(|entry| SeriesId(entry.series)).collect();
+    let series: Vec<SeriesId> = entries.iter().map(|entry| entry.series).collect();
     let mut last = None;
     let mut begin = labels.len();
     tenant.labels_of(&series, &mut |index, name, value| {

@@ -8,6 +8,7 @@ use super::block::Block;
 use super::block::Entry;
 use super::block::Key;
 use super::block::Known;
+use super::block::Seed;
 use super::body::in_parallel;
 use super::schedule::Shown;
 use super::text::Family;
@@ -25,6 +26,7 @@ const RENDERS_UNUSED_MAX: u64 = 4;
 /// What was rendered of one cluster.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
+    seed: Seed,
     renders: u64,
     /// With the render that used it last.
     blocks: HashMap<Key, (u64, Arc<Block>)>,
@@ -73,7 +75,7 @@ impl Cache {
 
     fn blocks_of(&mut self, family: Family, entries: &[Entry], tenant: &Tenant) -> Blocks {
         let known = |entries| {
-            let key = Key::of(family, entries);
+            let key = Key::of(family, entries, self.seed);
             let block = self.blocks.get(&key).map(|(_, block)| OnceLock::from(Arc::clone(block)));
             (key, entries, block.unwrap_or_default())
         };
@@ -119,7 +121,7 @@ impl Cache {
 pub(super) fn open_entries(tenant: &Tenant, cluster: ClusterId, now: Timestamp) -> Vec<Entry> {
     let mut entries = Vec::new();
     tenant.open_gauges(cluster, now, &mut |gauge| {
-        entries.push(Entry { series: gauge.series.0, exposed: Timestamp::MIN, at: gauge.since, value: 1.0 });
+        entries.push(Entry { series: gauge.series, exposed: Timestamp::MIN, at: gauge.since, value: 1.0 });
     });
     entries
 }

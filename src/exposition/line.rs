@@ -61,14 +61,21 @@ pub(super) struct Queues {
 }
 
 impl Queues {
-    /// The queues as they stand at the time of receipt; what they no longer need is taken off the timeline.
+    /// The queues as they stand at the time of receipt; what they no longer need is taken off the timeline, as are the
+    /// places of a series that is gone and had the same number.
     pub(super) fn open(places: &[Place], context: &mut Context<'_>) -> Self {
-        let queue = |on| Queue::at(places.iter().filter(|place| place.is_on(on)).copied(), context.received);
+        let generation = context.series.generation;
+        let own = || places.iter().filter(move |place| place.generation == generation);
+        let queue = |on| Queue::at(own().filter(|place| place.is_on(on)).copied(), context.received);
         let plain = queue(On::Plain);
-        let windowed = places.iter().any(|place| place.on != On::Both).then(|| queue(On::Windowed));
+        let windowed = own().any(|place| place.on != On::Both).then(|| queue(On::Windowed));
         let queues = Self { plain, windowed };
-        for place in places.iter().filter(|place| place.exposed <= context.received) {
-            if !queues.places().any(|kept| kept == place) {
+        for place in places {
+            if place.exposed > context.received {
+                if place.generation != generation {
+                    context.timeline.release(place);
+                }
+            } else if !queues.places().any(|kept| kept == place) {
                 context.timeline.displaced(place);
             }
         }
@@ -166,7 +173,7 @@ impl Queues {
         self.windowed.get_or_insert_with(|| {
             let windowed = plain.clone().on(On::Windowed);
             for place in &windowed.waiting {
-                context.timeline.take(context.series, place);
+                context.timeline.take(context.series.number, place);
             }
             *plain = std::mem::take(plain).on(On::Plain);
             windowed

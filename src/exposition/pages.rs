@@ -107,7 +107,7 @@ impl Pages {
     /// Folds in what the log applied, duplicates excepted. `received` never decreases.
     pub fn apply(&self, received: Timestamp, edge: &AppliedEdge) -> Exposure {
         let sample = Sample {
-            series: edge.series.0,
+            series: edge.series,
             at: edge.at,
             value: edge.value,
             tie: u32::try_from(edge.id.0 & u128::from(u32::MAX)).unwrap_or_default(),
@@ -125,7 +125,7 @@ impl Pages {
     pub fn withdraw(&self, received: Timestamp, sample: &Withdrawn) {
         let cluster = self.clusters.read().get(&(sample.tenant.id(), sample.cluster)).map(Arc::clone);
         if let Some(cluster) = cluster {
-            cluster.shown.lock().schedule.withdraw(received, sample.series.0, sample.at, sample.hide);
+            cluster.shown.lock().schedule.withdraw(received, sample.series, sample.at, sample.hide);
         }
     }
 
@@ -133,7 +133,7 @@ impl Pages {
     pub fn due(&self, tenant: &Tenant, series: SeriesId, at: Timestamp) -> bool {
         let clusters = self.clusters.read();
         let mut of_tenant = clusters.range((tenant.id(), ClusterId(0))..=(tenant.id(), ClusterId(u16::MAX)));
-        of_tenant.any(|(_, cluster)| cluster.shown.lock().schedule.is_due(series.0, at))
+        of_tenant.any(|(_, cluster)| cluster.shown.lock().schedule.is_due(series, at))
     }
 
     /// The page of a cluster at `now`. `own` are our own metrics in the format asked for, without the closing `# EOF`; with
@@ -206,8 +206,7 @@ impl Pages {
         let section = |family| {
             let filter = Filter::of(family, &request.selectors)?;
             let entries = if family == Family::Open { &open } else { &shown.rows };
-            let selected: Vec<Entry> =
-                entries.iter().filter(|entry| filter.matches(family, tenant, SeriesId(entry.series))).copied().collect();
+            let selected: Vec<Entry> = entries.iter().filter(|entry| filter.matches(family, tenant, entry.series)).copied().collect();
             Some(Section { family, blocks: [Arc::new(Block::of(family, &selected, &Known::new(), tenant))].into() })
         };
         self.families(&request.selectors).filter_map(section).collect()

@@ -9,6 +9,7 @@ use super::Sizes;
 use super::WINDOW_MAX;
 use super::WINDOW_SLACK;
 use super::timeline::Timeline;
+use crate::store::SeriesId;
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(super) struct Place {
     pub(super) value: f64,
     /// Orders samples of the same times; part of the edge's id.
     pub(super) tie: u32,
+    /// Which of the series that had the number of the line it belongs to.
+    pub(super) generation: u32,
     pub(super) heartbeat: bool,
     pub(super) class: Class,
     pub(super) on: On,
@@ -74,7 +77,7 @@ impl Place {
 /// What a queue needs to know to place a sample.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
-    pub(super) series: u32,
+    pub(super) series: SeriesId,
     pub(super) received: Timestamp,
     pub(super) sizes: &'a Sizes,
     pub(super) timeline: &'a mut Timeline,
@@ -246,7 +249,7 @@ impl Queue {
             if place.exposed >= context.age_limit(&place) {
                 evicted.push(place);
             } else {
-                context.timeline.take(context.series, &place);
+                context.timeline.take(context.series.number, &place);
                 self.waiting.push(place);
             }
         }

@@ -19,13 +19,14 @@ use super::queue::On;
 use super::queue::Place;
 use super::timeline::Slot;
 use super::timeline::Timeline;
+use crate::store::SeriesId;
 use crate::time::Timestamp;
 use std::time::Duration;
 
 /// A sample to be shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Sample {
-    pub(super) series: u32,
+    pub(super) series: SeriesId,
     pub(super) at: Timestamp,
     pub(super) value: f64,
     /// Orders samples of the same times, whatever the numbers of their series; part of the edge's id.
@@ -138,28 +139,29 @@ impl Schedule {
             at: sample.at,
             value: sample.value,
             tie: sample.tie,
+            generation: sample.series.generation,
             heartbeat: sample.heartbeat,
             class: if sample.at.plus(sizes.hold) < *received { Class::Bulk } else { Class::Live },
             on: On::Both,
             behind: false,
             hidden: false,
         };
-        let mut queues = Queues::open(lines.get(sample.series).map_or(&[], Line::places), &mut context);
+        let mut queues = Queues::open(lines.get(sample.series.number).map_or(&[], Line::places), &mut context);
         let exposure = queues.apply(place, &mut context, counts);
-        lines.set(sample.series, queues.close());
+        lines.set(sample.series.number, queues.close());
         self.tidy();
         exposure
     }
 
     /// Takes off the sample of this time: one that waits goes, one that was exposed is hidden if `hide` says so.
-    pub(super) fn withdraw(&mut self, received: Timestamp, series: u32, at: Timestamp, hide: bool) {
+    pub(super) fn withdraw(&mut self, received: Timestamp, series: SeriesId, at: Timestamp, hide: bool) {
         self.advance(received);
         self.version += 1;
         let Self { sizes, received, lines, timeline, .. } = self;
         let mut context = Context { series, received: *received, sizes, timeline };
-        let mut queues = Queues::open(lines.get(series).map_or(&[], Line::places), &mut context);
+        let mut queues = Queues::open(lines.get(series.number).map_or(&[], Line::places), &mut context);
         queues.withdraw(at, hide, &mut context);
-        lines.set(series, queues.close());
+        lines.set(series.number, queues.close());
         self.tidy();
     }
 
@@ -190,8 +192,9 @@ impl Schedule {
     }
 
     /// Whether the sample of this time still waits or can be on a page.
-    pub(super) fn is_due(&self, series: u32, at: Timestamp) -> bool {
-        self.lines.get(series).is_some_and(|line| line.places().iter().any(|place| place.at == at))
+    pub(super) fn is_due(&self, series: SeriesId, at: Timestamp) -> bool {
+        let is_it = |place: &Place| place.at == at && place.generation == series.generation;
+        self.lines.get(series.number).is_some_and(|line| line.places().iter().any(is_it))
     }
 
     /// The samples of a page. Before the last receipt there is no page: it is that of the last receipt then.
@@ -226,6 +229,7 @@ impl Schedule {
             let Some(place) = self.lines.get(series).and_then(|line| line.current(view.on, now)) else { continue };
             let end = view.end_of(place);
             if self.timeline.grid.slot_of(place.exposed) == at && now < end && !place.hidden && place.at >= Timestamp::from_millis(0) {
+                let series = SeriesId { number: series, generation: place.generation };
                 rows.push((place.tie, Entry { series, exposed: place.exposed, at: place.at, value: place.value }, end));
             }
         }

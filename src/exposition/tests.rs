@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::Command;
+use crate::event::Delete;
 use crate::event::Edge;
 use crate::event::EdgeState;
 use crate::event::Identity;
@@ -436,4 +437,37 @@ fn promtool_takes_the_page() {
         // Its opinions on names are not about whether the page can be read (exit code 3 against 1).
         assert!(matches!(output.status.code(), Some(0 | 3)), "{promtool}: {said}");
     }
+}
+
+#[test]
+fn a_series_number_that_is_used_again_has_its_own_labels() {
+    let world = World::new(&Options::default());
+    let start = |entity: &str| edge(EdgeState::Start, NOW, &[("event_name", "job"), ("entity_id", entity)]);
+    let later = NOW + 120 * MINUTE;
+    let no_longer_due = edge(EdgeState::Point, later, &[("event_name", "other")]);
+    let open = |now| {
+        let page = world.page(&request(Format::Text004), "", now);
+        page.lines().filter(|line| line.starts_with("last9_change_events_open")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    world.put(NOW, &start("old"));
+    world.put(later, &no_longer_due);
+    assert!(matches!(&*open(later), [line] if line.contains("entity_id=\"old\"")), "{:?}", open(later));
+    let tenant = world.store.tenant("").unwrap();
+    let gauge = || {
+        let mut found = None;
+        tenant.open_gauges(ClusterId(0), ms(later), &mut |gauge| found = Some(gauge.series));
+        found.unwrap()
+    };
+    let old = gauge();
+    let due = |tenant: &store::Tenant, series, at| world.pages.due(tenant, series, at);
+    let delete = Command::Delete(Delete { organization: "".into(), id: start("old").id().to_string().into() });
+    world.store.apply(ms(later), &delete, &due);
+    world.store.apply(ms(later), &Command::Retire { before: ms(later) }, &due);
+    world.put(later, &start("new"));
+    assert!(matches!(&*open(later), [line] if line.contains("entity_id=\"new\"")), "{:?}", open(later));
+    let new = gauge();
+    assert_eq!(old.number, new.number, "this test is about one number");
+    let mut seen = Vec::new();
+    tenant.labels_of(&[old, new], &mut |place, name, value| seen.push(format!("{place} {name}={value}")));
+    assert_eq!(seen, ["1 entity_id=new", "1 event_name=job", "1 event_state=start"]);
 }

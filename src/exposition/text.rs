@@ -168,6 +168,7 @@ fn push_seconds(text: &mut Vec<u8>, at: Timestamp) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::SeriesId;
     use proptest::prelude::*;
 
     fn line(family: Family, labels: &[(&str, &str)], at: i64, value: f64, format: Format) -> String {
@@ -175,8 +176,8 @@ mod tests {
         for (name, value) in labels {
             push_label(&mut escaped, 0, name, value);
         }
-        let mut text = Vec::new();
-        family.push_line(&mut text, &escaped, &Entry { series: 0, exposed: Timestamp::MIN, at: Timestamp::from_millis(at), value }, format);
+        let (mut text, series) = (Vec::new(), SeriesId { number: 0, generation: 0 });
+        family.push_line(&mut text, &escaped, &Entry { series, exposed: Timestamp::MIN, at: Timestamp::from_millis(at), value }, format);
         String::from_utf8(text).unwrap()
     }
 

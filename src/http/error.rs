@@ -146,7 +146,6 @@ pub(crate) fn json_response(status: StatusCode, body: impl Into<Body>) -> Respon
 mod tests {
     use super::*;
     use crate::formats::FormatError;
-    use crate::http::app::ReloadError;
     use crate::http::change_events;
     use crate::http::wholes::ChangeError;
     use crate::writer::SubmitError;

@@ -67,7 +67,7 @@ impl Tenant {
             duplicate: added.duplicate,
             tenant: Arc::clone(self),
             cluster,
-            series: SeriesId(added.series),
+            series: core.series_id(added.series),
             kind: SampleKind::Change,
             at: edge.at,
             value: edge.value,
@@ -93,13 +93,8 @@ impl Tenant {
     }
 
     fn withdrawn(self: &Arc<Self>, lost: &[Lost], hide: bool) -> Vec<Withdrawn> {
-        let withdrawn = |lost: &Lost| Withdrawn {
-            tenant: Arc::clone(self),
-            cluster: ClusterId(lost.cluster),
-            series: SeriesId(lost.series),
-            at: lost.at,
-            hide,
-        };
+        let withdrawn =
+            |lost: &Lost| Withdrawn { tenant: Arc::clone(self), cluster: ClusterId(lost.cluster), series: lost.series, at: lost.at, hide };
         lost.iter().map(withdrawn).collect()
     }
 }

@@ -5,6 +5,7 @@ mod whole;
 
 pub(super) use whole::Lost;
 
+use super::SeriesId;
 use super::details::DetailTable;
 use super::edges::Changed;
 use super::edges::EdgeList;
@@ -44,6 +45,8 @@ pub(super) struct SeriesRow {
     pub(super) stop: bool,
     /// Of all of these but the edges; keeps the table from looking at the labels when it grows.
     hash: u32,
+    /// Tells it from every other series that had its number before or has it later.
+    pub(super) generation: u32,
 }
 
 /// A supersede group.
@@ -63,6 +66,8 @@ pub(super) struct Core {
     pub(super) identities: Rows<IdentityRow>,
     by_identity: HashTable<u32>,
     pub(super) series: Rows<SeriesRow>,
+    /// How many series there ever were, around 2^32.
+    generations: u32,
     by_series: HashTable<u32>,
     start_series: RoaringBitmap,
     stop_series: RoaringBitmap,
@@ -134,6 +139,11 @@ impl Core {
 
     pub(super) fn series_count(&self) -> usize {
         self.by_series.len()
+    }
+
+    /// The series that has this number now.
+    pub(super) fn series_id(&self, number: u32) -> SeriesId {
+        SeriesId { number, generation: self.series.get(number).map_or(0, |row| row.generation) }
     }
 
     pub(super) fn row(&self, edge: u32) -> Option<&EdgeRow> {
@@ -271,7 +281,9 @@ impl Core {
         if let Some(&found) = self.by_series.find(spread(hash), |&series| self.series.get(series).is_some_and(same)) {
             return Some(found);
         }
-        let new = self.series.place(SeriesRow { labels: labels.into(), edges: EdgeList::Empty, cluster, stop, hash })?;
+        self.generations = self.generations.wrapping_add(1);
+        let row = SeriesRow { labels: labels.into(), edges: EdgeList::Empty, cluster, stop, hash, generation: self.generations };
+        let new = self.series.place(row)?;
         let rows = &self.series;
         self.by_series.insert_unique(spread(hash), new, |&series| spread(rows.get(series).map_or(0, |row| row.hash)));
         writer.add(set, new);

@@ -102,9 +102,14 @@ pub struct TenantId(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterId(pub u16);
 
-/// A series' number within its tenant; used again after the series was retired.
+/// A series of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SeriesId(pub u32);
+pub struct SeriesId {
+    /// Dense from 0; used again after the series was retired.
+    pub number: u32,
+    /// Which of the series that had this number it is.
+    pub generation: u32,
+}
 
 /// What applying a command came to.
 #[derive(Clone, Debug)]
@@ -251,9 +256,8 @@ impl Store {
             }
             Command::Delete(delete) => Applied::Changed(self.tenant_or_new(&delete.organization).delete(delete, self.options.pairing_skew)),
             Command::Retire { before } => {
-                let retire = |tenant: &Arc<Tenant>| {
-                    tenant.core.write().retire(&tenant.index, *before, &|series, at| due(tenant, SeriesId(series), at))
-                };
+                let retire =
+                    |tenant: &Arc<Tenant>| tenant.core.write().retire(&tenant.index, *before, &|series, at| due(tenant, series, at));
                 Applied::Retired(self.tenants().iter().map(retire).sum())
             }
         }
@@ -340,11 +344,12 @@ impl Tenant {
         self.labels_of(&[series], &mut |_, name, value| visit(name, value));
     }
 
-    /// The same of some series at once, with their places in `series`. The writer waits meanwhile: let there be a hundred or so.
+    /// The same of some series at once, with their places in `series`; one that was retired has none, whatever has its number
+    /// now. The writer waits meanwhile: let there be a hundred or so.
     pub fn labels_of(&self, series: &[SeriesId], visit: &mut dyn FnMut(usize, &str, &str)) {
         let core = self.core.read();
         let set = |series: &SeriesId| {
-            core.series.get(series.0).map_or((&[][..], ""), |row| {
+            core.series.get(series.number).filter(|row| row.generation == series.generation).map_or((&[][..], ""), |row| {
                 let state = if row.stop { EdgeState::Stop } else { EdgeState::Start };
                 (&*row.labels, state.label())
             })
@@ -372,7 +377,7 @@ impl Tenant {
     pub fn open_gauges(&self, cluster: ClusterId, now: Timestamp, visit: &mut dyn FnMut(OpenGauge)) {
         let core = self.core.read();
         for (series, since) in core.open.gauges(cluster.0, now.minus(self.open_max_age)) {
-            visit(OpenGauge { series: SeriesId(series), since });
+            visit(OpenGauge { series: core.series_id(series), since });
         }
     }
 
@@ -421,7 +426,7 @@ impl Tenant {
             duplicate: added.duplicate,
             tenant: Arc::clone(self),
             cluster,
-            series: SeriesId(added.series),
+            series: core.series_id(added.series),
             kind: if row.role == edges::Role::Beat { SampleKind::Heartbeat } else { SampleKind::Change },
             at: edge.at,
             value: edge.value,

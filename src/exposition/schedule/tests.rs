@@ -18,14 +18,19 @@ fn sizes(hold: i64, samples_max: usize) -> Sizes {
     Sizes { hold: Duration::from_millis(hold.unsigned_abs()), keep: AGE_MAX, samples_max }
 }
 
+/// A series that is the first of its number.
+fn first(number: u32) -> SeriesId {
+    SeriesId { number, generation: 1 }
+}
+
 fn sample(series: u32, at: i64) -> Sample {
-    Sample { series, at: ms(at), value: 1.0, tie: series, heartbeat: false }
+    Sample { series: first(series), at: ms(at), value: 1.0, tie: series, heartbeat: false }
 }
 
 fn page(schedule: &Schedule, now: i64, window: Option<i64>) -> Vec<(u32, i64)> {
     let window = window.map(|window| Duration::from_millis(window.unsigned_abs()));
     let shown = schedule.shown(&View::new(ms(now), window, None, &schedule.sizes));
-    shown.rows.iter().map(|row| (row.series, row.at.millis() - START)).collect()
+    shown.rows.iter().map(|row| (row.series.number, row.at.millis() - START)).collect()
 }
 
 /// When it came in, and the sample.
@@ -177,8 +182,8 @@ impl Scraper {
             assert!(shown.rows.is_sorted_by_key(|row| (row.exposed, row.at, row.series)));
             let mut series = BTreeSet::new();
             for row in &shown.rows {
-                assert!(series.insert(row.series), "series {} twice on a page", row.series);
-                self.store(row.series, row.at.millis() - START, now);
+                assert!(series.insert(row.series), "series {:?} twice on a page", row.series);
+                self.store(row.series.number, row.at.millis() - START, now);
             }
             now = (now + 1).max(shown.until.millis().saturating_sub(START)).min(to);
         }
@@ -383,8 +388,8 @@ fn too_many_waiting_samples_of_a_series_are_refused() {
         schedule.apply(ms(0), &sample(1, (1100 - at) * HOUR));
     }
     assert_eq!(schedule.counts.crowded, 1100 - 1024);
-    assert!(schedule.is_due(1, ms(1100 * HOUR)));
-    assert!(!schedule.is_due(1, ms(1)));
+    assert!(schedule.is_due(first(1), ms(1100 * HOUR)));
+    assert!(!schedule.is_due(first(1), ms(1)));
 }
 
 /// A window of 20 minutes takes nothing out of order that is older than 10; a beat that lags by more must stay in order.
@@ -409,4 +414,28 @@ fn what_is_behind_never_overtakes_an_older_beat() {
     for at in [6 * hold, 9 * hold] {
         assert!(scraper.stored.contains(&(1, at)), "{at} of {:?}", scraper.stored);
     }
+}
+
+#[test]
+fn what_a_series_that_is_gone_left_makes_way_for_the_next_one_of_its_number() {
+    let mut schedule = Schedule::new(sizes(MINUTE, 100));
+    let next = |at| Sample { series: SeriesId { generation: 2, ..first(1) }, ..sample(1, at) };
+    for at in [0, 1, 2] {
+        schedule.apply(ms(2), &sample(1, at));
+    }
+    // One that only pages with a window can show, so that there are two queues.
+    schedule.apply(ms(2), &sample(1, -10 * MINUTE));
+    assert_eq!(schedule.waiting(ms(3)).queued, 2);
+    schedule.withdraw(ms(3), next(2).series, ms(2), true);
+    assert!((0..3).all(|at| !schedule.is_due(first(1), ms(at))));
+    assert_eq!((schedule.waiting(ms(3)).queued, page(&schedule, 3, None)), (0, vec![]));
+    // It neither repeats nor follows what was there, nor waits for it.
+    assert_eq!(schedule.apply(ms(3), &next(1)), Exposure::Shown);
+    assert!(schedule.is_due(next(1).series, ms(1)) && !schedule.is_due(first(1), ms(1)));
+    assert_eq!((page(&schedule, 3, None), page(&schedule, 10 * MINUTE, Some(HOUR))), (vec![(1, 1)], vec![(1, 1)]));
+}
+
+#[test]
+fn a_place_is_small() {
+    assert_eq!(size_of::<Place>(), 40, "there is one for each series of the last hour");
 }

@@ -7,6 +7,7 @@ use super::Role;
 use super::id_hash;
 use super::place_in;
 use super::spread;
+use crate::store::SeriesId;
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
@@ -16,12 +17,12 @@ impl Core {
     /// What is open stays, and what `due` says is still to be shown. Returns how many went.
     ///
     /// What kept an edge may itself go, so this repeats until nothing more goes: doing it again later changes nothing.
-    pub(in crate::store) fn retire(&mut self, index: &LabelIndex, before: Timestamp, due: &dyn Fn(u32, Timestamp) -> bool) -> usize {
+    pub(in crate::store) fn retire(&mut self, index: &LabelIndex, before: Timestamp, due: &dyn Fn(SeriesId, Timestamp) -> bool) -> usize {
         let passes = std::iter::from_fn(|| Some(self.retire_once(index, before, due)));
         passes.take_while(|&gone| gone > 0).sum()
     }
 
-    fn retire_once(&mut self, index: &LabelIndex, before: Timestamp, due: &dyn Fn(u32, Timestamp) -> bool) -> usize {
+    fn retire_once(&mut self, index: &LabelIndex, before: Timestamp, due: &dyn Fn(SeriesId, Timestamp) -> bool) -> usize {
         let mut kept = VecDeque::new();
         let mut old = Vec::new();
         while let Some(&edge) = self.arrivals.front() {
@@ -38,9 +39,9 @@ impl Core {
         old.len()
     }
 
-    fn stays(&self, edge: u32, before: Timestamp, due: &dyn Fn(u32, Timestamp) -> bool) -> bool {
+    fn stays(&self, edge: u32, before: Timestamp, due: &dyn Fn(SeriesId, Timestamp) -> bool) -> bool {
         let Some(row) = self.row(edge) else { return false };
-        let is_due = |edge: u32| self.row(edge).is_some_and(|row| due(row.series, row.at));
+        let is_due = |edge: u32| self.row(edge).is_some_and(|row| due(self.series_id(row.series), row.at));
         let head = self.head(edge);
         match row.role {
             Role::Beat => return is_due(edge) || self.details.get(head).is_some_and(|detailed| detailed.by == Some(edge)),

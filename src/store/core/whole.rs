@@ -14,6 +14,7 @@ use crate::event::EdgeId;
 use crate::event::Identity;
 use crate::event::Put;
 use crate::event::Version;
+use crate::store::SeriesId;
 use crate::store::details::Detailed;
 use crate::store::edges::fold_all;
 use crate::time::Timestamp;
@@ -24,7 +25,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Lost {
     pub(in crate::store) cluster: u16,
-    pub(in crate::store) series: u32,
+    pub(in crate::store) series: SeriesId,
     pub(in crate::store) at: Timestamp,
 }
 
@@ -185,7 +186,8 @@ impl Core {
             let row = self.row(edge)?;
             let series = self.series.get(row.series)?;
             let also = |&other: &u32| self.row(other).is_some_and(|other| other.role != Role::Past && other.at == row.at);
-            (!series.edges.as_slice().iter().any(also)).then_some(Lost { cluster: series.cluster, series: row.series, at: row.at })
+            let id = SeriesId { number: row.series, generation: series.generation };
+            (!series.edges.as_slice().iter().any(also)).then_some(Lost { cluster: series.cluster, series: id, at: row.at })
         };
         let mut lost: Vec<Lost> = past.iter().filter_map(sample).collect();
         lost.sort_unstable_by_key(|lost| (lost.series, lost.at));
