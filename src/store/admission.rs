@@ -41,6 +41,10 @@ struct Pending {
     /// What the tenant had before.
     names: usize,
     clusters: usize,
+    /// Label names that it did not have.
+    new_names: HashSet<Box<str>>,
+    /// The names of the edge that was admitted last; most have those of the one before.
+    last_names: Vec<Box<str>>,
     /// Clusters that it did not have.
     new_clusters: HashSet<Arc<str>>,
 }
@@ -89,7 +93,7 @@ impl Pending {
         };
         let (names, clusters) = (tenant.index.names(), tenant.clusters.read().len() - 1);
         let claims = tenant.claims.lock().by_key.len();
-        Self { open, series, claims, names, clusters, new_clusters: HashSet::new(), tenant: Some(tenant) }
+        Self { open, series, claims, names, clusters, tenant: Some(tenant), ..Self::default() }
     }
 
     /// `opens`: the edge opens an event if it is a start.
@@ -106,8 +110,8 @@ impl Pending {
         if self.series >= options.label_sets_max && !known() {
             return Err(Refusal { what: "label sets", limit: options.label_sets_max, flag: "--limit.label-sets" });
         }
-        let is_new = |name: &str| tenant.is_none_or(|tenant| !tenant.index.has_name(name));
-        if self.names >= LABEL_NAMES_MAX && edge.labels.iter().any(|(name, _)| is_new(name)) {
+        let new_names = self.new_names_of(edge);
+        if !new_names.is_empty() && self.names + self.new_names.len() + new_names.len() > LABEL_NAMES_MAX {
             return Err(Refusal { what: "label names", limit: LABEL_NAMES_MAX, flag: "the program" });
         }
         if !edge.cluster.is_empty() && tenant.is_none_or(|tenant| tenant.cluster(&edge.cluster).is_none()) {
@@ -116,9 +120,26 @@ impl Pending {
             }
             self.new_clusters.insert(Arc::clone(&edge.cluster));
         }
+        if !self.has_last_names(edge) {
+            self.new_names.extend(new_names.into_iter().map(Box::from));
+            self.last_names = edge.labels.iter().map(|(name, _)| name.into()).collect();
+        }
         self.series += 1;
         self.open += usize::from(opens);
         Ok(())
+    }
+
+    /// The names of the edge's labels that neither the tenant has nor an edge that was admitted.
+    fn new_names_of<'e>(&self, edge: &'e Edge) -> Vec<&'e str> {
+        if self.has_last_names(edge) {
+            return Vec::new();
+        }
+        let has = |name: &str| self.tenant.as_ref().is_some_and(|tenant| tenant.index.has_name(name)) || self.new_names.contains(name);
+        edge.labels.iter().map(|(name, _)| name).filter(|name| !has(name)).collect()
+    }
+
+    fn has_last_names(&self, edge: &Edge) -> bool {
+        edge.labels.iter().map(|(name, _)| name).eq(self.last_names.iter().map(|name| &**name))
     }
 
     fn admit_claim(&mut self, options: &Options) -> Result<(), Refusal> {

@@ -77,14 +77,14 @@ impl Tenant {
         Some(Changed { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, false) })
     }
 
-    pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe, skew: Duration) -> Changed {
-        let names = self.index.names_of(describe.stop.iter().map(|stop| &stop.labels)).unwrap_or_default();
+    pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe, skew: Duration) -> Option<Changed> {
+        let names = self.index.names_of(describe.stop.iter().map(|stop| &stop.labels))?;
         let mut core = self.core.write();
         let mut labels = names.lock();
         let stop = describe.stop.as_ref().and_then(|stop| self.add(&mut core, &mut labels, 0, (received, stop), stop.id(), skew));
         core.describe(describe, received);
         let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
-        Changed { version, added: stop.into_iter().filter(|stop| !stop.duplicate).collect(), withdrawn: Vec::new() }
+        Some(Changed { version, added: stop.into_iter().filter(|stop| !stop.duplicate).collect(), withdrawn: Vec::new() })
     }
 
     pub(super) fn delete(self: &Arc<Self>, delete: &Delete, skew: Duration) -> Changed {

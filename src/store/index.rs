@@ -1,25 +1,26 @@
 //! The label index: name to values to series. Its leaf map is concurrent, so readers resolve matchers without the
 //! tenant's lock; what they find is a set of series numbers, copied out.
 //!
-//! Lock order: a tenant's core before a label's values, never the other way round.
+//! Lock order: a tenant's core before the names by number before a label's values, never the other way round.
 
+mod writing;
+
+pub(super) use writing::LabelWriter;
+
+use super::names::LabelNames;
 use super::postings::Postings;
 use super::rows::Rows;
 use super::runs::Runs;
 use super::selector::MatchKind;
 use super::selector::Matcher;
 use crate::labels::EVENT_STATE;
-use crate::labels::LabelSet;
-use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
 use parking_lot::RwLock;
-use parking_lot::RwLockWriteGuard;
 use roaring::RoaringBitmap;
 use std::hash::BuildHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// How many values a regular expression is tried on before the label's lock is given up for a moment.
@@ -45,28 +46,7 @@ impl Hash for LabelRef {
 
 #[derive(Debug, Default)]
 pub(super) struct LabelIndex {
-    names: DashMap<Box<str>, Arc<LabelName>, DefaultHashBuilder>,
-    by_number: RwLock<Vec<Arc<LabelName>>>,
-}
-
-/// The label names of some sets.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    /// Each once.
-    labels: Vec<Arc<LabelName>>,
-    /// For all labels of all sets where their name is in `labels`.
-    slots: Vec<u16>,
-    /// Where the slots of each set are.
-    sets: Vec<Range<usize>>,
-}
-
-/// The values of some label names, held for writing.
-#[derive(Debug)]
-pub(super) struct LabelWriter<'a> {
-    names: &'a Names,
-    values: Vec<RwLockWriteGuard<'a, Values>>,
-    /// The labels of the set looked up last.
-    pub(super) refs: Vec<LabelRef>,
+    names: LabelNames,
 }
 
 /// One label name with its values.
@@ -95,56 +75,34 @@ struct Value {
 impl LabelIndex {
     /// How many label names there are.
     pub(super) fn names(&self) -> usize {
-        self.by_number.read().len()
+        self.names.len()
     }
 
     /// Whether the name is known.
     pub(super) fn has_name(&self, name: &str) -> bool {
-        self.names.contains_key(name)
+        self.names.contains(name)
     }
 
     pub(super) fn name(&self, name: &str) -> Option<Arc<LabelName>> {
-        self.names.get(name).map(|entry| Arc::clone(entry.value()))
+        self.names.get(name)
     }
 
-    /// The names of these label sets, made when they are new. `None` when there would be more than 65536.
-    pub(super) fn names_of<'l>(&self, sets: impl Iterator<Item = &'l LabelSet>) -> Option<Names> {
-        let mut names = Names::default();
-        let mut before = 0..0;
-        for set in sets {
-            let begin = names.slots.len();
-            for (place, (name, _)) in set.iter().enumerate() {
-                // Most sets have the names of the one before.
-                let likely = names.slots.get(before.clone()).and_then(|slots| slots.get(place)).copied();
-                let is_it = |slot: &u16| names.labels.get(usize::from(*slot)).is_some_and(|label| *label.name == *name);
-                let slot = match likely.filter(is_it) {
-                    Some(slot) => slot,
-                    None => names.slot(self, name)?,
-                };
-                names.slots.push(slot);
-            }
-            before = begin..names.slots.len();
-            names.sets.push(before.clone());
-        }
-        Some(names)
-    }
-
-    fn add_name(&self, name: &str) -> Option<Arc<LabelName>> {
-        let mut by_number = self.by_number.write();
-        let number = u16::try_from(by_number.len()).ok()?;
-        let label = Arc::new(LabelName { number, name: name.into(), values: RwLock::default() });
-        by_number.push(Arc::clone(&label));
-        self.names.insert(name.into(), Arc::clone(&label));
-        Some(label)
-    }
-
-    /// Takes `series` off these labels; a value that is left on no series is forgotten.
+    /// Takes `series` off these labels; a value that is left on no series is forgotten, and a name that is left with no value.
     pub(super) fn remove(&self, labels: &[LabelRef], series: u32) {
-        let by_number = self.by_number.read();
+        let mut unused = Vec::new();
+        let by_number = self.names.by_number();
         for label in labels {
-            if let Some(name) = by_number.get(usize::from(label.name)) {
-                name.values.write().remove(label.value, series);
+            if let Some(name) = by_number.get(label.name) {
+                let mut values = name.values.write();
+                values.remove(label.value, series);
+                if values.is_empty() {
+                    unused.push(Arc::clone(name));
+                }
             }
+        }
+        drop(by_number);
+        for name in unused {
+            self.names.forget(&name);
         }
     }
 
@@ -154,8 +112,8 @@ impl LabelIndex {
         let mut numbers: Vec<u16> = sets.iter().flat_map(|(set, _)| set.iter().map(|label| label.name)).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        let by_number = self.by_number.read();
-        let names: Vec<Arc<LabelName>> = numbers.iter().filter_map(|&number| by_number.get(usize::from(number))).map(Arc::clone).collect();
+        let by_number = self.names.by_number();
+        let names: Vec<Arc<LabelName>> = numbers.iter().filter_map(|&number| by_number.get(number)).map(Arc::clone).collect();
         drop(by_number);
         let values: Vec<_> = names.iter().map(|name| name.values.read()).collect();
         for (set, (labels, state)) in sets.iter().enumerate() {
@@ -178,9 +136,9 @@ impl LabelIndex {
 
     /// Calls `visit` with the names and texts of these labels.
     pub(super) fn texts(&self, labels: &[LabelRef], mut visit: impl FnMut(&str, &str)) {
-        let by_number = self.by_number.read();
+        let by_number = self.names.by_number();
         for label in labels {
-            if let Some(name) = by_number.get(usize::from(label.name)) {
+            if let Some(name) = by_number.get(label.name) {
                 let values = name.values.read();
                 if let Some(value) = values.rows.get(label.value) {
                     visit(&name.name, &value.text);
@@ -190,48 +148,12 @@ impl LabelIndex {
     }
 }
 
-impl Names {
-    fn slot(&mut self, index: &LabelIndex, name: &str) -> Option<u16> {
-        let known = self.labels.iter().position(|label| *label.name == *name);
-        if known.is_none() {
-            self.labels.push(index.name(name).or_else(|| index.add_name(name))?);
-        }
-        u16::try_from(known.unwrap_or(self.labels.len() - 1)).ok()
-    }
-
-    /// Locks all of them. Readers lock one name at a time and nothing else meanwhile.
-    pub(super) fn lock(&self) -> LabelWriter<'_> {
-        LabelWriter { names: self, values: self.labels.iter().map(|label| label.values.write()).collect(), refs: Vec::new() }
-    }
-
-    fn slots(&self, set: usize) -> &[u16] {
-        self.sets.get(set).and_then(|range| self.slots.get(range.clone())).unwrap_or_default()
-    }
-}
-
-impl LabelWriter<'_> {
-    /// Looks up the references of these labels, made when they are new; they are set number `set` of the names.
-    pub(super) fn intern(&mut self, labels: &LabelSet, set: usize) -> Option<()> {
-        self.refs.clear();
-        for ((_, value), &slot) in labels.iter().zip(self.names.slots(set)) {
-            let name = self.names.labels.get(usize::from(slot))?.number;
-            let value = self.values.get_mut(usize::from(slot))?.intern(value)?;
-            self.refs.push(LabelRef { name, value });
-        }
-        Some(())
-    }
-
-    /// Records that `series` carries the labels that were looked up last, which are set number `set` of the names.
-    pub(super) fn add(&mut self, set: usize, series: u32) {
-        for (label, &slot) in self.refs.iter().zip(self.names.slots(set)) {
-            if let Some(values) = self.values.get_mut(usize::from(slot)) {
-                values.add(label.value, series);
-            }
-        }
-    }
-}
-
 impl LabelName {
+    /// A name without values.
+    pub(super) fn new(number: u16, name: &str) -> Self {
+        Self { number, name: name.into(), values: RwLock::default() }
+    }
+
     /// How many series a matcher of this label could select at most, for ordering matchers; cheap.
     pub(super) fn estimate(&self, matcher: &Matcher) -> u64 {
         match matcher.kind {
@@ -322,6 +244,11 @@ fn union(mut found: RoaringBitmap, mut singles: Vec<u32>) -> RoaringBitmap {
 }
 
 impl Values {
+    /// Whether no value is on any series.
+    fn is_empty(&self) -> bool {
+        self.by_text.is_empty()
+    }
+
     fn find(&self, hash: u64, text: &str) -> Option<u32> {
         self.by_text.find(hash, |&number| self.rows.get(number).is_some_and(|value| *value.text == *text)).copied()
     }

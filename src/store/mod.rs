@@ -11,6 +11,7 @@ mod details;
 mod edges;
 mod index;
 mod indexed;
+mod names;
 mod open;
 mod postings;
 mod rows;
@@ -56,10 +57,11 @@ use std::time::Duration;
 
 /// How long an `Idempotency-Key` is remembered.
 pub const CLAIM_AGE: Duration = Duration::from_hours(24);
-/// Most label names of one tenant. One commit may exceed it; their numbering ends at 65536, which `apply` refuses.
+/// Most label names of one tenant.
 pub const LABEL_NAMES_MAX: usize = 10_000;
 
 const FULL: Applied = Applied::Full(Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" });
+const FULL_OF_NAMES: Applied = Applied::Full(Refusal { what: "label names", limit: u16::MAX as usize + 1, flag: "the program" });
 
 /// What bounds and shapes the store.
 #[derive(Clone, Debug)]
@@ -252,7 +254,8 @@ impl Store {
                 None => FULL,
             },
             Command::Describe(describe) => {
-                Applied::Changed(self.tenant_or_new(&describe.organization).describe(received, describe, self.options.pairing_skew))
+                let described = self.tenant_or_new(&describe.organization).describe(received, describe, self.options.pairing_skew);
+                described.map_or(FULL_OF_NAMES, Applied::Changed)
             }
             Command::Delete(delete) => Applied::Changed(self.tenant_or_new(&delete.organization).delete(delete, self.options.pairing_skew)),
             Command::Retire { before } => {
@@ -394,7 +397,7 @@ impl Tenant {
 
     fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge)], skew: Duration, applied: &mut Vec<Applied>) {
         let Some(names) = self.index.names_of(edges.iter().map(|(_, edge)| &edge.labels)) else {
-            applied.extend(edges.iter().map(|_| FULL));
+            applied.extend(edges.iter().map(|_| FULL_OF_NAMES));
             return;
         };
         let ids: Vec<EdgeId> = edges.iter().map(|(_, edge)| edge.id()).collect();

@@ -1,3 +1,6 @@
+mod limits;
+mod names;
+
 use super::*;
 use crate::event::Delete;
 use crate::event::Details;

@@ -1,0 +1,78 @@
+//! The label names of a tenant, by text and by number: there are as many as have values, and the number of one that has
+//! none left is used again.
+//!
+//! Only the writer adds and forgets. A number means a name as long as a series with that label is there, which whoever
+//! reads a series' labels makes sure of by the tenant's lock; a reader that holds the name itself finds it empty then.
+
+use super::index::LabelName;
+use dashmap::DashMap;
+use hashbrown::DefaultHashBuilder;
+use parking_lot::RwLock;
+use parking_lot::RwLockReadGuard;
+use std::sync::Arc;
+
+#[derive(Debug, Default)]
+pub(super) struct LabelNames {
+    by_text: DashMap<Box<str>, Arc<LabelName>, DefaultHashBuilder>,
+    by_number: RwLock<Numbers>,
+}
+
+/// Names by number.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    names: Vec<Option<Arc<LabelName>>>,
+    free: Vec<u16>,
+}
+
+impl LabelNames {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_text.len()
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.by_text.contains_key(name)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Arc<LabelName>> {
+        self.by_text.get(name).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// All by number; no name comes or goes meanwhile.
+    pub(super) fn by_number(&self) -> RwLockReadGuard<'_, Numbers> {
+        self.by_number.read()
+    }
+
+    /// Adds a name that is not there. `None` when all numbers are taken.
+    pub(super) fn add(&self, name: &str) -> Option<Arc<LabelName>> {
+        let mut by_number = self.by_number.write();
+        let number = match by_number.free.pop() {
+            Some(free) => free,
+            None => u16::try_from(by_number.names.len()).ok()?,
+        };
+        let label = Arc::new(LabelName::new(number, name));
+        match by_number.names.get_mut(usize::from(number)) {
+            Some(place) => *place = Some(Arc::clone(&label)),
+            None => by_number.names.push(Some(Arc::clone(&label))),
+        }
+        self.by_text.insert(name.into(), Arc::clone(&label));
+        Some(label)
+    }
+
+    /// Forgets a name that has no values.
+    pub(super) fn forget(&self, label: &LabelName) {
+        let mut by_number = self.by_number.write();
+        if let Some(place) = by_number.names.get_mut(usize::from(label.number))
+            && place.take().is_some()
+        {
+            by_number.free.push(label.number);
+            self.by_text.remove(&label.name);
+        }
+    }
+}
+
+impl Numbers {
+    pub(super) fn get(&self, number: u16) -> Option<&Arc<LabelName>> {
+        self.names.get(usize::from(number))?.as_ref()
+    }
+}

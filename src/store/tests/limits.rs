@@ -1,0 +1,104 @@
+//! Each limit of the store bites exactly where it says, within one commit and after it; and which of them come free.
+
+use super::*;
+
+/// A point of its own, with a label for each of these names.
+fn point(number: i64, names: impl IntoIterator<Item = String>) -> Edge {
+    let names: BTreeSet<String> = names.into_iter().chain(["event_name".to_owned()]).collect();
+    Edge {
+        state: EdgeState::Point,
+        identity: Identity::of([&*number.to_string()]),
+        labels: LabelSet::from_sorted(names.iter().map(|name| (name.as_str(), "x"))).unwrap(),
+        ..Said { state: EdgeState::Point, at: number, entity: 1, outcome: 0, superseding: false }.edge()
+    }
+}
+
+/// Admits and applies as one commit; how many of the first were admitted before one was refused, and that refusal.
+#[track_caller]
+fn commit(store: &Store, received: i64, edges: &[Edge]) -> (usize, Option<String>) {
+    let mut admission = Admission::default();
+    let answers = edges.iter().map(|edge| store.admit(&Command::Edge(edge.clone()), at(received), &mut admission));
+    let answers: Vec<Result<(), Refusal>> = answers.collect();
+    let admitted = edges.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+    let admitted: Vec<(Timestamp, &Edge)> = admitted.map(|(edge, _)| (at(received), edge)).collect();
+    let mut applied = Vec::new();
+    for run in admitted.chunks(64) {
+        store.apply_edges(run, &mut applied);
+    }
+    assert!(applied.iter().all(|applied| matches!(applied, Applied::Edge(_))), "admitted, and not taken");
+    let first = answers.iter().position(Result::is_err);
+    (first.unwrap_or(edges.len()), first.and_then(|first| answers[first].as_ref().err().map(ToString::to_string)))
+}
+
+fn retire_all(store: &Store) {
+    store.apply(at(1 << 40), &Command::Retire { before: at(1 << 40) }, &|_, _, _| false);
+    assert_eq!(store.stats(at(0)).edges, 0);
+}
+
+/// `make` makes edges each of which needs one more of what is limited. What is full says `text`.
+#[track_caller]
+fn check(options: &Options, make: impl Fn(i64) -> Edge, most: usize, text: &str, comes_free: bool) {
+    let edges: Vec<Edge> = (0..i64::try_from(most).unwrap() + 2).map(make).collect();
+    let store = Store::new(options.clone());
+    for round in [1, 2] {
+        assert_eq!(commit(&store, round, &edges), (most, Some(text.to_owned())), "in one commit");
+        assert_eq!(commit(&store, round, &edges[most..]), (0, Some(text.to_owned())), "after it");
+        assert_eq!(commit(&store, round, &edges[..most]), (most, None), "what is there already");
+        retire_all(&store);
+        if !comes_free {
+            assert_eq!(commit(&store, round, &edges[most..]).0, 0, "not free");
+            return;
+        }
+    }
+    let apart = Store::new(options.clone());
+    let taken = edges.iter().filter(|edge| commit(&apart, 1, std::slice::from_ref(edge)).0 == 1).count();
+    assert_eq!(taken, most, "in commits of one");
+}
+
+#[test]
+fn limits_bite_exactly() {
+    let defaults = Options::default();
+    let label_sets = Options { label_sets_max: 3, ..Options::default() };
+    let named = |number: i64| point(number, [format!("n{number}")]);
+    check(&label_sets, named, 3, "label sets: 3 are there already, the most that --limit.label-sets allows", true);
+    // With `event_name` these are 10 000 names.
+    let of_99 = |number: i64| point(number, (0..99).map(move |name| format!("n{number:03}_{name:02}")));
+    check(&defaults, of_99, 101, "label names: 10000 are there already, the most that the program allows", true);
+    let clusters = Options { clusters_max: 2, ..Options::default() };
+    let cluster = |number: i64| Edge { cluster: format!("c{number}").into(), ..point(number, []) };
+    let text = "clusters (data_source_name): 2 are there already, the most that --limit.clusters allows";
+    check(&clusters, cluster, 2, text, false);
+    let organizations = Options { tenants_max: 2, ..Options::default() };
+    let organization = |number: i64| Edge { organization: format!("o{number}").into(), ..point(number, []) };
+    check(&organizations, organization, 2, "organizations: 2 are there already, the most that the program allows", false);
+}
+
+#[test]
+fn names_that_are_known_need_no_room() {
+    let store = Store::new(Options::default());
+    let full: Vec<Edge> = (0..101).map(|number| point(number, (0..99).map(move |name| format!("n{number:03}_{name:02}")))).collect();
+    assert_eq!(commit(&store, 1, &full), (101, None));
+    let known = |number: i64, name: &str| point(number, [name.to_owned()]);
+    let mixed = [known(200, "n000_00"), known(201, "other"), known(202, "n100_98")];
+    assert_eq!(commit(&store, 1, &mixed).0, 1);
+    assert_eq!(store.stats(at(0)).edges, 103);
+    assert_eq!(store.tenant("acme").unwrap().index.names(), LABEL_NAMES_MAX);
+    retire_all(&store);
+    assert_eq!(store.tenant("acme").unwrap().index.names(), 0);
+}
+
+/// As a log of an older version may hold them.
+#[test]
+fn names_that_cannot_be_numbered_are_said_to_be_what_is_full() {
+    let store = Store::new(Options::default());
+    let edges: Vec<Edge> = (0..662).map(|number| point(number, (0..99).map(move |name| format!("n{number:03}_{name:02}")))).collect();
+    let mut applied = Vec::new();
+    for edge in &edges {
+        store.apply_edges(&[(at(1), edge)], &mut applied);
+    }
+    let refused: Vec<String> =
+        applied.iter().filter_map(|applied| if let Applied::Full(refusal) = applied { Some(refusal.to_string()) } else { None }).collect();
+    assert_eq!(refused, ["label names: 65536 are there already, the most that the program allows"]);
+    // Those of the edge that was refused are not there: 1 and 661 times 99.
+    assert_eq!(store.tenant("acme").unwrap().index.names(), 65_440);
+}
