@@ -102,3 +102,14 @@ fn names_that_cannot_be_numbered_are_said_to_be_what_is_full() {
     // Those of the edge that was refused are not there: 1 and 661 times 99.
     assert_eq!(store.tenant("acme").unwrap().index.names(), 65_440);
 }
+
+#[test]
+fn names_come_and_go_for_ever() {
+    let store = Store::new(Options::default());
+    for round in 0..7 {
+        let names = |number: i64| (0..99).map(move |name| format!("n{round}_{number:03}_{name:02}"));
+        let edges: Vec<Edge> = (0..101).map(|number| point(number, names(number))).collect();
+        assert_eq!(commit(&store, 1, &edges), (101, None), "after {round} times 10 000 names, of which 65 536 can have a number");
+        retire_all(&store);
+    }
+}
