@@ -40,9 +40,7 @@ impl World {
     }
 
     fn put(&self, received: i64, edge: &Edge) -> Exposure {
-        let pages = &self.pages;
-        let due = |tenant: &store::Tenant, series, at| pages.due(tenant, series, at);
-        match self.store.apply(ms(received), &Command::Edge(edge.clone()), &due) {
+        match self.store.apply(ms(received), &Command::Edge(edge.clone())) {
             Applied::Edge(applied) if !applied.duplicate => self.pages.apply(ms(received), &applied),
             _ => Exposure::Duplicate,
         }
@@ -75,6 +73,9 @@ fn edge(state: EdgeState, at: i64, labels: &[(&str, &str)]) -> Edge {
         identity: Identity::of(sorted.iter().flat_map(|(name, value)| [*name, *value])),
         lapses: false,
         supersede: None,
+        skew: None,
+        named: None,
+        former: None,
         labels: LabelSet::from_sorted(sorted).unwrap(),
         attributes: None,
     }
