@@ -73,6 +73,20 @@ impl LabelSet {
         if count > LABELS_MAX { Err(LabelSetError::TooMany(count)) } else { Ok(Self(encoding.into())) }
     }
 
+    /// What [`LabelSet::encoding`] would be of labels of any length: what their hash is of, whatever limits cut from them.
+    pub fn unlimited<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+        let mut text = String::new();
+        for part in labels.into_iter().flat_map(|(name, value)| [name, value]) {
+            if push_text(&mut text, part).is_none() {
+                // No digit of a length is written so.
+                text.push('\u{80}');
+                text.push_str(&format!("{:016x}", part.len()));
+                text.push_str(part);
+            }
+        }
+        text
+    }
+
     /// The set as stored in the log.
     pub fn encoding(&self) -> &str {
         &self.0

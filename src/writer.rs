@@ -27,6 +27,7 @@ use commit::Committer;
 use parking_lot::RwLock;
 pub use replay::Opened;
 pub use replay::RefusedRecord;
+pub use replay::ReplayError;
 pub use replay::Unread;
 pub use replay::open;
 use std::sync::Arc;
@@ -136,6 +137,8 @@ impl Health {
 #[derive(Debug, Default)]
 pub struct Encoded {
     commands: Vec<Command>,
+    /// Of the edges that the commands are (see [`Command::edge_id`]).
+    ids: Vec<EdgeId>,
     /// What the event of the first command must be like; else nothing of this is done.
     expect: Option<Expect>,
     records: Records,
@@ -144,7 +147,7 @@ pub struct Encoded {
 impl Encoded {
     /// Encodes commands; worth a thread of its own when there are many.
     pub fn of(commands: Vec<Command>) -> Self {
-        Self { records: Records::of(&commands), expect: None, commands }
+        Self { records: Records::of(&commands), ids: commands.iter().map(Command::edge_id).collect(), expect: None, commands }
     }
 
     /// Whether there is no command.
@@ -222,6 +225,14 @@ pub struct Memory {
     pub store: Arc<Store>,
     /// Which sample is on a page when.
     pub pages: Arc<Pages>,
+}
+
+impl Memory {
+    /// Empties it for a log whose stops have this skew, where their records say nothing else.
+    fn begin(&self, skew: Duration) {
+        self.store.begin(skew);
+        self.pages.begin();
+    }
 }
 
 impl Writer {

@@ -43,6 +43,7 @@ use crate::time::SystemClock;
 use crate::writer;
 use crate::writer::Memory;
 use crate::writer::Opened;
+use crate::writer::ReplayError;
 use crate::writer::Running;
 use crate::writer::Writer;
 
@@ -185,7 +186,10 @@ async fn open(plan: &Plan) -> Result<Open, Failure> {
     let opening = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
         let disk = FsDisk::open(&path).map_err(damaged_or_not)?;
-        let opened = writer::open(disk, crate::log::Options::default(), &memory).map_err(damaged_or_not)?;
+        let opened = writer::open(disk, crate::log::Options::default(), &memory).map_err(|error| match error {
+            ReplayError::Open(error) => damaged_or_not(error),
+            ReplayError::Panicked => Failure::running(error),
+        })?;
         let secret = Secret::open(&path).map_err(Failure::running)?;
         Ok(Open { opened, secret, took: begun.elapsed() })
     });

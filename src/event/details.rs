@@ -2,9 +2,11 @@
 
 use super::Edge;
 use super::EdgeId;
+use super::EdgeState;
+use super::Identity;
+use super::hash;
 use crate::time::Timestamp;
 use std::sync::Arc;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// The longest id of an event that its sender chose, in characters.
 pub const EVENT_ID_MAX: usize = 100;
@@ -75,6 +77,21 @@ impl Put {
     }
 }
 
+/// The order of edges within an identity: time, a start before a stop, id.
+pub type Key = (Timestamp, EdgeState, EdgeId);
+
+/// An event that came as edges, as it was when something was decided about it: its edges are those of the identity from the
+/// first to the last. What else was known then, and what has been forgotten since, does not matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// What its edges have in common.
+    pub identity: Identity,
+    /// Its first edge.
+    pub first: Key,
+    /// Its last edge.
+    pub last: Key,
+}
+
 /// Details for an event that came as edges, whatever it had before. It keeps its edges, its labels and its id.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Describe {
@@ -82,6 +99,8 @@ pub struct Describe {
     pub organization: Arc<str>,
     /// Any edge of the event.
     pub edge: EdgeId,
+    /// The event as it was when this was written. The writer sets it; the first format had none.
+    pub span: Option<Span>,
     /// A stop that closes it.
     pub stop: Option<Edge>,
     /// From now on.
@@ -95,6 +114,8 @@ pub struct Delete {
     pub organization: Arc<str>,
     /// Its own id, or that of one of its edges.
     pub id: Box<str>,
+    /// As in [`Describe::span`]; `None` for an event with an id of its own.
+    pub span: Option<Span>,
 }
 
 /// What must be so for a change to be made; the writer looks before it appends.
@@ -113,7 +134,7 @@ pub struct Version(pub u64);
 impl Version {
     /// The version of what `bytes` say.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(xxh3_64(bytes))
+        Self(u64::try_from(hash::digest(bytes) & u128::from(u64::MAX)).unwrap_or_default())
     }
 
     /// Reads what [`std::fmt::Display`] writes.

@@ -1,7 +1,8 @@
 //! One record of the log: a command and the time it was received, to the byte.
 //!
 //! `kind u8 | received i64 | body`, little endian; a text is `length u32 | UTF-8`. Kinds 16 to 31 are those of whole
-//! events, of which 19 and up are free. ARCHITECTURE.md has the table of bodies.
+//! events, of which 22 and up are free. ARCHITECTURE.md has the table of bodies. What the first format wrote (kinds 1, 16,
+//! 17, 18) is read, with the ids that it gave, and no longer written.
 
 use super::Claim;
 use super::Command;
@@ -12,26 +13,40 @@ use super::Edge;
 use super::EdgeId;
 use super::EdgeState;
 use super::Identity;
+use super::Key;
 use super::Put;
+use super::Settings;
+use super::Span;
 use crate::labels::LabelSet;
 use crate::time::Timestamp;
+use crate::time::millis_of;
 use std::sync::Arc;
+use std::time::Duration;
 
-const EDGE: u8 = 1;
+const FORMER_EDGE: u8 = 1;
 const CLAIM: u8 = 2;
 const RETIRE: u8 = 3;
-const PUT: u8 = 16;
-const DESCRIBE: u8 = 17;
-const DELETE: u8 = 18;
+const EDGE: u8 = 4;
+const SETTINGS: u8 = 6;
+const FORMER_PUT: u8 = 16;
+const FORMER_DESCRIBE: u8 = 17;
+const FORMER_DELETE: u8 = 18;
+const PUT: u8 = 19;
+const DESCRIBE: u8 = 20;
+const DELETE: u8 = 21;
 
 const STATE_BITS: u8 = 0b11;
 const LAPSES: u8 = 1 << 2;
 const HAS_SUPERSEDE: u8 = 1 << 3;
 const HAS_ATTRIBUTES: u8 = 1 << 4;
 const HAS_VALUE: u8 = 1 << 5;
+const HAS_NAME: u8 = 1 << 6;
+const HAS_SKEW: u8 = 1 << 7;
 
 const HAS_STOP: u8 = 1;
 const HAS_CREATED: u8 = 1 << 1;
+const SAME_ATTRIBUTES: u8 = 1 << 2;
+const HAS_SPAN: u8 = 1 << 1;
 
 /// Why bytes are no record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +64,7 @@ pub fn encode(command: &Command, out: &mut Vec<u8>) {
     let kind = match command {
         Command::Edge(_) => EDGE,
         Command::Claim(_) => CLAIM,
+        Command::Settings(_) => SETTINGS,
         Command::Retire { .. } => RETIRE,
         Command::Put(_) => PUT,
         Command::Describe(_) => DESCRIBE,
@@ -57,7 +73,7 @@ pub fn encode(command: &Command, out: &mut Vec<u8>) {
     out.push(kind);
     out.extend_from_slice(&[0; 8]);
     match command {
-        Command::Edge(edge) => encode_edge(edge, out),
+        Command::Edge(edge) => encode_edge(edge, edge.attributes.as_deref(), out),
         Command::Claim(claim) => {
             put_text(out, &claim.organization);
             out.extend_from_slice(&claim.key.to_le_bytes());
@@ -66,32 +82,64 @@ pub fn encode(command: &Command, out: &mut Vec<u8>) {
         }
         Command::Retire { before } => out.extend_from_slice(&before.millis().to_le_bytes()),
         Command::Put(put) => encode_put(put, out),
+        Command::Settings(settings) => out.extend_from_slice(&skew_of(settings.skew).to_le_bytes()),
         Command::Describe(describe) => {
-            out.push(if describe.stop.is_some() { HAS_STOP } else { 0 });
+            out.push(flag(describe.stop.is_some(), HAS_STOP) | flag(describe.span.is_some(), HAS_SPAN));
             put_text(out, &describe.organization);
             out.extend_from_slice(&describe.edge.0.to_le_bytes());
+            put_span(out, describe.span);
             encode_details(&describe.details, out);
             if let Some(stop) = &describe.stop {
-                encode_edge(stop, out);
+                encode_edge(stop, stop.attributes.as_deref(), out);
             }
         }
         Command::Delete(delete) => {
+            out.push(flag(delete.span.is_some(), HAS_SPAN));
             put_text(out, &delete.organization);
             put_text(out, &delete.id);
+            put_span(out, delete.span);
         }
     }
 }
 
+fn flag(on: bool, bit: u8) -> u8 {
+    if on { bit } else { 0 }
+}
+
+fn skew_of(span: Duration) -> u32 {
+    u32::try_from(millis_of(span)).unwrap_or(u32::MAX)
+}
+
+fn put_span(out: &mut Vec<u8>, span: Option<Span>) {
+    let Some(Span { identity, first, last }) = span else { return };
+    out.extend_from_slice(&identity.0.to_le_bytes());
+    for (at, state, id) in [first, last] {
+        out.extend_from_slice(&at.millis().to_le_bytes());
+        out.push(state_bits(state));
+        out.extend_from_slice(&id.0.to_le_bytes());
+    }
+}
+
+fn state_bits(state: EdgeState) -> u8 {
+    match state {
+        EdgeState::Start => 0,
+        EdgeState::Stop => 1,
+        EdgeState::Point => 2,
+    }
+}
+
 fn encode_put(put: &Put, out: &mut Vec<u8>) {
-    let flags = if put.stop.is_some() { HAS_STOP } else { 0 } | if put.created.is_some() { HAS_CREATED } else { 0 };
-    out.push(flags);
+    // The text of what was sent is long, and mostly the same at both ends.
+    let same = put.stop.as_ref().is_some_and(|stop| stop.attributes.is_some() && stop.attributes == put.start.attributes);
+    out.push(flag(put.stop.is_some(), HAS_STOP) | flag(put.created.is_some(), HAS_CREATED) | flag(same, SAME_ATTRIBUTES));
     put_text(out, &put.id);
     if let Some(created) = put.created {
         out.extend_from_slice(&created.millis().to_le_bytes());
     }
     encode_details(&put.details, out);
-    for edge in put.edges() {
-        encode_edge(edge, out);
+    encode_edge(&put.start, put.start.attributes.as_deref(), out);
+    if let Some(stop) = &put.stop {
+        encode_edge(stop, stop.attributes.as_deref().filter(|_| !same), out);
     }
 }
 
@@ -133,25 +181,27 @@ pub fn stamp(record: &mut [u8], received: Timestamp) {
     }
 }
 
-fn encode_edge(edge: &Edge, out: &mut Vec<u8>) {
-    let state = match edge.state {
-        EdgeState::Start => 0,
-        EdgeState::Stop => 1,
-        EdgeState::Point => 2,
-    };
+fn encode_edge(edge: &Edge, attributes: Option<&str>, out: &mut Vec<u8>) {
     let has_value = edge.value.to_bits() != 1f64.to_bits();
-    let flag = |on: bool, bit: u8| if on { bit } else { 0 };
     out.push(
-        state
+        state_bits(edge.state)
             | flag(edge.lapses, LAPSES)
             | flag(edge.supersede.is_some(), HAS_SUPERSEDE)
-            | flag(edge.attributes.is_some(), HAS_ATTRIBUTES)
-            | flag(has_value, HAS_VALUE),
+            | flag(attributes.is_some(), HAS_ATTRIBUTES)
+            | flag(has_value, HAS_VALUE)
+            | flag(edge.named.is_some(), HAS_NAME)
+            | flag(edge.skew.is_some(), HAS_SKEW),
     );
     out.extend_from_slice(&edge.at.millis().to_le_bytes());
     out.extend_from_slice(&edge.identity.0.to_le_bytes());
     if let Some(group) = edge.supersede {
         out.extend_from_slice(&group.0.to_le_bytes());
+    }
+    if let Some(id) = edge.named {
+        out.extend_from_slice(&id.0.to_le_bytes());
+    }
+    if let Some(skew) = edge.skew {
+        out.extend_from_slice(&skew_of(skew).to_le_bytes());
     }
     if has_value {
         out.extend_from_slice(&edge.value.to_le_bytes());
@@ -159,7 +209,7 @@ fn encode_edge(edge: &Edge, out: &mut Vec<u8>) {
     put_text(out, &edge.organization);
     put_text(out, &edge.cluster);
     put_text(out, edge.labels.encoding());
-    if let Some(attributes) = &edge.attributes {
+    if let Some(attributes) = attributes {
         put_text(out, attributes);
     }
 }
@@ -175,6 +225,8 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 pub struct Decoder {
     organization: Option<Arc<str>>,
     cluster: Option<Arc<str>>,
+    /// The record is one of the first format, whose edges have other ids.
+    former: bool,
 }
 
 impl Decoder {
@@ -182,24 +234,36 @@ impl Decoder {
     pub fn decode(&mut self, record: &[u8]) -> Result<(Timestamp, Command), RecordError> {
         let mut input = Input(record);
         let kind = input.byte()?;
-        if !(EDGE..=RETIRE).contains(&kind) && !(PUT..=DELETE).contains(&kind) {
+        if !matches!(kind, FORMER_EDGE..=EDGE | SETTINGS | FORMER_PUT..=DELETE) {
             return Err(RecordError::UnknownKind(kind));
         }
         let received = input.time()?;
+        self.former = matches!(kind, FORMER_EDGE | FORMER_PUT | FORMER_DESCRIBE);
         let command = match kind {
-            EDGE => Command::Edge(self.edge(&mut input)?),
+            FORMER_EDGE | EDGE => Command::Edge(self.edge(&mut input)?),
             CLAIM => Command::Claim(Claim {
                 organization: shared(&mut self.organization, input.text()?),
                 key: input.wide()?,
                 body: input.wide()?,
                 at: input.time()?,
+                former: None,
             }),
-            PUT => Command::Put(Box::new(self.put(&mut input)?)),
-            DESCRIBE => Command::Describe(Box::new(self.describe(&mut input)?)),
-            DELETE => Command::Delete(Delete { organization: shared(&mut self.organization, input.text()?), id: input.text()?.into() }),
+            SETTINGS => Command::Settings(Settings { skew: input.skew()? }),
+            FORMER_PUT | PUT => Command::Put(Box::new(self.put(&mut input)?)),
+            FORMER_DESCRIBE | DESCRIBE => Command::Describe(Box::new(self.describe(&mut input)?)),
+            FORMER_DELETE | DELETE => {
+                let flags = if kind == DELETE { input.byte()? } else { 0 };
+                let (organization, id) = (shared(&mut self.organization, input.text()?), input.text()?.into());
+                Command::Delete(Delete { organization, id, span: input.span(flags)? })
+            }
             _ => Command::Retire { before: input.time()? },
         };
         if input.0.is_empty() { Ok((received, command)) } else { Err(RecordError::Damaged("bytes after its end")) }
+    }
+
+    /// Whether the record read last is one of the first format that has edges or details.
+    pub fn read_former(&self) -> bool {
+        self.former
     }
 
     fn put(&mut self, input: &mut Input<'_>) -> Result<Put, RecordError> {
@@ -208,7 +272,10 @@ impl Decoder {
         let created = if flags & HAS_CREATED != 0 { Some(input.time()?) } else { None };
         let details = input.details()?;
         let start = self.edge(input)?;
-        let stop = if flags & HAS_STOP != 0 { Some(self.edge(input)?) } else { None };
+        let mut stop = if flags & HAS_STOP != 0 { Some(self.edge(input)?) } else { None };
+        if let Some(stop) = stop.as_mut().filter(|_| flags & SAME_ATTRIBUTES != 0) {
+            stop.attributes.clone_from(&start.attributes);
+        }
         Ok(Put { id, created, start, stop, details })
     }
 
@@ -216,29 +283,33 @@ impl Decoder {
         let flags = input.byte()?;
         let organization = shared(&mut self.organization, input.text()?);
         let edge = EdgeId(input.wide()?);
+        let span = input.span(flags)?;
         let details = input.details()?;
         let stop = if flags & HAS_STOP != 0 { Some(self.edge(input)?) } else { None };
-        Ok(Describe { organization, edge, stop, details })
+        Ok(Describe { organization, edge, span, stop, details })
     }
 
     fn edge(&mut self, input: &mut Input<'_>) -> Result<Edge, RecordError> {
         let flags = input.byte()?;
-        let state = match flags & STATE_BITS {
-            0 => EdgeState::Start,
-            1 => EdgeState::Stop,
-            2 => EdgeState::Point,
-            _ => return Err(RecordError::Damaged("edge state")),
-        };
+        let state = input.state(flags & STATE_BITS)?;
         let has = |bit: u8| flags & bit != 0;
         let at = input.time()?;
         let identity = Identity(input.wide()?);
         let supersede = if has(HAS_SUPERSEDE) { Some(Identity(input.wide()?)) } else { None };
+        let named = if has(HAS_NAME) { Some(EdgeId(input.wide()?)) } else { None };
+        let skew = if has(HAS_SKEW) { Some(input.skew()?) } else { None };
         let value = if has(HAS_VALUE) { f64::from_le_bytes(input.array()?) } else { 1.0 };
         let organization = shared(&mut self.organization, input.text()?);
         let cluster = shared(&mut self.cluster, input.text()?);
         let labels = LabelSet::from_encoding(input.text()?).map_err(|_| RecordError::Damaged("labels"))?;
         let attributes = if has(HAS_ATTRIBUTES) { Some(input.text()?.into()) } else { None };
-        Ok(Edge { organization, cluster, state, at, value, identity, lapses: has(LAPSES), supersede, labels, attributes })
+        let lapses = has(LAPSES);
+        let mut edge =
+            Edge { organization, cluster, state, at, value, identity, lapses, supersede, skew, named, former: None, labels, attributes };
+        if self.former {
+            edge.named = Some(edge.former_id());
+        }
+        Ok(edge)
     }
 }
 
@@ -268,6 +339,33 @@ impl<'a> Input<'a> {
 
     fn time(&mut self) -> Result<Timestamp, RecordError> {
         self.array().map(|bytes| Timestamp::from_millis(i64::from_le_bytes(bytes)))
+    }
+
+    fn skew(&mut self) -> Result<Duration, RecordError> {
+        self.array().map(|bytes| Duration::from_millis(u32::from_le_bytes(bytes).into()))
+    }
+
+    fn state(&mut self, bits: u8) -> Result<EdgeState, RecordError> {
+        match bits {
+            0 => Ok(EdgeState::Start),
+            1 => Ok(EdgeState::Stop),
+            2 => Ok(EdgeState::Point),
+            _ => Err(RecordError::Damaged("edge state")),
+        }
+    }
+
+    fn span(&mut self, flags: u8) -> Result<Option<Span>, RecordError> {
+        if flags & HAS_SPAN == 0 {
+            return Ok(None);
+        }
+        let identity = Identity(self.wide()?);
+        Ok(Some(Span { identity, first: self.key()?, last: self.key()? }))
+    }
+
+    fn key(&mut self) -> Result<Key, RecordError> {
+        let at = self.time()?;
+        let bits = self.byte()?;
+        Ok((at, self.state(bits)?, EdgeId(self.wide()?)))
     }
 
     fn wide(&mut self) -> Result<u128, RecordError> {
@@ -311,112 +409,4 @@ impl<'a> Input<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn label_sets() -> impl Strategy<Value = LabelSet> {
-        prop::collection::btree_map("[a-z_]{1,9}", ".{1,20}", 0..6)
-            .prop_map(|labels| LabelSet::from_sorted(labels.iter().map(|(k, v)| (k.as_str(), v.as_str()))).unwrap())
-    }
-
-    fn texts() -> impl Strategy<Value = Vec<Box<str>>> {
-        prop::collection::vec(".{0,9}".prop_map(String::into_boxed_str), 0..3)
-    }
-
-    fn details() -> impl Strategy<Value = Details> {
-        let pairs = prop::collection::vec((".{0,9}".prop_map(String::into_boxed_str), ".{0,9}".prop_map(String::into_boxed_str)), 0..3);
-        let tags = prop::collection::vec((".{0,9}".prop_map(String::into_boxed_str), texts()), 0..3);
-        (prop::array::uniform6(".{0,9}".prop_map(String::into_boxed_str)), pairs, tags, texts(), texts()).prop_map(
-            |([name, description, source, parent_id, source_id, metadata], links, tags, buckets, environments)| Details {
-                name,
-                description,
-                source,
-                parent_id,
-                source_id,
-                links,
-                tags,
-                buckets,
-                environments,
-                metadata,
-            },
-        )
-    }
-
-    fn whole() -> impl Strategy<Value = Command> {
-        let stop = || prop::option::of(edge());
-        prop_oneof![
-            (".{0,9}", prop::option::of(any::<i64>()), edge(), stop(), details()).prop_map(|(id, created, start, stop, details)| {
-                Command::Put(Box::new(Put { id: id.into(), created: created.map(Timestamp::from_millis), start, stop, details }))
-            }),
-            (".{0,9}", any::<u128>(), stop(), details()).prop_map(|(organization, id, stop, details)| {
-                Command::Describe(Box::new(Describe { organization: organization.into(), edge: EdgeId(id), stop, details }))
-            }),
-            (".{0,9}", ".{0,9}")
-                .prop_map(|(organization, id)| Command::Delete(Delete { organization: organization.into(), id: id.into() })),
-        ]
-    }
-
-    fn edges() -> impl Strategy<Value = Command> {
-        edge().prop_map(Command::Edge)
-    }
-
-    fn edge() -> impl Strategy<Value = Edge> {
-        let state = prop_oneof![Just(EdgeState::Start), Just(EdgeState::Stop), Just(EdgeState::Point)];
-        let place = ("[a-z]{0,5}", "[a-z]{0,5}", label_sets(), prop::option::of(".{0,30}"));
-        (state, any::<i64>(), any::<i32>(), any::<u128>(), any::<bool>(), prop::option::of(any::<u128>()), place).prop_map(
-            |(state, at, value, identity, lapses, group, (organization, cluster, labels, attributes))| Edge {
-                organization: organization.into(),
-                cluster: cluster.into(),
-                state,
-                at: Timestamp::from_millis(at),
-                value: f64::from(value),
-                identity: Identity(identity),
-                lapses,
-                supersede: group.map(Identity),
-                labels,
-                attributes: attributes.map(String::into_boxed_str),
-            },
-        )
-    }
-
-    fn commands() -> impl Strategy<Value = Command> {
-        prop_oneof![
-            edges(),
-            ("[a-z]{0,5}", any::<u128>(), any::<u128>(), any::<i64>()).prop_map(|(o, key, body, at)| Command::Claim(Claim {
-                organization: o.into(),
-                key,
-                body,
-                at: Timestamp::from_millis(at)
-            })),
-            any::<i64>().prop_map(|before| Command::Retire { before: Timestamp::from_millis(before) }),
-            whole(),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn decodes_what_was_encoded(command in commands(), received in any::<i64>()) {
-            let mut record = Vec::new();
-            encode(&command, &mut record);
-            stamp(&mut record, Timestamp::from_millis(received));
-            let mut decoder = Decoder::default();
-            prop_assert_eq!(decoder.decode(&record).unwrap(), (Timestamp::from_millis(received), command));
-            for end in 0..record.len() {
-                prop_assert!(decoder.decode(&record[..end]).is_err());
-            }
-        }
-
-        #[test]
-        fn any_bytes_decode_or_err(kind in prop::sample::select(vec![EDGE, PUT, DESCRIBE, DELETE]), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut record = vec![kind];
-            record.extend(bytes);
-            drop(Decoder::default().decode(&record));
-        }
-    }
-
-    #[test]
-    fn a_later_kind_is_refused() {
-        assert_eq!(Decoder::default().decode(&[19, 0, 0]), Err(RecordError::UnknownKind(19)));
-    }
-}
+mod tests;

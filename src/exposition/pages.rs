@@ -23,7 +23,6 @@ use super::text::Family;
 use crate::store::AppliedEdge;
 use crate::store::ClusterId;
 use crate::store::SampleKind;
-use crate::store::SeriesId;
 use crate::store::Tenant;
 use crate::store::TenantId;
 use crate::store::Withdrawn;
@@ -95,6 +94,12 @@ impl Pages {
         Self { sizes: Sizes::of(options), timestamp_family: options.timestamp_family, clusters, moments }
     }
 
+    /// Forgets everything, before a log is folded in.
+    pub fn begin(&self) {
+        self.clusters.write().clear();
+        *self.moments.lock() = Moments::default();
+    }
+
     /// Begins to take in commands that were received at `now`. A page that was already given out stays in their past:
     /// otherwise an edge could take a place before one that a scraper has seen.
     pub fn receive(&self, now: Timestamp) -> Receipt<'_> {
@@ -127,13 +132,6 @@ impl Pages {
         if let Some(cluster) = cluster {
             cluster.shown.lock().schedule.withdraw(received, sample.series, sample.at, sample.hide);
         }
-    }
-
-    /// Whether a sample still waits or can be on a page: its edge and its series must stay then.
-    pub fn due(&self, tenant: &Tenant, series: SeriesId, at: Timestamp) -> bool {
-        let clusters = self.clusters.read();
-        let mut of_tenant = clusters.range((tenant.id(), ClusterId(0))..=(tenant.id(), ClusterId(u16::MAX)));
-        of_tenant.any(|(_, cluster)| cluster.shown.lock().schedule.is_due(series, at))
     }
 
     /// The page of a cluster at `now`. `own` are our own metrics in the format asked for, without the closing `# EOF`; with

@@ -191,10 +191,10 @@ impl Schedule {
         }
     }
 
-    /// Whether the sample of this time still waits or can be on a page.
-    pub(super) fn is_due(&self, series: SeriesId, at: Timestamp) -> bool {
-        let is_it = |place: &Place| place.at == at && place.generation == series.generation;
-        self.lines.get(series.number).is_some_and(|line| line.places().iter().any(is_it))
+    /// The times of the samples that a series still has places for.
+    #[cfg(test)]
+    fn places_of(&self, series: u32) -> Vec<Timestamp> {
+        self.lines.get(series).map(|line| line.places().iter().map(|place| place.at).collect()).unwrap_or_default()
     }
 
     /// The samples of a page. Before the last receipt there is no page: it is that of the last receipt then.

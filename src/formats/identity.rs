@@ -5,7 +5,9 @@
 //! a start or a stop.
 
 use crate::event::EdgeState;
+use crate::event::Former;
 use crate::event::Identity;
+use crate::event::Parts;
 use crate::formats::mapping::Label;
 use crate::formats::mapping::find;
 use crate::formats::mapping::options::MappingError;
@@ -35,6 +37,7 @@ pub(super) struct Paired {
     pub identity: Identity,
     pub lapses: bool,
     pub supersede: Option<Identity>,
+    pub former: Former,
 }
 
 impl Pairing {
@@ -66,20 +69,23 @@ impl Pairing {
         let by_rule = rule.and_then(|rule| rule_identity("pairing", space, rule, &rule.labels, labels));
         let name = rule.map_or(event_name, |rule| &rule.start);
         let identity = by_rule.or_else(|| entity_identity(space, name, labels));
+        let lapses = identity.is_none() && state != EdgeState::Point;
+        let identity = identity.unwrap_or_else(|| self.attributes_identity(space, name, attributes));
+        let superseding = rule.filter(|_| state == EdgeState::Start);
+        let group = superseding.and_then(|rule| rule_identity("supersede", space, rule, &rule.supersede, labels));
         Paired {
             state,
-            identity: identity.unwrap_or_else(|| self.attributes_identity(space, name, attributes)),
-            lapses: identity.is_none() && state != EdgeState::Point,
-            supersede: rule
-                .filter(|_| state == EdgeState::Start)
-                .and_then(|rule| rule_identity("supersede", space, rule, &rule.supersede, labels)),
+            identity: identity.identity(),
+            lapses,
+            supersede: group.as_ref().map(Parts::identity),
+            former: Former { identity: identity.former_identity(), supersede: group.as_ref().map(Parts::former_identity) },
         }
     }
 
     /// Rule 4: the event name and all attributes that are not volatile.
-    fn attributes_identity(&self, space: &str, name: &str, attributes: &[Label<'_>]) -> Identity {
+    fn attributes_identity(&self, space: &str, name: &str, attributes: &[Label<'_>]) -> Parts {
         let lasting = attributes.iter().filter(|attribute| attribute.sent && !self.volatile.matches(&attribute.name));
-        Identity::of(["attributes", space, name].into_iter().chain(lasting.flat_map(|attribute| [&*attribute.name, attribute.value])))
+        Parts::of(["attributes", space, name].into_iter().chain(lasting.flat_map(|attribute| [&*attribute.name, attribute.value])))
     }
 }
 
@@ -95,18 +101,18 @@ fn state(rule: Option<&PairingRule>, event_name: &str, said: Option<EdgeState>) 
 }
 
 /// Rule 2: the values of a rule's labels; none when the event has none of them.
-fn rule_identity(kind: &str, space: &str, rule: &PairingRule, names: &[String], labels: &[Label<'_>]) -> Option<Identity> {
+fn rule_identity(kind: &str, space: &str, rule: &PairingRule, names: &[String], labels: &[Label<'_>]) -> Option<Parts> {
     names.iter().any(|name| value(labels, name).is_some()).then(|| {
         let parts = names.iter().flat_map(|name| [name.as_str(), value(labels, name).unwrap_or_default()]);
-        Identity::of([kind, space, &rule.start, &rule.stop].into_iter().chain(parts))
+        Parts::of([kind, space, &rule.start, &rule.stop].into_iter().chain(parts))
     })
 }
 
 /// Rule 3: the entity, and its state and environment where they are given.
-fn entity_identity(space: &str, name: &str, labels: &[Label<'_>]) -> Option<Identity> {
+fn entity_identity(space: &str, name: &str, labels: &[Label<'_>]) -> Option<Parts> {
     let (entity, id) = ENTITY_LABELS.iter().find_map(|entity| Some((*entity, value(labels, entity)?)))?;
     let parts = ENTITY_PARTS.iter().map(|part| value(labels, part).unwrap_or_default());
-    Some(Identity::of(["entity", space, name, entity, id].into_iter().chain(parts)))
+    Some(Parts::of(["entity", space, name, entity, id].into_iter().chain(parts)))
 }
 
 fn value<'l>(labels: &'l [Label<'_>], name: &str) -> Option<&'l str> {

@@ -77,7 +77,7 @@ fn parse_object(text: &str, context: &Context<'_>) -> Result<Parsed, FormatError
     let attributes = fields.attributes.map(attributes).transpose()?.unwrap_or_default();
     let mapped =
         context.mapping.map(&Incoming { event_name: &event_name, state, attributes: &attributes, cluster_labels: cluster.labels })?;
-    let edge = Edge {
+    let mut edge = Edge {
         organization: Arc::clone(&context.organization),
         cluster: cluster.name,
         state: mapped.state,
@@ -86,9 +86,13 @@ fn parse_object(text: &str, context: &Context<'_>) -> Result<Parsed, FormatError
         identity: mapped.identity,
         lapses: mapped.lapses,
         supersede: mapped.supersede,
+        skew: None,
+        named: None,
+        former: Some(mapped.former),
         labels: mapped.labels,
         attributes: (!mapped.verbatim).then(|| json::compact(fields.attributes.unwrap_or("{}"))),
     };
+    edge.named = mapped.uncut.map(|labels| edge.id_by(&labels));
     Ok(Parsed { edge, warnings: mapped.warnings })
 }
 

@@ -7,6 +7,7 @@
 pub mod options;
 
 use crate::event::EdgeState;
+use crate::event::Former;
 use crate::event::Identity;
 use crate::formats::FormatError;
 use crate::formats::Warning;
@@ -86,6 +87,9 @@ pub(super) struct Mapped {
     pub identity: Identity,
     pub lapses: bool,
     pub supersede: Option<Identity>,
+    pub former: Former,
+    /// The labels before they were cut, if they were: what the edge's id is of (see [`LabelSet::unlimited`]).
+    pub uncut: Option<String>,
     pub warnings: Vec<Warning>,
 }
 
@@ -136,11 +140,13 @@ impl Mapping {
                 add(&mut labels, name, value);
             }
         }
+        let too_long = labels.iter().any(|label| label.value.len() > self.limits.value_bytes);
+        let uncut = too_long.then(|| LabelSet::unlimited(with_event_name(incoming.event_name, &labels)));
         self.cut(&mut labels, &mut warnings);
         let verbatim = labels.len() == incoming.attributes.members && labels.iter().all(|label| label.verbatim);
         let labels = self.label_set(incoming.event_name, &labels)?;
-        let (state, identity, lapses, supersede) = (paired.state, paired.identity, paired.lapses, paired.supersede);
-        Ok(Mapped { labels, verbatim, state, identity, lapses, supersede, warnings })
+        let (state, identity, lapses, supersede, former) = (paired.state, paired.identity, paired.lapses, paired.supersede, paired.former);
+        Ok(Mapped { labels, verbatim, state, identity, lapses, supersede, former, uncut, warnings })
     }
 
     fn renames(&self, own: Option<&Rules>) -> bool {
@@ -204,11 +210,7 @@ impl Mapping {
         if bytes > limits.total_bytes {
             return Err(FormatError::limit("bytes in all labels of the event", bytes, limits.total_bytes));
         }
-        let place = labels.partition_point(|label| *label.name < *EVENT_NAME);
-        let (before, after) = labels.split_at_checked(place).unwrap_or_default();
-        let pairs = |labels| <[Label<'_>]>::iter(labels).map(|label| (&*label.name, label.value));
-        LabelSet::from_sorted(pairs(before).chain([(EVENT_NAME, event_name)]).chain(pairs(after)))
-            .map_err(|error| FormatError::malformed("attributes", error.to_string()))
+        LabelSet::from_sorted(with_event_name(event_name, labels)).map_err(|error| FormatError::malformed("attributes", error.to_string()))
     }
 }
 
@@ -224,6 +226,14 @@ impl Rules {
     fn renamed(&self, name: &str) -> Option<&str> {
         self.rename.iter().find(|(old, _)| old == name).map(|(_, new)| new.as_str())
     }
+}
+
+/// Names and values of the labels, the event's name in its place among them.
+fn with_event_name<'l>(event_name: &'l str, labels: &'l [Label<'_>]) -> impl Iterator<Item = (&'l str, &'l str)> {
+    let place = labels.partition_point(|label| *label.name < *EVENT_NAME);
+    let (before, after) = labels.split_at_checked(place).unwrap_or_default();
+    let pairs = |labels: &'l [Label<'_>]| labels.iter().map(|label| (&*label.name, label.value));
+    pairs(before).chain([(EVENT_NAME, event_name)]).chain(pairs(after))
 }
 
 /// The label `name`; compares lengths first, which for the few labels of an event beats every order.

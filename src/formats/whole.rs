@@ -3,6 +3,7 @@
 use crate::event::Details;
 use crate::event::Edge;
 use crate::event::EdgeState;
+use crate::event::Former;
 use crate::event::Identity;
 use crate::event::Put;
 use crate::formats::Context;
@@ -52,7 +53,7 @@ impl Whole {
         let incoming =
             Incoming { event_name: &self.event_name, state: Some(EdgeState::Start), attributes: &flat, cluster_labels: cluster.labels };
         let mapped = context.mapping.map(&incoming)?;
-        let start = Edge {
+        let mut start = Edge {
             organization: Arc::clone(&context.organization),
             cluster: cluster.name,
             state: if self.end == End::Point { EdgeState::Point } else { EdgeState::Start },
@@ -61,13 +62,19 @@ impl Whole {
             identity: Identity::of_id(&self.id),
             lapses: false,
             supersede: None,
+            skew: None,
+            named: None,
+            former: Some(Former { identity: Identity::former_of_id(&self.id), supersede: None }),
             labels: mapped.labels,
             attributes: (!mapped.verbatim).then(|| attributes.into()),
         };
-        let stop = match self.end {
+        let mut stop = match self.end {
             End::At(at) => Some(Edge { state: EdgeState::Stop, at, ..start.clone() }),
             End::Point | End::Open => None,
         };
+        for edge in std::iter::once(&mut start).chain(&mut stop) {
+            edge.named = mapped.uncut.as_ref().map(|labels| edge.id_by(labels));
+        }
         let put = Put { id: self.id.clone(), created, start, stop, details: self.details.clone() };
         Ok((put, mapped.warnings))
     }

@@ -115,6 +115,7 @@ pub(crate) async fn claim(writer: &Writer, grant: &Grant, key: &[u8], body: &[u8
         key: event::fingerprint([grant.token.as_bytes(), key]),
         body: event::fingerprint([body]),
         at: now,
+        former: Some((event::former_fingerprint([grant.token.as_bytes(), key]), event::former_fingerprint([body]))),
     };
     let outcomes = writer.submit(vec![Command::Claim(claim)]).await.map_err(|error| unavailable(&error))?;
     match outcomes.into_iter().next() {

@@ -183,7 +183,7 @@ pub(crate) async fn delete(app: &App, door: &Door, id: &str, if_match: &IfMatch)
         if !if_match.admits(event.version) {
             return Err(ChangeError::Stale);
         }
-        let delete = Delete { organization: Arc::clone(&door.organization), id: event.id.clone() };
+        let delete = Delete { organization: Arc::clone(&door.organization), id: event.id.clone(), span: None };
         if change(app, Command::Delete(delete), Expect::Version(event.version)).await?.is_some() {
             return Ok(event);
         }
@@ -245,7 +245,7 @@ fn describe(door: &Door, event: &EventView, before: &Whole, after: &Whole) -> Re
         _ => return Err(ChangeError::Edges("end")),
     };
     let organization = Arc::clone(&door.organization);
-    Ok(Command::Describe(Box::new(Describe { organization, edge: first.id, stop, details: after.details.clone() })))
+    Ok(Command::Describe(Box::new(Describe { organization, edge: first.id, span: None, stop, details: after.details.clone() })))
 }
 
 fn stop(door: &Door, event: &EventView, start: &EdgeView, at: Timestamp) -> Edge {
@@ -258,6 +258,9 @@ fn stop(door: &Door, event: &EventView, start: &EdgeView, at: Timestamp) -> Edge
         identity: event.identity,
         lapses: false,
         supersede: None,
+        skew: None,
+        named: None,
+        former: None,
         labels: start.labels.clone(),
         attributes: start.attributes.clone(),
     }

@@ -1,15 +1,21 @@
 //! The limits of the store, asked before the append: what is admitted counts toward them until it is applied.
 
+use super::Claimed;
 use super::LABEL_NAMES_MAX;
 use super::Options;
 use super::Store;
 use super::Tenant;
+use crate::event::Claim;
 use crate::event::Command;
 use crate::event::Edge;
+use crate::event::EdgeId;
 use crate::event::EdgeState;
+use crate::event::Identity;
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
+use std::hash::Hasher;
 use std::sync::Arc;
 
 /// A limit that a command would exceed.
@@ -24,8 +30,19 @@ pub struct Refusal {
     pub flag: &'static str,
 }
 
-/// What was admitted and not yet applied: counts toward the limits. Made anew for each round of admitting and applying, since
-/// it remembers what each tenant had when it was first asked about.
+/// What is to become of a command, decided before it is appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It is appended and applied.
+    New,
+    /// It repeats an edge that is known, or one that was admitted before it. It leaves no record.
+    Known(EdgeId),
+    /// The key was used before, or was admitted before it. It leaves no record.
+    Claimed(Claimed),
+}
+
+/// What was admitted and not yet applied: counts toward the limits, and is known. Made anew for each round of admitting and
+/// applying, since it remembers what each tenant had when it was first asked about.
 #[derive(Debug, Default)]
 pub struct Admission {
     by_organization: HashMap<Arc<str>, Pending>,
@@ -47,22 +64,50 @@ struct Pending {
     last_names: Vec<Box<str>>,
     /// Clusters that it did not have.
     new_clusters: HashSet<Arc<str>>,
+    /// What was admitted.
+    new_edges: HashSet<EdgeId, BuildHasherDefault<IdHasher>>,
+    new_claims: HashMap<u128, Claim>,
+}
+
+/// An id is a hash already.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, id: u128) {
+        self.0 = u64::try_from(id >> 64).unwrap_or_default();
+    }
 }
 
 impl Store {
-    /// Whether the limits allow `command`; asked before the append. What is admitted counts until it is applied.
-    pub fn admit(&self, command: &Command, now: Timestamp, admission: &mut Admission) -> Result<(), Refusal> {
+    /// Whether `command` is new, and the limits allow it; asked before the append. What is admitted counts until it is applied.
+    pub fn admit(&self, command: &Command, now: Timestamp, admission: &mut Admission) -> Result<Admitted, Refusal> {
+        self.admit_as(command, command.edge_id(), now, admission)
+    }
+
+    /// As [`Store::admit`], of a command whose [`Command::edge_id`] is known already.
+    pub fn admit_as(&self, command: &Command, id: EdgeId, now: Timestamp, admission: &mut Admission) -> Result<Admitted, Refusal> {
         let organization = match command {
             Command::Edge(edge) => &edge.organization,
             Command::Claim(claim) => &claim.organization,
             Command::Put(put) => &put.start.organization,
             Command::Describe(describe) => &describe.organization,
-            Command::Delete(_) | Command::Retire { .. } => return Ok(()),
+            Command::Delete(_) | Command::Settings(_) | Command::Retire { .. } => return Ok(Admitted::New),
         };
         let pending = if let Some(pending) = admission.by_organization.get_mut(organization) {
             pending
         } else {
-            let pending = Pending::of(self.tenant(organization));
+            let pending = Pending::of(self.tenant(organization), now);
             let limit = self.options.tenants_max;
             let unborn = || admission.by_organization.values().filter(|pending| pending.tenant.is_none()).count();
             if pending.tenant.is_none() && self.tenants.read().len() + unborn() >= limit {
@@ -71,35 +116,70 @@ impl Store {
             admission.by_organization.entry(Arc::clone(organization)).or_insert(pending)
         };
         match command {
-            Command::Edge(edge) => pending.admit_edge(edge, true, now, &self.options),
+            Command::Edge(edge) => pending.admit_new(edge, id, now, &self.options),
             Command::Put(put) => {
                 let open = pending.tenant.as_ref().is_some_and(|tenant| tenant.event(&put.id).is_some_and(|event| event.open));
                 let opens = put.stop.is_none() && !open;
-                put.edges().try_for_each(|edge| pending.admit_edge(edge, opens, now, &self.options))
+                put.edges().try_for_each(|edge| pending.admit_edge(edge, edge.id(), opens, now, &self.options)).map(|()| Admitted::New)
             }
-            Command::Describe(describe) => describe.stop.iter().try_for_each(|stop| pending.admit_edge(stop, false, now, &self.options)),
-            Command::Claim(_) => pending.admit_claim(&self.options),
-            Command::Delete(_) | Command::Retire { .. } => Ok(()),
+            Command::Describe(describe) => {
+                let mut stop = describe.stop.iter();
+                stop.try_for_each(|stop| pending.admit_edge(stop, stop.id(), false, now, &self.options)).map(|()| Admitted::New)
+            }
+            Command::Claim(claim) => pending.admit_claim(claim, &self.options),
+            Command::Delete(_) | Command::Settings(_) | Command::Retire { .. } => Ok(Admitted::New),
         }
     }
 }
 
+impl Store {
+    /// What an edge is recorded as, where the log knows it, or what it pairs with, by what an earlier format made of it.
+    pub fn as_before(&self, edge: &Edge) -> Option<Edge> {
+        let former = edge.former?;
+        let tenant = self.tenant(&edge.organization)?;
+        let core = tenant.core.read();
+        let keeps = core.number_of(edge.identity).is_none() && core.number_of(former.identity).is_some();
+        let identity = if keeps { former.identity } else { edge.identity };
+        let group = |group: &Identity| core.groups.has(group.0);
+        let supersede = former.supersede.filter(|before| group(before) && !edge.supersede.as_ref().is_some_and(group)).or(edge.supersede);
+        if (identity, supersede) == (edge.identity, edge.supersede) {
+            return None;
+        }
+        let edge = Edge { identity, supersede, ..edge.clone() };
+        let named = Some(edge.former_id()).filter(|id| core.find_edge(*id).is_some()).or(edge.named);
+        Some(Edge { named, ..edge })
+    }
+}
+
 impl Pending {
-    fn of(tenant: Option<Arc<Tenant>>) -> Self {
+    fn of(tenant: Option<Arc<Tenant>>, now: Timestamp) -> Self {
         let Some(tenant) = tenant else { return Self::default() };
         let (open, series) = {
             let core = tenant.core.read();
             (core.open.len(), core.series_count())
         };
         let (names, clusters) = (tenant.index.names(), tenant.clusters.read().len() - 1);
-        let claims = tenant.claims.lock().by_key.len();
+        let claims = tenant.claims.lock().len(now);
         Self { open, series, claims, names, clusters, tenant: Some(tenant), ..Self::default() }
     }
 
+    fn admit_new(&mut self, edge: &Edge, id: EdgeId, now: Timestamp, options: &Options) -> Result<Admitted, Refusal> {
+        if self.is_known(id) || self.new_edges.contains(&id) {
+            return Ok(Admitted::Known(id));
+        }
+        self.admit_edge(edge, id, true, now, options)?;
+        self.new_edges.insert(id);
+        Ok(Admitted::New)
+    }
+
+    fn is_known(&self, id: EdgeId) -> bool {
+        self.tenant.as_ref().is_some_and(|tenant| tenant.core.read().find_edge(id).is_some())
+    }
+
     /// `opens`: the edge opens an event if it is a start.
-    fn admit_edge(&mut self, edge: &Edge, opens: bool, now: Timestamp, options: &Options) -> Result<(), Refusal> {
+    fn admit_edge(&mut self, edge: &Edge, id: EdgeId, opens: bool, now: Timestamp, options: &Options) -> Result<(), Refusal> {
+        let known = || self.is_known(id);
         let tenant = self.tenant.as_deref();
-        let known = || tenant.is_some_and(|tenant| tenant.core.read().find_edge(edge.id()).is_some());
         let opens = opens && edge.state == EdgeState::Start;
         if opens && self.open >= options.open_events_max {
             let lapsed = tenant.map_or(0, |tenant| tenant.core.read().open.lapsed(now.minus(options.open_max_age)));
@@ -142,11 +222,19 @@ impl Pending {
         edge.labels.iter().map(|(name, _)| name).eq(self.last_names.iter().map(|name| &**name))
     }
 
-    fn admit_claim(&mut self, options: &Options) -> Result<(), Refusal> {
+    fn admit_claim(&mut self, claim: &Claim, options: &Options) -> Result<Admitted, Refusal> {
+        if let Some(known) = self.tenant.as_ref().and_then(|tenant| tenant.claims.lock().find(claim)) {
+            return Ok(Admitted::Claimed(known));
+        }
+        if let Some(first) = self.new_claims.get(&claim.key) {
+            let same = first.body == claim.body;
+            return Ok(Admitted::Claimed(if same { Claimed::Again { at: first.at } } else { Claimed::OtherBody }));
+        }
         if self.claims >= options.claims_max {
             return Err(Refusal { what: "idempotency keys of one day", limit: options.claims_max, flag: "--limit.idempotency-keys" });
         }
         self.claims += 1;
-        Ok(())
+        self.new_claims.insert(claim.key, claim.clone());
+        Ok(Admitted::New)
     }
 }

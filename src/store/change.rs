@@ -12,10 +12,10 @@ use crate::event::Delete;
 use crate::event::Describe;
 use crate::event::Edge;
 use crate::event::Put;
+use crate::event::Span;
 use crate::event::Version;
 use crate::time::Timestamp;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What a change of a whole event came to.
 #[derive(Clone, Debug, Default)]
@@ -56,12 +56,12 @@ impl Tenant {
         core.resolve(id).map(|head| core.version(head))
     }
 
-    pub(super) fn put(self: &Arc<Self>, received: Timestamp, put: &Put, skew: Duration) -> Option<Changed> {
+    pub(super) fn put(self: &Arc<Self>, received: Timestamp, put: &Put) -> Option<Changed> {
         let cluster = self.intern_cluster(&put.start.cluster);
         let names = self.index.names_of(put.edges().map(|edge| &edge.labels))?;
         let mut core = self.core.write();
         let mut labels = names.lock();
-        let (added, lost) = core.put(&mut labels, put, cluster.0, received, skew)?;
+        let (added, lost) = core.put(&mut labels, put, cluster.0, received)?;
         let sample = |(added, edge): (&super::core::Added, &Edge)| AppliedEdge {
             id: edge.id(),
             duplicate: added.duplicate,
@@ -77,18 +77,21 @@ impl Tenant {
         Some(Changed { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, false) })
     }
 
-    pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe, skew: Duration) -> Option<Changed> {
-        let names = self.index.names_of(describe.stop.iter().map(|stop| &stop.labels))?;
+    pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Changed {
+        let stop = describe.stop.as_ref();
+        let names = stop.and_then(|stop| self.index.names_of(std::iter::once(&stop.labels)));
         let mut core = self.core.write();
-        let mut labels = names.lock();
-        let stop = describe.stop.as_ref().and_then(|stop| self.add(&mut core, &mut labels, 0, (received, stop), stop.id(), skew));
+        let stop = stop.zip(names.as_ref()).and_then(|(stop, names)| {
+            let mut labels = names.lock();
+            self.add(&mut core, &mut labels, 0, (received, stop, stop.id()))
+        });
         core.describe(describe, received);
         let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
-        Some(Changed { version, added: stop.into_iter().filter(|stop| !stop.duplicate).collect(), withdrawn: Vec::new() })
+        Changed { version, added: stop.into_iter().filter(|stop| !stop.duplicate).collect(), withdrawn: Vec::new() }
     }
 
-    pub(super) fn delete(self: &Arc<Self>, delete: &Delete, skew: Duration) -> Changed {
-        let lost = self.core.write().delete(&delete.id, skew).unwrap_or_default();
+    pub(super) fn delete(self: &Arc<Self>, delete: &Delete) -> Changed {
+        let lost = self.core.write().delete(delete);
         Changed { withdrawn: self.withdrawn(&lost, true), ..Changed::default() }
     }
 
@@ -105,9 +108,9 @@ impl Store {
         self.tenant(organization)?.version(id)
     }
 
-    /// Whether anything is left of what this record of a put brought.
-    pub fn remembers_put(&self, put: &Put, received: Timestamp) -> bool {
-        self.tenant(&put.start.organization).is_some_and(|tenant| tenant.core.read().remembers_put(put, received))
+    /// The event with this id as it is now, for a record that is about it. `None` where the id says it all.
+    pub fn span(&self, organization: &str, id: &str) -> Option<Span> {
+        self.tenant(organization)?.core.read().span(id)
     }
 
     /// Whether the event with this id, or what is left of it, is here.

@@ -156,13 +156,13 @@ fn after_all_at(moment: Timestamp) -> super::timeline::Place {
 impl Core {
     /// What the event answers to: its own id, else that of its first edge.
     pub(super) fn public_id(&self, head: u32) -> Box<str> {
-        let own = self.details.get(head).and_then(|detailed| detailed.id.clone());
+        let own = self.details(head).and_then(|detailed| detailed.id.clone());
         own.unwrap_or_else(|| self.row(head).map(|row| edge_id(row.id).to_string()).unwrap_or_default().into())
     }
 
     /// The order of what two events answer to.
     fn compare_ids(&self, one: u32, other: u32) -> Ordering {
-        let own = |head: u32| self.details.get(head).and_then(|detailed| detailed.id.as_deref());
+        let own = |head: u32| self.details(head).and_then(|detailed| detailed.id.as_deref());
         match (own(one), own(other)) {
             (Some(one), Some(other)) => one.cmp(other),
             // Their texts are of one length, so they are in the order of the numbers.
@@ -180,15 +180,15 @@ impl Core {
     /// When the last edge or detail of the event was received.
     pub(super) fn updated(&self, head: u32) -> Timestamp {
         let received = |edge: u32| self.row(edge).map(|row| row.received);
-        let beats = self.beats(head).iter().filter_map(|&beat| received(beat)).max();
-        let described = self.details.get(head).map(|detailed| detailed.updated);
+        let beats = self.beats(head).filter_map(received).max();
+        let described = self.details(head).map(|detailed| detailed.updated);
         [received(head), self.stop_of(head).and_then(received), beats, described].into_iter().flatten().max().unwrap_or(Timestamp::MIN)
     }
 
     /// Walks the events that were last changed at or before `before`, the latest first, until `visit` says stop.
     fn updated_back(&self, before: Timestamp, mut visit: impl FnMut(u32, Timestamp) -> bool) {
         let after = before.plus(std::time::Duration::from_millis(1));
-        let mut described = self.details.described_back(after).peekable();
+        let mut described = self.details.said_back(after).map(|(at, anchor)| (at, self.head(anchor))).peekable();
         let mut received = self.arrivals_back(before).peekable();
         let mut seen = HashSet::new();
         loop {
@@ -208,7 +208,7 @@ impl Core {
                 (None, None) => return,
             };
             // An earlier edge or detail of an event that changed again since.
-            if self.updated(head) == at && seen.insert(head) && !visit(head, at) {
+            if seen.insert(head) && self.updated(head) == at && !visit(head, at) {
                 return;
             }
         }

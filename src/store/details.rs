@@ -1,5 +1,6 @@
-//! What events say of themselves beside their edges, by the number of their first edge, and the index of their tags.
+//! What events say of themselves beside their edges, and the index of their tags.
 
+use super::edges::EdgeKey;
 use super::postings::Postings;
 use crate::event::Details;
 use crate::event::Version;
@@ -15,28 +16,40 @@ use std::sync::Arc;
 pub(super) struct Detailed {
     /// Its own id; `None` when it came as edges.
     pub(super) id: Option<Box<str>>,
-    /// The edge that it was described by, when it came as edges. It stays as long as the event: the record names it.
-    pub(super) by: Option<u32>,
     pub(super) details: Arc<Details>,
     /// Of what was put or described, and when.
     pub(super) version: Version,
+    /// When it was first put; of an event that came as edges its edges say it.
     pub(super) created: Timestamp,
     pub(super) updated: Timestamp,
 }
 
+/// Details by the edge that they were said of, their *anchor*: when edges come between or go, each event still has what was
+/// said of its own. The anchor stays as long as its event.
 #[derive(Debug, Default)]
 pub(super) struct DetailTable {
-    rows: HashMap<u32, Box<Detailed>>,
+    rows: HashMap<u32, Box<Anchored>>,
+    by_identity: HashMap<u32, Anchors>,
     tags: HashMap<u128, Postings>,
-    /// Events that came as edges, by when they were last described: the only ones whose last change is not an edge.
-    described: BTreeSet<(Timestamp, u32)>,
+    /// By when they were said.
+    said: BTreeSet<(Timestamp, u32)>,
+}
+
+/// The anchors of an identity, in the order of its edges.
+pub(super) type Anchors = BTreeSet<(EdgeKey, u32)>;
+
+#[derive(Debug)]
+struct Anchored {
+    identity: u32,
+    key: EdgeKey,
+    detailed: Detailed,
 }
 
 impl Detailed {
     pub(super) fn new(details: &Details, created: Timestamp, updated: Timestamp) -> Self {
         let mut bytes = updated.millis().to_le_bytes().to_vec();
         encode_details(details, &mut bytes);
-        Self { id: None, by: None, details: Arc::new(details.clone()), version: Version::of(&bytes), created, updated }
+        Self { id: None, details: Arc::new(details.clone()), version: Version::of(&bytes), created, updated }
     }
 }
 
@@ -45,48 +58,58 @@ impl DetailTable {
         self.rows.is_empty()
     }
 
-    pub(super) fn get(&self, head: u32) -> Option<&Detailed> {
-        self.rows.get(&head).map(|detailed| &**detailed)
+    pub(super) fn get(&self, anchor: u32) -> Option<&Detailed> {
+        self.rows.get(&anchor).map(|anchored| &anchored.detailed)
     }
 
-    pub(super) fn insert(&mut self, head: u32, detailed: Detailed) {
-        self.remove(head);
-        for key in keys(&detailed.details) {
-            self.tags.entry(key).or_default().insert(head);
-        }
-        if detailed.id.is_none() {
-            self.described.insert((detailed.updated, head));
-        }
-        self.rows.insert(head, Box::new(detailed));
+    /// The anchors of an identity, if it has any.
+    pub(super) fn anchors(&self, identity: u32) -> Option<&Anchors> {
+        self.by_identity.get(&identity)
     }
 
-    pub(super) fn remove(&mut self, head: u32) -> Option<Detailed> {
-        let detailed = *self.rows.remove(&head)?;
+    pub(super) fn insert(&mut self, anchor: u32, identity: u32, key: EdgeKey, detailed: Detailed) {
+        self.remove(anchor);
         for key in keys(&detailed.details) {
-            if let Some(heads) = self.tags.get_mut(&key) {
-                heads.remove(head);
-                if heads.is_empty() {
+            self.tags.entry(key).or_default().insert(anchor);
+        }
+        self.said.insert((detailed.updated, anchor));
+        self.by_identity.entry(identity).or_default().insert((key, anchor));
+        self.rows.insert(anchor, Box::new(Anchored { identity, key, detailed }));
+    }
+
+    pub(super) fn remove(&mut self, anchor: u32) {
+        let Some(anchored) = self.rows.remove(&anchor) else { return };
+        let Anchored { identity, key, detailed } = *anchored;
+        for key in keys(&detailed.details) {
+            if let Some(anchors) = self.tags.get_mut(&key) {
+                anchors.remove(anchor);
+                if anchors.is_empty() {
                     self.tags.remove(&key);
                 }
             }
         }
-        self.described.remove(&(detailed.updated, head));
-        Some(detailed)
-    }
-
-    /// The first edges of the events that may have this tag: the key is a hash, so look again.
-    pub(super) fn tagged(&self, key: &str, value: &str) -> Vec<u32> {
-        let (mut bitmap, mut heads) = (roaring::RoaringBitmap::new(), Vec::new());
-        if let Some(postings) = self.tags.get(&tag_key(key, value)) {
-            postings.add_to(&mut bitmap, &mut heads);
+        self.said.remove(&(detailed.updated, anchor));
+        if self.by_identity.get_mut(&identity).is_some_and(|anchors| {
+            anchors.remove(&(key, anchor));
+            anchors.is_empty()
+        }) {
+            self.by_identity.remove(&identity);
         }
-        heads.extend(bitmap);
-        heads
     }
 
-    /// Events that came as edges, the last described first, described before `before`.
-    pub(super) fn described_back(&self, before: Timestamp) -> impl Iterator<Item = (Timestamp, u32)> {
-        self.described.range(..(before, 0)).rev().copied()
+    /// The anchors of details that may have this tag: the key is a hash, so look again.
+    pub(super) fn tagged(&self, key: &str, value: &str) -> Vec<u32> {
+        let (mut bitmap, mut anchors) = (roaring::RoaringBitmap::new(), Vec::new());
+        if let Some(postings) = self.tags.get(&tag_key(key, value)) {
+            postings.add_to(&mut bitmap, &mut anchors);
+        }
+        anchors.extend(bitmap);
+        anchors
+    }
+
+    /// The anchors of what was said before `before`, the latest first.
+    pub(super) fn said_back(&self, before: Timestamp) -> impl Iterator<Item = (Timestamp, u32)> {
+        self.said.range(..(before, 0)).rev().copied()
     }
 }
 

@@ -1,43 +1,82 @@
-//! The rows of edges and identities, and the fold of an identity's edges into events.
-//!
-//! Per identity the edges are sorted by time (a start before a stop at equal times, then by id), so the events are a
-//! function of the set of edges, not of their order of arrival (DESIGN section 4).
+//! The rows of edges and identities, and the edges of an identity in their order.
 
 use super::rows::Rows;
+use super::seq::Seq;
 use super::timeline::Place;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
-use std::time::Duration;
+use std::ops::Bound;
 
 /// No edge.
 pub(super) const NONE: u32 = u32::MAX;
+/// Identities with more edges than this keep starts, heartbeats and stops apart.
+const FEW_MAX: usize = 8;
 
 /// What an edge is to its event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum Part {
     /// The row is vacant.
     Vacant,
-    /// The first start of an event; `link` is the stop that closes it.
-    Start,
-    /// A further start while the event is open; `link` is the event's first start.
+    /// The first start of an event.
+    Start {
+        /// It is in the table of open events.
+        open: bool,
+        /// The stop that closes it, or `NONE`.
+        stop: u32,
+    },
+    /// A further start while the event is open: that of the last [`Part::Start`] before it.
     Beat,
-    /// Closes an event; `link` is that event's first start.
-    Stop,
-    /// Closes an event that begins just after it (`--pairing.skew`); `link` is that event's first start.
-    SkewStop,
+    /// Closes an event.
+    Stop {
+        /// The event begins just after it, within the skew of its clock.
+        early: bool,
+        /// The event's first start.
+        of: u32,
+    },
     /// A stop with nothing open: an event with only an end.
-    LoneStop,
+    Lone,
     /// An event without duration.
     Point,
-    /// Part of no event any more: its event was deleted, or was put again without it. Its sample was taken in and stays known.
-    /// `link` is the edge by which an event that came as edges was deleted.
-    Past,
+    /// Part of no event any more: its event was deleted, or was put again without it. It stays known.
+    Past {
+        /// What it was.
+        state: EdgeState,
+    },
 }
 
-impl Role {
+impl Part {
     /// Whether an event is known by this edge.
     pub(super) fn is_head(self) -> bool {
-        matches!(self, Self::Start | Self::LoneStop | Self::Point)
+        matches!(self, Self::Start { .. } | Self::Lone | Self::Point)
+    }
+
+    /// Whether it begins an event that is open.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Self::Start { open: true, .. })
+    }
+
+    /// Whether it is the first start of an event.
+    pub(super) fn is_start(self) -> bool {
+        matches!(self, Self::Start { .. })
+    }
+
+    /// Which end of a change the edge is; those of vacant rows do not matter.
+    pub(super) fn state(self) -> EdgeState {
+        match self {
+            Self::Start { .. } | Self::Beat | Self::Vacant => EdgeState::Start,
+            Self::Stop { .. } | Self::Lone => EdgeState::Stop,
+            Self::Point => EdgeState::Point,
+            Self::Past { state } => state,
+        }
+    }
+
+    /// What an edge is before its identity is looked at.
+    pub(super) fn alone(state: EdgeState) -> Self {
+        match state {
+            EdgeState::Start => Self::Start { open: false, stop: NONE },
+            EdgeState::Stop => Self::Lone,
+            EdgeState::Point => Self::Point,
+        }
     }
 }
 
@@ -48,17 +87,20 @@ pub(super) struct EdgeRow {
     pub(super) received: Timestamp,
     pub(super) series: u32,
     pub(super) identity: u32,
-    pub(super) link: u32,
-    pub(super) role: Role,
-    pub(super) state: EdgeState,
-    /// The event is in the table of open events.
-    pub(super) open: bool,
+    pub(super) part: Part,
+}
+
+/// The order of edges within an identity: time, a start before a stop, id.
+pub(super) type EdgeKey = (Timestamp, EdgeState, [u64; 2]);
+
+/// After every edge that happened at this time or earlier.
+pub(super) fn key_to(at: Timestamp) -> EdgeKey {
+    (at, EdgeState::Point, [u64::MAX; 2])
 }
 
 impl EdgeRow {
-    /// The order of edges within an identity.
-    pub(super) fn key(&self) -> (Timestamp, EdgeState, [u64; 2]) {
-        (self.at, self.state, self.id)
+    pub(super) fn key(&self) -> EdgeKey {
+        (self.at, self.part.state(), self.id)
     }
 
     /// Where this edge stands, or would, in the timeline.
@@ -67,276 +109,189 @@ impl EdgeRow {
     }
 }
 
+pub(super) fn key_in(rows: &Rows<EdgeRow>) -> impl Fn(u32) -> EdgeKey {
+    |edge| rows.get(edge).map_or((Timestamp::MIN, EdgeState::Start, [0; 2]), EdgeRow::key)
+}
+
 #[derive(Debug)]
 pub(super) struct IdentityRow {
     pub(super) key: [u64; 2],
-    pub(super) edges: EdgeList,
-    /// Number of the supersede group, or `NONE`.
-    pub(super) group: u32,
+    pub(super) members: Members,
     /// Identity rule 4: leaves the gauge after `--open.max-age`.
     pub(super) lapses: bool,
 }
 
-/// Edge numbers in order; most identities have one or two, which take no heap.
+/// The present edges of an identity.
+#[derive(Debug)]
+pub(super) enum Members {
+    /// All of them in order.
+    Few(Seq),
+    /// The same, apart by what they are, so that each can be found in a long list of the others.
+    Long(Box<Apart>),
+}
+
 #[derive(Debug, Default)]
-pub(super) enum EdgeList {
-    #[default]
-    Empty,
-    One([u32; 1]),
-    Two([u32; 2]),
-    #[expect(clippy::box_collection, reason = "keeps the enum at 16 bytes; there are millions")]
-    Many(Box<Vec<u32>>),
+pub(super) struct Apart {
+    heads: Seq,
+    beats: Seq,
+    stops: Seq,
+    points: Seq,
 }
 
-impl EdgeList {
-    pub(super) fn as_slice(&self) -> &[u32] {
+impl Default for Members {
+    fn default() -> Self {
+        Self::Few(Seq::Empty)
+    }
+}
+
+impl Apart {
+    fn of(&mut self, part: Part) -> &mut Seq {
+        match part {
+            Part::Beat => &mut self.beats,
+            Part::Stop { .. } | Part::Lone => &mut self.stops,
+            Part::Point => &mut self.points,
+            _ => &mut self.heads,
+        }
+    }
+}
+
+impl Members {
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
         match self {
-            Self::Empty => &[],
-            Self::One(edges) => edges,
-            Self::Two(edges) => edges,
-            Self::Many(edges) => edges,
+            Self::Few(all) => all.is_empty(),
+            Self::Long(apart) => [&apart.heads, &apart.beats, &apart.stops, &apart.points].into_iter().all(Seq::is_empty),
         }
     }
 
-    pub(super) fn insert(&mut self, index: usize, edge: u32) {
-        *self = match std::mem::take(self) {
-            Self::Empty => Self::One([edge]),
-            Self::One([other]) => Self::Two(if index == 0 { [edge, other] } else { [other, edge] }),
-            Self::Two([a, b]) => {
-                let mut edges = Vec::with_capacity(4);
-                edges.extend([a, b]);
-                edges.insert(index.min(2), edge);
-                Self::Many(Box::new(edges))
-            }
-            Self::Many(mut edges) => {
-                edges.insert(index.min(edges.len()), edge);
-                Self::Many(edges)
-            }
+    /// All of them, in no order that matters.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
+        let empty = &Seq::Empty;
+        let seqs = match self {
+            Self::Few(all) => [all, empty, empty, empty],
+            Self::Long(apart) => [&apart.heads, &apart.beats, &apart.stops, &apart.points],
         };
+        seqs.into_iter().flat_map(Seq::iter)
     }
 
-    pub(super) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
-        let kept: Vec<u32> = self.as_slice().iter().copied().filter(|&edge| keep(edge)).collect();
-        *self = match *kept.as_slice() {
-            [] => Self::Empty,
-            [only] => Self::One([only]),
-            [a, b] => Self::Two([a, b]),
-            _ => Self::Many(Box::new(kept)),
-        };
-    }
-}
-
-/// What a fold changed: the edge, and what it was to its event before.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Changed {
-    pub(super) edge: u32,
-    pub(super) role: Role,
-}
-
-/// Where the fold stands between two edges.
-#[derive(Clone, Copy)]
-enum Now {
-    Closed,
-    /// An event is open, by its first start; `true` when a stop shortly before it closed it (`--pairing.skew`).
-    Open(u32, bool),
-}
-
-/// Folds `list` again after an edge was inserted at `position`, setting roles and links in `rows`; returns what changed.
-///
-/// Touches only the edges whose event can have changed: from the insertion to the next stop that plays the same part as before.
-pub(super) fn fold(rows: &mut Rows<EdgeRow>, list: &[u32], position: usize, skew: Duration, changed: &mut Vec<Changed>) {
-    let mut fold = Fold { rows, list, skew, changed };
-    let (mut index, mut now) = fold.resume(position);
-    while let Some(&edge) = list.get(index) {
-        let before = fold.part(edge);
-        now = fold.step(index, edge, now);
-        let is_stop = fold.rows.get(edge).is_some_and(|row| row.state == EdgeState::Stop);
-        if index > position && is_stop && before == fold.part(edge) {
-            return;
-        }
-        index += 1;
-    }
-}
-
-/// Folds all of `list` anew, after edges were taken out of it.
-pub(super) fn fold_all(rows: &mut Rows<EdgeRow>, list: &[u32], skew: Duration, changed: &mut Vec<Changed>) {
-    let mut fold = Fold { rows, list, skew, changed };
-    let mut now = Now::Closed;
-    for (index, &edge) in list.iter().enumerate() {
-        now = fold.step(index, edge, now);
-    }
-}
-
-struct Fold<'a> {
-    rows: &'a mut Rows<EdgeRow>,
-    list: &'a [u32],
-    skew: Duration,
-    changed: &'a mut Vec<Changed>,
-}
-
-impl Fold<'_> {
-    fn row(&self, edge: u32) -> Option<&EdgeRow> {
-        self.rows.get(edge)
-    }
-
-    fn part(&self, edge: u32) -> Option<Role> {
-        self.row(edge).map(|row| row.role)
-    }
-
-    /// From where to fold so that the edge at `position` gets its part, and the state there.
-    fn resume(&self, position: usize) -> (usize, Now) {
-        let Some(previous) =
-            position.checked_sub(1).and_then(|index| self.list.get(index)).and_then(|&edge| self.row(edge).map(|row| (edge, row)))
-        else {
-            return (position, Now::Closed);
-        };
-        let head = match previous {
-            (edge, row) if row.role == Role::Start => edge,
-            (_, row) if row.role == Role::Beat => row.link,
-            // The start that it closes may find another stop now.
-            (_, row) if row.role == Role::SkewStop => return (position - 1, Now::Closed),
-            _ => return (position, Now::Closed),
-        };
-        let Some(head_row) = self.row(head) else { return (position, Now::Closed) };
-        let first = self.list.partition_point(|&edge| self.row(edge).is_some_and(|row| row.key() < head_row.key()));
-        let before = first.checked_sub(1).and_then(|index| self.list.get(index)).and_then(|&edge| self.row(edge));
-        match before {
-            // Whether that stop closes the event depends on what follows, so fold from there.
-            Some(stop) if matches!(stop.role, Role::LoneStop | Role::SkewStop) && head_row.at.since(stop.at) <= self.skew => {
-                (first - 1, Now::Closed)
-            }
-            _ => (position, Now::Open(head, false)),
-        }
-    }
-
-    fn step(&mut self, index: usize, edge: u32, now: Now) -> Now {
-        let Some((state, at)) = self.row(edge).map(|row| (row.state, row.at)) else { return now };
-        match (state, now) {
-            (EdgeState::Point, _) => {
-                self.set(edge, Role::Point, NONE);
-                now
-            }
-            (EdgeState::Stop, Now::Open(head, _)) => {
-                self.set(edge, Role::Stop, head);
-                self.set(head, Role::Start, edge);
-                Now::Closed
-            }
-            (EdgeState::Stop, Now::Closed) => {
-                self.set(edge, Role::LoneStop, NONE);
-                Now::Closed
-            }
-            (EdgeState::Start, Now::Open(head, skewed)) if !skewed || self.near_stop(head, at) => {
-                self.set(edge, Role::Beat, head);
-                now
-            }
-            // The start follows a skew-closed event too late to belong to it: the entity entered the state again.
-            (EdgeState::Start, _) => {
-                let stop = self.skewed_stop(index, at);
-                if let Some(stop) = stop {
-                    self.set(stop, Role::SkewStop, edge);
+    /// Adds an edge by what its row says that it is.
+    pub(super) fn insert(&mut self, edge: u32, rows: &Rows<EdgeRow>) {
+        let key = key_in(rows);
+        let part = |edge: u32| rows.get(edge).map_or(Part::Vacant, |row| row.part);
+        match self {
+            Self::Few(all) => {
+                all.insert(edge, key);
+                if all.len() > FEW_MAX {
+                    let mut apart = Box::<Apart>::default();
+                    for edge in all.iter() {
+                        apart.of(part(edge)).insert(edge, key_in(rows));
+                    }
+                    *self = Self::Long(apart);
                 }
-                self.set(edge, Role::Start, stop.unwrap_or(NONE));
-                Now::Open(edge, stop.is_some())
             }
+            Self::Long(apart) => apart.of(part(edge)).insert(edge, key),
         }
     }
 
-    /// The lone stop just before the start at `index` that closes it: within the skew, and the next edge beyond the skew is no stop.
-    fn skewed_stop(&self, index: usize, at: Timestamp) -> Option<u32> {
-        let previous = *self.list.get(index.checked_sub(1)?)?;
-        let stop = self.row(previous)?;
-        if stop.role != Role::LoneStop || at.since(stop.at) > self.skew {
-            return None;
+    /// Takes an edge out; its row must say what it did when it came in.
+    pub(super) fn remove(&mut self, edge: u32, rows: &Rows<EdgeRow>) {
+        let part = rows.get(edge).map_or(Part::Vacant, |row| row.part);
+        match self {
+            Self::Few(all) => all.remove(edge, key_in(rows)),
+            Self::Long(apart) => apart.of(part).remove(edge, key_in(rows)),
         }
-        let mut later = self.list.get(index..)?.iter().filter_map(|&edge| self.row(edge));
-        let next = later.find(|row| row.state == EdgeState::Stop || row.at.since(stop.at) > self.skew);
-        next.is_none_or(|row| row.state != EdgeState::Stop).then_some(previous)
     }
 
-    fn near_stop(&self, head: u32, at: Timestamp) -> bool {
-        let stop = self.row(head).and_then(|row| self.row(row.link));
-        stop.is_some_and(|stop| at.since(stop.at) <= self.skew)
+    /// Sets what an edge is.
+    pub(super) fn set(&mut self, edge: u32, part: Part, rows: &mut Rows<EdgeRow>) {
+        let Some(before) = rows.get(edge).map(|row| row.part) else { return };
+        let moves = matches!(before, Part::Beat) != matches!(part, Part::Beat);
+        if moves && let Self::Long(apart) = self {
+            apart.of(before).remove(edge, key_in(rows));
+            apart.of(part).insert(edge, key_in(rows));
+        }
+        if let Some(row) = rows.get_mut(edge) {
+            row.part = part;
+        }
     }
 
-    fn set(&mut self, edge: u32, role: Role, link: u32) {
-        let Some(row) = self.rows.get_mut(edge) else { return };
-        if (row.role, row.link) != (role, link) {
-            self.changed.push(Changed { edge, role: row.role });
-            row.role = role;
-            row.link = link;
+    fn last_before(&self, key: &EdgeKey, rows: &Rows<EdgeRow>, is: impl Fn(Part) -> bool, seq: impl Fn(&Apart) -> &Seq) -> Option<u32> {
+        match self {
+            Self::Few(all) => all.iter().rev().find(|&edge| rows.get(edge).is_some_and(|row| is(row.part) && row.key() < *key)),
+            Self::Long(apart) => seq(apart).before(key, key_in(rows)),
         }
+    }
+
+    fn first_after(&self, key: &EdgeKey, rows: &Rows<EdgeRow>, is: impl Fn(Part) -> bool, seq: impl Fn(&Apart) -> &Seq) -> Option<u32> {
+        match self {
+            Self::Few(all) => all.iter().find(|&edge| rows.get(edge).is_some_and(|row| is(row.part) && row.key() > *key)),
+            Self::Long(apart) => seq(apart).after(key, key_in(rows)),
+        }
+    }
+}
+
+/// The edges of an identity with their rows, to be asked.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) members: &'a Members,
+    pub(super) rows: &'a Rows<EdgeRow>,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn head_before(self, key: &EdgeKey) -> Option<u32> {
+        self.members.last_before(key, self.rows, Part::is_start, |apart| &apart.heads)
+    }
+
+    pub(super) fn head_after(self, key: &EdgeKey) -> Option<u32> {
+        self.members.first_after(key, self.rows, Part::is_start, |apart| &apart.heads)
+    }
+
+    pub(super) fn stop_before(self, key: &EdgeKey) -> Option<u32> {
+        self.members.last_before(key, self.rows, |part| part.state() == EdgeState::Stop, |apart| &apart.stops)
+    }
+
+    pub(super) fn stop_after(self, key: &EdgeKey) -> Option<u32> {
+        self.members.first_after(key, self.rows, |part| part.state() == EdgeState::Stop, |apart| &apart.stops)
+    }
+
+    /// The last start, whether it is an event's first or a heartbeat.
+    pub(super) fn start_before(self, key: &EdgeKey) -> Option<u32> {
+        let beat = self.members.last_before(key, self.rows, |part| part == Part::Beat, |apart| &apart.beats);
+        [self.head_before(key), beat].into_iter().flatten().max_by_key(|&edge| self.key(edge))
+    }
+
+    /// The first start, whether it is an event's first or a heartbeat.
+    pub(super) fn start_after(self, key: &EdgeKey) -> Option<u32> {
+        let beat = self.members.first_after(key, self.rows, |part| part == Part::Beat, |apart| &apart.beats);
+        [self.head_after(key), beat].into_iter().flatten().min_by_key(|&edge| self.key(edge))
+    }
+
+    /// The heartbeats between two keys, in order.
+    pub(super) fn beats_between(self, from: EdgeKey, to: Option<EdgeKey>) -> impl Iterator<Item = u32> + use<'a> {
+        let (few, beats) = match self.members {
+            Members::Few(all) => (Some(all), &Seq::Empty),
+            Members::Long(apart) => (None, &apart.beats),
+        };
+        let rows = self.rows;
+        let is_one = move |edge: &u32| {
+            rows.get(*edge).is_some_and(|row| row.part == Part::Beat && row.key() > from && to.is_none_or(|to| row.key() < to))
+        };
+        let bounds = (Bound::Excluded(from), to.map_or(Bound::Unbounded, Bound::Excluded));
+        let long = beats.between(bounds, key_in(rows)).flatten().copied();
+        few.into_iter().flat_map(Seq::iter).filter(is_one).chain(long)
+    }
+
+    pub(super) fn key(self, edge: u32) -> EdgeKey {
+        key_in(self.rows)(edge)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
-    const SKEW: Duration = Duration::from_millis(5);
-
-    /// DESIGN section 4, read literally: events as (first start, stop, number of heartbeats).
-    fn model(edges: &[(i64, EdgeState)]) -> Vec<(Option<usize>, Option<usize>, usize)> {
-        let mut events = Vec::new();
-        let mut index = 0;
-        while let Some(&(at, state)) = edges.get(index) {
-            if state == EdgeState::Stop {
-                let is_group = |&&(time, state): &&(i64, EdgeState)| state == EdgeState::Start && time - at <= 5;
-                let group = edges[index + 1..].iter().take_while(is_group).count();
-                let lone = (Some(index), 0);
-                match edges.get(index + 1 + group) {
-                    next if group > 0 && next.is_none_or(|next| next.1 == EdgeState::Start) => {
-                        events.push((Some(index + 1), lone.0, group - 1));
-                        index += 1 + group;
-                    }
-                    _ => {
-                        events.push((None, lone.0, 0));
-                        index += 1;
-                    }
-                }
-                continue;
-            }
-            let run = edges[index..].iter().take_while(|edge| edge.1 == EdgeState::Start).count();
-            let stop = (index + run < edges.len()).then_some(index + run);
-            events.push((Some(index), stop, run - 1));
-            index += run + usize::from(stop.is_some());
-        }
-        events
-    }
-
-    fn events(rows: &Rows<EdgeRow>, list: &[u32]) -> Vec<(Option<usize>, Option<usize>, usize)> {
-        let index = |edge: u32| list.iter().position(|&other| other == edge);
-        let heads = list.iter().filter(|&&edge| rows.get(edge).unwrap().role.is_head());
-        let mut found: Vec<_> = heads
-            .map(|&edge| {
-                let row = rows.get(edge).unwrap();
-                match row.role {
-                    Role::LoneStop => (None, index(edge), 0),
-                    _ => (index(edge), index(row.link), rows.iter().filter(|row| row.role == Role::Beat && row.link == edge).count()),
-                }
-            })
-            .collect();
-        found.sort_by_key(|event| event.0.into_iter().chain(event.1).min());
-        found
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
-        #[test]
-        fn events_do_not_depend_on_the_order_of_arrival(edges in prop::collection::vec((0i64..40, any::<bool>()), 1..14)) {
-            let mut rows: Rows<EdgeRow> = Rows::default();
-            let mut list: Vec<u32> = Vec::new();
-            for (number, &(at, stop)) in edges.iter().enumerate() {
-                let edge = u32::try_from(number).unwrap();
-                let state = if stop { EdgeState::Stop } else { EdgeState::Start };
-                let at = Timestamp::from_millis(at);
-                rows.place(EdgeRow { id: [number as u64, 0], at, received: at, series: 0, identity: 0, link: NONE, role: Role::Vacant, state, open: false }).unwrap();
-                let position = list.partition_point(|&other| rows.get(other).unwrap().key() < rows.get(edge).unwrap().key());
-                list.insert(position, edge);
-                fold(&mut rows, &list, position, SKEW, &mut Vec::new());
-                let sorted: Vec<(i64, EdgeState)> = list.iter().map(|&e| rows.get(e).map(|row| (row.at.millis(), row.state)).unwrap()).collect();
-                prop_assert_eq!(events(&rows, &list), model(&sorted), "{:?}", sorted);
-            }
-        }
+    #[test]
+    fn rows_are_small() {
+        assert_eq!((size_of::<Part>(), size_of::<EdgeRow>(), size_of::<Members>(), size_of::<IdentityRow>()), (8, 48, 16, 40));
     }
 }

@@ -59,7 +59,7 @@ impl Indexed {
 impl Text {
     fn is_said(&self, core: &Core, head: u32) -> bool {
         let said = |details: &Details| is_in(&details.name, &self.lower) || is_in(&details.description, &self.lower);
-        has_edge_in(core, head, &self.series) || core.details.get(head).is_some_and(|detailed| said(&detailed.details))
+        has_edge_in(core, head, &self.series) || core.details(head).is_some_and(|detailed| said(&detailed.details))
     }
 }
 
@@ -184,11 +184,11 @@ fn has_tag(core: &Core, head: u32, (key, value): &(Box<str>, Box<str>), series: 
     let is_it = |(own_key, own_value): (&str, &str)| {
         (own_key, own_value) == (key, value) || (own_key.len() + own_value.len() == length && text(own_key, own_value) == text(key, value))
     };
-    has_edge_in(core, head, series) || core.details.get(head).is_some_and(|detailed| detailed.details.all_tags().any(is_it))
+    has_edge_in(core, head, series) || core.details(head).is_some_and(|detailed| detailed.details.all_tags().any(is_it))
 }
 
 fn is_wanted(core: &Core, head: u32, wanted: &Wanted) -> bool {
     let Wanted::These(series) = wanted else { return true };
-    let beats = |&beat: &u32| core.row(beat).is_some_and(|row| series.contains(row.series));
-    has_edge_in(core, head, series) || core.beats(head).iter().any(beats)
+    let beats = |beat: u32| core.row(beat).is_some_and(|row| series.contains(row.series));
+    has_edge_in(core, head, series) || core.beats(head).any(beats)
 }

@@ -5,10 +5,13 @@
 
 mod admission;
 mod change;
+mod claims;
 mod collect;
 mod core;
 mod details;
 mod edges;
+mod fold;
+mod groups;
 mod index;
 mod indexed;
 mod names;
@@ -18,6 +21,7 @@ mod rows;
 mod runs;
 pub mod select;
 pub mod selector;
+mod seq;
 mod timeline;
 mod view;
 
@@ -25,9 +29,12 @@ mod view;
 mod tests;
 
 pub use admission::Admission;
+pub use admission::Admitted;
 pub use admission::Refusal;
 pub use change::Changed;
 pub use change::Withdrawn;
+pub use claims::CLAIM_AGE;
+pub use claims::Claimed;
 pub use select::Cursor;
 pub use select::Keep;
 pub use select::Order;
@@ -37,6 +44,7 @@ pub use selector::Matcher;
 pub use view::EdgeView;
 pub use view::EventView;
 
+use self::claims::Claims;
 use self::core::Core;
 use self::core::New;
 use crate::event::Claim;
@@ -50,13 +58,9 @@ use index::LabelWriter;
 use parking_lot::Mutex;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long an `Idempotency-Key` is remembered.
-pub const CLAIM_AGE: Duration = Duration::from_hours(24);
 /// Most label names of one tenant.
 pub const LABEL_NAMES_MAX: usize = 10_000;
 
@@ -124,6 +128,8 @@ pub enum Applied {
     Changed(Changed),
     /// So many edges were forgotten.
     Retired(usize),
+    /// It says something of the log, which is no event.
+    Nothing,
     /// The store is at a hard bound of its numbering; nothing was kept. Admission prevents it.
     Full(Refusal),
 }
@@ -158,20 +164,6 @@ pub enum SampleKind {
     Heartbeat,
 }
 
-/// What became of an `Idempotency-Key`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claimed {
-    /// First use.
-    New,
-    /// Used before with the same body, at this time.
-    Again {
-        /// When it was first used: what an absent timestamp means.
-        at: Timestamp,
-    },
-    /// Used before with another body.
-    OtherBody,
-}
-
 /// The oldest open start of a label set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenGauge {
@@ -202,6 +194,8 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Store {
     options: Options,
+    /// How far before its start a stop may be, where its record says nothing else.
+    skew: RwLock<Duration>,
     tenants: RwLock<BTreeMap<Arc<str>, Arc<Tenant>>>,
 }
 
@@ -217,16 +211,10 @@ pub struct Tenant {
     claims: Mutex<Claims>,
 }
 
-#[derive(Debug, Default)]
-struct Claims {
-    by_key: HashMap<u128, Claim>,
-    in_order: VecDeque<(Timestamp, u128)>,
-}
-
 impl Store {
     /// An empty store.
     pub fn new(options: Options) -> Self {
-        Self { options, tenants: RwLock::default() }
+        Self { skew: RwLock::new(options.pairing_skew), options, tenants: RwLock::default() }
     }
 
     /// The organization's events; `None` when it never sent anything.
@@ -239,46 +227,77 @@ impl Store {
         self.tenants.read().values().map(Arc::clone).collect()
     }
 
-    /// Folds one command of the log in. `received` never decreases from one command to the next; `due` says of a sample
-    /// whether it is still to be shown, which keeps its edge from being retired.
-    pub fn apply(&self, received: Timestamp, command: &Command, due: &dyn Fn(&Tenant, SeriesId, Timestamp) -> bool) -> Applied {
+    /// Folds one command of the log in. `received` never decreases from one command to the next.
+    pub fn apply(&self, received: Timestamp, command: &Command) -> Applied {
         match command {
             Command::Edge(edge) => {
                 let mut applied = Vec::with_capacity(1);
-                self.apply_edges(&[(received, edge)], &mut applied);
+                self.apply_edges(&[(received, edge, edge.id())], &mut applied);
                 applied.pop().unwrap_or(FULL)
             }
             Command::Claim(claim) => Applied::Claim(self.tenant_or_new(&claim.organization).claim(received, claim)),
-            Command::Put(put) => match self.tenant_or_new(&put.start.organization).put(received, put, self.options.pairing_skew) {
+            Command::Put(put) => match self.tenant_or_new(&put.start.organization).put(received, put) {
                 Some(changed) => Applied::Changed(changed),
                 None => FULL,
             },
-            Command::Describe(describe) => {
-                let described = self.tenant_or_new(&describe.organization).describe(received, describe, self.options.pairing_skew);
-                described.map_or(FULL_OF_NAMES, Applied::Changed)
-            }
-            Command::Delete(delete) => Applied::Changed(self.tenant_or_new(&delete.organization).delete(delete, self.options.pairing_skew)),
+            Command::Describe(describe) => Applied::Changed(self.tenant_or_new(&describe.organization).describe(received, describe)),
+            Command::Delete(delete) => Applied::Changed(self.tenant_or_new(&delete.organization).delete(delete)),
+            Command::Settings(_) => Applied::Nothing,
             Command::Retire { before } => {
-                let retire =
-                    |tenant: &Arc<Tenant>| tenant.core.write().retire(&tenant.index, *before, &|series, at| due(tenant, series, at));
+                let retire = |tenant: &Arc<Tenant>| tenant.core.write().retire(&tenant.index, *before, received);
                 Applied::Retired(self.tenants().iter().map(retire).sum())
             }
         }
     }
 
-    /// Folds in some edges, each with its time of receipt, and adds to `applied` what each came to. Readers wait until all of
+    /// How far before its start a stop may be, where its record says nothing else.
+    pub fn skew(&self) -> Duration {
+        *self.skew.read()
+    }
+
+    /// The same by the options, for edges that are received from now on.
+    pub fn configured_skew(&self) -> Duration {
+        self.options.pairing_skew
+    }
+
+    /// The same as the log says it, which is asked before anything of it is folded in. Forgets everything.
+    pub fn begin(&self, skew: Duration) {
+        *self.skew.write() = skew;
+        self.tenants.write().clear();
+    }
+
+    /// Folds in some edges, each with its time of receipt and its id, and adds to `applied` what each came to. Readers wait until all of
     /// a tenant's are in, so there should not be more than a hundred or so.
-    pub fn apply_edges(&self, edges: &[(Timestamp, &Edge)], applied: &mut Vec<Applied>) {
-        for run in edges.chunk_by(|(_, a), (_, b)| a.organization == b.organization) {
-            if let Some((_, first)) = run.first() {
-                self.tenant_or_new(&first.organization).apply(run, self.options.pairing_skew, applied);
+    pub fn apply_edges(&self, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Applied>) {
+        for run in edges.chunk_by(|(_, a, _), (_, b, _)| a.organization == b.organization) {
+            if let Some((_, first, _)) = run.first() {
+                self.tenant_or_new(&first.organization).apply(run, applied);
             }
         }
     }
 
-    /// Whether an edge is still here; a retired one is not.
-    pub fn has_edge(&self, organization: &str, id: EdgeId) -> bool {
-        self.tenant(organization).is_some_and(|tenant| tenant.core.read().find_edge(id).is_some())
+    /// Whether what is here comes from this record, received then; what does not can be left out of a checkpoint.
+    pub fn remembers_record(&self, received: Timestamp, command: &Command) -> bool {
+        let organization = match command {
+            Command::Edge(edge) => &edge.organization,
+            Command::Claim(claim) => &claim.organization,
+            Command::Put(put) => &put.start.organization,
+            Command::Describe(describe) => &describe.organization,
+            Command::Delete(delete) => &delete.organization,
+            Command::Settings(_) => return true,
+            Command::Retire { .. } => return false,
+        };
+        let Some(tenant) = self.tenant(organization) else { return false };
+        let core = tenant.core.read();
+        match command {
+            // A repeat, which logs of the first format have, renews the edge.
+            Command::Edge(edge) => core.find_edge(edge.id()).and_then(|edge| core.row(edge)).is_some_and(|row| row.received <= received),
+            Command::Claim(claim) => tenant.claims.lock().remembers(claim.key),
+            Command::Put(put) => core.remembers_put(put, received),
+            Command::Describe(describe) => core.remembers_describe(describe, received),
+            Command::Delete(delete) => core.remembers_delete(delete),
+            Command::Settings(_) | Command::Retire { .. } => false,
+        }
     }
 
     /// How much there is, at `now`.
@@ -307,7 +326,7 @@ impl Store {
             organization: Arc::clone(organization),
             open_max_age: self.options.open_max_age,
             index: LabelIndex::default(),
-            core: RwLock::default(),
+            core: RwLock::new(Core::new(self.skew())),
             clusters: RwLock::new(vec!["".into()]),
             claims: Mutex::default(),
         });
@@ -360,20 +379,19 @@ impl Tenant {
         self.index.texts_of(&series.iter().map(set).collect::<Vec<_>>(), visit);
     }
 
-    /// Whether an edge belongs, or belonged, to an event with an id of its own.
+    /// Whether an edge belongs, or belonged, to the event with this id of its own.
     #[cfg(test)]
-    pub(crate) fn is_own(&self, edge: EdgeId) -> bool {
+    pub(crate) fn is_of(&self, edge: EdgeId, id: &str) -> bool {
         let core = self.core.read();
-        let own = |id: &str| core.number_of(crate::event::Identity::of_id(id));
         let row = core.find_edge(edge).and_then(|edge| core.row(edge));
-        row.is_some_and(|row| (0..6).any(|number| own(&format!("own-{number}")) == Some(row.identity)))
+        row.is_some_and(|row| core.number_of(crate::event::Identity::of_id(id)) == Some(row.identity))
     }
 
     /// Every edge's id and time of receipt; what a simulation compares with what was acknowledged.
     #[cfg(test)]
     pub(crate) fn every_edge(&self) -> Vec<(EdgeId, Timestamp)> {
         let core = self.core.read();
-        core.edges.iter().filter(|row| row.role != edges::Role::Vacant).map(|row| (core::edge_id(row.id), row.received)).collect()
+        core.edges.iter().filter(|row| row.part != edges::Part::Vacant).map(|row| (core::edge_id(row.id), row.received)).collect()
     }
 
     /// Calls `visit` once per label set that is open on the cluster, with its oldest start.
@@ -395,19 +413,18 @@ impl Tenant {
         Some(next.plus(self.open_max_age).plus(Duration::from_millis(1)))
     }
 
-    fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge)], skew: Duration, applied: &mut Vec<Applied>) {
-        let Some(names) = self.index.names_of(edges.iter().map(|(_, edge)| &edge.labels)) else {
+    fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Applied>) {
+        let Some(names) = self.index.names_of(edges.iter().map(|(_, edge, _)| &edge.labels)) else {
             applied.extend(edges.iter().map(|_| FULL_OF_NAMES));
             return;
         };
-        let ids: Vec<EdgeId> = edges.iter().map(|(_, edge)| edge.id()).collect();
         let mut core = self.core.write();
-        if ids.len() > 1 {
-            core.look_ahead(edges, &ids);
+        if edges.len() > 1 {
+            core.look_ahead(edges);
         }
         let mut labels = names.lock();
-        for (set, (&(received, edge), &id)) in edges.iter().zip(&ids).enumerate() {
-            applied.push(self.add(&mut core, &mut labels, set, (received, edge), id, skew).map_or(FULL, Applied::Edge));
+        for (set, &(received, edge, id)) in edges.iter().enumerate() {
+            applied.push(self.add(&mut core, &mut labels, set, (received, edge, id)).map_or(FULL, Applied::Edge));
         }
     }
 
@@ -417,12 +434,10 @@ impl Tenant {
         core: &mut Core,
         labels: &mut LabelWriter<'_>,
         set: usize,
-        (received, edge): (Timestamp, &Edge),
-        id: EdgeId,
-        skew: Duration,
+        (received, edge, id): (Timestamp, &Edge, EdgeId),
     ) -> Option<AppliedEdge> {
         let cluster = self.intern_cluster(&edge.cluster);
-        let added = core.add(labels, set, &New { edge, id, cluster: cluster.0, received }, skew)?;
+        let added = core.add(labels, set, &New { edge, id, cluster: cluster.0, received })?;
         let row = core.row(added.edge)?;
         Some(AppliedEdge {
             id: core::edge_id(row.id),
@@ -430,7 +445,7 @@ impl Tenant {
             tenant: Arc::clone(self),
             cluster,
             series: core.series_id(added.series),
-            kind: if row.role == edges::Role::Beat { SampleKind::Heartbeat } else { SampleKind::Change },
+            kind: if row.part == edges::Part::Beat { SampleKind::Heartbeat } else { SampleKind::Change },
             at: edge.at,
             value: edge.value,
         })
@@ -449,23 +464,6 @@ impl Tenant {
     }
 
     fn claim(&self, received: Timestamp, claim: &Claim) -> Claimed {
-        let mut claims = self.claims.lock();
-        let oldest = received.minus(CLAIM_AGE);
-        while let Some(&(at, key)) = claims.in_order.front() {
-            if at >= oldest {
-                break;
-            }
-            claims.in_order.pop_front();
-            claims.by_key.remove(&key);
-        }
-        match claims.by_key.get(&claim.key) {
-            Some(known) if known.body == claim.body => Claimed::Again { at: known.at },
-            Some(_) => Claimed::OtherBody,
-            None => {
-                claims.by_key.insert(claim.key, claim.clone());
-                claims.in_order.push_back((received, claim.key));
-                Claimed::New
-            }
-        }
+        self.claims.lock().claim(received, claim)
     }
 }

@@ -10,7 +10,7 @@ use super::indexed::Indexed;
 use super::indexed::Wanted;
 use super::selector::Matcher;
 use super::view::EventView;
-use crate::store::edges::Role;
+use crate::store::edges::Part;
 use crate::time::Timestamp;
 use roaring::RoaringBitmap;
 use std::borrow::Cow;
@@ -163,7 +163,7 @@ impl Tenant {
         let core = self.core.read();
         let mut found = Collector::new(&core, query);
         let accepts = |head: u32| {
-            query.open.is_none_or(|open| core.row(head).is_some_and(|row| row.open) == open)
+            query.open.is_none_or(|open| core.row(head).is_some_and(|row| row.part.is_open()) == open)
                 && indexed.accepts(&core, query, head)
                 && query.keep.as_ref().is_none_or(|keep| self.view(&core, head).is_some_and(|event| keep.0(&event)))
         };
@@ -218,7 +218,7 @@ fn candidates(core: &Core, query: &Query, indexed: &Indexed) -> Option<HashSet<u
         }
         (_, Some((by_label, by_details))) if cheaper(fewest_count) => {
             add_events(core, by_label, &mut heads);
-            heads.extend(by_details);
+            heads.extend(by_details.into_iter().map(|anchor| core.head(anchor)));
         }
         _ => return None,
     }
@@ -228,7 +228,7 @@ fn candidates(core: &Core, query: &Query, indexed: &Indexed) -> Option<HashSet<u
 /// Adds the events that have an edge in one of these series.
 fn add_events(core: &Core, series: &RoaringBitmap, heads: &mut HashSet<u32>) {
     for row in series.iter().filter_map(|series| core.series.get(series)) {
-        let present = row.edges.as_slice().iter().filter(|&&edge| core.row(edge).is_some_and(|row| row.role != Role::Past));
-        heads.extend(present.map(|&edge| core.head(edge)));
+        let present = row.edges.iter().filter(|&edge| core.row(edge).is_some_and(|row| !matches!(row.part, Part::Past { .. })));
+        heads.extend(present.map(|edge| core.head(edge)));
     }
 }

@@ -3,7 +3,7 @@
 use super::Tenant;
 use super::core::Core;
 use super::core::edge_id;
-use super::edges::Role;
+use super::edges::Part;
 use super::select::Order;
 use crate::event::Details;
 use crate::event::EdgeId;
@@ -105,28 +105,30 @@ impl EventView {
 impl Tenant {
     /// The event that begins with this edge.
     pub(super) fn view(&self, core: &Core, head: u32) -> Option<EventView> {
-        let row = core.row(head).filter(|row| row.role.is_head())?;
-        let lone_stop = row.role == Role::LoneStop;
+        let row = core.row(head).filter(|row| row.part.is_head())?;
+        let lone_stop = row.part == Part::Lone;
         let stop = if lone_stop { Some(head) } else { core.stop_of(head) };
-        let beats = core.beats(head);
+        let (heartbeats, last_heartbeat) =
+            core.beats(head).fold((0, None), |(count, _), beat| (count + 1, core.row(beat).map(|row| row.at)));
         let cluster = core.series.get(row.series)?.cluster;
-        let detailed = core.details.get(head);
+        let detailed = core.details(head);
         let own_id = detailed.and_then(|detailed| detailed.id.clone());
+        let created = detailed.filter(|detailed| detailed.id.is_some()).map(|detailed| detailed.created);
         Some(EventView {
             own_id: own_id.is_some(),
             identity: core.identity(head),
             id: own_id.unwrap_or_else(|| edge_id(row.id).to_string().into()),
             start: if lone_stop { None } else { self.edge(core, head) },
             stop: stop.and_then(|stop| self.edge(core, stop)),
-            point: row.role == Role::Point,
-            open: row.open,
+            point: row.part == Part::Point,
+            open: row.part.is_open(),
             superseded_at: core.superseded_at(head),
-            heartbeats: beats.len(),
-            last_heartbeat: beats.last().and_then(|&beat| core.row(beat)).map(|row| row.at),
+            heartbeats,
+            last_heartbeat,
             cluster: self.cluster_name(cluster),
             details: detailed.map(|detailed| Arc::clone(&detailed.details)),
             version: core.version(head),
-            created: detailed.map_or_else(|| core.first_received(head), |detailed| detailed.created),
+            created: created.unwrap_or_else(|| core.first_received(head)),
             updated: core.updated(head),
         })
     }

@@ -12,7 +12,10 @@ use super::SubmitError;
 use super::retention::Marks;
 use crate::event::Command;
 use crate::event::Edge;
+use crate::event::EdgeId;
+use crate::event::EdgeState;
 use crate::event::Expect;
+use crate::event::Settings;
 use crate::event::Version;
 use crate::event::fingerprint;
 use crate::event::record;
@@ -22,6 +25,7 @@ use crate::log::Disk;
 use crate::log::Log;
 use crate::log::SegmentLog;
 use crate::store::Admission;
+use crate::store::Admitted;
 use crate::store::Applied;
 use crate::telemetry::Telemetry;
 use crate::telemetry::logging::with_causes;
@@ -31,6 +35,7 @@ use crate::time::Timestamp;
 use parking_lot::RwLock;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
@@ -52,6 +57,12 @@ pub(super) struct Committer<D: Disk> {
     /// The time of receipt of the last record: it never goes back, whatever the clock does.
     pub(super) received: Timestamp,
     pub(super) retired_at: Timestamp,
+    /// What stops say of their skew: nothing where it is that of the log's settings.
+    skew: Option<Duration>,
+    /// The log has its settings.
+    settled: bool,
+    /// The log has records of the first format.
+    former: bool,
     batch: Batch,
 }
 
@@ -64,8 +75,10 @@ impl<D: Disk> Committer<D> {
         telemetry: Arc<Telemetry>,
         health: Arc<RwLock<Health>>,
     ) -> Self {
-        let Opened { log, marks, received, .. } = opened;
-        Self { log, memory, options, clock, telemetry, health, marks, received, retired_at: Timestamp::MIN, batch: Batch::new() }
+        let Opened { log, marks, received, settled, former, .. } = opened;
+        let skew = Some(memory.store.configured_skew()).filter(|skew| *skew != memory.store.skew());
+        let (retired_at, batch) = (Timestamp::MIN, Batch::new());
+        Self { log, memory, options, clock, telemetry, health, marks, received, retired_at, skew, settled, former, batch }
     }
 
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.
@@ -97,56 +110,111 @@ impl<D: Disk> Committer<D> {
     }
 
     pub(super) fn commit(&mut self, waiting: &mut Vec<Submission>) {
+        // A condition is looked at before anything of the commit is applied, so it is about what comes before all else in it.
+        // No sender was promised to be before another one.
+        waiting.sort_by_key(|submission| !submission.encoded.changes_events());
         // Pages stay behind what is on its way into the log, so that none is given out that it would have changed.
         let pages = Arc::clone(&self.memory.pages);
         let receipt = pages.receive(self.clock.now().max(self.received));
         self.received = receipt.received;
-        let refused = self.fill(waiting);
+        let decided = self.fill(waiting);
         if let Err(error) = self.append() {
             for submission in waiting.drain(..) {
                 self.answer(submission, Err(error.clone()));
             }
             return;
         }
-        let admitted =
-            waiting.iter().flat_map(|submission| &submission.encoded.commands).zip(&refused).filter(|(_, refused)| refused.is_none());
-        let mut outcomes = Vec::with_capacity(refused.len());
-        fold(&self.memory, admitted.map(|(command, _)| (self.received, command)), &mut outcomes);
+        self.settled = true;
+        let commands = waiting.iter().flat_map(|submission| submission.encoded.commands.iter().zip(&submission.encoded.ids));
+        let taken = commands.zip(&decided).filter(|(_, decided)| decided.is_none());
+        let mut outcomes = Vec::with_capacity(decided.len());
+        fold(&self.memory, taken.map(|((command, id), _)| (self.received, command, *id)), &mut outcomes);
         let mut outcomes = outcomes.into_iter();
-        let mut refused = refused.into_iter();
+        let mut decided = decided.into_iter();
         for submission in waiting.drain(..) {
-            let each = refused.by_ref().take(submission.encoded.commands.len());
-            let own = each.filter_map(|refused| refused.or_else(|| outcomes.next())).collect();
+            let each = decided.by_ref().take(submission.encoded.commands.len());
+            let own = each.filter_map(|decided| decided.or_else(|| outcomes.next())).collect();
             self.answer(submission, Ok(own));
         }
     }
 
-    /// Puts what is admitted into the batch; per command its refusal, if it was refused.
-    fn fill(&mut self, waiting: &[Submission]) -> Vec<Option<Outcome>> {
+    /// Puts what is new and admitted into the batch; per command what its sender is told otherwise.
+    fn fill(&mut self, waiting: &mut [Submission]) -> Vec<Option<Outcome>> {
         self.batch.clear(COMMIT_BYTES);
         let mut admission = Admission::default();
-        let mut refused = Vec::with_capacity(waiting.iter().map(|submission| submission.encoded.commands.len()).sum());
+        let mut decided = Vec::with_capacity(waiting.iter().map(|submission| submission.encoded.commands.len()).sum());
         for submission in waiting {
             if let Err(unexpected) = self.check_expected(&submission.encoded) {
-                refused.extend(submission.encoded.commands.iter().map(|_| Some(Outcome::Unexpected(unexpected))));
+                decided.extend(submission.encoded.commands.iter().map(|_| Some(Outcome::Unexpected(unexpected))));
                 continue;
             }
-            for (command, record) in submission.encoded.commands.iter().zip(submission.encoded.records.iter()) {
-                match self.memory.store.admit(command, self.received, &mut admission) {
-                    Ok(()) => {
-                        let received = self.received;
-                        self.batch.push_with(|out| {
-                            let start = out.len();
-                            out.extend_from_slice(record);
-                            record::stamp(out.get_mut(start..).unwrap_or_default(), received);
-                        });
-                        refused.push(None);
-                    }
-                    Err(refusal) => refused.push(Some(Outcome::Refused(refusal))),
+            let Encoded { commands, ids, records, .. } = &mut submission.encoded;
+            for ((command, id), record) in commands.iter_mut().zip(ids).zip(records.iter()) {
+                let changed = self.decide(command);
+                if changed {
+                    *id = command.edge_id();
                 }
+                decided.push(match self.memory.store.admit_as(command, *id, self.received, &mut admission) {
+                    Ok(Admitted::New) => {
+                        self.push(command, if changed { None } else { Some(record) });
+                        None
+                    }
+                    Ok(Admitted::Known(id)) => Some(Outcome::Edge { id, duplicate: true, exposure: None }),
+                    Ok(Admitted::Claimed(claimed)) => Some(Outcome::Claim(claimed)),
+                    Err(refusal) => Some(Outcome::Refused(refusal)),
+                });
             }
         }
-        refused
+        decided
+    }
+
+    /// Writes into a command what is decided where that depends on more than the records before its own: on a flag, or on
+    /// what retention has left. Says whether anything was.
+    fn decide(&self, command: &mut Command) -> bool {
+        let store = &self.memory.store;
+        match command {
+            Command::Edge(edge) => self.decide_edge(edge),
+            Command::Put(put) => {
+                let start = self.decide_edge(&mut put.start);
+                put.stop.as_mut().is_some_and(|stop| self.decide_edge(stop)) || start
+            }
+            Command::Describe(describe) => {
+                describe.span = store.span(&describe.organization, &describe.edge.to_string());
+                if let Some(stop) = &mut describe.stop {
+                    self.decide_edge(stop);
+                }
+                true
+            }
+            Command::Delete(delete) => {
+                delete.span = store.span(&delete.organization, &delete.id);
+                delete.span.is_some()
+            }
+            _ => false,
+        }
+    }
+
+    fn decide_edge(&self, edge: &mut Edge) -> bool {
+        let before = if self.former { self.memory.store.as_before(edge) } else { None };
+        let is_before = before.is_some();
+        if let Some(before) = before {
+            *edge = before;
+        }
+        let skew = self.skew.filter(|_| edge.state == EdgeState::Stop);
+        edge.skew = skew.or(edge.skew);
+        is_before || skew.is_some()
+    }
+
+    /// Puts a command into the batch: its record as it is, if it still is.
+    fn push(&mut self, command: &Command, record: Option<&[u8]>) {
+        let received = self.received;
+        if !self.settled && self.batch.is_empty() {
+            let settings = Command::Settings(Settings { skew: self.memory.store.skew() });
+            push(&mut self.batch, received, |out| record::encode(&settings, out));
+        }
+        push(&mut self.batch, received, |out| match record {
+            Some(record) => out.extend_from_slice(record),
+            None => record::encode(command, out),
+        });
     }
 
     /// Whether the event that a submission is about has the expected version; the error is the one it has.
@@ -163,7 +231,9 @@ impl<D: Disk> Committer<D> {
 
     pub(super) fn append(&mut self) -> Result<(), SubmitError> {
         if self.batch.is_empty() {
-            return Ok(());
+            // What is known already is durable; but nothing is acknowledged any more.
+            let healthy = self.log.healthy().map_err(AppendError::Latched);
+            return healthy.map_err(|error| SubmitError::from(Arc::new(error)));
         }
         let begun = Instant::now();
         let appended = self.log.append(&self.batch).map_err(Arc::new);
@@ -206,12 +276,7 @@ impl<D: Disk> Committer<D> {
     /// Appends and applies a command of our own.
     pub(super) fn commit_own(&mut self, command: &Command) -> Result<Outcome, SubmitError> {
         self.batch.clear(COMMIT_BYTES);
-        let received = self.received;
-        self.batch.push_with(|out| {
-            let start = out.len();
-            record::encode(command, out);
-            record::stamp(out.get_mut(start..).unwrap_or_default(), received);
-        });
+        self.push(command, None);
         self.append()?;
         Ok(apply(&self.memory, self.received, command))
     }
@@ -224,7 +289,20 @@ impl<D: Disk> Committer<D> {
     }
 }
 
+fn push(batch: &mut Batch, received: Timestamp, encode: impl FnOnce(&mut Vec<u8>)) {
+    batch.push_with(|out| {
+        let start = out.len();
+        encode(out);
+        record::stamp(out.get_mut(start..).unwrap_or_default(), received);
+    });
+}
+
 impl Encoded {
+    /// Whether it is about whole events, as they are before anything else of the same commit.
+    fn changes_events(&self) -> bool {
+        self.expect.is_some() || self.commands.iter().any(|command| command.subject().is_some())
+    }
+
     /// A hash of the event that a condition is about.
     fn subject(&self) -> Option<u128> {
         self.expect?;
@@ -233,17 +311,18 @@ impl Encoded {
     }
 }
 
-/// Folds commands into memory, in the same way while running and while replaying: edges some at a time, others one by one.
-pub(super) fn fold<'c>(memory: &Memory, commands: impl Iterator<Item = (Timestamp, &'c Command)>, outcomes: &mut Vec<Outcome>) {
-    let mut run: Vec<(Timestamp, &Edge)> = Vec::with_capacity(RUN_EDGES);
+/// Folds commands into memory, with the ids of those that are edges, in the same way while running and while replaying: edges
+/// some at a time, others one by one.
+pub(super) fn fold<'c>(memory: &Memory, commands: impl Iterator<Item = (Timestamp, &'c Command, EdgeId)>, outcomes: &mut Vec<Outcome>) {
+    let mut run: Vec<(Timestamp, &Edge, EdgeId)> = Vec::with_capacity(RUN_EDGES);
     let mut applied = Vec::with_capacity(RUN_EDGES);
-    let mut fold_run = |run: &mut Vec<(Timestamp, &Edge)>, outcomes: &mut Vec<Outcome>| {
+    let mut fold_run = |run: &mut Vec<(Timestamp, &Edge, EdgeId)>, outcomes: &mut Vec<Outcome>| {
         memory.store.apply_edges(run, &mut applied);
-        outcomes.extend(run.drain(..).zip(applied.drain(..)).map(|((received, _), applied)| show(memory, received, applied)));
+        outcomes.extend(run.drain(..).zip(applied.drain(..)).map(|((received, ..), applied)| show(memory, received, applied)));
     };
-    for (received, command) in commands {
+    for (received, command, id) in commands {
         if let Command::Edge(edge) = command {
-            run.push((received, edge));
+            run.push((received, edge, id));
             if run.len() == RUN_EDGES {
                 fold_run(&mut run, outcomes);
             }
@@ -256,8 +335,7 @@ pub(super) fn fold<'c>(memory: &Memory, commands: impl Iterator<Item = (Timestam
 }
 
 fn apply(memory: &Memory, received: Timestamp, command: &Command) -> Outcome {
-    let due = |tenant: &crate::store::Tenant, series, at| memory.pages.due(tenant, series, at);
-    show(memory, received, memory.store.apply(received, command, &due))
+    show(memory, received, memory.store.apply(received, command))
 }
 
 /// Brings onto the pages what the store took in.
@@ -275,7 +353,7 @@ fn show(memory: &Memory, received: Timestamp, applied: Applied) -> Outcome {
             Outcome::Changed { version: changed.version, exposures }
         }
         Applied::Claim(claimed) => Outcome::Claim(claimed),
-        Applied::Retired(_) => Outcome::Retired,
+        Applied::Retired(_) | Applied::Nothing => Outcome::Retired,
         Applied::Full(refusal) => Outcome::Refused(refusal),
     }
 }

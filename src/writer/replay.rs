@@ -4,16 +4,21 @@ use super::Memory;
 use super::commit::fold;
 use super::retention::Marks;
 use crate::event::Command;
+use crate::event::EdgeId;
+use crate::event::Settings;
 use crate::event::record::Decoder;
 use crate::event::record::RecordError;
 use crate::log::Disk;
 use crate::log::Frame;
+use crate::log::Log;
 use crate::log::OpenError;
 use crate::log::Position;
 use crate::log::Replayed;
 use crate::log::SegmentLog;
+use crate::log::VisitError;
 use crate::time::Timestamp;
 use std::sync::mpsc;
+use std::time::Duration;
 
 /// Decoded frames that may wait to be applied.
 const FRAMES_WAITING: usize = 16;
@@ -24,6 +29,10 @@ pub struct Opened<D: Disk> {
     pub(super) log: SegmentLog<D>,
     pub(super) marks: Marks,
     pub(super) received: Timestamp,
+    /// It has settings.
+    pub(super) settled: bool,
+    /// It has records of the first format.
+    pub(super) former: bool,
     /// What the log says of the reading.
     pub replayed: Replayed,
 }
@@ -61,35 +70,97 @@ impl Unread {
     }
 }
 
+/// Why the log was not folded into memory.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The fold panicked, so memory is not what the log says. The log itself is as it was written.
+    #[error("the events of the log cannot be brought into memory: this program has a fault")]
+    Panicked,
+}
+
 /// Opens the log and folds all of it into `memory`, which must be empty.
-pub fn open<D: Disk>(disk: D, options: crate::log::Options, memory: &Memory) -> Result<Opened<D>, OpenError> {
-    let (sender, receiver) = mpsc::sync_channel::<Vec<(Timestamp, Command)>>(FRAMES_WAITING);
-    std::thread::scope(|scope| {
-        let applier = scope.spawn(move || {
-            let mut outcomes = Vec::new();
-            for commands in receiver {
-                fold(memory, commands.iter().map(|(received, command)| (*received, command)), &mut outcomes);
-                outcomes.clear();
+pub fn open<D: Disk>(disk: D, options: crate::log::Options, memory: &Memory) -> Result<Opened<D>, ReplayError> {
+    memory.begin(memory.store.configured_skew());
+    let mut reading = Reading::default();
+    let mut opened = None;
+    let folded = reading.fold(memory, |visit| {
+        opened = Some(SegmentLog::open(disk, options, visit)?);
+        Ok::<(), OpenError>(())
+    });
+    folded?;
+    let Some((log, replayed)) = opened else { return Err(ReplayError::Panicked) };
+    if let Some(skew) = reading.settings.map(|settings| settings.skew).filter(|skew| *skew != memory.store.skew()) {
+        // The log was begun by a program that did not write this down first, and then with another flag: again, with its own.
+        memory.begin(skew);
+        reading = Reading::default();
+        reading.fold(memory, |visit| log.replay(Position::default(), visit).map_err(OpenError::Read))?;
+    }
+    let Reading { marks, last, settings, former, .. } = reading;
+    Ok(Opened { log, marks, received: last, settled: settings.is_some(), former, replayed })
+}
+
+/// What reading a log finds beside what it folds.
+#[derive(Debug)]
+struct Reading {
+    decoder: Decoder,
+    marks: Marks,
+    last: Timestamp,
+    settings: Option<Settings>,
+    former: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        let (decoder, marks, settings, former) = Default::default();
+        Self { decoder, marks, last: Timestamp::MIN, settings, former }
+    }
+}
+
+impl Reading {
+    /// Reads with `read` on this thread, and folds on another.
+    fn fold(
+        &mut self,
+        memory: &Memory,
+        read: impl FnOnce(&mut dyn FnMut(Frame) -> Result<(), VisitError>) -> Result<(), OpenError>,
+    ) -> Result<(), ReplayError> {
+        let (sender, receiver) = mpsc::sync_channel::<Vec<(Timestamp, Command, EdgeId)>>(FRAMES_WAITING);
+        std::thread::scope(|scope| {
+            let applier = scope.spawn(move || {
+                let mut outcomes = Vec::new();
+                for commands in receiver {
+                    fold(memory, commands.iter().map(|(received, command, id)| (*received, command, *id)), &mut outcomes);
+                    outcomes.clear();
+                }
+            });
+            let read = read(&mut |frame| {
+                let commands = self.decode(&frame, memory.store.skew())?;
+                sender.send(commands).map_err(|_| "the memory took no more".into())
+            });
+            drop(sender);
+            applier.join().map_err(|_| ReplayError::Panicked)?;
+            Ok(read?)
+        })
+    }
+
+    fn decode(&mut self, frame: &Frame, skew: Duration) -> Result<Vec<(Timestamp, Command, EdgeId)>, VisitError> {
+        let mut commands = Vec::with_capacity(frame.len());
+        for (position, bytes) in frame.records() {
+            let (at, command) = self.decoder.decode(bytes).map_err(|source| RefusedRecord { position, source })?;
+            self.last = self.last.max(at);
+            self.marks.note(position, self.last);
+            self.former |= self.decoder.read_former();
+            if let Command::Settings(settings) = &command {
+                self.settings.get_or_insert(*settings);
             }
-        });
-        let mut decoder = Decoder::default();
-        let mut marks = Marks::default();
-        let mut last = Timestamp::MIN;
-        let opened = SegmentLog::open(disk, options, &mut |frame: Frame| {
-            let mut commands = Vec::with_capacity(frame.len());
-            for (position, bytes) in frame.records() {
-                let (at, command) = decoder.decode(bytes).map_err(|source| RefusedRecord { position, source })?;
-                last = last.max(at);
-                marks.note(position, last);
-                commands.push((at, command));
+            let id = command.edge_id();
+            // What was folded by another skew is thrown away.
+            if self.settings.is_none_or(|settings| settings.skew == skew) {
+                commands.push((at, command, id));
             }
-            sender.send(commands).map_err(|_| "the memory took no more".into())
-        });
-        drop(sender);
-        if applier.join().is_err() {
-            tracing::error!("folding the log panicked");
         }
-        let (log, replayed) = opened?;
-        Ok(Opened { log, marks, received: last, replayed })
-    })
+        Ok(commands)
+    }
 }

@@ -13,7 +13,6 @@ use crate::log::Disk;
 use crate::log::Position;
 use crate::log::ReadError;
 use crate::log::Removed;
-use crate::store::CLAIM_AGE;
 use crate::telemetry::logging::with_causes;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
@@ -121,15 +120,9 @@ impl<D: Disk> Committer<D> {
     /// Makes a checkpoint of what memory still holds of the records up to `upto`.
     fn compact(&mut self, upto: Position) -> Result<(), CheckpointError> {
         let store = &self.memory.store;
-        let oldest_claim = self.received.minus(CLAIM_AGE);
         let mut decoder = Decoder::default();
         self.log.compact(upto, &mut |_, bytes| match decoder.decode(bytes) {
-            Ok((_, Command::Edge(edge))) => store.has_edge(&edge.organization, edge.id()),
-            Ok((received, Command::Claim(_))) => received >= oldest_claim,
-            Ok((received, Command::Put(put))) => store.remembers_put(&put, received),
-            Ok((_, Command::Describe(describe))) => store.has_edge(&describe.organization, describe.edge),
-            Ok((_, Command::Delete(delete))) => store.remembers(&delete.organization, &delete.id),
-            Ok((_, Command::Retire { .. })) => false,
+            Ok((received, command)) => store.remembers_record(received, &command),
             // It was understood when the log was opened; losing it would be worse than keeping it.
             Err(_) => true,
         })

@@ -135,6 +135,9 @@ impl World {
             identity: Identity::of([if state == EdgeState::Point { "point" } else { "span" }, &entity]),
             lapses: false,
             supersede: None,
+            skew: None,
+            named: None,
+            former: None,
             labels: LabelSet::from_sorted([("entity_id", entity.as_str()), ("event_name", "job")]).unwrap(),
             attributes: (self.random.below(9) == 0)
                 .then(|| "{\"long\":\"".to_owned() + &"x".repeat(usize::try_from(self.random.below(3000)).unwrap()) + "\"}")
@@ -187,9 +190,9 @@ impl World {
         };
         let streamed = self.acked.keys().nth(usize::try_from(self.random.below(40)).unwrap()).copied();
         let command = match (self.random.below(6), streamed) {
-            (0, _) => Command::Delete(Delete { organization: "acme".into(), id: id.clone().into() }),
-            (1, Some(edge)) => Command::Delete(Delete { organization: "acme".into(), id: edge.to_string().into() }),
-            (2, Some(edge)) => Command::Describe(Box::new(Describe { organization: "acme".into(), edge, stop: None, details })),
+            (0, _) => Command::Delete(Delete { organization: "acme".into(), id: id.clone().into(), span: None }),
+            (1, Some(edge)) => Command::Delete(Delete { organization: "acme".into(), id: edge.to_string().into(), span: None }),
+            (2, Some(edge)) => Command::Describe(Box::new(Describe { organization: "acme".into(), edge, span: None, stop: None, details })),
             _ => self.put(&id, details),
         };
         let (organization, subject) = command.subject().map(|(organization, id)| (Arc::clone(organization), id.into_owned())).unwrap();
@@ -279,7 +282,7 @@ impl World {
 /// Whether the edge is, or was, part of an event with an id of its own: those are looked at by their versions.
 fn id_of_whole(memory: &Memory, edge: EdgeId) -> bool {
     let tenant = memory.store.tenant("acme").unwrap();
-    tenant.is_own(edge)
+    (0..6).any(|number| tenant.is_of(edge, &format!("own-{number}")))
 }
 
 /// What retention may take: edges received before the cutoff. They are gone from memory at once.

@@ -14,7 +14,7 @@ const RECORDS: usize = 50;
 fn record(number: usize) -> Vec<u8> {
     let mut record = Vec::new();
     let organization = format!("record {number}").into();
-    let claim = Claim { organization, key: 1, body: 2, at: Timestamp::from_millis(3) };
+    let claim = Claim { organization, key: 1, body: 2, at: Timestamp::from_millis(3), former: None };
     record::encode(&Command::Claim(claim), &mut record);
     record
 }

@@ -87,7 +87,7 @@ async fn is_refused_at_the_doors_of_whole_events() {
 
 /// Texts of control characters, which take six bytes each where they are escaped.
 #[tokio::test]
-async fn as_an_event_within_every_other_limit_can_be() {
+async fn no_event_is_that_is_within_every_other_limit() {
     let server = Server::new("");
     let mut tags = Vec::new();
     for tag in 0..7 {
@@ -98,7 +98,5 @@ async fn as_an_event_within_every_other_limit_can_be() {
     let headers = [("content-type", "application/json")];
     let put = server.call(request(Method::PUT, "/api/v1/event/", &headers, Body::from(body)));
     let (answer, beside) = tokio::join!(put, server.put(event("small", 9), &[]));
-    let text = answer.text();
-    assert_eq!((answer.status, beside.status), (413, 200), "{text}");
-    assert!(text.contains("bytes, at most 16777212"), "{text}");
+    assert_eq!((answer.status, beside.status), (200, 200));
 }

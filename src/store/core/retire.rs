@@ -1,166 +1,243 @@
 //! Forgetting: which edges go when they are old, and taking them out of everything.
+//!
+//! A log of what stays must fold to what stays. An event's edges stay or go together, heartbeats apart; and an event can be
+//! as it is only because of another one, which then stays too (*needs* it):
+//!
+//! 1. a lone stop that a start follows within its skew needs the next stop, which is why it did not take that start;
+//! 2. an early stop needs the first start beyond its skew, for with nothing but a stop behind it would have been alone;
+//! 3. an event that no stop closes needs the start that superseded it, and the next start of its identity, which keeps the
+//!    next stop from closing it.
 
 use super::Core;
-use super::EdgeRow;
 use super::LabelIndex;
-use super::Role;
-use super::id_hash;
+use super::NONE;
+use super::Part;
+use super::numbered_place_in;
 use super::place_in;
-use super::spread;
-use crate::store::SeriesId;
+use crate::event::EdgeState;
+use crate::store::edges::EdgeRow;
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
-use std::collections::VecDeque;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// So long after its own time an edge stays in any case: its sample may be due, or hold the place of another one.
+const RECENT: Duration = Duration::from_hours(25);
 
 impl Core {
     /// Forgets the edges received before `before`: a closed event when all of it is that old, heartbeats one by one.
-    /// What is open stays, and what `due` says is still to be shown. Returns how many went.
-    ///
-    /// What kept an edge may itself go, so this repeats until nothing more goes: doing it again later changes nothing.
-    pub(in crate::store) fn retire(&mut self, index: &LabelIndex, before: Timestamp, due: &dyn Fn(SeriesId, Timestamp) -> bool) -> usize {
-        let passes = std::iter::from_fn(|| Some(self.retire_once(index, before, due)));
-        passes.take_while(|&gone| gone > 0).sum()
-    }
-
-    fn retire_once(&mut self, index: &LabelIndex, before: Timestamp, due: &dyn Fn(SeriesId, Timestamp) -> bool) -> usize {
-        let mut kept = VecDeque::new();
-        let mut old = Vec::new();
-        while let Some(&edge) = self.arrivals.front() {
-            if self.row(edge).is_some_and(|row| row.received >= before) {
-                break;
-            }
-            self.arrivals.pop_front();
-            if self.stays(edge, before, due) { kept.push_back(edge) } else { old.push(edge) }
-        }
+    /// What is open stays, and what lies less than a day before `now`. Returns how many went.
+    pub(in crate::store) fn retire(&mut self, index: &LabelIndex, before: Timestamp, now: Timestamp) -> usize {
+        let count = self.arrivals.partition_point(|&edge| self.row(edge).is_some_and(|row| row.received < before));
+        let candidates: Vec<u32> = self.arrivals.drain(..count).collect();
+        let stays = Sweep::new(self, before, now.minus(RECENT)).run(&candidates);
+        let (kept, old): (Vec<u32>, Vec<u32>) = candidates.into_iter().partition(|edge| stays.contains(edge));
         self.forget(index, &old);
-        while let Some(edge) = kept.pop_back() {
+        for edge in kept.into_iter().rev() {
             self.arrivals.push_front(edge);
         }
         old.len()
     }
 
-    fn stays(&self, edge: u32, before: Timestamp, due: &dyn Fn(SeriesId, Timestamp) -> bool) -> bool {
-        let Some(row) = self.row(edge) else { return false };
-        let is_due = |edge: u32| self.row(edge).is_some_and(|row| due(self.series_id(row.series), row.at));
-        let head = self.head(edge);
-        match row.role {
-            Role::Beat => return is_due(edge) || self.details.get(head).is_some_and(|detailed| detailed.by == Some(edge)),
-            // The edge that a deletion names stays as long as one that it deleted: only with it the record is understood.
-            Role::Past if row.link == edge => {
-                let deleted =
-                    self.past.get(&row.identity).into_iter().flatten().filter_map(|&other| self.row(other).map(|row| (other, row)));
-                let mut deleted = deleted.filter(|(_, other)| other.link == edge);
-                return deleted.any(|(other, row)| row.received >= before || is_due(other));
-            }
-            Role::Past => return is_due(edge),
-            _ => {}
-        }
-        let parts = [Some(head), self.stop_of(head)];
-        let needed =
-            |part: u32| self.row(part).is_some_and(|row| row.open || row.received >= before || self.supersedes(row)) || is_due(part);
-        let new_beat = |&beat: &u32| self.row(beat).is_some_and(|row| row.received >= before) || is_due(beat);
-        self.shields(head) || parts.into_iter().flatten().any(needed) || self.beats(head).iter().rev().any(new_beat)
-    }
-
-    /// Whether the event just before this one is closed by a stop before its start, which only what follows it makes so.
-    fn shields(&self, head: u32) -> bool {
-        let Some(row) = self.row(head) else { return false };
-        let list = self.siblings(head);
-        let index = list.partition_point(|&edge| self.row(edge).is_some_and(|other| other.key() < row.key()));
-        let previous = index.checked_sub(1).and_then(|index| list.get(index)).map(|&edge| self.head(edge));
-        let stop =
-            previous.filter(|&previous| previous != head).and_then(|previous| self.stop_of(previous)).and_then(|stop| self.row(stop));
-        stop.is_some_and(|stop| stop.role == Role::SkewStop)
-    }
-
-    /// Whether an older event of the group is closed only because of this one.
-    fn supersedes(&self, row: &EdgeRow) -> bool {
-        let group = self.identities.get(row.identity).and_then(|identity| self.groups.get(identity.group));
-        row.role == Role::Start && group.and_then(|group| group.starts.keys().next()).is_some_and(|first| first.1 != row.id)
-    }
-
-    /// Takes the edges out of everything; their events go as a whole, so no other edge changes its part.
+    /// Takes the edges out of everything. What is left folds to what it is.
     fn forget(&mut self, index: &LabelIndex, old: &[u32]) {
         let (mut identities, mut series) = (BTreeSet::new(), BTreeSet::new());
         for &edge in old {
-            let Some(row) = self.edges.get_mut(edge) else { continue };
-            let (role, id) = (std::mem::replace(&mut row.role, Role::Vacant), row.id);
-            identities.insert(row.identity);
+            let Some(row) = self.edges.get(edge) else { continue };
+            let (part, id, key, identity) = (row.part, row.id, row.key(), row.identity);
+            identities.insert(identity);
             series.insert(row.series);
-            if role.is_head() {
-                self.timeline.remove(edge, place_in(&self.edges));
-                self.remove_details(edge);
+            if let Part::Past { .. } = part {
+                if let Some(past) = self.past.get_mut(&identity) {
+                    past.remove(&(key, edge));
+                }
+                self.deleted_by.remove(&edge);
+            } else {
+                if part.is_head() {
+                    self.timeline.remove(edge, place_in(&self.edges));
+                }
+                if let Some(member) = self.member(edge).filter(|_| key.1 == EdgeState::Start) {
+                    self.groups.remove(member);
+                }
+                if let Some(row) = self.identities.get_mut(identity) {
+                    row.members.remove(edge, &self.edges);
+                }
+                self.details.remove(edge);
             }
-            if let Ok(entry) = self.by_edge.find_entry(self.hash_of(id), |&candidate| candidate == edge) {
-                entry.remove();
+            if let Some(series) = self.edges.get(edge).and_then(|row| self.series.get_mut(row.series)) {
+                series.edges.remove(edge, numbered_place_in(&self.edges));
             }
+            self.forget_id(edge, id);
             self.values.remove(&edge);
             self.attributes.remove(&edge);
+            self.skews.own.remove(&edge);
+            self.renewed.remove(&edge);
         }
         for identity in identities {
+            if self.past.get(&identity).is_some_and(BTreeSet::is_empty) {
+                self.past.remove(&identity);
+            }
             self.sweep_identity(identity);
         }
         for series in series {
             self.sweep_series(index, series);
         }
         for &edge in old {
+            if let Some(row) = self.edges.get_mut(edge) {
+                row.part = Part::Vacant;
+            }
             self.edges.vacate(edge);
         }
     }
+}
 
-    fn sweep_identity(&mut self, identity: u32) {
-        let rows = &self.edges;
-        let lives = |edge: u32| rows.get(edge).is_some_and(|row| row.role != Role::Vacant);
-        let Some(row) = self.identities.get_mut(identity) else { return };
-        row.edges.retain(lives);
-        if let Some(group) = self.groups.get_mut(row.group) {
-            group.starts.retain(|_, &mut edge| lives(edge));
+/// Finds what stays of some edges.
+struct Sweep<'a> {
+    core: &'a Core,
+    before: Timestamp,
+    recent: Timestamp,
+    /// The events that some of these edges are part of.
+    heads: HashSet<u32>,
+    /// What an event needs, if it stays: events, and edges of them.
+    needs: HashMap<u32, Vec<(u32, u32)>>,
+    /// Events that stay.
+    stays: HashSet<u32>,
+    queue: Vec<u32>,
+    /// Edges that stay as long as what needs them.
+    needed: HashSet<u32>,
+}
+
+impl<'a> Sweep<'a> {
+    fn new(core: &'a Core, before: Timestamp, recent: Timestamp) -> Self {
+        let (heads, needs, stays, queue, needed) = Default::default();
+        Self { core, before, recent, heads, needs, stays, queue, needed }
+    }
+
+    /// Which of the edges stay.
+    fn run(mut self, candidates: &[u32]) -> HashSet<u32> {
+        let core = self.core;
+        let present = || candidates.iter().copied().filter(|&edge| !matches!(self.part(edge), Part::Past { .. }));
+        let present: Vec<u32> = present().collect();
+        self.heads = present.iter().map(|&edge| core.head(edge)).collect();
+        let by_themselves: Vec<u32> = self.heads.iter().copied().filter(|&head| self.stays_by_itself(head)).collect();
+        for head in by_themselves {
+            self.keep(head);
         }
-        let is_past = self.past.get_mut(&identity).is_some_and(|past| {
-            past.retain(|&edge| lives(edge));
-            !past.is_empty()
-        });
-        if is_past || !row.edges.as_slice().is_empty() {
-            return;
+        for &edge in &present {
+            for needer in self.needers(edge).into_iter().flatten() {
+                let need = (core.head(edge), edge);
+                if self.heads.contains(&needer) {
+                    self.needs.entry(needer).or_default().push(need);
+                } else {
+                    self.needed.insert(edge);
+                    self.keep(need.0);
+                }
+            }
         }
-        self.past.remove(&identity);
-        if let Ok(entry) = self.by_identity.find_entry(id_hash(&self.hasher, row.key), |&candidate| candidate == identity) {
-            entry.remove();
-            let group = row.group;
-            self.identities.vacate(identity);
-            self.leave_group(group);
+        while let Some(head) = self.queue.pop() {
+            for (head, edge) in self.needs.remove(&head).unwrap_or_default() {
+                self.needed.insert(edge);
+                self.keep(head);
+            }
+        }
+        candidates.iter().copied().filter(|&edge| self.stays(edge)).collect()
+    }
+
+    fn keep(&mut self, head: u32) {
+        if self.stays.insert(head) {
+            self.queue.push(head);
         }
     }
 
-    fn leave_group(&mut self, number: u32) {
-        let Some(group) = self.groups.get_mut(number) else { return };
-        group.identities -= 1;
-        if group.identities == 0 {
-            self.by_group.remove(&group.key);
-            group.starts.clear();
-            self.groups.vacate(number);
+    fn part(&self, edge: u32) -> Part {
+        self.core.row(edge).map_or(Part::Vacant, |row| row.part)
+    }
+
+    /// Whether the edge is not old: it came, or came again, since, or happened lately.
+    fn is_new(&self, edge: u32) -> bool {
+        let Some(row) = self.core.row(edge) else { return false };
+        let renewed = || self.core.renewed.get(&edge).is_some_and(|&renewed| renewed >= self.before);
+        row.received >= self.before || row.at > self.recent || renewed()
+    }
+
+    fn stays_by_itself(&self, head: u32) -> bool {
+        let core = self.core;
+        let put = || core.details(head).is_some_and(|detailed| detailed.id.is_some() && detailed.updated >= self.before);
+        matches!(self.part(head), Part::Start { open: true, .. })
+            || [Some(head), core.stop_of(head)].into_iter().flatten().any(|edge| self.is_new(edge))
+            || core.beats(head).any(|beat| self.is_new(beat))
+            || put()
+    }
+
+    /// The events that are as they are because of this edge.
+    fn needers(&self, edge: u32) -> [Option<u32>; 3] {
+        match self.core.row(edge).map(|row| row.part.state()) {
+            Some(EdgeState::Stop) => [self.needs_next_stop(edge), None, None],
+            Some(EdgeState::Start) => [self.needs_beyond(edge), self.needs_superseding(edge), self.needs_next_start(edge)],
+            _ => [None; 3],
         }
     }
 
-    /// How many supersede groups there are.
-    #[cfg(test)]
-    pub(in crate::store) fn group_count(&self) -> usize {
-        self.by_group.len()
+    fn needs_next_stop(&self, stop: u32) -> Option<u32> {
+        let row = self.core.row(stop)?;
+        let look = self.core.look(row.identity)?;
+        let before = look.line.stop_before(&row.key())?;
+        let start = look.line.start_after(&look.line.key(before))?;
+        let near = look.line.key(start).0.since(look.line.key(before).0) <= self.core.skews.of(before);
+        (near && self.part(before) == Part::Lone).then_some(before)
     }
 
-    fn sweep_series(&mut self, index: &LabelIndex, series: u32) {
-        let rows = &self.edges;
-        let Some(row) = self.series.get_mut(series) else { return };
-        row.edges.retain(|edge| rows.get(edge).is_some_and(|row| row.role != Role::Vacant));
-        if !row.edges.as_slice().is_empty() {
-            return;
+    fn needs_beyond(&self, start: u32) -> Option<u32> {
+        let row = self.core.row(start)?;
+        let look = self.core.look(row.identity)?;
+        let stop = look.line.stop_before(&row.key())?;
+        let Part::Stop { early: true, of } = self.part(stop) else { return None };
+        (look.beyond(stop) == Some(start)).then_some(of)
+    }
+
+    fn needs_superseding(&self, start: u32) -> Option<u32> {
+        let rival = self.core.groups.rival_before(self.core.member(start)?)?;
+        let head = self.core.head(rival.edge);
+        let open_end = match self.part(head) {
+            Part::Start { stop: NONE, .. } => true,
+            Part::Start { stop, .. } => matches!(self.part(stop), Part::Stop { early: true, .. }),
+            _ => false,
+        };
+        open_end.then_some(head)
+    }
+
+    fn needs_next_start(&self, start: u32) -> Option<u32> {
+        let row = self.core.row(start).filter(|row| row.part.is_start())?;
+        let line = self.core.line(row.identity)?;
+        let before = line.start_before(&row.key())?;
+        let stop = line.stop_before(&row.key());
+        let follows = stop.is_none_or(|stop| line.key(stop) < line.key(before));
+        let head = self.core.head(before);
+        (follows && matches!(self.part(head), Part::Start { stop: NONE, .. })).then_some(head)
+    }
+
+    fn stays(&self, edge: u32) -> bool {
+        let core = self.core;
+        match self.part(edge) {
+            Part::Past { .. } => {
+                let names = core.deleted_by.get(&edge).into_iter().flatten();
+                self.is_new(edge) || names.into_iter().any(|&deleted| deleted != edge && self.is_new(deleted))
+            }
+            Part::Beat => {
+                self.stays.contains(&core.head(edge))
+                    && (self.is_new(edge) || self.needed.contains(&edge) || core.details.get(edge).is_some() || self.changes_group(edge))
+            }
+            _ => self.stays.contains(&core.head(edge)),
         }
-        let (labels, stop, hash) = (std::mem::take(&mut row.labels), row.stop, spread(row.hash));
-        index.remove(&labels, series);
-        self.state_series(stop).remove(series);
-        if let Ok(entry) = self.by_series.find_entry(hash, |&candidate| candidate == series) {
-            entry.remove();
-            self.series.vacate(series);
+    }
+
+    /// Whether the start before this one is of another group, so that other rivals count from here on.
+    fn changes_group(&self, beat: u32) -> bool {
+        if self.core.groups.is_empty() {
+            return false;
         }
+        let before = self.core.row(beat).and_then(|row| self.core.line(row.identity)?.start_before(&EdgeRow::key(row)));
+        before.is_some_and(|before| self.core.groups.of(before) != self.core.groups.of(beat))
     }
 }

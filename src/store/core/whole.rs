@@ -2,24 +2,26 @@
 
 use super::Added;
 use super::Core;
-use super::EdgeList;
 use super::LabelWriter;
-use super::NONE;
 use super::New;
-use super::Role;
+use super::Part;
+use super::edge_id;
 use super::halves;
-use super::place_in;
+use crate::event::Delete;
 use crate::event::Describe;
+use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::Identity;
+use crate::event::Key;
 use crate::event::Put;
+use crate::event::Span;
 use crate::event::Version;
 use crate::store::SeriesId;
 use crate::store::details::Detailed;
-use crate::store::edges::fold_all;
+use crate::store::edges::EdgeKey;
+use crate::store::edges::EdgeRow;
 use crate::time::Timestamp;
-use std::collections::HashSet;
-use std::time::Duration;
+use std::ops::Bound;
 
 /// A sample that may have to leave the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,50 +31,94 @@ pub(in crate::store) struct Lost {
     pub(in crate::store) at: Timestamp,
 }
 
+fn edge_key((at, state, id): Key) -> EdgeKey {
+    (at, state, halves(id.0))
+}
+
 impl Core {
     /// The first edge of the event with this id: its own, or that of one of its edges.
     pub(in crate::store) fn resolve(&self, id: &str) -> Option<u32> {
         self.own(id).or_else(|| {
             let edge = EdgeId::parse(id).and_then(|id| self.find_edge(id))?;
-            self.row(edge).filter(|row| row.role != Role::Past).map(|_| self.head(edge))
+            self.row(edge).filter(|row| !matches!(row.part, Part::Past { .. })).map(|_| self.head(edge))
         })
     }
 
+    /// The identities that an id of its own can have: that of now, or that of the first format.
+    fn own_identities(&self, id: &str) -> impl Iterator<Item = u32> {
+        [Identity::of_id(id), Identity::former_of_id(id)].into_iter().filter_map(|identity| self.number_of(identity))
+    }
+
     fn own(&self, id: &str) -> Option<u32> {
-        let identity = self.number_of(Identity::of_id(id))?;
-        let &first = self.identities.get(identity)?.edges.as_slice().first()?;
-        let head = self.head(first);
-        self.details.get(head).filter(|detailed| detailed.id.as_deref() == Some(id)).map(|_| head)
+        let anchors = self.own_identities(id).filter_map(|identity| self.details.anchors(identity)).flatten();
+        let own = |anchor: &u32| self.details.get(*anchor).is_some_and(|detailed| detailed.id.as_deref() == Some(id));
+        anchors.map(|(_, anchor)| *anchor).find(own).map(|anchor| self.head(anchor))
     }
 
-    /// Whether a record about this id still has an effect on what is here.
+    /// Whether there is, or was, an event with this id whose edges are still known.
     pub(in crate::store) fn remembers(&self, id: &str) -> bool {
-        self.number_of(Identity::of_id(id)).is_some() || EdgeId::parse(id).is_some_and(|id| self.find_edge(id).is_some())
+        self.own_identities(id).next().is_some() || EdgeId::parse(id).is_some_and(|id| self.find_edge(id).is_some())
     }
 
-    /// Whether one of the edges that were put at `received` is still here.
+    /// Whether this record of a put, received then, is what an edge or the details that are here come from.
     pub(in crate::store) fn remembers_put(&self, put: &Put, received: Timestamp) -> bool {
         let Some(identity) = self.number_of(put.start.identity) else { return false };
-        let current = self.identities.get(identity).map_or(&[][..], |identity| identity.edges.as_slice());
-        let past = self.past.get(&identity).map_or(&[][..], Vec::as_slice);
-        let ids: Vec<_> = put.edges().map(|edge| halves(edge.id().0)).collect();
-        current.iter().chain(past).filter_map(|&edge| self.row(edge)).any(|row| row.received == received && ids.contains(&row.id))
+        let from_it = |&edge: &u32| self.row(edge).is_some_and(|row| row.received == received && row.identity == identity);
+        let mut anchors = self.details.anchors(identity).into_iter().flatten();
+        let said = anchors.any(|(_, anchor)| self.details.get(*anchor).is_some_and(|detailed| detailed.updated == received));
+        said || put.edges().any(|edge| self.rows_of(identity, edge.id()).any(|edge| from_it(&edge)))
     }
 
-    pub(in crate::store) fn number_of(&self, identity: Identity) -> Option<u32> {
-        self.find_identity(halves(identity.0))
+    /// The edges of an identity with this id: the present one, and those of the past.
+    fn rows_of(&self, identity: u32, id: EdgeId) -> impl Iterator<Item = u32> {
+        let id = halves(id.0);
+        let past = self.past.get(&identity).into_iter().flatten().map(|(_, edge)| *edge);
+        let known = self.find_edge(edge_id(id));
+        known.into_iter().chain(past.filter(move |&edge| self.row(edge).is_some_and(|row| row.id == id)))
+    }
+
+    /// Whether this deletion still keeps an edge from being part of an event.
+    pub(in crate::store) fn remembers_delete(&self, delete: &Delete) -> bool {
+        let Some(span) = delete.span else { return self.remembers(&delete.id) };
+        self.number_of(span.identity).is_some_and(|identity| self.past_between(identity, &span).next().is_some())
+    }
+
+    fn past_between(&self, identity: u32, span: &Span) -> impl Iterator<Item = u32> {
+        let bounds = (edge_key(span.first), 0)..=(edge_key(span.last), u32::MAX);
+        self.past.get(&identity).into_iter().flat_map(move |past| past.range(bounds.clone())).map(|(_, edge)| *edge)
+    }
+
+    /// Whether the details that are here, or the stop, come from this record, received then.
+    pub(in crate::store) fn remembers_describe(&self, describe: &Describe, received: Timestamp) -> bool {
+        let from_it = |edge: u32| self.row(edge).is_some_and(|row| row.received == received);
+        if describe.stop.as_ref().and_then(|stop| self.find_edge(stop.id())).is_some_and(from_it) {
+            return true;
+        }
+        let Some(span) = describe.span else { return self.find_edge(describe.edge).is_some() };
+        let identity = self.number_of(span.identity);
+        let mut anchors = identity.and_then(|identity| self.details.anchors(identity)).into_iter().flatten();
+        let said = |anchor: u32| self.details.get(anchor).is_some_and(|detailed| detailed.updated == received);
+        anchors.any(|&(key, anchor)| (edge_key(span.first)..=edge_key(span.last)).contains(&key) && said(anchor))
+    }
+
+    /// The event with this id as it is now, for a record that is about it. `None` when there is none, or it has an id of its own.
+    pub(in crate::store) fn span(&self, id: &str) -> Option<Span> {
+        let head = self.resolve(id).filter(|_| self.own(id).is_none())?;
+        let (first, last) = self.ends(head)?;
+        let key = |(at, state, id): EdgeKey| (at, state, edge_id(id));
+        Some(Span { identity: self.identity(head), first: key(first), last: key(last) })
     }
 
     /// What the edges of the event have in common.
     pub(in crate::store) fn identity(&self, head: u32) -> Identity {
         let key = self.row(head).and_then(|row| self.identities.get(row.identity)).map_or([0; 2], |row| row.key);
-        Identity((u128::from(key[1]) << 64) | u128::from(key[0]))
+        Identity(edge_id(key).0)
     }
 
     /// The event that begins with `head` as it is now.
     pub(in crate::store) fn version(&self, head: u32) -> Version {
         let id = |edge: Option<u32>| edge.and_then(|edge| self.row(edge)).map_or([0; 2], |row| row.id);
-        let described = self.details.get(head).map_or(0, |detailed| detailed.version.0);
+        let described = self.details(head).map_or(0, |detailed| detailed.version.0);
         let mut bytes = Vec::with_capacity(40);
         for half in id(Some(head)).into_iter().chain(id(self.stop_of(head))).chain([described]) {
             bytes.extend_from_slice(&half.to_le_bytes());
@@ -80,104 +126,106 @@ impl Core {
         Version::of(&bytes)
     }
 
-    /// Puts an event: its edges take the place of those that it had. Returns its edges, those it had already as duplicates,
-    /// and the samples that it no longer has.
+    /// Puts an event: its edges take the place of those that it had, but for those that are the same. Returns its edges, those
+    /// it had already as duplicates, and the samples that it no longer has.
     pub(in crate::store) fn put(
         &mut self,
         labels: &mut LabelWriter<'_>,
         put: &Put,
         cluster: u16,
         received: Timestamp,
-        skew: Duration,
     ) -> Option<(Vec<Added>, Vec<Lost>)> {
-        let identity = self.intern_identity(put.start.identity, None, false)?;
-        let old = self.identities.get(identity)?.edges.as_slice().to_vec();
-        let known: HashSet<[u64; 2]> = old.iter().filter_map(|&edge| self.row(edge)).map(|row| row.id).collect();
-        self.withdraw(identity, &old);
+        let identity = self.intern_identity(put.start.identity, false)?;
+        let ids: Vec<EdgeId> = put.edges().map(Edge::id).collect();
+        let is_again = |edge: &u32| self.row(*edge).is_some_and(|row| ids.contains(&edge_id(row.id)));
+        let (again, gone): (Vec<u32>, Vec<u32>) = self.present(identity).into_iter().partition(is_again);
+        self.withdraw(identity, &gone);
         let mut added = Vec::with_capacity(2);
-        for (set, edge) in put.edges().enumerate() {
-            let new = self.insert(labels, set, &New { edge, id: edge.id(), cluster, received }, skew)?;
-            added.push(Added { duplicate: self.row(new.edge).is_some_and(|row| known.contains(&row.id)), ..new });
+        for (set, (edge, &id)) in put.edges().zip(&ids).enumerate() {
+            let known = self.find_edge(id).filter(|known| again.contains(known));
+            added.push(match known {
+                Some(known) => self.say_again(known, edge)?,
+                None => self.insert(labels, set, &New { edge, id, cluster, received })?,
+            });
         }
         if let Some(first) = added.first() {
             let detailed = Detailed::new(&put.details, put.created.unwrap_or(received), received);
-            self.insert_details(self.head(first.edge), Detailed { id: Some(put.id.clone()), ..detailed });
+            self.insert_details(first.edge, Detailed { id: Some(put.id.clone()), ..detailed });
         }
-        Some((added, self.lost(&old)))
+        Some((added, self.lost(&gone)))
+    }
+
+    /// The edges that an identity has.
+    fn present(&self, identity: u32) -> Vec<u32> {
+        self.members(identity).into_iter().flat_map(super::Members::iter).collect()
+    }
+
+    /// An edge that the event keeps, with what its id does not say.
+    fn say_again(&mut self, known: u32, edge: &Edge) -> Option<Added> {
+        match &edge.attributes {
+            Some(attributes) => drop(self.attributes.insert(known, attributes.clone())),
+            None => drop(self.attributes.remove(&known)),
+        }
+        self.values.remove(&known);
+        if edge.value.to_bits() != 1f64.to_bits() {
+            self.values.insert(known, edge.value);
+        }
+        self.row(known).map(|row| Added { edge: known, series: row.series, duplicate: true })
     }
 
     /// Sets the details of an event that came as edges.
     pub(in crate::store) fn describe(&mut self, describe: &Describe, received: Timestamp) {
-        let Some(edge) = self.find_edge(describe.edge) else { return };
-        let head = self.head(edge);
-        let Some(row) = self.row(head).filter(|row| row.role.is_head()) else { return };
-        if self.details.get(head).is_none_or(|detailed| detailed.id.is_none()) {
-            let detailed = Detailed::new(&describe.details, row.received, received);
-            self.insert_details(head, Detailed { by: Some(edge), ..detailed });
+        let said = match &describe.span {
+            Some(span) => self.number_of(span.identity).map(|identity| (identity, edge_key(span.first), edge_key(span.last))),
+            None => self.find_edge(describe.edge).and_then(|edge| {
+                let (head, identity) = (self.head(edge), self.row(edge)?.identity);
+                self.ends(head).map(|(first, last)| (identity, first, last))
+            }),
+        };
+        let Some((identity, first, last)) = said else { return };
+        let named = describe.span.map_or_else(|| self.find_edge(describe.edge), |_| None);
+        let is_said = |edge: &u32| self.row(*edge).is_some_and(|row| (first..=last).contains(&row.key()));
+        let present = || self.present(identity).into_iter().filter(is_said).min_by_key(|&edge| self.row(edge).map(EdgeRow::key));
+        let here = |edge: &u32| self.row(*edge).is_some_and(|row| !matches!(row.part, Part::Past { .. }));
+        let Some(anchor) = named.or_else(|| self.find_edge(edge_id(first.2))).filter(here).or_else(present) else { return };
+        if self.details(self.head(anchor)).is_none_or(|detailed| detailed.id.is_none()) {
+            self.remove_details(identity, first, last);
+            self.insert_details(anchor, Detailed::new(&describe.details, received, received));
         }
     }
 
-    /// Deletes the event with this id; returns its samples, those it no longer had among them. `None` when there is none.
-    pub(in crate::store) fn delete(&mut self, id: &str, skew: Duration) -> Option<Vec<Lost>> {
-        let head = self.resolve(id)?;
-        let identity = self.row(head)?.identity;
-        let mut parts = vec![head];
-        parts.extend(self.beats(head));
-        parts.extend(self.stop_of(head));
-        let is_own = self.details.get(head).is_some_and(|detailed| detailed.id.is_some());
+    /// Deletes an event; returns its samples, those it no longer had among them.
+    pub(in crate::store) fn delete(&mut self, delete: &Delete) -> Vec<Lost> {
+        if let Some(span) = &delete.span {
+            let Some(identity) = self.number_of(span.identity) else { return Vec::new() };
+            let (first, last) = (edge_key(span.first), edge_key(span.last));
+            let is_meant = |edge: &u32| self.row(*edge).is_some_and(|row| (first..=last).contains(&row.key()));
+            let parts: Vec<u32> = self.present(identity).into_iter().filter(is_meant).collect();
+            self.withdraw(identity, &parts);
+            return self.lost(&parts);
+        }
+        let is_own = self.own(&delete.id).is_some();
+        let Some(head) = self.resolve(&delete.id) else { return Vec::new() };
+        let Some(identity) = self.row(head).map(|row| row.identity) else { return Vec::new() };
+        let mut parts = self.edges_of(head);
         self.withdraw(identity, &parts);
         if is_own {
-            parts = self.past.get(&identity).cloned().unwrap_or_default();
-        } else {
-            let by = EdgeId::parse(id).and_then(|id| self.find_edge(id))?;
-            for &edge in &parts {
-                if let Some(row) = self.edges.get_mut(edge) {
-                    row.link = by;
-                }
-            }
-            self.refold(identity, skew);
+            parts = self.past.get(&identity).into_iter().flatten().map(|(_, edge)| *edge).collect();
+        } else if let Some(by) = EdgeId::parse(&delete.id).and_then(|id| self.find_edge(id)) {
+            self.deleted_by.insert(by, parts.clone());
         }
-        Some(self.lost(&parts))
+        self.lost(&parts)
     }
 
     /// Takes edges of one identity out of their events. They stay known, as past.
     fn withdraw(&mut self, identity: u32, edges: &[u32]) {
-        let going: HashSet<u32> = edges.iter().copied().collect();
-        let Some(row) = self.identities.get_mut(identity) else { return };
-        row.edges.retain(|edge| !going.contains(&edge));
-        let group = row.group;
+        self.leave(identity, edges);
         for &edge in edges {
-            let Some((role, place, series, open)) = self.row(edge).map(|row| (row.role, row.place(), row.series, row.open)) else {
-                continue;
-            };
-            if role.is_head() {
-                self.timeline.remove(edge, place_in(&self.edges));
-                self.remove_details(edge);
+            self.details.remove(edge);
+            if let Some(key) = self.row(edge).map(EdgeRow::key) {
+                self.past.entry(identity).or_default().insert((key, edge));
             }
-            if open {
-                let cluster = self.series.get(series).map_or(0, |series| series.cluster);
-                self.open.remove(edge, self.public_id(edge), place, cluster, series);
-            }
-            if let Some(row) = self.edges.get_mut(edge) {
-                (row.role, row.link, row.open) = (Role::Past, NONE, false);
-            }
-            if let Some(group) = self.groups.get_mut(group) {
-                group.starts.remove(&place);
-            }
-            self.past.entry(identity).or_default().push(edge);
         }
-        // What a start that is gone had superseded may be open again.
-        if let Some(last) = self.groups.get(group).and_then(|group| group.starts.values().next_back().copied()) {
-            self.settle(last);
-        }
-    }
-
-    fn refold(&mut self, identity: u32, skew: Duration) {
-        let mut changed = std::mem::take(&mut self.changed);
-        if let Some(identity) = self.identities.get(identity) {
-            fold_all(&mut self.edges, identity.edges.as_slice(), skew, &mut changed);
-        }
-        self.follow_all(changed);
     }
 
     /// The samples of past edges that no present edge has too.
@@ -185,9 +233,10 @@ impl Core {
         let sample = |&edge: &u32| {
             let row = self.row(edge)?;
             let series = self.series.get(row.series)?;
-            let also = |&other: &u32| self.row(other).is_some_and(|other| other.role != Role::Past && other.at == row.at);
-            let id = SeriesId { number: row.series, generation: series.generation };
-            (!series.edges.as_slice().iter().any(also)).then_some(Lost { cluster: series.cluster, series: id, at: row.at })
+            let bounds = (Bound::Included(((row.at, [0; 2]), 0)), Bound::Included(((row.at, [u64::MAX; 2]), u32::MAX)));
+            let mut same = series.edges.between(bounds, super::numbered_place_in(&self.edges)).flatten();
+            let is_present = |&other: &u32| self.row(other).is_some_and(|other| !matches!(other.part, Part::Past { .. }));
+            (!same.any(is_present)).then_some(Lost { cluster: series.cluster, series: self.series_id(row.series), at: row.at })
         };
         let mut lost: Vec<Lost> = past.iter().filter_map(sample).collect();
         lost.sort_unstable_by_key(|lost| (lost.series, lost.at));
@@ -195,35 +244,19 @@ impl Core {
         lost
     }
 
-    /// Follows an event's details to its new first edge, after a fold.
-    pub(super) fn move_details(&mut self, edge: u32) {
-        if self.row(edge).is_some_and(|row| row.role.is_head()) {
-            return;
-        }
-        let head = self.head(edge);
-        if let Some(detailed) = self.remove_details(edge)
-            && self.details.get(head).is_none_or(|other| other.updated < detailed.updated)
-        {
-            self.insert_details(head, detailed);
-        }
-    }
-
-    fn insert_details(&mut self, head: u32, detailed: Detailed) {
+    fn insert_details(&mut self, anchor: u32, detailed: Detailed) {
+        let Some((identity, key)) = self.row(anchor).map(|row| (row.identity, row.key())) else { return };
+        let head = self.head(anchor);
         let before = self.public_id(head);
-        self.details.insert(head, detailed);
+        self.details.insert(anchor, identity, key, detailed);
         self.open.rename(head, before, self.public_id(head));
     }
 
-    pub(super) fn remove_details(&mut self, head: u32) -> Option<Detailed> {
-        let before = self.public_id(head);
-        let detailed = self.details.remove(head);
-        self.open.rename(head, before, self.public_id(head));
-        detailed
-    }
-}
-
-impl EdgeList {
-    pub(super) fn push(&mut self, edge: u32) {
-        self.insert(self.as_slice().len(), edge);
+    /// Forgets what was said of edges between these two.
+    fn remove_details(&mut self, identity: u32, first: EdgeKey, last: EdgeKey) {
+        let anchors = self.details.anchors(identity).into_iter().flat_map(|anchors| anchors.range((first, 0)..=(last, u32::MAX)));
+        for anchor in anchors.map(|(_, anchor)| *anchor).collect::<Vec<_>>() {
+            self.details.remove(anchor);
+        }
     }
 }

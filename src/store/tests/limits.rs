@@ -18,9 +18,9 @@ fn point(number: i64, names: impl IntoIterator<Item = String>) -> Edge {
 fn commit(store: &Store, received: i64, edges: &[Edge]) -> (usize, Option<String>) {
     let mut admission = Admission::default();
     let answers = edges.iter().map(|edge| store.admit(&Command::Edge(edge.clone()), at(received), &mut admission));
-    let answers: Vec<Result<(), Refusal>> = answers.collect();
-    let admitted = edges.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
-    let admitted: Vec<(Timestamp, &Edge)> = admitted.map(|(edge, _)| (at(received), edge)).collect();
+    let answers: Vec<Result<Admitted, Refusal>> = answers.collect();
+    let admitted = edges.iter().zip(&answers).filter(|(_, answer)| **answer == Ok(Admitted::New));
+    let admitted: Vec<(Timestamp, &Edge, EdgeId)> = admitted.map(|(edge, _)| (at(received), edge, edge.id())).collect();
     let mut applied = Vec::new();
     for run in admitted.chunks(64) {
         store.apply_edges(run, &mut applied);
@@ -31,7 +31,7 @@ fn commit(store: &Store, received: i64, edges: &[Edge]) -> (usize, Option<String
 }
 
 fn retire_all(store: &Store) {
-    store.apply(at(1 << 40), &Command::Retire { before: at(1 << 40) }, &|_, _, _| false);
+    store.apply(at(1 << 40), &Command::Retire { before: at(1 << 40) });
     assert_eq!(store.stats(at(0)).edges, 0);
 }
 
@@ -94,7 +94,7 @@ fn names_that_cannot_be_numbered_are_said_to_be_what_is_full() {
     let edges: Vec<Edge> = (0..662).map(|number| point(number, (0..99).map(move |name| format!("n{number:03}_{name:02}")))).collect();
     let mut applied = Vec::new();
     for edge in &edges {
-        store.apply_edges(&[(at(1), edge)], &mut applied);
+        store.apply_edges(&[(at(1), edge, edge.id())], &mut applied);
     }
     let refused: Vec<String> =
         applied.iter().filter_map(|applied| if let Applied::Full(refusal) = applied { Some(refusal.to_string()) } else { None }).collect();

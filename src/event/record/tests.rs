@@ -1,0 +1,124 @@
+use super::*;
+use proptest::prelude::*;
+
+fn label_sets() -> impl Strategy<Value = LabelSet> {
+    prop::collection::btree_map("[a-z_]{1,9}", ".{1,20}", 0..6)
+        .prop_map(|labels| LabelSet::from_sorted(labels.iter().map(|(k, v)| (k.as_str(), v.as_str()))).unwrap())
+}
+
+fn texts() -> impl Strategy<Value = Vec<Box<str>>> {
+    prop::collection::vec(".{0,9}".prop_map(String::into_boxed_str), 0..3)
+}
+
+fn details() -> impl Strategy<Value = Details> {
+    let pairs = prop::collection::vec((".{0,9}".prop_map(String::into_boxed_str), ".{0,9}".prop_map(String::into_boxed_str)), 0..3);
+    let tags = prop::collection::vec((".{0,9}".prop_map(String::into_boxed_str), texts()), 0..3);
+    (prop::array::uniform6(".{0,9}".prop_map(String::into_boxed_str)), pairs, tags, texts(), texts()).prop_map(
+        |([name, description, source, parent_id, source_id, metadata], links, tags, buckets, environments)| Details {
+            name,
+            description,
+            source,
+            parent_id,
+            source_id,
+            links,
+            tags,
+            buckets,
+            environments,
+            metadata,
+        },
+    )
+}
+
+fn whole() -> impl Strategy<Value = Command> {
+    let stop = || prop::option::of(edge());
+    prop_oneof![
+        (".{0,9}", prop::option::of(any::<i64>()), edge(), stop(), details()).prop_map(|(id, created, start, stop, details)| {
+            Command::Put(Box::new(Put { id: id.into(), created: created.map(Timestamp::from_millis), start, stop, details }))
+        }),
+        (".{0,9}", any::<u128>(), span(), stop(), details()).prop_map(|(organization, id, span, stop, details)| {
+            Command::Describe(Box::new(Describe { organization: organization.into(), edge: EdgeId(id), span, stop, details }))
+        }),
+        (".{0,9}", ".{0,9}", span()).prop_map(|(organization, id, span)| Command::Delete(Delete {
+            organization: organization.into(),
+            id: id.into(),
+            span
+        })),
+    ]
+}
+
+fn states() -> impl Strategy<Value = EdgeState> {
+    prop_oneof![Just(EdgeState::Start), Just(EdgeState::Stop), Just(EdgeState::Point)]
+}
+
+fn span() -> impl Strategy<Value = Option<Span>> {
+    let key = || (any::<i64>().prop_map(Timestamp::from_millis), states(), any::<u128>().prop_map(EdgeId));
+    prop::option::of((any::<u128>(), key(), key()).prop_map(|(identity, first, last)| Span { identity: Identity(identity), first, last }))
+}
+
+fn edges() -> impl Strategy<Value = Command> {
+    edge().prop_map(Command::Edge)
+}
+
+fn edge() -> impl Strategy<Value = Edge> {
+    let place = ("[a-z]{0,5}", "[a-z]{0,5}", label_sets(), prop::option::of(".{0,30}"));
+    let decided = (prop::option::of(any::<u128>()), prop::option::of(any::<u128>()), prop::option::of(any::<u32>()));
+    (states(), any::<i64>(), any::<i32>(), any::<u128>(), any::<bool>(), decided, place).prop_map(
+        |(state, at, value, identity, lapses, (group, named, skew), (organization, cluster, labels, attributes))| Edge {
+            organization: organization.into(),
+            cluster: cluster.into(),
+            state,
+            at: Timestamp::from_millis(at),
+            value: f64::from(value),
+            identity: Identity(identity),
+            lapses,
+            supersede: group.map(Identity),
+            named: named.map(EdgeId),
+            skew: skew.map(|millis| Duration::from_millis(millis.into())),
+            former: None,
+            labels,
+            attributes: attributes.map(String::into_boxed_str),
+        },
+    )
+}
+
+fn commands() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        edges(),
+        ("[a-z]{0,5}", any::<u128>(), any::<u128>(), any::<i64>()).prop_map(|(o, key, body, at)| Command::Claim(Claim {
+            organization: o.into(),
+            key,
+            body,
+            at: Timestamp::from_millis(at),
+            former: None,
+        })),
+        any::<u32>().prop_map(|skew| Command::Settings(Settings { skew: Duration::from_millis(skew.into()) })),
+        any::<i64>().prop_map(|before| Command::Retire { before: Timestamp::from_millis(before) }),
+        whole(),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn decodes_what_was_encoded(command in commands(), received in any::<i64>()) {
+        let mut record = Vec::new();
+        encode(&command, &mut record);
+        stamp(&mut record, Timestamp::from_millis(received));
+        let mut decoder = Decoder::default();
+        prop_assert_eq!(decoder.decode(&record).unwrap(), (Timestamp::from_millis(received), command));
+        for end in 0..record.len() {
+            prop_assert!(decoder.decode(&record[..end]).is_err());
+        }
+    }
+
+    #[test]
+    fn any_bytes_decode_or_err(kind in prop::sample::select(vec![FORMER_EDGE, EDGE, SETTINGS, FORMER_PUT, FORMER_DESCRIBE, PUT, DESCRIBE, DELETE]), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut record = vec![kind];
+        record.extend(bytes);
+        drop(Decoder::default().decode(&record));
+    }
+}
+
+#[test]
+fn a_later_kind_is_refused() {
+    assert_eq!(Decoder::default().decode(&[22, 0, 0]), Err(RecordError::UnknownKind(22)));
+}

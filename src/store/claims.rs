@@ -1,0 +1,78 @@
+//! The `Idempotency-Key`s of a tenant that were used within a day.
+
+use crate::event::Claim;
+use crate::time::Timestamp;
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How long an `Idempotency-Key` is remembered.
+pub const CLAIM_AGE: Duration = Duration::from_hours(24);
+
+/// What became of an `Idempotency-Key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// First use.
+    New,
+    /// Used before with the same body, at this time.
+    Again {
+        /// When it was first used: what an absent timestamp means.
+        at: Timestamp,
+    },
+    /// Used before with another body.
+    OtherBody,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    by_key: HashMap<u128, Bound>,
+    /// Every use that the log has, in its order.
+    in_order: VecDeque<(Timestamp, u128)>,
+}
+
+/// What a key is bound to.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    body: u128,
+    at: Timestamp,
+    /// When it was last used as far as the log has it. Only logs of the first format have any use but the first.
+    used: Timestamp,
+}
+
+impl Claims {
+    /// How many keys are remembered at `now`, which never decreases.
+    pub(super) fn len(&mut self, now: Timestamp) -> usize {
+        self.expire(now);
+        self.by_key.len()
+    }
+
+    /// What a use of the key comes to, if it is remembered.
+    pub(super) fn find(&self, claim: &Claim) -> Option<Claimed> {
+        let again = |bound: &Bound, body| if bound.body == body { Claimed::Again { at: bound.at } } else { Claimed::OtherBody };
+        let now = self.by_key.get(&claim.key).map(|bound| again(bound, claim.body));
+        now.or_else(|| claim.former.and_then(|(key, body)| self.by_key.get(&key).map(|bound| again(bound, body))))
+    }
+
+    pub(super) fn remembers(&self, key: u128) -> bool {
+        self.by_key.contains_key(&key)
+    }
+
+    /// Folds in a use that the log has.
+    pub(super) fn claim(&mut self, received: Timestamp, claim: &Claim) -> Claimed {
+        self.expire(received);
+        let claimed = self.find(claim);
+        let bound = self.by_key.entry(claim.key).or_insert(Bound { body: claim.body, at: claim.at, used: received });
+        bound.used = received;
+        self.in_order.push_back((received, claim.key));
+        claimed.unwrap_or(Claimed::New)
+    }
+
+    fn expire(&mut self, now: Timestamp) {
+        let oldest = now.minus(CLAIM_AGE);
+        while let Some((_, key)) = self.in_order.pop_front_if(|(used, _)| *used < oldest) {
+            if self.by_key.get(&key).is_some_and(|bound| bound.used < oldest) {
+                self.by_key.remove(&key);
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Questions about edges and the events they are part of.
+
+use super::Core;
+use super::EdgeRow;
+use super::Member;
+use super::NONE;
+use super::Part;
+use crate::store::SeriesId;
+use crate::store::details::Detailed;
+use crate::store::edges::EdgeKey;
+use crate::time::Timestamp;
+
+impl Core {
+    /// The series that has this number now.
+    pub(in crate::store) fn series_id(&self, number: u32) -> SeriesId {
+        SeriesId { number, generation: self.series.get(number).map_or(0, |row| row.generation) }
+    }
+
+    pub(in crate::store) fn row(&self, edge: u32) -> Option<&EdgeRow> {
+        self.edges.get(edge)
+    }
+
+    /// The edges received at or before `before` that are part of an event, the latest first: when, and the event's first edge.
+    pub(in crate::store) fn arrivals_back(&self, before: Timestamp) -> impl Iterator<Item = (Timestamp, u32)> {
+        let count = self.arrivals.partition_point(|&edge| self.row(edge).is_some_and(|row| row.received <= before));
+        let is_present = |row: &&EdgeRow| !matches!(row.part, Part::Past { .. });
+        let present = self.arrivals.range(..count).rev().filter_map(move |&edge| Some((edge, self.row(edge).filter(is_present)?)));
+        present.map(|(edge, row)| (row.received, self.head(edge)))
+    }
+
+    pub(in crate::store) fn value(&self, edge: u32) -> f64 {
+        self.values.get(&edge).copied().unwrap_or(1.0)
+    }
+
+    pub(in crate::store) fn attributes(&self, edge: u32) -> Option<&str> {
+        self.attributes.get(&edge).map(|attributes| &**attributes)
+    }
+
+    /// The first edge of the event that `edge` belongs to.
+    pub(in crate::store) fn head(&self, edge: u32) -> u32 {
+        match self.row(edge).map(|row| (row.part, row.identity)) {
+            Some((Part::Stop { of, .. }, _)) => of,
+            Some((Part::Beat, identity)) => self.look(identity).and_then(|look| look.head(edge)).unwrap_or(edge),
+            _ => edge,
+        }
+    }
+
+    pub(in crate::store) fn stop_of(&self, head: u32) -> Option<u32> {
+        match self.row(head)?.part {
+            Part::Start { stop, .. } if stop != NONE => Some(stop),
+            _ => None,
+        }
+    }
+
+    /// When the event ends: its stop, the start that superseded it, or never.
+    pub(in crate::store) fn end(&self, head: u32) -> Timestamp {
+        let Some(row) = self.row(head) else { return Timestamp::MIN };
+        match row.part {
+            Part::Start { open: true, .. } => Timestamp::MAX,
+            Part::Start { .. } => match self.stop_of(head).and_then(|stop| self.row(stop)) {
+                Some(stop) => stop.at.max(row.at),
+                None => self.superseded_at(head).unwrap_or(row.at),
+            },
+            _ => row.at,
+        }
+    }
+
+    /// When a newer start of the same supersede group closed the event.
+    pub(in crate::store) fn superseded_at(&self, head: u32) -> Option<Timestamp> {
+        if self.groups.is_empty() {
+            return None;
+        }
+        self.superseding(head).map(|rival| rival.place.0)
+    }
+
+    /// The start that closed an event which no stop closes.
+    pub(super) fn superseding(&self, head: u32) -> Option<Member> {
+        let row = self.row(head).filter(|row| matches!(row.part, Part::Start { stop: NONE, .. }))?;
+        let last = self.look(row.identity)?.last_start(head);
+        self.groups.rival_after(self.member(last)?)
+    }
+
+    pub(super) fn member(&self, start: u32) -> Option<Member> {
+        self.row(start).map(|row| Member { place: row.place(), edge: start, identity: row.identity })
+    }
+
+    /// The heartbeats of the event, in order.
+    pub(in crate::store) fn beats(&self, head: u32) -> impl Iterator<Item = u32> {
+        let row = self.row(head).filter(|row| row.part.is_start());
+        let line = row.and_then(|row| Some((row.key(), self.line(row.identity)?)));
+        let beats = line.map(|(key, line)| {
+            let next = line.head_after(&key).map(|next| line.key(next));
+            line.beats_between(key, next)
+        });
+        beats.into_iter().flatten()
+    }
+
+    /// The keys of the first and the last edge of the event.
+    pub(in crate::store) fn ends(&self, head: u32) -> Option<(EdgeKey, EdgeKey)> {
+        let row = self.row(head)?;
+        let key = row.key();
+        if !row.part.is_start() {
+            return Some((key, key));
+        }
+        let line = self.line(row.identity)?;
+        let last = self.look(row.identity).map_or(head, |look| look.last_start(head));
+        let stop = self.stop_of(head).map(|stop| line.key(stop));
+        Some((stop.unwrap_or(key).min(key), stop.unwrap_or(key).max(line.key(last))))
+    }
+
+    /// Every edge of the event, in order.
+    pub(super) fn edges_of(&self, head: u32) -> Vec<u32> {
+        let mut edges = vec![head];
+        edges.extend(self.beats(head));
+        edges.extend(self.stop_of(head));
+        edges.sort_by_key(|&edge| self.row(edge).map(EdgeRow::key));
+        edges
+    }
+
+    /// What the event says of itself beside its edges: what was said last.
+    pub(in crate::store) fn details(&self, head: u32) -> Option<&Detailed> {
+        self.anchor(head).and_then(|anchor| self.details.get(anchor))
+    }
+
+    /// The edge of the event that its details were said of.
+    pub(super) fn anchor(&self, head: u32) -> Option<u32> {
+        if self.details.is_empty() {
+            return None;
+        }
+        let identity = self.row(head)?.identity;
+        let anchors = self.details.anchors(identity)?;
+        if let Some(only) = anchors.iter().next().filter(|_| anchors.len() == 1) {
+            return (self.head(only.1) == head).then_some(only.1);
+        }
+        let (first, last) = self.ends(head)?;
+        let said = anchors.range((first, 0)..=(last, u32::MAX)).map(|(_, anchor)| *anchor);
+        said.max_by_key(|&anchor| self.details.get(anchor).map(|detailed| detailed.updated))
+    }
+}

@@ -1,0 +1,147 @@
+//! The tables: what is known by its id, its labels or its key.
+
+use super::Core;
+use super::LabelIndex;
+use super::LabelRef;
+use super::LabelWriter;
+use super::Members;
+use super::New;
+use super::Seq;
+use super::SeriesRow;
+use super::halves;
+use super::id_hash;
+use crate::event::Edge;
+use crate::event::EdgeId;
+use crate::event::EdgeState;
+use crate::event::Identity;
+use crate::store::edges::IdentityRow;
+use crate::time::Timestamp;
+use hashbrown::DefaultHashBuilder;
+use roaring::RoaringBitmap;
+use std::hash::BuildHasher;
+use std::hint::black_box;
+
+/// For tables: as much of a hash as a row keeps.
+fn series_hash(hasher: &DefaultHashBuilder, labels: &[LabelRef], stop: bool, cluster: u16) -> u32 {
+    let hash = hasher.hash_one((labels, stop, cluster));
+    u32::try_from(hash >> 32).unwrap_or(0)
+}
+
+/// The hash of a table that has one half of it in its upper bits and one in its lower bits.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
+}
+
+impl Core {
+    pub(in crate::store) fn edge_count(&self) -> usize {
+        self.arrivals.len()
+    }
+
+    pub(in crate::store) fn series_count(&self) -> usize {
+        self.by_series.len()
+    }
+
+    pub(super) fn hash_of(&self, id: [u64; 2]) -> u64 {
+        id_hash(&self.hasher, id)
+    }
+
+    pub(in crate::store) fn find_edge(&self, id: EdgeId) -> Option<u32> {
+        let id = halves(id.0);
+        self.by_edge.find(self.hash_of(id), |&edge| self.row(edge).is_some_and(|row| row.id == id)).copied()
+    }
+
+    pub(in crate::store) fn number_of(&self, identity: Identity) -> Option<u32> {
+        let key = halves(identity.0);
+        self.by_identity.find(self.hash_of(key), |&candidate| self.identities.get(candidate).is_some_and(|row| row.key == key)).copied()
+    }
+
+    /// Touches the tables where these edges will be looked up: those places are far apart in memory, and asked for one after
+    /// the other without waiting they come in together.
+    pub(in crate::store) fn look_ahead(&self, edges: &[(Timestamp, &Edge, EdgeId)]) {
+        for (_, edge, id) in edges {
+            black_box((self.find_edge(*id), self.number_of(edge.identity)));
+        }
+    }
+
+    pub(super) fn intern_series(&mut self, writer: &mut LabelWriter<'_>, set: usize, new: &New<'_>) -> Option<u32> {
+        let (stop, cluster) = (new.edge.state == EdgeState::Stop, new.cluster);
+        writer.intern(&new.edge.labels, set)?;
+        let labels = writer.refs.as_slice();
+        let hash = series_hash(&self.hasher, labels, stop, cluster);
+        let same = |row: &SeriesRow| row.hash == hash && *row.labels == *labels && row.stop == stop && row.cluster == cluster;
+        if let Some(&found) = self.by_series.find(spread(hash), |&series| self.series.get(series).is_some_and(same)) {
+            return Some(found);
+        }
+        self.generations = self.generations.wrapping_add(1);
+        let row = SeriesRow { labels: labels.into(), edges: Seq::Empty, cluster, stop, hash, generation: self.generations };
+        let new = self.series.place(row)?;
+        let rows = &self.series;
+        self.by_series.insert_unique(spread(hash), new, |&series| spread(rows.get(series).map_or(0, |row| row.hash)));
+        writer.add(set, new);
+        self.state_series(stop).insert(new);
+        Some(new)
+    }
+
+    pub(super) fn intern_identity(&mut self, identity: Identity, lapses: bool) -> Option<u32> {
+        if let Some(found) = self.number_of(identity) {
+            return Some(found);
+        }
+        let key = halves(identity.0);
+        let hash = self.hash_of(key);
+        let new = self.identities.place(IdentityRow { key, members: Members::default(), lapses })?;
+        let (rows, hasher) = (&self.identities, &self.hasher);
+        self.by_identity.insert_unique(hash, new, |&identity| rows.get(identity).map_or(0, |row| id_hash(hasher, row.key)));
+        Some(new)
+    }
+
+    /// Forgets the id of an edge, unless a later one has it.
+    pub(super) fn forget_id(&mut self, edge: u32, id: [u64; 2]) {
+        if let Ok(entry) = self.by_edge.find_entry(id_hash(&self.hasher, id), |&candidate| candidate == edge) {
+            entry.remove();
+        }
+    }
+
+    /// Forgets an identity that has no edge any more, not even one of the past.
+    pub(super) fn sweep_identity(&mut self, identity: u32) {
+        let Some(row) = self.identities.get(identity) else { return };
+        if !row.members.is_empty() || self.past.contains_key(&identity) {
+            return;
+        }
+        if let Ok(entry) = self.by_identity.find_entry(id_hash(&self.hasher, row.key), |&candidate| candidate == identity) {
+            entry.remove();
+            self.identities.vacate(identity);
+        }
+    }
+
+    /// Forgets a series that has no edge any more.
+    pub(super) fn sweep_series(&mut self, index: &LabelIndex, series: u32) {
+        let Some(row) = self.series.get_mut(series).filter(|row| row.edges.is_empty()) else { return };
+        let (labels, stop, hash) = (std::mem::take(&mut row.labels), row.stop, spread(row.hash));
+        if let Ok(entry) = self.by_series.find_entry(hash, |&candidate| candidate == series) {
+            entry.remove();
+            index.remove(&labels, series);
+            self.state_series(stop).remove(series);
+            self.series.vacate(series);
+        }
+    }
+
+    /// Every series that has an edge.
+    pub(in crate::store) fn all_series(&self) -> RoaringBitmap {
+        self.series_with(|_| true)
+    }
+
+    /// Every series whose being a stop `wanted` accepts.
+    pub(in crate::store) fn series_with(&self, wanted: impl Fn(bool) -> bool) -> RoaringBitmap {
+        let mut bitmaps = RoaringBitmap::new();
+        for (stop, bitmap) in [(false, &self.start_series), (true, &self.stop_series)] {
+            if wanted(stop) {
+                bitmaps |= bitmap;
+            }
+        }
+        bitmaps
+    }
+
+    fn state_series(&mut self, stop: bool) -> &mut RoaringBitmap {
+        if stop { &mut self.stop_series } else { &mut self.start_series }
+    }
+}

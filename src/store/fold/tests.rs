@@ -1,0 +1,236 @@
+//! The fold against the words at the head of its module, taken literally and from the beginning each time.
+
+use super::*;
+use crate::event::Delete;
+use crate::event::Describe;
+use crate::event::Details;
+use crate::event::Edge;
+use crate::event::EdgeId;
+use crate::event::Identity;
+use crate::event::Span;
+use crate::labels::LabelSet;
+use crate::store::Command;
+use crate::store::Options;
+use crate::store::Query;
+use crate::store::Store;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+const LATER: Timestamp = Timestamp::from_millis(1_000_000_000_000);
+const SKEW: Duration = Duration::from_millis(5);
+
+/// An edge: stop, time, identity, group, whether its skew is another one.
+type Said = (bool, i64, u8, Option<u8>, bool);
+
+fn said() -> impl Strategy<Value = Said> {
+    (any::<bool>(), 0i64..50, 0u8..3, prop::option::weighted(0.7, 0u8..2), prop::bool::weighted(0.1))
+}
+
+fn edge(&(stop, at, identity, group, other_skew): &Said) -> Edge {
+    let name = identity.to_string();
+    Edge {
+        organization: "acme".into(),
+        cluster: "".into(),
+        state: if stop { EdgeState::Stop } else { EdgeState::Start },
+        at: Timestamp::from_millis(at),
+        value: 1.0,
+        identity: Identity::of([&*name]),
+        lapses: false,
+        supersede: group.filter(|_| !stop).map(|group| Identity::of(["group", &group.to_string()])),
+        skew: (stop && other_skew).then_some(Duration::from_millis(12)),
+        named: None,
+        former: None,
+        labels: LabelSet::from_sorted([("event_name", "job"), ("name", &*name)]).unwrap(),
+        attributes: None,
+    }
+}
+
+/// An event: its first start, its stop, its heartbeats, when it was superseded, whether it is open.
+type Event = (Option<EdgeId>, Option<EdgeId>, usize, Option<i64>, bool);
+
+fn order(edge: &Edge) -> (i64, EdgeState, [u64; 2]) {
+    (edge.at.millis(), edge.state, crate::store::core::halves(edge.id().0))
+}
+
+/// The first start of another identity and of the same group between two moments.
+fn rival(all: &[Edge], start: &Edge, before: Option<&Edge>) -> Option<i64> {
+    let is_one = |other: &&Edge| {
+        other.supersede.is_some()
+            && other.supersede == start.supersede
+            && other.identity != start.identity
+            && (order(other).0, order(other).2) > (order(start).0, order(start).2)
+            && before.is_none_or(|before| (order(other).0, order(other).2) < (order(before).0, order(before).2))
+    };
+    all.iter().filter(is_one).map(|other| other.at.millis()).min()
+}
+
+fn model(all: &[Edge]) -> BTreeSet<Event> {
+    let mut by_identity: BTreeMap<Identity, Vec<&Edge>> = BTreeMap::new();
+    for edge in all {
+        by_identity.entry(edge.identity).or_default().push(edge);
+    }
+    let mut events = BTreeSet::new();
+    for edges in by_identity.values_mut() {
+        edges.sort_by_key(|edge| order(edge));
+        let mut index = 0;
+        let mut after_run = false;
+        let mut early: Option<&Edge> = None;
+        while let Some(&first) = edges.get(index) {
+            if first.state == EdgeState::Stop {
+                let run: Vec<&&Edge> = edges[index + 1..].iter().take_while(|edge| edge.state == EdgeState::Start).collect();
+                let skew = first.skew.unwrap_or(SKEW);
+                let near = |edge: &Edge| edge.at.since(first.at) <= skew;
+                let runs_on = run.iter().any(|edge| !near(edge)) || index + 1 + run.len() == edges.len();
+                if after_run {
+                    // It was taken by the run before.
+                } else if run.first().is_some_and(|edge| near(edge)) && runs_on {
+                    early = Some(first);
+                } else {
+                    events.insert((None, Some(first.id()), 0, None, false));
+                }
+                after_run = false;
+                index += 1;
+                continue;
+            }
+            let run: Vec<&Edge> = edges[index..].iter().take_while(|edge| edge.state == EdgeState::Start).copied().collect();
+            let stop = edges.get(index + run.len()).copied();
+            let mut parts: Vec<Vec<&Edge>> = Vec::new();
+            for (place, edge) in run.iter().enumerate() {
+                let split = place > 0 && rival(all, run[place - 1], Some(edge)).is_some();
+                let beyond = parts.len() == 1 && early.is_some_and(|stop| edge.at.since(stop.at) > stop.skew.unwrap_or(SKEW));
+                if place == 0 || split || beyond {
+                    parts.push(Vec::new());
+                }
+                parts.last_mut().unwrap().push(edge);
+            }
+            let count = parts.len();
+            for (place, part) in parts.into_iter().enumerate() {
+                let early = early.filter(|_| place == 0);
+                let stop = early.or(stop.filter(|_| place + 1 == count));
+                let superseded = if stop.is_none() { rival(all, part.last().unwrap(), None) } else { None };
+                events.insert((Some(part[0].id()), stop.map(Edge::id), part.len() - 1, superseded, stop.is_none() && superseded.is_none()));
+            }
+            early = None;
+            after_run = true;
+            index += run.len();
+        }
+    }
+    events
+}
+
+fn events(store: &Store) -> BTreeSet<Event> {
+    let query = Query { limit: 10_000, ..Query::default() };
+    let all = store.tenant("acme").map(|tenant| tenant.select(&query).events).unwrap_or_default();
+    let event = |event: &crate::store::EventView| {
+        let id = |edge: &Option<crate::store::EdgeView>| edge.as_ref().map(|edge| edge.id);
+        (id(&event.start), id(&event.stop), event.heartbeats, event.superseded_at.map(Timestamp::millis), event.open)
+    };
+    all.iter().map(event).collect()
+}
+
+fn store_of(edges: &[Edge]) -> Store {
+    let store = Store::new(Options { pairing_skew: SKEW, ..Options::default() });
+    for (number, edge) in edges.iter().enumerate() {
+        store.apply(Timestamp::from_millis(i64::try_from(number).unwrap()), &Command::Edge(edge.clone()));
+    }
+    store
+}
+
+fn unique(said: &[Said]) -> Vec<Edge> {
+    let mut seen = BTreeSet::new();
+    said.iter().map(edge).filter(|edge| seen.insert(edge.id())).collect()
+}
+
+/// What is known of the tenant's edges, by what the derived tables say.
+fn open_gauges(store: &Store) -> usize {
+    let mut count = 0;
+    if let Some(tenant) = store.tenant("acme") {
+        tenant.open_gauges(crate::store::ClusterId(0), LATER, &mut |_| count += 1);
+    }
+    count
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if std::env::var_os("CHANGE_EVENTS_FULL").is_some() { 200_000 } else { 3000 }))]
+
+    #[test]
+    fn events_are_what_the_words_say(said in prop::collection::vec(said(), 1..24)) {
+        let edges = unique(&said);
+        for count in 1..=edges.len() {
+            let store = store_of(&edges[..count]);
+            prop_assert_eq!(events(&store), model(&edges[..count]));
+        }
+        let store = store_of(&edges);
+        let listed = events(&store).iter().filter(|event| event.4).count();
+        prop_assert_eq!(store.stats(LATER).open, listed);
+        prop_assert!(open_gauges(&store) <= listed);
+    }
+
+    #[test]
+    fn a_deleted_event_takes_its_edges_and_no_other(said in prop::collection::vec(said(), 1..24), which in prop::collection::vec(any::<prop::sample::Index>(), 1..5)) {
+        let mut edges = unique(&said);
+        let store = store_of(&edges);
+        for which in which {
+            let tenant = store.tenant("acme").unwrap();
+            let all = tenant.select(&Query { limit: 10_000, ..Query::default() }).events;
+            if all.is_empty() {
+                break;
+            }
+            let id = &all[which.index(all.len())].id;
+            let span = store.span("acme", id);
+            let Some(Span { identity, first, last }) = span else { panic!("no span") };
+            store.apply(LATER, &Command::Delete(Delete { organization: "acme".into(), id: id.clone(), span }));
+            let halves = |key: crate::event::Key| (key.0.millis(), key.1, crate::store::core::halves(key.2.0));
+            edges.retain(|edge| edge.identity != identity || !(halves(first)..=halves(last)).contains(&order(edge)));
+            prop_assert_eq!(events(&store), model(&edges));
+        }
+        // The same again is known, and adds nothing.
+        for edge in unique(&said) {
+            store.apply(LATER, &Command::Edge(edge));
+        }
+        prop_assert_eq!(events(&store), model(&edges));
+    }
+
+    #[test]
+    fn what_stays_folds_to_what_it_was(said in prop::collection::vec((said(), 0i64..40), 1..24), cuts in prop::collection::vec(0i64..40, 1..4), described in prop::collection::vec(any::<prop::sample::Index>(), 0..4)) {
+        // Each edge with its own time of receipt, in whose order they come.
+        let mut said = said;
+        said.sort_by_key(|said| said.1);
+        let mut seen = BTreeSet::new();
+        let log: Vec<(Timestamp, Command)> = said.iter().map(|(said, received)| (Timestamp::from_millis(*received), edge(said))).filter(|(_, edge)| seen.insert(edge.id())).map(|(received, edge)| (received, Command::Edge(edge))).collect();
+        let store = Store::new(Options { pairing_skew: SKEW, ..Options::default() });
+        let mut log = log;
+        for (received, command) in &log {
+            store.apply(*received, command);
+        }
+        for which in described {
+            let tenant = store.tenant("acme").unwrap();
+            let all = tenant.select(&Query { limit: 10_000, ..Query::default() }).events;
+            let event = &all[which.index(all.len())];
+            let details = Details { description: event.id.clone(), ..Details::default() };
+            let describe = Describe { organization: "acme".into(), edge: event.first().unwrap().id, span: store.span("acme", &event.id), stop: None, details };
+            let command = Command::Describe(Box::new(describe));
+            store.apply(Timestamp::from_millis(40), &command);
+            log.push((Timestamp::from_millis(40), command));
+        }
+        let whole = events(&store);
+        for cut in cuts {
+            store.apply(LATER, &Command::Retire { before: Timestamp::from_millis(cut) });
+            let left = events(&store);
+            // Heartbeats may go one by one; nothing else of an event that stays.
+            let of = |events: &BTreeSet<Event>| events.iter().map(|event| (event.0, event.1, event.3, event.4)).collect::<BTreeSet<_>>();
+            prop_assert!(of(&left).is_subset(&of(&whole)), "{:?} of {:?}", left, whole);
+            let open = |events: &BTreeSet<Event>| events.iter().filter(|event| event.4).count();
+            prop_assert_eq!(open(&left), open(&whole));
+            let kept: Vec<&(Timestamp, Command)> = log.iter().filter(|(received, command)| store.remembers_record(*received, command)).collect();
+            let again = Store::new(Options { pairing_skew: SKEW, ..Options::default() });
+            for (received, command) in kept {
+                again.apply(*received, command);
+            }
+            let query = Query { limit: 10_000, ..Query::default() };
+            let all = |store: &Store| format!("{:?}", store.tenant("acme").map(|tenant| tenant.select(&query).events).unwrap_or_default());
+            prop_assert_eq!(all(&again), all(&store));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Supersede groups: the starts that close each other. A start closes what an earlier start of its group, of another
+//! identity, has open; so between two starts of one identity that are of one group there is either no such rival, and they
+//! belong together, or there is, and the second begins anew.
+
+use super::rows::Rows;
+use super::timeline::Place;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::ops::Bound;
+
+/// Starts in their order: edge and identity.
+type Starts = BTreeMap<Place, (u32, u32)>;
+
+#[derive(Debug, Default)]
+struct Group {
+    key: u128,
+    starts: Starts,
+}
+
+/// A start of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) place: Place,
+    pub(super) edge: u32,
+    pub(super) identity: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    rows: Rows<Group>,
+    by_key: HashMap<u128, u32>,
+    /// The group of each start that is in one.
+    of: HashMap<u32, u32>,
+}
+
+impl Groups {
+    /// Whether no start is in any group.
+    pub(super) fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// Whether there is a group of this key.
+    pub(super) fn has(&self, key: u128) -> bool {
+        self.by_key.contains_key(&key)
+    }
+
+    /// The number of the group of a start.
+    pub(super) fn of(&self, edge: u32) -> Option<u32> {
+        self.of.get(&edge).copied()
+    }
+
+    /// Adds a start. `None` when there are too many groups.
+    pub(super) fn insert(&mut self, key: u128, member: Member) -> Option<()> {
+        let number = match self.by_key.get(&key) {
+            Some(&known) => known,
+            None => self.rows.place(Group { key, starts: Starts::new() })?,
+        };
+        self.by_key.insert(key, number);
+        self.rows.get_mut(number)?.starts.insert(member.place, (member.edge, member.identity));
+        self.of.insert(member.edge, number);
+        Some(())
+    }
+
+    /// Takes a start out; says which one of another identity is now the last before its place.
+    pub(super) fn remove(&mut self, member: Member) -> Option<Member> {
+        let before = self.rival_before(member);
+        let number = self.of.remove(&member.edge)?;
+        let group = self.rows.get_mut(number)?;
+        group.starts.remove(&member.place);
+        if group.starts.is_empty() {
+            self.by_key.remove(&group.key);
+            self.rows.vacate(number);
+        }
+        before
+    }
+
+    /// The start just before this one in its group, if it is of another identity: that which this one closes.
+    pub(super) fn rival_before(&self, member: Member) -> Option<Member> {
+        let starts = &self.rows.get(self.of(member.edge)?)?.starts;
+        let (&place, &(edge, identity)) = starts.range(..member.place).next_back()?;
+        (identity != member.identity).then_some(Member { place, edge, identity })
+    }
+
+    /// The first start of another identity after this one: that which closes its event, if nothing else does. Asked of the
+    /// last start of an event, so that few of its own identity follow.
+    pub(super) fn rival_after(&self, member: Member) -> Option<Member> {
+        let starts = &self.rows.get(self.of(member.edge)?)?.starts;
+        let mut later = starts.range((Bound::Excluded(member.place), Bound::Unbounded));
+        let (&place, &(edge, identity)) = later.find(|(_, (_, identity))| *identity != member.identity)?;
+        Some(Member { place, edge, identity })
+    }
+
+    /// Whether a start of another identity stands between this one and `place`, where the next of its identity is.
+    pub(super) fn has_rival_between(&self, edge: u32, from: Place, to: Place) -> bool {
+        let Some(group) = self.of(edge).and_then(|number| self.rows.get(number)) else { return false };
+        from < to && group.starts.range((Bound::Excluded(from), Bound::Excluded(to))).next().is_some()
+    }
+
+    /// How many groups there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+}

@@ -1,0 +1,253 @@
+//! Numbers of edges in an order that a key gives, which is looked up: most lists have one or two and take no heap, and a long
+//! one is cut into chunks, so that any place of it is found and changed in a time that hardly grows with its length.
+
+use std::ops::Bound;
+
+/// Most numbers of a chunk.
+const CHUNK_MAX: usize = 512;
+
+/// Numbers in order.
+#[derive(Debug, Default)]
+pub(super) enum Seq {
+    #[default]
+    Empty,
+    One([u32; 1]),
+    Two([u32; 2]),
+    #[expect(clippy::box_collection, reason = "keeps the enum at 16 bytes; there are millions")]
+    Few(Box<Vec<u32>>),
+    #[expect(clippy::box_collection, reason = "keeps the enum at 16 bytes; there are millions")]
+    Many(Box<Vec<Vec<u32>>>),
+}
+
+impl Seq {
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+
+    /// The chunks, none of them empty.
+    fn chunks(&self) -> impl DoubleEndedIterator<Item = &[u32]> + Clone {
+        let (one, many): (&[u32], &[Vec<u32>]) = match self {
+            Self::Empty => (&[], &[]),
+            Self::One(numbers) => (numbers, &[]),
+            Self::Two(numbers) => (numbers, &[]),
+            Self::Few(numbers) => (numbers, &[]),
+            Self::Many(chunks) => (&[], chunks),
+        };
+        Some(one).filter(|one| !one.is_empty()).into_iter().chain(many.iter().map(Vec::as_slice))
+    }
+
+    /// All of them, in order.
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
+        self.chunks().flatten().copied()
+    }
+
+    /// How many there are; takes a moment for each chunk.
+    pub(super) fn len(&self) -> usize {
+        self.chunks().map(<[u32]>::len).sum()
+    }
+
+    /// The last one whose key is below `bound`.
+    pub(super) fn before<K: Ord>(&self, bound: &K, key: impl Fn(u32) -> K) -> Option<u32> {
+        match self {
+            Self::Many(chunks) => {
+                let below = chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| key(first) < *bound));
+                let chunk = chunks.get(below.checked_sub(1)?)?;
+                chunk.get(chunk.partition_point(|&number| key(number) < *bound).checked_sub(1)?).copied()
+            }
+            _ => {
+                let all = self.chunks().next()?;
+                all.get(all.partition_point(|&number| key(number) < *bound).checked_sub(1)?).copied()
+            }
+        }
+    }
+
+    /// The first one whose key is above `bound`.
+    pub(super) fn after<K: Ord>(&self, bound: &K, key: impl Fn(u32) -> K) -> Option<u32> {
+        match self {
+            Self::Many(chunks) => {
+                let not_above = chunks.partition_point(|chunk| chunk.last().is_some_and(|&last| key(last) <= *bound));
+                let chunk = chunks.get(not_above)?;
+                chunk.get(chunk.partition_point(|&number| key(number) <= *bound)).copied()
+            }
+            _ => {
+                let all = self.chunks().next()?;
+                all.get(all.partition_point(|&number| key(number) <= *bound)).copied()
+            }
+        }
+    }
+
+    /// Those between two bounds, as slices in order.
+    pub(super) fn between<K: Ord>(&self, bounds: (Bound<K>, Bound<K>), key: impl Fn(u32) -> K) -> impl DoubleEndedIterator<Item = &[u32]> {
+        let (low, high) = bounds;
+        let too_low = move |key: &K| match &low {
+            Bound::Included(low) => key < low,
+            Bound::Excluded(low) => key <= low,
+            Bound::Unbounded => false,
+        };
+        let low_enough = move |key: &K| match &high {
+            Bound::Included(high) => key <= high,
+            Bound::Excluded(high) => key < high,
+            Bound::Unbounded => true,
+        };
+        let chunks: &[Vec<u32>] = if let Self::Many(chunks) = self { chunks } else { &[] };
+        let first = chunks.partition_point(|chunk| chunk.last().is_some_and(|&last| too_low(&key(last))));
+        let end = chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| low_enough(&key(first))));
+        let small = if chunks.is_empty() { self.chunks().next() } else { None };
+        let inner = chunks.get(first..end).unwrap_or_default();
+        let (last, count) = (inner.len().saturating_sub(1), inner.len());
+        small
+            .into_iter()
+            .map(|chunk| (true, true, chunk))
+            .chain(inner.iter().enumerate().map(move |(index, chunk)| (index == 0, index == last && count > 0, chunk.as_slice())))
+            .map(move |(cut_low, cut_high, chunk)| {
+                let begin = if cut_low { chunk.partition_point(|&number| too_low(&key(number))) } else { 0 };
+                let end = if cut_high { chunk.partition_point(|&number| low_enough(&key(number))) } else { chunk.len() };
+                chunk.get(begin..end).unwrap_or_default()
+            })
+    }
+
+    /// Adds a number, which is not there, in its place.
+    pub(super) fn insert<K: Ord>(&mut self, number: u32, key: impl Fn(u32) -> K) {
+        let new = key(number);
+        *self = match std::mem::take(self) {
+            Self::Empty => Self::One([number]),
+            Self::One([other]) => Self::Two(if key(other) < new { [other, number] } else { [number, other] }),
+            Self::Two(two) => {
+                let mut numbers = Vec::with_capacity(4);
+                numbers.extend(two);
+                place(&mut numbers, number, &new, key);
+                Self::Few(Box::new(numbers))
+            }
+            Self::Few(mut numbers) => {
+                place(&mut numbers, number, &new, key);
+                if numbers.len() > CHUNK_MAX {
+                    let upper = numbers.split_off(CHUNK_MAX / 2);
+                    Self::Many(Box::new(vec![*numbers, upper]))
+                } else {
+                    Self::Few(numbers)
+                }
+            }
+            Self::Many(mut chunks) => {
+                insert_into(&mut chunks, number, &new, key);
+                Self::Many(chunks)
+            }
+        };
+    }
+
+    /// Takes a number out; its key must be what it was when it came in.
+    pub(super) fn remove<K: Ord>(&mut self, number: u32, key: impl Fn(u32) -> K) {
+        *self = match std::mem::take(self) {
+            Self::One([only]) if only == number => Self::Empty,
+            Self::Two([one, other]) if one == number => Self::One([other]),
+            Self::Two([one, other]) if other == number => Self::One([one]),
+            Self::Few(mut numbers) => {
+                let old = key(number);
+                take(&mut numbers, number, &old, key);
+                match *numbers.as_slice() {
+                    [one, other] => Self::Two([one, other]),
+                    _ => Self::Few(numbers),
+                }
+            }
+            Self::Many(mut chunks) => {
+                let old = key(number);
+                let below = chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| key(first) <= old));
+                let index = below.saturating_sub(1);
+                if let Some(chunk) = chunks.get_mut(index) {
+                    take(chunk, number, &old, key);
+                    if chunk.is_empty() {
+                        chunks.remove(index);
+                    }
+                }
+                match chunks.as_mut_slice() {
+                    [only] => Self::Few(Box::new(std::mem::take(only))),
+                    _ => Self::Many(chunks),
+                }
+            }
+            same => same,
+        };
+    }
+}
+
+fn place<K: Ord>(numbers: &mut Vec<u32>, number: u32, new: &K, key: impl Fn(u32) -> K) {
+    match numbers.last() {
+        Some(&last) if key(last) > *new => {
+            let position = numbers.partition_point(|&other| key(other) < *new);
+            numbers.insert(position, number);
+        }
+        _ => numbers.push(number),
+    }
+}
+
+fn take<K: Ord>(numbers: &mut Vec<u32>, number: u32, old: &K, key: impl Fn(u32) -> K) {
+    let first = numbers.partition_point(|&other| key(other) < *old);
+    let same = numbers.get(first..).unwrap_or_default();
+    if let Some(offset) = same.iter().take_while(|&&other| other == number || key(other) == *old).position(|&other| other == number) {
+        numbers.remove(first + offset);
+    }
+}
+
+fn insert_into<K: Ord>(chunks: &mut Vec<Vec<u32>>, number: u32, new: &K, key: impl Fn(u32) -> K) {
+    let appends = chunks.last().and_then(|chunk| chunk.last()).is_none_or(|&last| key(last) < *new);
+    if appends && chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK_MAX) {
+        chunks.push(vec![number]);
+        return;
+    }
+    let index = if appends {
+        chunks.len().saturating_sub(1)
+    } else {
+        chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| key(first) < *new)).saturating_sub(1)
+    };
+    let Some(chunk) = chunks.get_mut(index) else { return };
+    place(chunk, number, new, key);
+    if chunk.len() > CHUNK_MAX {
+        let upper = chunk.split_off(CHUNK_MAX / 2);
+        chunks.insert(index + 1, upper);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn is_small() {
+        assert_eq!(size_of::<Seq>(), 16);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn is_a_sorted_set(keys in prop::collection::vec(0u64..4000, 1..2500), remove in prop::collection::vec(any::<prop::sample::Index>(), 0..2500), bounds in prop::collection::vec(0u64..4000, 9), descending in any::<bool>()) {
+            let mut keys = keys;
+            if descending {
+                keys.sort_unstable_by(|a, b| b.cmp(a));
+            }
+            let key = |number: u32| (keys[number as usize], number);
+            let (mut seq, mut model) = (Seq::default(), BTreeSet::new());
+            for number in 0..u32::try_from(keys.len()).unwrap() {
+                seq.insert(number, key);
+                model.insert(key(number));
+            }
+            for index in remove {
+                let number = u32::try_from(index.index(keys.len())).unwrap();
+                if model.remove(&key(number)) {
+                    seq.remove(number, key);
+                }
+            }
+            prop_assert_eq!(seq.iter().collect::<Vec<_>>(), model.iter().map(|key| key.1).collect::<Vec<_>>());
+            prop_assert_eq!((seq.len(), seq.is_empty()), (model.len(), model.is_empty()));
+            for pair in bounds.windows(2) {
+                let (low, high) = ((pair[0].min(pair[1]), 0), (pair[0].max(pair[1]), 0));
+                prop_assert_eq!(seq.before(&high, key), model.range(..high).next_back().map(|key| key.1));
+                prop_assert_eq!(seq.after(&low, key), model.range((Bound::Excluded(low), Bound::Unbounded)).next().map(|key| key.1));
+                let between: Vec<u32> = seq.between((Bound::Excluded(low), Bound::Excluded(high)), key).flatten().copied().collect();
+                prop_assert_eq!(between, if low == high { Vec::new() } else { model.range((Bound::Excluded(low), Bound::Excluded(high))).map(|key| key.1).collect() });
+                let all: Vec<u32> = seq.between((Bound::Included(low), Bound::Unbounded), key).flatten().copied().collect();
+                prop_assert_eq!(all, model.range(low..).map(|key| key.1).collect::<Vec<_>>());
+            }
+        }
+    }
+}
