@@ -25,6 +25,8 @@ mod timeline;
 mod view;
 
 #[cfg(test)]
+mod costs;
+#[cfg(test)]
 mod tests;
 
 pub use admission::Admission;
