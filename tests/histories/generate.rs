@@ -7,6 +7,7 @@ const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
+/// Steps of a history; after them what they left becomes too old in two goes, with a look after each.
 const STEPS: usize = 30;
 
 /// Splitmix64: the same numbers on every machine.
@@ -60,6 +61,13 @@ pub(crate) fn history(seed: u64) -> Vec<Step> {
     let mut making = Making { chance, profile, now: 0, moments: vec![0], steps: Vec::new(), sent: Vec::new(), ids: Vec::new() };
     while making.steps.len() < STEPS {
         making.step();
+    }
+    making.push("kill".to_owned());
+    for _ in 0..2 {
+        making.now += making.chance.between(40, 80) * HOUR;
+        making.push(format!("clock {}", print_span(making.now)));
+        making.push("point tick".to_owned());
+        making.push("kill".to_owned());
     }
     making.steps
 }

@@ -8,6 +8,7 @@ use change_events::config::File;
 use change_events::config::Limits;
 use change_events::exposition;
 use change_events::exposition::Pages;
+use change_events::formats::clusters::Clusters;
 use change_events::http::app::App;
 use change_events::http::app::Parts;
 use change_events::http::app::Settings;
@@ -46,7 +47,8 @@ pub(crate) fn settings() -> Settings {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.yml");
     std::fs::write(&path, CONFIG).unwrap();
-    File::load(&path).unwrap().settings(&Limits::default()).unwrap()
+    let settings = File::load(&path).unwrap().settings(&Limits::default()).unwrap();
+    Settings { default_clusters: Clusters::new(Vec::new(), Some("main")).unwrap(), ..settings }
 }
 
 /// A server without sockets and files.
@@ -125,6 +127,11 @@ impl Server for Inside<'_> {
 
     fn get(&mut self, path: &str) -> Answer {
         self.call("GET", path, None, String::new())
+    }
+
+    fn pages(&self) -> &'static [&'static str] {
+        // The page of the default cluster by its name is without metrics of our own, which take long to write.
+        &["/clusters/main/metrics", "/clusters/main/metrics?window=7d", "/clusters/c1/metrics", "/clusters/c1/metrics?window=7d"]
     }
 
     fn set_clock(&mut self, now: Timestamp) {

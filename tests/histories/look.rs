@@ -5,10 +5,9 @@ use std::fmt;
 
 use crate::run::Server;
 
-const EDGES: &str = "/api/v4/organizations/acme/change_events?limit=8";
-const WHOLES: &str = "/v1/accounts/acme/events?limit=9";
+const EDGES: &str = "/api/v4/organizations/acme/change_events?limit=20";
+const WHOLES: &str = "/v1/accounts/acme/events?limit=15";
 const LISTS: [&str; 2] = ["/api/v1/event/?count=0", "/api/v1/event/?count=0&use_update_time=true"];
-const PAGES: [&str; 4] = ["/metrics", "/metrics?window=7d", "/clusters/c1/metrics", "/clusters/c1/metrics?window=7d"];
 /// Lines of a page that are about the server itself.
 const OWN: [&str; 2] = ["change_events_", "process_"];
 
@@ -57,7 +56,7 @@ impl Look {
         let mut look = Self::default();
         look.list(server, EDGES, &|page| Some(format!("&cursor={}", page["next_cursor"].as_str()?)));
         for state in ["open", "closed"] {
-            look.ask(server, Kind::List, format!("{EDGES}&limit=1000&state={state}").replace("limit=8&", ""));
+            look.ask(server, Kind::List, format!("{EDGES}&limit=1000&state={state}").replace("limit=20&", ""));
         }
         look.list(server, WHOLES, &|page| {
             let last = page["records"].as_array()?.last().filter(|_| page["hasMore"] == true)?;
@@ -66,14 +65,14 @@ impl Look {
         for list in LISTS {
             look.ask(server, Kind::List, list.to_owned());
         }
-        for page in PAGES {
-            look.ask(server, Kind::Page, page.to_owned());
+        for page in server.pages() {
+            look.ask(server, Kind::Page, (*page).to_owned());
         }
         for id in ids {
             if look.ask(server, Kind::Single, format!("/v1/accounts/acme/events/{id}")).starts_with("200") {
                 look.found.insert(id.clone());
+                look.ask(server, Kind::Single, format!("/api/v1/event/{id}"));
             }
-            look.ask(server, Kind::Single, format!("/api/v1/event/{id}"));
         }
         look
     }

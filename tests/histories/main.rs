@@ -7,30 +7,37 @@
 #![expect(clippy::print_stderr, reason = "a test says what it found")]
 
 mod generate;
+#[path = "../support/mod.rs"]
+mod harness;
 mod inside;
 mod look;
 mod named;
+mod outside;
 mod run;
 mod shrink;
 mod steps;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use change_events::http::app::Settings;
 use inside::Inside;
 use look::Difference;
+use outside::Outside;
 use steps::Step;
+use tokio::runtime::Runtime;
 
 /// What every server of a history is configured with.
 const CONFIG: &str = "pairing:\n- event: deploy\n  labels: [v]\n  supersede: [svc]\n";
 const RETENTION: Duration = Duration::from_hours(4 * 24);
-/// Failing histories that are made short and printed.
-const SHRUNK_MAX: usize = 5;
+/// Failing histories that are made short and printed, unless `CHANGE_EVENTS_SHRUNK` says otherwise.
+const SHRUNK: u64 = 5;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|number| number.parse().unwrap())
@@ -47,9 +54,11 @@ fn first_seed() -> u64 {
 
 /// Plays a history inside this process.
 fn play_inside(steps: &[Step]) -> Result<(), Difference> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let settings = inside::settings();
-    run::play(steps, &mut Inside::new(&runtime, &settings))
+    static SETTINGS: LazyLock<Settings> = LazyLock::new(inside::settings);
+    thread_local! {
+        static RUNTIME: Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    }
+    RUNTIME.with(|runtime| run::play(steps, &mut Inside::new(runtime, &SETTINGS)))
 }
 
 /// Plays the histories of `seeds` on all processors; those that fail.
@@ -80,12 +89,13 @@ fn check_all(count: u64, play: &(dyn Fn(&[Step]) -> Result<(), Difference> + Syn
     if found.is_empty() {
         return;
     }
+    let shrunk = variable("CHANGE_EVENTS_SHRUNK").unwrap_or(SHRUNK);
     let mut kinds = BTreeMap::<String, usize>::new();
     for difference in found.values() {
         *kinds.entry(format!("{:?}", difference.kinds)).or_default() += 1;
     }
     let mut text = format!("{} of {count} histories: {kinds:?}\n", found.len());
-    for (seed, difference) in found.into_iter().take(SHRUNK_MAX) {
+    for (seed, difference) in found.into_iter().take(usize::try_from(shrunk).unwrap()) {
         let (steps, difference) = shrink::shrink(&generate::history(seed), difference, &mut |steps| play(steps).err());
         writeln!(text, "\n--- seed {seed}").unwrap();
         for step in &steps {
@@ -99,4 +109,9 @@ fn check_all(count: u64, play: &(dyn Fn(&[Step]) -> Result<(), Difference> + Syn
 #[test]
 fn random_histories_are_the_same_after_a_restart() {
     check_all(count(2000, 100_000), &play_inside);
+}
+
+#[test]
+fn random_histories_over_http_are_the_same_after_a_restart() {
+    check_all(count(30, 500), &|steps| run::play(steps, &mut Outside::new()));
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use change_events::time::Timestamp;
 use serde_json::Value;
@@ -28,6 +27,8 @@ pub(crate) struct Answer {
 pub(crate) trait Server {
     fn send(&mut self, request: &Request) -> Answer;
     fn get(&mut self, path: &str) -> Answer;
+    /// The paths of its pages.
+    fn pages(&self) -> &'static [&'static str];
     fn set_clock(&mut self, now: Timestamp);
     /// Returns when everything that was begun is done.
     fn settle(&mut self);
@@ -36,9 +37,6 @@ pub(crate) trait Server {
     /// Makes the next call of this kind on the disk fail.
     fn fail(&mut self, call: &str);
 }
-
-/// How much time passes after the last step, each time with a look: a part of what is there becomes too old, then nearly all.
-const AFTER: [Duration; 3] = [Duration::from_hours(30), Duration::from_hours(50), Duration::from_hours(90)];
 
 /// Plays a history to a new server.
 pub(crate) fn play(steps: &[Step], server: &mut dyn Server) -> Result<(), Difference> {
@@ -53,17 +51,7 @@ pub(crate) fn play(steps: &[Step], server: &mut dyn Server) -> Result<(), Differ
         ids: BTreeSet::new(),
         gone: BTreeSet::new(),
     };
-    for step in steps {
-        play.step(step.number, &step.text)?;
-    }
-    play.restart(false, "the last step")?;
-    for span in AFTER {
-        play.now = play.now.plus(span);
-        play.server.set_clock(play.now);
-        play.step(0, "point tick")?;
-        play.restart(false, &format!("{} hours more", span.as_secs() / 3600))?;
-    }
-    Ok(())
+    steps.iter().try_for_each(|step| play.step(step.number, &step.text))
 }
 
 struct Play<'a> {
