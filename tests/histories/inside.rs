@@ -75,6 +75,18 @@ impl<'a> Inside<'a> {
         server
     }
 
+    /// A server that finds these files.
+    pub(crate) fn with_files(runtime: &'a Runtime, settings: &'a Settings, files: impl Iterator<Item = (String, Vec<u8>)>) -> Self {
+        let mut server = Self::new(runtime, settings);
+        server.stop();
+        server.disk = FaultyDisk::new();
+        for (name, bytes) in files {
+            server.disk.change(&name, |file| *file = bytes);
+        }
+        server.start("5s").unwrap();
+        server
+    }
+
     fn start(&mut self, skew: &str) -> Result<(), String> {
         let telemetry = Arc::new(Telemetry::new());
         let store = store::Options { pairing_skew: duration::parse(skew).unwrap(), ..store::Options::default() };

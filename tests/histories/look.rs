@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Single,
     /// What had been forgotten or deleted is there, and nobody sent it.
     Back,
+    /// What was acknowledged is not there, and is neither old nor deleted.
+    Lost,
     /// An answer that no history should get.
     Answer,
 }
@@ -75,6 +77,11 @@ impl Look {
             }
         }
         look
+    }
+
+    /// What was asked for, and the answers.
+    pub(crate) fn answers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.answers.iter().map(|(_, path, answer)| (&**path, &**answer))
     }
 
     /// A list with all of its pages.

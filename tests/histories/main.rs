@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a helper that fails fails its test")]
 #![expect(clippy::print_stderr, reason = "a test says what it found")]
 
+mod earlier;
 mod generate;
 #[path = "../support/mod.rs"]
 mod harness;
@@ -52,13 +53,18 @@ fn first_seed() -> u64 {
     variable("CHANGE_EVENTS_SEED").unwrap_or(0)
 }
 
-/// Plays a history inside this process.
-fn play_inside(steps: &[Step]) -> Result<(), Difference> {
+/// Runs with what the servers of this thread share.
+fn on_this_thread<T>(run: impl FnOnce(&Runtime, &Settings) -> T) -> T {
     static SETTINGS: LazyLock<Settings> = LazyLock::new(inside::settings);
     thread_local! {
         static RUNTIME: Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     }
-    RUNTIME.with(|runtime| run::play(steps, &mut Inside::new(runtime, &SETTINGS)))
+    RUNTIME.with(|runtime| run(runtime, &SETTINGS))
+}
+
+/// Plays a history inside this process.
+fn play_inside(steps: &[Step]) -> Result<(), Difference> {
+    on_this_thread(|runtime, settings| run::play(steps, &mut Inside::new(runtime, settings)))
 }
 
 /// Plays the histories of `seeds` on all processors; those that fail.

@@ -6,10 +6,12 @@ use std::collections::BTreeSet;
 use change_events::time::Timestamp;
 use serde_json::Value;
 
+use crate::RETENTION;
 use crate::look::Difference;
 use crate::look::Kind;
 use crate::look::Look;
 use crate::steps::Act;
+use crate::steps::ETS;
 use crate::steps::Request;
 use crate::steps::Step;
 use crate::steps::act;
@@ -50,6 +52,8 @@ pub(crate) fn play(steps: &[Step], server: &mut dyn Server) -> Result<(), Differ
         answers: BTreeMap::new(),
         ids: BTreeSet::new(),
         gone: BTreeSet::new(),
+        since: BTreeMap::new(),
+        may_miss: false,
     };
     steps.iter().try_for_each(|step| play.step(step.number, &step.text))
 }
@@ -67,6 +71,10 @@ struct Play<'a> {
     ids: BTreeSet<String>,
     /// Those that named something once, and did not at the last look, and were not sent since.
     gone: BTreeSet<String>,
+    /// When an edge or event was first acknowledged, or first again.
+    since: BTreeMap<String, Timestamp>,
+    /// Something was deleted.
+    may_miss: bool,
 }
 
 impl Play<'_> {
@@ -107,8 +115,13 @@ impl Play<'_> {
         }
         let ids = ids_in(&answer.text);
         for id in &ids {
-            self.gone.remove(id);
+            let is_new = self.gone.remove(id) || !self.since.contains_key(id);
+            // ETS answers a change of what is not there as if it were.
+            if is_new && !request.path.starts_with(ETS) {
+                self.since.insert(id.clone(), self.now);
+            }
         }
+        self.may_miss |= request.method == "DELETE";
         self.ids.extend(ids.iter().cloned());
         if answer.status < 300 && !ids.is_empty() {
             self.answers.insert(number, ids);
@@ -119,9 +132,15 @@ impl Play<'_> {
     /// A reader looks, the process is killed and starts again, and the reader looks once more at the same moment.
     fn restart(&mut self, crash: bool, when: &str) -> Result<(), Difference> {
         let at = |difference: Difference| Difference { text: format!("at {when}: {}", difference.text), ..difference };
+        // After a sync that failed nobody knows what the log has of the last commit.
+        let is_known = self.server.get("/-/ready").status == 200;
         let before = self.look().map_err(at)?;
         self.server.kill(crash, &self.skew).map_err(|error| at(Difference::new(Kind::Answer, error)))?;
         self.may_fail = false;
+        if !is_known {
+            self.gone.clear();
+            return Ok(());
+        }
         let after = Look::at(self.server, &self.ids);
         before.compare(&after).map_err(at)
     }
@@ -130,6 +149,11 @@ impl Play<'_> {
         let look = Look::at(self.server, &self.ids);
         if let Some(id) = look.found.intersection(&self.gone).next() {
             return Err(Difference::new(Kind::Back, format!("{id} is there again, and nobody sent it")));
+        }
+        let oldest = self.now.minus(RETENTION);
+        let is_lost = |(id, since): &(&String, &Timestamp)| **since > oldest && !look.found.contains(*id);
+        if let Some((id, since)) = self.since.iter().find(is_lost).filter(|_| !self.may_miss) {
+            return Err(Difference::new(Kind::Lost, format!("{id}, acknowledged at {since}, is not there")));
         }
         self.gone.extend(self.ids.difference(&look.found).cloned());
         Ok(look)

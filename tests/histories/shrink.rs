@@ -2,6 +2,8 @@
 
 use crate::look::Difference;
 use crate::steps::Step;
+use crate::steps::moment;
+use crate::steps::print_span;
 
 /// Most times that a history is played while it is made short.
 const PLAYS_MAX: usize = 600;
@@ -68,8 +70,25 @@ fn simpler(text: &str) -> Vec<String> {
     for (index, _) in words.iter().enumerate().filter(|(_, word)| plain(word)) {
         found.push([&words[..index], &words[index + 1..]].concat().join(" "));
     }
+    for (index, word) in words.iter().enumerate() {
+        let prefix = ["@", "..", ""].into_iter().find(|prefix| word.starts_with(prefix)).unwrap_or_default();
+        if prefix.is_empty() && (words[0] != "clock" || index == 0) || word.len() <= prefix.len() {
+            continue;
+        }
+        for span in rounder(&word[prefix.len()..]) {
+            found.push([&words[..index], &[&*format!("{prefix}{span}")], &words[index + 1..]].concat().join(" "));
+        }
+    }
     if let Some(rest) = text.strip_prefix("crash") {
         found.push(format!("kill{rest}"));
     }
     found
+}
+
+/// Shorter spans that are about the same.
+fn rounder(text: &str) -> impl Iterator<Item = String> {
+    let span = moment(text).since(moment("0")).as_millis().cast_signed() - moment("0").since(moment(text)).as_millis().cast_signed();
+    let to = move |unit: &str| span - span % moment(unit).since(moment("0")).as_millis().cast_signed();
+    let text = text.to_owned();
+    ["1d", "1h", "1m"].into_iter().map(move |unit| print_span(i64::try_from(to(unit)).unwrap())).filter(move |span| span.len() < text.len())
 }

@@ -24,6 +24,8 @@ use serde_json::json;
 /// The begin of every history, 2026-02-20T10:00:00Z.
 const BEGIN: i64 = 1_771_581_600_000;
 const UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("ms", 1), ("m", 60_000), ("s", 1000)];
+/// The path of the door of ETS.
+pub(crate) const ETS: &str = "/api/v1/event/";
 const DETAILS: [&str; 4] = ["name", "description", "source", "type"];
 
 /// A step, with the number that others name it by.
@@ -202,7 +204,6 @@ impl<'a> Words<'a> {
 pub(crate) fn act<'a>(text: &'a str, ids: &dyn Fn(&str) -> Option<String>) -> Option<Act<'a>> {
     const EDGES: &str = "/api/v4/organizations/acme/change_events";
     const WHOLES: &str = "/v1/accounts/acme/events";
-    const ETS: &str = "/api/v1/event/";
     let words = Words::of(text);
     let send = |method, path: String, body: String| Some(Act::Send(Request { method, path, key: words.key.map(str::to_owned), body }));
     let ets = |operation: &str, insert: bool| {
