@@ -8,7 +8,7 @@ const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 /// Steps of a history; after them what they left becomes too old in two goes, with a look after each.
-const STEPS: usize = 30;
+pub(crate) const STEPS: usize = 30;
 
 /// Splitmix64: the same numbers on every machine.
 #[derive(Debug)]

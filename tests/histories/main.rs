@@ -64,7 +64,7 @@ fn on_this_thread<T>(run: impl FnOnce(&Runtime, &Settings) -> T) -> T {
 
 /// Plays a history inside this process.
 fn play_inside(steps: &[Step]) -> Result<(), Difference> {
-    on_this_thread(|runtime, settings| run::play(steps, &mut Inside::new(runtime, settings)))
+    on_this_thread(|runtime, settings| run::play(steps, &mut Inside::new(runtime, settings)).map(drop))
 }
 
 /// Plays the histories of `seeds` on all processors; those that fail.
@@ -119,5 +119,5 @@ fn random_histories_are_the_same_after_a_restart() {
 
 #[test]
 fn random_histories_over_http_are_the_same_after_a_restart() {
-    check_all(count(30, 500), &|steps| run::play(steps, &mut Outside::new()));
+    check_all(count(30, 500), &|steps| run::play(steps, &mut Outside::new()).map(drop));
 }

@@ -37,6 +37,8 @@ static PRELOAD: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
 
 /// The binary, on a directory of its own.
 pub(crate) struct Outside {
+    /// What the next start starts.
+    pub(crate) binary: PathBuf,
     directory: TempDir,
     clock: File,
     agent: Agent,
@@ -45,12 +47,18 @@ pub(crate) struct Outside {
 }
 
 impl Outside {
+    /// The binary under test.
     pub(crate) fn new() -> Self {
+        Self::of(binary())
+    }
+
+    /// Another binary.
+    pub(crate) fn of(binary: PathBuf) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = File::create(directory.path().join("clock")).unwrap();
         std::fs::write(directory.path().join("config.yml"), CONFIG).unwrap();
         let agent = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(30))).build().new_agent();
-        let mut server = Self { directory, clock, agent, process: None, url: String::new() };
+        let mut server = Self { binary, directory, clock, agent, process: None, url: String::new() };
         server.set_clock(moment("0"));
         server.start("5s");
         server
@@ -68,7 +76,7 @@ impl Outside {
 
     fn start(&mut self, skew: &str) {
         let path = |name: &str| self.directory.path().join(name).display().to_string();
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.binary);
         command.args(["serve", "--web.listen-address=127.0.0.1:0", "--storage.retention.time=4d"]);
         command.args([
             format!("--pairing.skew={skew}"),

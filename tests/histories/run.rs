@@ -40,8 +40,8 @@ pub(crate) trait Server {
     fn fail(&mut self, call: &str);
 }
 
-/// Plays a history to a new server.
-pub(crate) fn play(steps: &[Step], server: &mut dyn Server) -> Result<(), Difference> {
+/// Plays a history to a new server; the ids that its answers had.
+pub(crate) fn play(steps: &[Step], server: &mut dyn Server) -> Result<BTreeSet<String>, Difference> {
     server.set_clock(moment("0"));
     let mut play = Play {
         server,
@@ -55,7 +55,8 @@ pub(crate) fn play(steps: &[Step], server: &mut dyn Server) -> Result<(), Differ
         since: BTreeMap::new(),
         may_miss: false,
     };
-    steps.iter().try_for_each(|step| play.step(step.number, &step.text))
+    steps.iter().try_for_each(|step| play.step(step.number, &step.text))?;
+    Ok(play.ids)
 }
 
 struct Play<'a> {
