@@ -51,12 +51,7 @@ pub(crate) fn history(seed: u64) -> Vec<Step> {
     let profile = Profile {
         names: [&["job"][..], &["deploy"], &["build"], &["job", "deploy"], &["job", "deploy", "build", "mark"]][chance.below(5)],
         entities: 1 + chance.below(3),
-        deletes: !chance.percent(25),
-        wholes: chance.percent(60),
-        skews: chance.percent(12),
-        fails: chance.percent(15),
-        crashes: chance.percent(30),
-        days: chance.percent(75),
+        with: WITH.into_iter().filter(|(_, percent)| chance.percent(*percent)).map(|(with, _)| with).collect(),
     };
     let mut making = Making { chance, profile, now: 0, moments: vec![0], steps: Vec::new(), sent: Vec::new(), ids: Vec::new() };
     while making.steps.len() < STEPS {
@@ -76,12 +71,32 @@ pub(crate) fn history(seed: u64) -> Vec<Step> {
 struct Profile {
     names: &'static [&'static str],
     entities: usize,
-    deletes: bool,
-    wholes: bool,
-    skews: bool,
-    fails: bool,
-    crashes: bool,
-    days: bool,
+    with: Vec<With>,
+}
+
+/// What some histories have and others do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum With {
+    Deletions,
+    Wholes,
+    /// Restarts with another pairing skew.
+    Skews,
+    /// Calls on the disk that fail.
+    Failures,
+    /// Losses of power.
+    Crashes,
+    /// Time that passes in days.
+    Days,
+}
+
+/// How many of a hundred histories have it.
+const WITH: [(With, usize); 6] =
+    [(With::Deletions, 75), (With::Wholes, 60), (With::Skews, 12), (With::Failures, 15), (With::Crashes, 30), (With::Days, 75)];
+
+impl Profile {
+    fn has(&self, with: With) -> bool {
+        self.with.contains(&with)
+    }
 }
 
 struct Making {
@@ -112,7 +127,7 @@ impl Making {
                 }
             }
             49..60 => {
-                if let Some(id) = self.an_id().filter(|_| self.profile.deletes) {
+                if let Some(id) = self.an_id().filter(|_| self.profile.has(With::Deletions)) {
                     let verb = if id.starts_with('#') || self.chance.percent(50) { "delete" } else { "etsdelete" };
                     self.send(format!("{verb} {id}"), 0);
                 }
@@ -121,7 +136,7 @@ impl Making {
             70..78 => self.whole(),
             78..93 => self.clock(),
             93..98 => self.kill(),
-            _ if self.profile.fails => {
+            _ if self.profile.has(With::Failures) => {
                 let call = self.chance.pick(&["write", "sync", "create", "rename", "remove", "allocate"]);
                 self.push(format!("fail {call}"));
             }
@@ -210,8 +225,8 @@ impl Making {
             0 | 1 => format!("name=n{}", self.chance.below(3)),
             2 => "note=seen".to_owned(),
             3 => "name=null source=s".to_owned(),
-            4 if self.profile.wholes => format!("@{}", print_span(moment)),
-            5 if self.profile.wholes => "..".to_owned(),
+            4 if self.profile.has(With::Wholes) => format!("@{}", print_span(moment)),
+            5 if self.profile.has(With::Wholes) => "..".to_owned(),
             6 => format!("name=m ..{}", print_span(moment.max(self.now))),
             _ => format!("..{}", print_span(moment)),
         };
@@ -225,7 +240,7 @@ impl Making {
     }
 
     fn whole(&mut self) {
-        if !self.profile.wholes {
+        if !self.profile.has(With::Wholes) {
             return;
         }
         let at = self.moment();
@@ -253,15 +268,15 @@ impl Making {
         self.now += match self.chance.below(10) {
             0..3 => self.chance.between(1, 15) * MINUTE,
             3..7 => self.chance.between(1, 24) * HOUR,
-            _ if self.profile.days => self.chance.between(24, 130) * HOUR,
+            _ if self.profile.has(With::Days) => self.chance.between(24, 130) * HOUR,
             _ => 2 * HOUR,
         };
         self.push(format!("clock {}", print_span(self.now)));
     }
 
     fn kill(&mut self) {
-        let verb = if self.profile.crashes && self.chance.percent(50) { "crash" } else { "kill" };
-        let skew = if self.profile.skews { *self.chance.pick(&["", " skew=0s", " skew=5s", " skew=1m"]) } else { "" };
+        let verb = if self.profile.has(With::Crashes) && self.chance.percent(50) { "crash" } else { "kill" };
+        let skew = if self.profile.has(With::Skews) { *self.chance.pick(&["", " skew=0s", " skew=5s", " skew=1m"]) } else { "" };
         self.push(format!("{verb}{skew}"));
     }
 }

@@ -159,7 +159,7 @@ impl Server for Inside<'_> {
 
     fn kill(&mut self, crash: bool, skew: &str) -> Result<(), String> {
         let chance = &mut self.chance;
-        let disk = if crash { self.disk.crash(&mut || chance.next() % 2 == 0) } else { self.disk.fork() };
+        let disk = if crash { self.disk.crash(&mut || chance.next().is_multiple_of(2)) } else { self.disk.fork() };
         self.stop();
         disk.heal();
         self.disk = disk;
@@ -176,7 +176,7 @@ impl Server for Inside<'_> {
             "allocate" => Call::Allocate,
             call => panic!("no call: {call}"),
         };
-        self.disk.fail_next(call, if self.chance.next() % 2 == 0 { Fault::Before } else { Fault::Halfway });
+        self.disk.fail_next(call, if self.chance.next().is_multiple_of(2) { Fault::Before } else { Fault::Halfway });
     }
 }
 

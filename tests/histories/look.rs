@@ -117,7 +117,7 @@ impl Look {
         let mut text = String::new();
         for (before, after) in self.answers.iter().zip(&after.answers).filter(|(before, after)| before != after) {
             if !kinds.contains(&before.0) {
-                text += &format!("\n{}\n{}", before.1, differing_lines(&before.2, &after.2));
+                text += &["\n", &before.1, "\n", &differing_lines(&before.2, &after.2)].concat();
             }
             kinds.insert(before.0);
         }
@@ -137,7 +137,7 @@ fn differing_lines(before: &str, after: &str) -> String {
     let lines = |text: &str| -> Vec<String> { text.replace("},{", "},\n{").lines().map(str::to_owned).collect() };
     let (before, after) = (lines(before), lines(after));
     let only = |sign: &str, these: &[String], those: &[String]| {
-        these.iter().filter(|line| !those.contains(line)).map(|line| format!("  {sign} {line}\n")).collect::<String>()
+        these.iter().filter(|line| !those.contains(line)).flat_map(|line| ["  ", sign, " ", line, "\n"]).collect::<String>()
     };
     let found = only("-", &before, &after) + &only("+", &after, &before);
     if found.is_empty() { format!("  the order:\n  - {}\n  + {}\n", before.join("\n    "), after.join("\n    ")) } else { found }

@@ -3,7 +3,7 @@
 //! | step | what it is |
 //! |---|---|
 //! | `start job @-1m entity_id=x` | an edge by Last9's door: also `stop` and `point`; several with ` + ` between them are an array |
-//! | `create incident name=a @-1h` | a whole event by ApiTraffic's door |
+//! | `create incident name=a @-1h` | a whole event by `ApiTraffic`'s door |
 //! | `change #3 name=b ..5m`, `delete #3` | the same door, for the event that step 3 was answered with (`#3.1` for the second item) |
 //! | `etsput e1 @-1h ..0 host=a` | a whole event by ETS' door; also `etsmerge`, `etsinsert`, `etsupdate`, `etsdelete`, of an id or a `#3` |
 //! | `again 3` | the request of step 3 once more |
@@ -15,6 +15,7 @@
 //! `Idempotency-Key`, `to:c` a cluster, anything with a `=` a field.
 
 use std::fmt;
+use std::fmt::Write as _;
 
 use change_events::time::Timestamp;
 use serde_json::Map;
@@ -61,7 +62,7 @@ pub(crate) fn print_span(mut millis: i64) -> String {
     for unit in ["d", "h", "m", "s", "ms"] {
         let size = UNITS.iter().find(|(name, _)| *name == unit).unwrap().1;
         if millis >= size {
-            text += &format!("{}{unit}", millis / size);
+            write!(text, "{}{unit}", millis / size).unwrap();
             millis %= size;
         }
     }
@@ -157,7 +158,7 @@ impl<'a> Words<'a> {
         edge
     }
 
-    /// Fields as ApiTraffic has them.
+    /// Fields as `ApiTraffic` has them.
     fn whole(&self) -> Map<String, Value> {
         let mut fields = Map::new();
         for (name, value) in &self.fields {
