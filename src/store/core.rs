@@ -77,7 +77,10 @@ pub(super) struct Core {
     pub(super) details: DetailTable,
     /// Per identity the edges that are past, in order.
     past: HashMap<u32, BTreeSet<(EdgeKey, u32)>>,
-    /// Edges that came again later, and when they last did: only in logs of the first format, which recorded it.
+    /// Edges of the past, by identity, whose event was put without them and not deleted since: their samples may be shown.
+    replaced: BTreeSet<(u32, u32)>,
+    /// Edges that came again later, and when they last did: those that a whole event has again, and those that logs of the
+    /// first format repeat.
     renewed: HashMap<u32, Timestamp>,
     /// The edges that a deletion named an edge for, by that edge: only of deletions of the first format.
     deleted_by: HashMap<u32, Vec<u32>>,
@@ -88,11 +91,6 @@ pub(super) struct Core {
 
 pub(super) fn place_in(rows: &Rows<EdgeRow>) -> impl Fn(u32) -> Place {
     |edge| rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::place)
-}
-
-/// In a series: two rows can be of one place, when an event has again what it had before.
-fn numbered_place_in(rows: &Rows<EdgeRow>) -> impl Fn(u32) -> (Place, u32) {
-    |edge| (rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::place), edge)
 }
 
 /// An edge to be added, its id, to which cluster, and when it was received.
@@ -145,7 +143,7 @@ impl Core {
         self.insert(labels, set, new)
     }
 
-    /// Adds an edge that is not there, unless as one of the past.
+    /// Adds an edge that is not there.
     fn insert(&mut self, labels: &mut LabelWriter<'_>, set: usize, new: &New<'_>) -> Option<Added> {
         let New { edge, id, received, .. } = *new;
         let series = self.intern_series(labels, set, new)?;
@@ -162,7 +160,7 @@ impl Core {
         if let Some(skew) = edge.skew.filter(|_| edge.state == EdgeState::Stop) {
             self.skews.own.insert(number, skew);
         }
-        self.series.get_mut(series)?.edges.insert(number, numbered_place_in(&self.edges));
+        self.series.get_mut(series)?.edges.insert(number, place_in(&self.edges));
         self.arrivals.push_back(number);
         self.enter(number, edge.supersede.map(|group| group.0))?;
         Some(Added { edge: number, series, duplicate: false })
@@ -321,14 +319,9 @@ impl Core {
     }
 
     fn know(&mut self, id: EdgeId, number: u32) {
-        let (id, rows, hasher) = (halves(id.0), &self.edges, &self.hasher);
-        let hash = id_hash(hasher, id);
-        let is_same = |&edge: &u32| rows.get(edge).is_some_and(|row| row.id == id);
-        match if self.past.is_empty() { None } else { self.by_edge.find_mut(hash, is_same) } {
-            // One of the past, which its event has again.
-            Some(past) => *past = number,
-            None => drop(self.by_edge.insert_unique(hash, number, |&edge| rows.get(edge).map_or(0, |row| id_hash(hasher, row.id)))),
-        }
+        let (rows, hasher) = (&self.edges, &self.hasher);
+        let hash = id_hash(hasher, halves(id.0));
+        self.by_edge.insert_unique(hash, number, |&edge| rows.get(edge).map_or(0, |row| id_hash(hasher, row.id)));
     }
 
     pub(super) fn line(&self, identity: u32) -> Option<Line<'_>> {

@@ -26,6 +26,8 @@ mod timeline;
 mod view;
 
 #[cfg(test)]
+mod costs;
+#[cfg(test)]
 mod tests;
 
 pub use admission::Admission;

@@ -22,10 +22,14 @@ impl<T> Rows<T> {
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&T> {
+        #[cfg(test)]
+        steps::count();
         self.chunks.get(number as usize / CHUNK)?.get(number as usize % CHUNK)
     }
 
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
+        #[cfg(test)]
+        steps::count();
         self.chunks.get_mut(number as usize / CHUNK)?.get_mut(number as usize % CHUNK)
     }
 
@@ -81,5 +85,26 @@ mod tests {
         assert_eq!((rows.get(7), rows.get(32_768), rows.get(65_536), rows.get(65_537)), (Some(&70), Some(&60), Some(&65_536), None));
         assert_eq!((rows.len(), rows.iter().count()), (65_537, 65_537));
         assert_eq!((rows.stretch(65_535).len(), rows.stretch(65_536), rows.stretch(65_537)), (1, &[65_536][..], &[][..]));
+    }
+}
+
+/// How many rows were looked at: what a test of costs counts instead of time.
+#[cfg(test)]
+pub(super) mod steps {
+    use std::cell::Cell;
+
+    thread_local! {
+        static TAKEN: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        TAKEN.set(TAKEN.get() + 1);
+    }
+
+    /// How many this thread takes to do `work`.
+    pub(in crate::store) fn of(work: impl FnOnce()) -> u64 {
+        let before = TAKEN.get();
+        work();
+        TAKEN.get() - before
     }
 }

@@ -94,7 +94,7 @@ impl Core {
         Some(new)
     }
 
-    /// Forgets the id of an edge, unless a later one has it.
+    /// Forgets the id of an edge.
     pub(super) fn forget_id(&mut self, edge: u32, id: [u64; 2]) {
         if let Ok(entry) = self.by_edge.find_entry(id_hash(&self.hasher, id), |&candidate| candidate == edge) {
             entry.remove();

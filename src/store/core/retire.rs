@@ -12,7 +12,6 @@ use super::Core;
 use super::LabelIndex;
 use super::NONE;
 use super::Part;
-use super::numbered_place_in;
 use super::place_in;
 use crate::event::EdgeState;
 use crate::store::edges::EdgeRow;
@@ -53,6 +52,7 @@ impl Core {
                     past.remove(&(key, edge));
                 }
                 self.deleted_by.remove(&edge);
+                self.replaced.remove(&(identity, edge));
             } else {
                 if part.is_head() {
                     self.timeline.remove(edge, place_in(&self.edges));
@@ -66,7 +66,7 @@ impl Core {
                 self.details.remove(edge);
             }
             if let Some(series) = self.edges.get(edge).and_then(|row| self.series.get_mut(row.series)) {
-                series.edges.remove(edge, numbered_place_in(&self.edges));
+                series.edges.remove(edge, place_in(&self.edges));
             }
             self.forget_id(edge, id);
             self.values.remove(&edge);

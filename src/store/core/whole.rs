@@ -63,18 +63,10 @@ impl Core {
     /// Whether this record of a put, received then, is what an edge or the details that are here come from.
     pub(in crate::store) fn remembers_put(&self, put: &Put, received: Timestamp) -> bool {
         let Some(identity) = self.number_of(put.start.identity) else { return false };
-        let from_it = |&edge: &u32| self.row(edge).is_some_and(|row| row.received == received && row.identity == identity);
+        let from_it = |edge: u32| self.row(edge).is_some_and(|row| row.received == received && row.identity == identity);
         let mut anchors = self.details.anchors(identity).into_iter().flatten();
         let said = anchors.any(|(_, anchor)| self.details.get(*anchor).is_some_and(|detailed| detailed.updated == received));
-        said || put.edges().any(|edge| self.rows_of(identity, edge.id()).any(|edge| from_it(&edge)))
-    }
-
-    /// The edges of an identity with this id: the present one, and those of the past.
-    fn rows_of(&self, identity: u32, id: EdgeId) -> impl Iterator<Item = u32> {
-        let id = halves(id.0);
-        let past = self.past.get(&identity).into_iter().flatten().map(|(_, edge)| *edge);
-        let known = self.find_edge(edge_id(id));
-        known.into_iter().chain(past.filter(move |&edge| self.row(edge).is_some_and(|row| row.id == id)))
+        said || put.edges().filter_map(|edge| self.find_edge(edge.id())).any(from_it)
     }
 
     /// Whether this deletion still keeps an edge from being part of an event.
@@ -137,14 +129,14 @@ impl Core {
     ) -> Option<(Vec<Added>, Vec<Lost>)> {
         let identity = self.intern_identity(put.start.identity, false)?;
         let ids: Vec<EdgeId> = put.edges().map(Edge::id).collect();
-        let is_again = |edge: &u32| self.row(*edge).is_some_and(|row| ids.contains(&edge_id(row.id)));
-        let (again, gone): (Vec<u32>, Vec<u32>) = self.present(identity).into_iter().partition(is_again);
+        let stays = |edge: &u32| self.row(*edge).is_some_and(|row| ids.contains(&edge_id(row.id)));
+        let gone: Vec<u32> = self.present(identity).into_iter().filter(|edge| !stays(edge)).collect();
         self.withdraw(identity, &gone);
+        self.replaced.extend(gone.iter().map(|&edge| (identity, edge)));
         let mut added = Vec::with_capacity(2);
         for (set, (edge, &id)) in put.edges().zip(&ids).enumerate() {
-            let known = self.find_edge(id).filter(|known| again.contains(known));
-            added.push(match known {
-                Some(known) => self.say_again(known, edge)?,
+            added.push(match self.find_edge(id) {
+                Some(known) => self.have_again(known, edge, received)?,
                 None => self.insert(labels, set, &New { edge, id, cluster, received })?,
             });
         }
@@ -160,8 +152,8 @@ impl Core {
         self.members(identity).into_iter().flat_map(super::Members::iter).collect()
     }
 
-    /// An edge that the event keeps, with what its id does not say.
-    fn say_again(&mut self, known: u32, edge: &Edge) -> Option<Added> {
+    /// An edge that the event keeps, or has again, with what its id does not say.
+    fn have_again(&mut self, known: u32, edge: &Edge, received: Timestamp) -> Option<Added> {
         match &edge.attributes {
             Some(attributes) => drop(self.attributes.insert(known, attributes.clone())),
             None => drop(self.attributes.remove(&known)),
@@ -170,7 +162,20 @@ impl Core {
         if edge.value.to_bits() != 1f64.to_bits() {
             self.values.insert(known, edge.value);
         }
-        self.row(known).map(|row| Added { edge: known, series: row.series, duplicate: true })
+        let (series, identity, key, part) = self.row(known).map(|row| (row.series, row.identity, row.key(), row.part))?;
+        let is_past = matches!(part, Part::Past { .. });
+        if is_past {
+            if let Some(past) = self.past.get_mut(&identity) {
+                past.remove(&(key, known));
+            }
+            if let Some(row) = self.edges.get_mut(known) {
+                row.part = Part::alone(key.1);
+            }
+            self.renewed.insert(known, received);
+            self.replaced.remove(&(identity, known));
+            self.enter(known, None)?;
+        }
+        Some(Added { edge: known, series, duplicate: !is_past })
     }
 
     /// Sets the details of an event that came as edges.
@@ -210,7 +215,11 @@ impl Core {
         let mut parts = self.edges_of(head);
         self.withdraw(identity, &parts);
         if is_own {
-            parts = self.past.get(&identity).into_iter().flatten().map(|(_, edge)| *edge).collect();
+            let replaced: Vec<(u32, u32)> = self.replaced.range((identity, 0)..=(identity, u32::MAX)).copied().collect();
+            for replaced in replaced {
+                self.replaced.remove(&replaced);
+                parts.push(replaced.1);
+            }
         } else if let Some(by) = EdgeId::parse(&delete.id).and_then(|id| self.find_edge(id)) {
             self.deleted_by.insert(by, parts.clone());
         }
@@ -233,8 +242,8 @@ impl Core {
         let sample = |&edge: &u32| {
             let row = self.row(edge)?;
             let series = self.series.get(row.series)?;
-            let bounds = (Bound::Included(((row.at, [0; 2]), 0)), Bound::Included(((row.at, [u64::MAX; 2]), u32::MAX)));
-            let mut same = series.edges.between(bounds, super::numbered_place_in(&self.edges)).flatten();
+            let bounds = (Bound::Included((row.at, [0; 2])), Bound::Included((row.at, [u64::MAX; 2])));
+            let mut same = series.edges.between(bounds, super::place_in(&self.edges)).flatten();
             let is_present = |&other: &u32| self.row(other).is_some_and(|other| !matches!(other.part, Part::Past { .. }));
             (!same.any(is_present)).then_some(Lost { cluster: series.cluster, series: self.series_id(row.series), at: row.at })
         };

@@ -1,0 +1,144 @@
+//! All that a reader can see, and how two such looks differ.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::run::Server;
+
+const EDGES: &str = "/api/v4/organizations/acme/change_events?limit=20";
+const WHOLES: &str = "/v1/accounts/acme/events?limit=15";
+const LISTS: [&str; 2] = ["/api/v1/event/?count=0", "/api/v1/event/?count=0&use_update_time=true"];
+/// Lines of a page that are about the server itself.
+const OWN: [&str; 2] = ["change_events_", "process_"];
+
+/// Which kind of answer differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    List,
+    Page,
+    Single,
+    /// What had been forgotten or deleted is there, and nobody sent it.
+    Back,
+    /// What was acknowledged is not there, and is neither old nor deleted.
+    Lost,
+    /// An answer that no history should get.
+    Answer,
+}
+
+/// What should not be.
+#[derive(Clone, Debug)]
+pub(crate) struct Difference {
+    pub(crate) kinds: BTreeSet<Kind>,
+    pub(crate) text: String,
+}
+
+impl Difference {
+    pub(crate) fn new(kind: Kind, text: String) -> Self {
+        Self { kinds: BTreeSet::from([kind]), text }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kinds, self.text)
+    }
+}
+
+/// Answers by what was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    answers: Vec<(Kind, String, String)>,
+    /// Of the ids that were asked for, those that name something.
+    pub(crate) found: BTreeSet<String>,
+}
+
+impl Look {
+    /// Asks for everything, and for each of `ids`.
+    pub(crate) fn at(server: &mut dyn Server, ids: &BTreeSet<String>) -> Self {
+        let mut look = Self::default();
+        look.list(server, EDGES, &|page| Some(format!("&cursor={}", page["next_cursor"].as_str()?)));
+        for state in ["open", "closed"] {
+            look.ask(server, Kind::List, format!("{EDGES}&limit=1000&state={state}").replace("limit=20&", ""));
+        }
+        look.list(server, WHOLES, &|page| {
+            let last = page["records"].as_array()?.last().filter(|_| page["hasMore"] == true)?;
+            Some(format!("&startingAfter={}", last["sid"].as_str()?))
+        });
+        for list in LISTS {
+            look.ask(server, Kind::List, list.to_owned());
+        }
+        for page in server.pages() {
+            look.ask(server, Kind::Page, (*page).to_owned());
+        }
+        for id in ids {
+            if look.ask(server, Kind::Single, format!("/v1/accounts/acme/events/{id}")).starts_with("200") {
+                look.found.insert(id.clone());
+                look.ask(server, Kind::Single, format!("/api/v1/event/{id}"));
+            }
+        }
+        look
+    }
+
+    /// What was asked for, and the answers.
+    pub(crate) fn answers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.answers.iter().map(|(_, path, answer)| (&**path, &**answer))
+    }
+
+    /// A list with all of its pages.
+    fn list(&mut self, server: &mut dyn Server, path: &str, next: &dyn Fn(&serde_json::Value) -> Option<String>) {
+        let mut rest = String::new();
+        loop {
+            let answer = self.ask(server, Kind::List, format!("{path}{rest}"));
+            let body = answer.split_once('\n').unwrap().1;
+            let page = serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}{rest}: {error}: {answer}"));
+            let Some(more) = next(&page) else { return };
+            rest = more;
+        }
+    }
+
+    fn ask(&mut self, server: &mut dyn Server, kind: Kind, path: String) -> &str {
+        let answer = server.get(&path);
+        let mut text = format!("{} {}\n", answer.status, answer.etag);
+        if kind == Kind::Page {
+            for line in answer.text.lines().filter(|line| !is_own(line)) {
+                text += line;
+                text.push('\n');
+            }
+        } else {
+            text += &answer.text;
+        }
+        self.answers.push((kind, path, text));
+        &self.answers.last().unwrap().2
+    }
+
+    /// What differs from this look, which was taken before.
+    pub(crate) fn compare(&self, after: &Self) -> Result<(), Difference> {
+        let mut kinds = BTreeSet::new();
+        let mut text = String::new();
+        for (before, after) in self.answers.iter().zip(&after.answers).filter(|(before, after)| before != after) {
+            if !kinds.contains(&before.0) {
+                text += &["\n", &before.1, "\n", &differing_lines(&before.2, &after.2)].concat();
+            }
+            kinds.insert(before.0);
+        }
+        if kinds.is_empty() && self.answers.len() != after.answers.len() {
+            return Err(Difference::new(Kind::List, "another number of pages".to_owned()));
+        }
+        if kinds.is_empty() { Ok(()) } else { Err(Difference { kinds, text }) }
+    }
+}
+
+fn is_own(line: &str) -> bool {
+    let name = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE ")).unwrap_or(line);
+    OWN.iter().any(|own| name.starts_with(own))
+}
+
+fn differing_lines(before: &str, after: &str) -> String {
+    let lines = |text: &str| -> Vec<String> { text.replace("},{", "},\n{").lines().map(str::to_owned).collect() };
+    let (before, after) = (lines(before), lines(after));
+    let only = |sign: &str, these: &[String], those: &[String]| {
+        these.iter().filter(|line| !those.contains(line)).flat_map(|line| ["  ", sign, " ", line, "\n"]).collect::<String>()
+    };
+    let found = only("-", &before, &after) + &only("+", &after, &before);
+    if found.is_empty() { format!("  the order:\n  - {}\n  + {}\n", before.join("\n    "), after.join("\n    ")) } else { found }
+}
