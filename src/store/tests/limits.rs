@@ -113,3 +113,25 @@ fn names_come_and_go_for_ever() {
         retire_all(&store);
     }
 }
+
+#[test]
+fn limits_refuse_with_their_flag() {
+    let options = Options { open_events_max: 2, clusters_max: 1, ..Options::default() };
+    let store = Store::new(options);
+    let start = |entity| Said { state: EdgeState::Start, at: 5, entity, outcome: 0, superseding: false }.edge();
+    let mut admission = Admission::default();
+    for entity in [1, 2] {
+        store.admit(&Command::Edge(start(entity)), at(0), &mut admission).unwrap();
+    }
+    let refused = store.admit(&Command::Edge(start(4)), at(0), &mut admission).unwrap_err();
+    assert_eq!(refused.to_string(), "open events: 2 are there already, the most that --limit.open-events allows");
+    put(&store, &start(1), 1);
+    put(&store, &start(2), 1);
+    let mut admission = Admission::default();
+    assert!(store.admit(&Command::Edge(start(4)), at(2), &mut admission).is_err());
+    store.admit(&Command::Edge(start(1)), at(2), &mut admission).unwrap();
+    let other = Edge { cluster: "eu".into(), state: EdgeState::Point, ..start(9) };
+    store.admit(&Command::Edge(other.clone()), at(2), &mut admission).unwrap();
+    let refused = store.admit(&Command::Edge(Edge { cluster: "us".into(), at: at(6), ..other }), at(2), &mut admission).unwrap_err();
+    assert!(refused.to_string().contains("clusters"), "{refused}");
+}
