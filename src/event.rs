@@ -187,6 +187,11 @@ pub enum Command {
         /// The oldest time of receipt that stays.
         before: Timestamp,
     },
+    /// The time of receipt went ahead without that time being seen to pass: the clock was set, or nothing ran.
+    Clock {
+        /// By so much.
+        ahead: Duration,
+    },
 }
 
 impl Command {
@@ -201,7 +206,7 @@ impl Command {
             Self::Put(put) => Some((&put.start.organization, Cow::Borrowed(&put.id))),
             Self::Describe(describe) => Some((&describe.organization, Cow::Owned(describe.edge.to_string()))),
             Self::Delete(delete) => Some((&delete.organization, Cow::Borrowed(&delete.id))),
-            Self::Edge(_) | Self::Claim(_) | Self::Settings(_) | Self::Retire { .. } => None,
+            Self::Edge(_) | Self::Claim(_) | Self::Settings(_) | Self::Retire { .. } | Self::Clock { .. } => None,
         }
     }
 }

@@ -138,6 +138,8 @@ metrics! {
     /// Time to render one page.
     render_seconds: Histogram = "page_render_duration_seconds", seconds();
 
+    /// How far the time that is believed is ahead of the machine's wall clock; negative while a wall clock that jumped is not believed.
+    clock_ahead: Number = "clock_ahead_seconds";
     /// Whether the last reload of the configuration file worked (1) or the old one was kept (0).
     reload_successful: Gauge = "config_last_reload_successful";
     /// When the configuration was last read without an error.

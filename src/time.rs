@@ -1,12 +1,18 @@
 //! Time as the whole program knows it: milliseconds since 1970, UTC, and a clock that is passed in.
 //!
-//! Not for calendars or text: ISO 8601 lives in [`iso8601`].
+//! Not for calendars or text: ISO 8601 lives in [`iso8601`]. What a server believes of its clock is [`BelievedClock`].
 
+mod believed;
 pub mod duration;
 pub mod iso8601;
 
+pub use believed::BelievedClock;
+use rustix::time::ClockId;
+use rustix::time::clock_gettime;
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z.
@@ -65,50 +71,73 @@ pub fn millis_of(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Where "now" comes from. Everything that needs the time is handed one.
-pub trait Clock: fmt::Debug + Send + Sync {
+/// What a clock says at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
     /// The present moment.
-    fn now(&self) -> Timestamp;
+    pub now: Timestamp,
+    /// The present moment as the machine's wall clock has it; not the same where a [`BelievedClock`] does not follow it.
+    pub wall: Timestamp,
+    /// Time since some moment in the past, the same one as long as the program runs: it never goes back, nobody sets it, and
+    /// it counts the time that the machine was suspended.
+    pub steady: Duration,
 }
 
-/// The machine's clock.
+/// Where "now" comes from. Everything that needs the time is handed one.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// The present moment, and what it is measured by.
+    fn read(&self) -> Reading;
+
+    /// The present moment.
+    fn now(&self) -> Timestamp {
+        self.read().now
+    }
+}
+
+/// The machine's clocks: the wall clock, and since the start of the machine the steady one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
-        let now = std::time::SystemTime::now();
-        match now.duration_since(std::time::UNIX_EPOCH) {
+    fn read(&self) -> Reading {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clocks")]
+        let (wall, since_boot) = (std::time::SystemTime::now(), clock_gettime(ClockId::Boottime));
+        let wall = match wall.duration_since(std::time::UNIX_EPOCH) {
             Ok(span) => Timestamp::from_millis(millis_of(span)),
             Err(before) => Timestamp::from_millis(-millis_of(before.duration())),
-        }
+        };
+        Reading { now: wall, wall, steady: Duration::try_from(since_boot).unwrap_or_default() }
     }
 }
 
 /// A clock that moves only when told to; for tests and simulations.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    wall: AtomicI64,
+    steady: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock that stands at `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self(AtomicI64::new(now.millis()))
+        Self { wall: AtomicI64::new(now.millis()), steady: AtomicU64::new(0) }
     }
 
-    /// Moves the clock, also backwards.
+    /// Somebody sets the wall clock, ahead or back; no time passes.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.millis(), Ordering::SeqCst);
+        self.wall.store(now.millis(), Ordering::SeqCst);
     }
 
-    /// Moves the clock on by `span`.
+    /// Time passes.
     pub fn advance(&self, span: Duration) {
-        self.0.fetch_add(millis_of(span), Ordering::SeqCst);
+        self.steady.fetch_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        self.wall.fetch_add(millis_of(span), Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    fn read(&self) -> Reading {
+        let wall = Timestamp::from_millis(self.wall.load(Ordering::SeqCst));
+        Reading { now: wall, wall, steady: Duration::from_millis(self.steady.load(Ordering::SeqCst)) }
     }
 }

@@ -6,6 +6,7 @@
 mod commit;
 mod replay;
 mod retention;
+mod steady;
 
 use crate::event::Command;
 use crate::event::EdgeId;

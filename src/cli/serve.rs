@@ -38,8 +38,8 @@ use crate::store::Store;
 use crate::telemetry;
 use crate::telemetry::Telemetry;
 use crate::telemetry::logging;
+use crate::time::BelievedClock;
 use crate::time::Clock;
-use crate::time::SystemClock;
 use crate::writer;
 use crate::writer::Memory;
 use crate::writer::Opened;
@@ -88,7 +88,7 @@ struct Plan {
     memory: Memory,
     server: server::Options,
     telemetry: Arc<Telemetry>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<BelievedClock>,
 }
 
 impl Plan {
@@ -100,12 +100,12 @@ impl Plan {
         let telemetry = Arc::new(Telemetry::new());
         telemetry.set_build(env!("CARGO_PKG_VERSION"), option_env!("CHANGE_EVENTS_REVISION").unwrap_or("unknown"));
         let memory = Memory { store: Arc::new(Store::new(flags.store(&file))), pages: Arc::new(Pages::new(&flags.exposition()?)) };
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock = Arc::new(BelievedClock::default());
         let parts = Parts {
             store: Arc::clone(&memory.store),
             pages: Arc::clone(&memory.pages),
             telemetry: Arc::clone(&telemetry),
-            clock: Arc::clone(&clock),
+            clock: Arc::<BelievedClock>::clone(&clock),
             storage: flags.storage_path.clone(),
         };
         note_reload(&telemetry, &*clock, true);
@@ -209,7 +209,8 @@ fn damaged_or_not(error: OpenError) -> Failure {
 fn start(plan: &Plan, open: Open) -> Result<Running, Failure> {
     let Open { opened, secret, took } = open;
     let replayed = say_replayed(&opened.replayed, took, &plan.telemetry);
-    let (memory, clock, telemetry) = (plan.memory.clone(), Arc::clone(&plan.clock), Arc::clone(&plan.telemetry));
+    plan.clock.not_before(opened.received());
+    let (memory, clock, telemetry) = (plan.memory.clone(), Arc::<BelievedClock>::clone(&plan.clock), Arc::clone(&plan.telemetry));
     let (writer, running) = Writer::start(opened, memory, plan.flags.writer(), clock, telemetry).map_err(Failure::running)?;
     plan.app.set_ready(writer, secret);
     cli::print(&replayed)?;

@@ -27,6 +27,7 @@ const FORMER_EDGE: u8 = 1;
 const CLAIM: u8 = 2;
 const RETIRE: u8 = 3;
 const EDGE: u8 = 4;
+const CLOCK: u8 = 5;
 const SETTINGS: u8 = 6;
 const FORMER_PUT: u8 = 16;
 const FORMER_DESCRIBE: u8 = 17;
@@ -66,6 +67,7 @@ pub fn encode(command: &Command, out: &mut Vec<u8>) {
         Command::Claim(_) => CLAIM,
         Command::Settings(_) => SETTINGS,
         Command::Retire { .. } => RETIRE,
+        Command::Clock { .. } => CLOCK,
         Command::Put(_) => PUT,
         Command::Describe(_) => DESCRIBE,
         Command::Delete(_) => DELETE,
@@ -81,6 +83,7 @@ pub fn encode(command: &Command, out: &mut Vec<u8>) {
             out.extend_from_slice(&claim.at.millis().to_le_bytes());
         }
         Command::Retire { before } => out.extend_from_slice(&before.millis().to_le_bytes()),
+        Command::Clock { ahead } => out.extend_from_slice(&millis_of(*ahead).to_le_bytes()),
         Command::Put(put) => encode_put(put, out),
         Command::Settings(settings) => out.extend_from_slice(&skew_of(settings.skew).to_le_bytes()),
         Command::Describe(describe) => {
@@ -234,7 +237,7 @@ impl Decoder {
     pub fn decode(&mut self, record: &[u8]) -> Result<(Timestamp, Command), RecordError> {
         let mut input = Input(record);
         let kind = input.byte()?;
-        if !matches!(kind, FORMER_EDGE..=EDGE | SETTINGS | FORMER_PUT..=DELETE) {
+        if !matches!(kind, FORMER_EDGE..=SETTINGS | FORMER_PUT..=DELETE) {
             return Err(RecordError::UnknownKind(kind));
         }
         let received = input.time()?;
@@ -248,6 +251,7 @@ impl Decoder {
                 at: input.time()?,
                 former: None,
             }),
+            CLOCK => Command::Clock { ahead: input.time()?.since(Timestamp::default()) },
             SETTINGS => Command::Settings(Settings { skew: input.skew()? }),
             FORMER_PUT | PUT => Command::Put(Box::new(self.put(&mut input)?)),
             FORMER_DESCRIBE | DESCRIBE => Command::Describe(Box::new(self.describe(&mut input)?)),

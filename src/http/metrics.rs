@@ -22,6 +22,7 @@ use crate::http::parameters::Parameters;
 use crate::http::routes::Call;
 use crate::store::ClusterId;
 use crate::telemetry;
+use crate::time::Reading;
 use crate::time::duration;
 
 /// The page of the organization's default cluster, and our own metrics for whoever may see them.
@@ -69,8 +70,9 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
 }
 
 fn own_metrics(app: &App, format: Format) -> String {
-    let now = app.clock.now();
+    let Reading { now, wall, .. } = app.clock.read();
     let telemetry = &app.telemetry;
+    telemetry.clock_ahead.set(now.seconds() - wall.seconds());
     let store = app.store.stats(now);
     telemetry::set_size(&telemetry.store_events, store.events);
     telemetry::set_size(&telemetry.store_edges, store.edges);

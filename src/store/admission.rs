@@ -102,7 +102,7 @@ impl Store {
             Command::Claim(claim) => &claim.organization,
             Command::Put(put) => &put.start.organization,
             Command::Describe(describe) => &describe.organization,
-            Command::Delete(_) | Command::Settings(_) | Command::Retire { .. } => return Ok(Admitted::New),
+            Command::Delete(_) | Command::Settings(_) | Command::Retire { .. } | Command::Clock { .. } => return Ok(Admitted::New),
         };
         let pending = if let Some(pending) = admission.by_organization.get_mut(organization) {
             pending
@@ -127,7 +127,7 @@ impl Store {
                 stop.try_for_each(|stop| pending.admit_edge(stop, stop.id(), false, now, &self.options)).map(|()| Admitted::New)
             }
             Command::Claim(claim) => pending.admit_claim(claim, &self.options),
-            Command::Delete(_) | Command::Settings(_) | Command::Retire { .. } => Ok(Admitted::New),
+            Command::Delete(_) | Command::Settings(_) | Command::Retire { .. } | Command::Clock { .. } => Ok(Admitted::New),
         }
     }
 }

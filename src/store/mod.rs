@@ -244,7 +244,7 @@ impl Store {
             },
             Command::Describe(describe) => Applied::Changed(self.tenant_or_new(&describe.organization).describe(received, describe)),
             Command::Delete(delete) => Applied::Changed(self.tenant_or_new(&delete.organization).delete(delete)),
-            Command::Settings(_) => Applied::Nothing,
+            Command::Settings(_) | Command::Clock { .. } => Applied::Nothing,
             Command::Retire { before } => {
                 let retire = |tenant: &Arc<Tenant>| tenant.core.write().retire(&tenant.index, *before, received);
                 Applied::Retired(self.tenants().iter().map(retire).sum())
@@ -287,7 +287,7 @@ impl Store {
             Command::Describe(describe) => &describe.organization,
             Command::Delete(delete) => &delete.organization,
             Command::Settings(_) => return true,
-            Command::Retire { .. } => return false,
+            Command::Retire { .. } | Command::Clock { .. } => return false,
         };
         let Some(tenant) = self.tenant(organization) else { return false };
         let core = tenant.core.read();
@@ -298,7 +298,7 @@ impl Store {
             Command::Put(put) => core.remembers_put(put, received),
             Command::Describe(describe) => core.remembers_describe(describe, received),
             Command::Delete(delete) => core.remembers_delete(delete),
-            Command::Settings(_) | Command::Retire { .. } => false,
+            Command::Settings(_) | Command::Retire { .. } | Command::Clock { .. } => false,
         }
     }
 

@@ -10,6 +10,7 @@ use super::Reply;
 use super::Submission;
 use super::SubmitError;
 use super::retention::Marks;
+use super::steady::SteadyTime;
 use crate::event::Command;
 use crate::event::Edge;
 use crate::event::EdgeId;
@@ -56,6 +57,7 @@ pub(super) struct Committer<D: Disk> {
     pub(super) marks: Marks,
     /// The time of receipt of the last record: it never goes back, whatever the clock does.
     pub(super) received: Timestamp,
+    pub(super) steady: SteadyTime,
     pub(super) retired_at: Timestamp,
     /// What stops say of their skew: nothing where it is that of the log's settings.
     skew: Option<Duration>,
@@ -75,10 +77,11 @@ impl<D: Disk> Committer<D> {
         telemetry: Arc<Telemetry>,
         health: Arc<RwLock<Health>>,
     ) -> Self {
-        let Opened { log, marks, received, settled, former, .. } = opened;
+        let Opened { log, marks, received, mut steady, settled, former, .. } = opened;
+        steady.begin(clock.read());
         let skew = Some(memory.store.configured_skew()).filter(|skew| *skew != memory.store.skew());
         let (retired_at, batch) = (Timestamp::MIN, Batch::new());
-        Self { log, memory, options, clock, telemetry, health, marks, received, retired_at, skew, settled, former, batch }
+        Self { log, memory, options, clock, telemetry, health, marks, received, steady, retired_at, skew, settled, former, batch }
     }
 
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.
@@ -115,16 +118,17 @@ impl<D: Disk> Committer<D> {
         waiting.sort_by_key(|submission| !submission.encoded.changes_events());
         // Pages stay behind what is on its way into the log, so that none is given out that it would have changed.
         let pages = Arc::clone(&self.memory.pages);
-        let receipt = pages.receive(self.clock.now().max(self.received));
+        let reading = self.clock.read();
+        let receipt = pages.receive(reading.now.max(self.received));
         self.received = receipt.received;
+        let noted = self.note_jump(reading.steady);
         let decided = self.fill(waiting);
-        if let Err(error) = self.append() {
+        if let Err(error) = noted.and_then(|()| self.append()) {
             for submission in waiting.drain(..) {
                 self.answer(submission, Err(error.clone()));
             }
             return;
         }
-        self.settled = true;
         let commands = waiting.iter().flat_map(|submission| submission.encoded.commands.iter().zip(&submission.encoded.ids));
         let taken = commands.zip(&decided).filter(|(_, decided)| decided.is_none());
         let mut outcomes = Vec::with_capacity(decided.len());
@@ -243,6 +247,8 @@ impl<D: Disk> Committer<D> {
                 observe(&self.telemetry.log_sync_seconds, appended.sync);
                 self.telemetry.log_records.inc_by(self.batch.len() as u64);
                 self.marks.note(appended.last, self.received);
+                self.steady.note(self.received);
+                self.settled = true;
                 Health::Ok
             }
             Err(error) => Arc::clone(error).into(),

@@ -3,6 +3,7 @@
 use super::Memory;
 use super::commit::fold;
 use super::retention::Marks;
+use super::steady::SteadyTime;
 use crate::event::Command;
 use crate::event::EdgeId;
 use crate::event::Settings;
@@ -29,12 +30,20 @@ pub struct Opened<D: Disk> {
     pub(super) log: SegmentLog<D>,
     pub(super) marks: Marks,
     pub(super) received: Timestamp,
+    pub(super) steady: SteadyTime,
     /// It has settings.
     pub(super) settled: bool,
     /// It has records of the first format.
     pub(super) former: bool,
     /// What the log says of the reading.
     pub replayed: Replayed,
+}
+
+impl<D: Disk> Opened<D> {
+    /// When the last record was received; [`Timestamp::MIN`] when there is none.
+    pub fn received(&self) -> Timestamp {
+        self.received
+    }
 }
 
 /// Why a record of the log is not understood.
@@ -98,8 +107,8 @@ pub fn open<D: Disk>(disk: D, options: crate::log::Options, memory: &Memory) -> 
         reading = Reading::default();
         reading.fold(memory, |visit| log.replay(Position::default(), visit).map_err(OpenError::Read))?;
     }
-    let Reading { marks, last, settings, former, .. } = reading;
-    Ok(Opened { log, marks, received: last, settled: settings.is_some(), former, replayed })
+    let Reading { marks, last, steady, settings, former, .. } = reading;
+    Ok(Opened { log, marks, received: last, steady, settled: settings.is_some(), former, replayed })
 }
 
 /// What reading a log finds beside what it folds.
@@ -108,14 +117,15 @@ struct Reading {
     decoder: Decoder,
     marks: Marks,
     last: Timestamp,
+    steady: SteadyTime,
     settings: Option<Settings>,
     former: bool,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        let (decoder, marks, settings, former) = Default::default();
-        Self { decoder, marks, last: Timestamp::MIN, settings, former }
+        let (decoder, marks, steady, settings, former) = Default::default();
+        Self { decoder, marks, last: Timestamp::MIN, steady, settings, former }
     }
 }
 
@@ -151,6 +161,7 @@ impl Reading {
             let (at, command) = self.decoder.decode(bytes).map_err(|source| RefusedRecord { position, source })?;
             self.last = self.last.max(at);
             self.marks.note(position, self.last);
+            self.steady.fold(self.last, &command);
             self.former |= self.decoder.read_former();
             if let Command::Settings(settings) = &command {
                 self.settings.get_or_insert(*settings);

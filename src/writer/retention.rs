@@ -3,6 +3,7 @@
 //! First a record of its own retires from memory what was received in those segments, unless it is open or still due;
 //! then a checkpoint takes over what stayed. Nothing outside those segments is ever retired, so an event whose edges lie
 //! on both sides of the cut stays whole, and a replay of checkpoint and remaining segments folds to the same memory.
+//! How old something is, is counted to the time that can be trusted ([`super::steady`]).
 
 use super::commit::Committer;
 use crate::event::Command;
@@ -102,7 +103,7 @@ impl<D: Disk> Committer<D> {
             self.log.rotate()?;
             segments.push(active);
         }
-        let cutoff = self.received.minus(retention);
+        let cutoff = self.steady.trusted().min(self.clock.read().wall).minus(retention);
         let is_old = |last: Position| self.marks.received_by(last).is_some_and(|received| received < cutoff);
         let Some(upto) = segments.iter().map(|segment| segment.last).take_while(|&last| is_old(last)).last() else {
             return Ok(Removed::default());
@@ -119,9 +120,10 @@ impl<D: Disk> Committer<D> {
 
     /// Makes a checkpoint of what memory still holds of the records up to `upto`.
     fn compact(&mut self, upto: Position) -> Result<(), CheckpointError> {
-        let store = &self.memory.store;
+        let (store, steady) = (&self.memory.store, &self.steady);
         let mut decoder = Decoder::default();
         self.log.compact(upto, &mut |_, bytes| match decoder.decode(bytes) {
+            Ok((received, Command::Clock { .. })) => steady.waits_for(received),
             Ok((received, command)) => store.remembers_record(received, &command),
             // It was understood when the log was opened; losing it would be worse than keeping it.
             Err(_) => true,

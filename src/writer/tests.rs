@@ -1,5 +1,7 @@
 //! The writer on a disk that fails, against a model that knows only what was answered. Every seed that failed once is kept below.
 
+mod clock;
+
 use super::*;
 use crate::event::Delete;
 use crate::event::Describe;

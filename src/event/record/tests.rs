@@ -93,6 +93,7 @@ fn commands() -> impl Strategy<Value = Command> {
         })),
         any::<u32>().prop_map(|skew| Command::Settings(Settings { skew: Duration::from_millis(skew.into()) })),
         any::<i64>().prop_map(|before| Command::Retire { before: Timestamp::from_millis(before) }),
+        (0..i64::MAX.unsigned_abs()).prop_map(|ahead| Command::Clock { ahead: Duration::from_millis(ahead) }),
         whole(),
     ]
 }
@@ -111,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_decode_or_err(kind in prop::sample::select(vec![FORMER_EDGE, EDGE, SETTINGS, FORMER_PUT, FORMER_DESCRIBE, PUT, DESCRIBE, DELETE]), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_decode_or_err(kind in prop::sample::select(vec![FORMER_EDGE, EDGE, CLOCK, SETTINGS, FORMER_PUT, FORMER_DESCRIBE, PUT, DESCRIBE, DELETE]), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut record = vec![kind];
         record.extend(bytes);
         drop(Decoder::default().decode(&record));
