@@ -52,6 +52,9 @@ fn edge(number: usize) -> Edge {
         identity: Identity::of(["entity_id", "job_lifecycle", id.as_str()]),
         lapses: false,
         supersede: None,
+        skew: None,
+        named: None,
+        former: None,
         labels: LabelSet::from_sorted(labels).unwrap(),
         attributes: None,
     }
@@ -91,7 +94,7 @@ fn main() {
     for number in 0..EVENTS {
         let command = Command::Edge(edge(number));
         let begun = Instant::now();
-        store.apply(Timestamp::from_millis(BASE + number as i64 * 40), &command, &|_, _, _| false);
+        store.apply(Timestamp::from_millis(BASE + number as i64 * 40), &command);
         spent += begun.elapsed();
         if sizes.contains(&(number + 1)) {
             let query = select(&store, r#"{service_name="service-7",team="team-7",version="v1.7"}"#, 20).0;

@@ -48,7 +48,7 @@ impl World {
     }
 
     fn put(&mut self, now: i64, edge: Edge) {
-        if let Applied::Edge(applied) = self.store.apply(Timestamp::from_millis(now), &Command::Edge(edge), &|_, _, _| false) {
+        if let Applied::Edge(applied) = self.store.apply(Timestamp::from_millis(now), &Command::Edge(edge)) {
             let begun = Instant::now();
             self.pages.apply(Timestamp::from_millis(now), &applied);
             self.applied += begun.elapsed();
@@ -87,6 +87,9 @@ fn edge(number: usize, state: EdgeState, at: i64) -> Edge {
         identity: Identity::of(["entity_id", "deployment", id.as_str()]),
         lapses: false,
         supersede: None,
+        skew: None,
+        named: None,
+        former: None,
         labels: LabelSet::from_sorted(labels).unwrap(),
         attributes: None,
     }

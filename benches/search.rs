@@ -52,6 +52,9 @@ fn edge(number: usize, state: EdgeState, at: Timestamp) -> Edge {
         identity: Identity::of(["deployment", id.as_str()]),
         lapses: false,
         supersede: None,
+        skew: None,
+        named: None,
+        former: None,
         labels: LabelSet::from_sorted(labels).unwrap(),
         attributes: None,
     }
@@ -79,10 +82,10 @@ fn fill(store: &Store) {
         let received = at(number);
         if number % 10 < 3 {
             let put = Put { id: format!("event-{number}").into(), created: None, start, stop, details: details(number) };
-            store.apply(received, &Command::Put(put.into()), &|_, _, _| false);
+            store.apply(received, &Command::Put(put.into()));
         } else {
             for edge in std::iter::once(start).chain(stop) {
-                store.apply(received, &Command::Edge(edge), &|_, _, _| false);
+                store.apply(received, &Command::Edge(edge));
             }
         }
     }

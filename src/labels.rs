@@ -79,9 +79,7 @@ impl LabelSet {
         for part in labels.into_iter().flat_map(|(name, value)| [name, value]) {
             if push_text(&mut text, part).is_none() {
                 // No digit of a length is written so.
-                text.push('\u{80}');
-                text.push_str(&format!("{:016x}", part.len()));
-                text.push_str(part);
+                text.extend(["\u{80}", &part.len().to_string(), ":", part]);
             }
         }
         text

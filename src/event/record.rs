@@ -123,6 +123,15 @@ fn put_span(out: &mut Vec<u8>, span: Option<Span>) {
     }
 }
 
+fn state_of(bits: u8) -> Result<EdgeState, RecordError> {
+    match bits {
+        0 => Ok(EdgeState::Start),
+        1 => Ok(EdgeState::Stop),
+        2 => Ok(EdgeState::Point),
+        _ => Err(RecordError::Damaged("edge state")),
+    }
+}
+
 fn state_bits(state: EdgeState) -> u8 {
     match state {
         EdgeState::Start => 0,
@@ -295,7 +304,7 @@ impl Decoder {
 
     fn edge(&mut self, input: &mut Input<'_>) -> Result<Edge, RecordError> {
         let flags = input.byte()?;
-        let state = input.state(flags & STATE_BITS)?;
+        let state = state_of(flags & STATE_BITS)?;
         let has = |bit: u8| flags & bit != 0;
         let at = input.time()?;
         let identity = Identity(input.wide()?);
@@ -349,15 +358,6 @@ impl<'a> Input<'a> {
         self.array().map(|bytes| Duration::from_millis(u32::from_le_bytes(bytes).into()))
     }
 
-    fn state(&mut self, bits: u8) -> Result<EdgeState, RecordError> {
-        match bits {
-            0 => Ok(EdgeState::Start),
-            1 => Ok(EdgeState::Stop),
-            2 => Ok(EdgeState::Point),
-            _ => Err(RecordError::Damaged("edge state")),
-        }
-    }
-
     fn span(&mut self, flags: u8) -> Result<Option<Span>, RecordError> {
         if flags & HAS_SPAN == 0 {
             return Ok(None);
@@ -369,7 +369,7 @@ impl<'a> Input<'a> {
     fn key(&mut self) -> Result<Key, RecordError> {
         let at = self.time()?;
         let bits = self.byte()?;
-        Ok((at, self.state(bits)?, EdgeId(self.wide()?)))
+        Ok((at, state_of(bits)?, EdgeId(self.wide()?)))
     }
 
     fn wide(&mut self) -> Result<u128, RecordError> {

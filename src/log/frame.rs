@@ -180,6 +180,11 @@ impl Frame {
         (found == header.count && records.bytes.is_empty()).then_some(frame)
     }
 
+    /// Whether a checkpoint carried its records, each under its own position.
+    pub fn is_carried(&self) -> bool {
+        self.kind == Kind::Carried
+    }
+
     /// Position of the first record.
     pub fn first(&self) -> Position {
         Position(match self.kind {

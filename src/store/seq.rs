@@ -49,32 +49,24 @@ impl Seq {
 
     /// The last one whose key is below `bound`.
     pub(super) fn before<K: Ord>(&self, bound: &K, key: impl Fn(u32) -> K) -> Option<u32> {
-        match self {
-            Self::Many(chunks) => {
-                let below = chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| key(first) < *bound));
-                let chunk = chunks.get(below.checked_sub(1)?)?;
-                chunk.get(chunk.partition_point(|&number| key(number) < *bound).checked_sub(1)?).copied()
-            }
-            _ => {
-                let all = self.chunks().next()?;
-                all.get(all.partition_point(|&number| key(number) < *bound).checked_sub(1)?).copied()
-            }
-        }
+        let chunk = if let Self::Many(chunks) = self {
+            let below = chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| key(first) < *bound));
+            chunks.get(below.checked_sub(1)?)?
+        } else {
+            self.chunks().next()?
+        };
+        chunk.get(chunk.partition_point(|&number| key(number) < *bound).checked_sub(1)?).copied()
     }
 
     /// The first one whose key is above `bound`.
     pub(super) fn after<K: Ord>(&self, bound: &K, key: impl Fn(u32) -> K) -> Option<u32> {
-        match self {
-            Self::Many(chunks) => {
-                let not_above = chunks.partition_point(|chunk| chunk.last().is_some_and(|&last| key(last) <= *bound));
-                let chunk = chunks.get(not_above)?;
-                chunk.get(chunk.partition_point(|&number| key(number) <= *bound)).copied()
-            }
-            _ => {
-                let all = self.chunks().next()?;
-                all.get(all.partition_point(|&number| key(number) <= *bound)).copied()
-            }
-        }
+        let chunk = if let Self::Many(chunks) = self {
+            let not_above = chunks.partition_point(|chunk| chunk.last().is_some_and(|&last| key(last) <= *bound));
+            chunks.get(not_above)?
+        } else {
+            self.chunks().next()?
+        };
+        chunk.get(chunk.partition_point(|&number| key(number) <= *bound)).copied()
     }
 
     /// Those between two bounds, as slices in order.

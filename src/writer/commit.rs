@@ -24,6 +24,7 @@ use crate::log::AppendError;
 use crate::log::Batch;
 use crate::log::Disk;
 use crate::log::Log;
+use crate::log::Position;
 use crate::log::SegmentLog;
 use crate::store::Admission;
 use crate::store::Admitted;
@@ -246,6 +247,8 @@ impl<D: Disk> Committer<D> {
                 observe(&self.telemetry.log_append_seconds, begun.elapsed().saturating_sub(appended.sync));
                 observe(&self.telemetry.log_sync_seconds, appended.sync);
                 self.telemetry.log_records.inc_by(self.batch.len() as u64);
+                let first = appended.last.0.saturating_sub(self.batch.len() as u64 - 1);
+                self.marks.note(Position(first), self.received);
                 self.marks.note(appended.last, self.received);
                 self.steady.note(self.received);
                 self.settled = true;

@@ -118,14 +118,16 @@ struct Reading {
     marks: Marks,
     last: Timestamp,
     steady: SteadyTime,
+    /// When the first record was received that no checkpoint carried.
+    uncarried: Option<Timestamp>,
     settings: Option<Settings>,
     former: bool,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        let (decoder, marks, steady, settings, former) = Default::default();
-        Self { decoder, marks, last: Timestamp::MIN, steady, settings, former }
+        let (decoder, marks, steady, uncarried, settings, former) = Default::default();
+        Self { decoder, marks, last: Timestamp::MIN, steady, uncarried, settings, former }
     }
 }
 
@@ -166,12 +168,22 @@ impl Reading {
             if let Command::Settings(settings) = &command {
                 self.settings.get_or_insert(*settings);
             }
+            if !frame.is_carried() {
+                self.uncarried.get_or_insert(at);
+            }
             let id = command.edge_id();
             // What was folded by another skew is thrown away.
-            if self.settings.is_none_or(|settings| settings.skew == skew) {
+            if self.settings.is_none_or(|settings| settings.skew == skew) && !self.is_done(&command) {
                 commands.push((at, command, id));
             }
         }
         Ok(commands)
+    }
+
+    /// Whether this is a retirement of records that only the checkpoint still has: what it carries are those that stayed, and
+    /// for some of them that was because of others, which went later.
+    fn is_done(&self, command: &Command) -> bool {
+        let Command::Retire { before } = command else { return false };
+        self.uncarried.is_some_and(|first| *before <= first)
     }
 }

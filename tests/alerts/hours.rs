@@ -51,6 +51,9 @@ fn edge(entity: &str, state: EdgeState, at: i64) -> Edge {
         identity: Identity::of(["entity_id", "job_lifecycle", entity]),
         lapses: false,
         supersede: None,
+        skew: None,
+        named: None,
+        former: None,
         labels: LabelSet::from_sorted(labels).unwrap(),
         attributes: None,
     }
@@ -80,7 +83,7 @@ fn scraped(second: i64) -> String {
     for now in (FIRST + second..FIRST + (NIGHT + 15) * MINUTE).step_by(60) {
         while let Some((time, edge)) = sent.next_if(|(time, _)| *time <= now) {
             let time = Timestamp::from_millis(time * 1000);
-            if let Applied::Edge(applied) = store.apply(time, &Command::Edge(edge), &|_, _, _| false) {
+            if let Applied::Edge(applied) = store.apply(time, &Command::Edge(edge)) {
                 pages.apply(time, &applied);
             }
         }

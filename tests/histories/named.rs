@@ -350,3 +350,18 @@ fn another_skew_at_a_later_restart_pairs_nothing_anew() {
          4: kill skew=5s",
     );
 }
+
+#[test]
+fn what_an_earlier_retirement_left_stays_when_the_reason_has_gone() {
+    check(
+        "1: stop job @10m entity_id=x0
+         2: clock 11d
+         3: start job @9m entity_id=x0
+         4: clock 16d
+         5: start deploy @14d v=1 svc=api + start job @9d entity_id=x0
+         6: start job @0 entity_id=x0
+         7: clock 21d
+         8: point tick
+         9: kill",
+    );
+}

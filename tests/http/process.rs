@@ -96,7 +96,7 @@ fn a_stopped_server_comes_back_with_everything() {
     assert!(first.process.log().ends_with("stopped\n"), "{}", first.process.log());
 
     let mut second = Serve::start(directory.path(), &[]);
-    assert!(second.process.log().contains("ready: replayed 1 records"), "{}", second.process.log());
+    assert!(second.process.log().contains("ready: replayed 2 records"), "{}", second.process.log());
     let listed = http::get(&second.events()).unwrap().json();
     assert_eq!(listed["events"][0]["event_name"], "deployment");
     second.process.signal(Signal::INT);
