@@ -22,6 +22,7 @@ use change_events::log::faulty::FaultyDisk;
 use change_events::store;
 use change_events::store::Store;
 use change_events::telemetry::Telemetry;
+use change_events::time::Clock as _;
 use change_events::time::ManualClock;
 use change_events::time::Timestamp;
 use change_events::time::duration;
@@ -147,7 +148,8 @@ impl Server for Inside<'_> {
     }
 
     fn set_clock(&mut self, now: Timestamp) {
-        self.clock.set(now);
+        // Time passes; a clock that is only set is not trusted by retention.
+        self.clock.advance(now.since(self.clock.now()));
     }
 
     fn settle(&mut self) {
