@@ -6,6 +6,10 @@ use axum::Router;
 use axum::body::Body;
 use change_events::config::File;
 use change_events::config::Limits;
+use change_events::event::Command;
+use change_events::event::Delete;
+use change_events::event::Expect;
+use change_events::event::Version;
 use change_events::exposition;
 use change_events::exposition::Pages;
 use change_events::formats::clusters::Clusters;
@@ -153,9 +157,10 @@ impl Server for Inside<'_> {
     }
 
     fn settle(&mut self) {
-        // Nothing to write, and its turn comes when the writer is through with what came before.
+        // It is refused and leaves no record, and its turn comes when the writer is through with what came before.
+        let nothing = Command::Delete(Delete { organization: "".into(), id: "none".into(), span: None });
         if let Some(started) = &self.started {
-            drop(self.runtime.block_on(started.writer.submit(Vec::new())));
+            drop(self.runtime.block_on(started.writer.change(nothing, Expect::Version(Version(0)))));
         }
     }
 
