@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub(super) struct Detailed {
     /// Its own id; `None` when it came as edges.
     pub(super) id: Option<Box<str>>,
+    /// The stop that the same record has, when it came as edges.
+    pub(super) stop: Option<u32>,
     pub(super) details: Arc<Details>,
     /// Of what was put or described, and when.
     pub(super) version: Version,
@@ -31,6 +33,8 @@ pub(super) struct DetailTable {
     rows: HashMap<u32, Box<Anchored>>,
     by_identity: HashMap<u32, Anchors>,
     tags: HashMap<u128, Postings>,
+    /// Stops that came with details, and the anchors of these.
+    stops: BTreeSet<(u32, u32)>,
     /// By when they were said.
     said: BTreeSet<(Timestamp, u32)>,
 }
@@ -49,7 +53,7 @@ impl Detailed {
     pub(super) fn new(details: &Details, created: Timestamp, updated: Timestamp) -> Self {
         let mut bytes = updated.millis().to_le_bytes().to_vec();
         encode_details(details, &mut bytes);
-        Self { id: None, details: Arc::new(details.clone()), version: Version::of(&bytes), created, updated }
+        Self { id: None, stop: None, details: Arc::new(details.clone()), version: Version::of(&bytes), created, updated }
     }
 }
 
@@ -72,6 +76,7 @@ impl DetailTable {
         for key in keys(&detailed.details) {
             self.tags.entry(key).or_default().insert(anchor);
         }
+        self.stops.extend(detailed.stop.map(|stop| (stop, anchor)));
         self.said.insert((detailed.updated, anchor));
         self.by_identity.entry(identity).or_default().insert((key, anchor));
         self.rows.insert(anchor, Box::new(Anchored { identity, key, detailed }));
@@ -87,6 +92,9 @@ impl DetailTable {
                     self.tags.remove(&key);
                 }
             }
+        }
+        if let Some(stop) = detailed.stop {
+            self.stops.remove(&(stop, anchor));
         }
         self.said.remove(&(detailed.updated, anchor));
         if self.by_identity.get_mut(&identity).is_some_and(|anchors| {
@@ -105,6 +113,11 @@ impl DetailTable {
         }
         anchors.extend(bitmap);
         anchors
+    }
+
+    /// The anchors of details that came with this stop.
+    pub(super) fn with_stop(&self, stop: u32) -> impl Iterator<Item = u32> {
+        self.stops.range((stop, 0)..=(stop, u32::MAX)).map(|(_, anchor)| *anchor)
     }
 
     /// The anchors of what was said before `before`, the latest first.

@@ -1,19 +1,21 @@
 //! Logs that earlier builds wrote: this one shows of them what those showed, and knows what they knew.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 
 use serde_json::Value;
 use serde_json::json;
 
+use crate::PAIRING;
 use crate::check_all;
 use crate::count;
 use crate::generate::STEPS;
 use crate::harness::exporter::binary;
+use crate::inside;
 use crate::inside::Inside;
 use crate::look::Difference;
 use crate::look::Kind;
+use crate::look::Known;
 use crate::look::Look;
 use crate::on_this_thread;
 use crate::outside::Outside;
@@ -22,6 +24,8 @@ use crate::run::Server;
 use crate::run::play;
 use crate::steps;
 use crate::steps::Act;
+use crate::steps::Flags;
+use crate::steps::USUAL;
 use crate::steps::Request;
 use crate::steps::Step;
 use crate::steps::act;
@@ -78,9 +82,9 @@ fn answers() -> Value {
 #[test]
 fn a_fixture_is_written_on_demand() {
     let Some(directory) = std::env::var_os("CHANGE_EVENTS_WRITE_FIXTURE").map(PathBuf::from) else { return };
-    let mut server = Outside::new();
+    let mut server = Outside::with(binary(), PAIRING);
     play(&steps::parse(HISTORY), &mut server).unwrap_or_else(|difference| panic!("{difference}"));
-    let look = Look::at(&mut server, &BTreeSet::new());
+    let look = Look::at(&mut server, &Known::default());
     server.end();
     std::fs::create_dir_all(&directory).unwrap();
     for entry in std::fs::read_dir(server.data()).unwrap().map(Result::unwrap) {
@@ -99,7 +103,9 @@ fn a_fixture_is_written_on_demand() {
 
 /// A server on the log of the fixture, at the moment it was killed.
 fn with_earlier_log(test: impl FnOnce(&mut Inside<'_>)) {
-    on_this_thread(|runtime, settings| {
+    on_this_thread(|runtime, _| {
+        // These have one anonymous organization.
+        let settings = &inside::settings(PAIRING);
         let files = std::fs::read_dir(fixture()).unwrap().map(|entry| entry.unwrap().path());
         let files = files.filter(|path| path.extension().is_none_or(|extension| extension != "json"));
         let files = files.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap()));
@@ -117,7 +123,7 @@ fn send(server: &mut Inside<'_>, step: &str) -> Answer {
 }
 
 fn list(server: &mut Inside<'_>) -> Value {
-    serde_json::from_str(&server.get("/api/v4/organizations/acme/change_events?limit=1000").text).unwrap()
+    serde_json::from_str(&server.get(USUAL, "/api/v4/organizations/acme/change_events?limit=1000").text).unwrap()
 }
 
 fn event<'a>(list: &'a Value, entity: &str) -> &'a Value {
@@ -128,7 +134,7 @@ fn event<'a>(list: &'a Value, entity: &str) -> &'a Value {
 #[test]
 fn an_earlier_log_is_shown_as_it_was() {
     with_earlier_log(|server| {
-        let look = Look::at(server, &BTreeSet::new());
+        let look = Look::at(server, &Known::default());
         let answers = answers();
         for (path, answer) in look.answers() {
             let path = path.replace("/clusters/main", "");
@@ -146,12 +152,12 @@ fn open_starts_of_an_earlier_log_are_closed_by_later_stops() {
             assert_eq!(send(server, &format!("stop job @5d23h59m entity_id={entity}{to}")).status, 200);
             assert_eq!(event(&list(server), entity)["state"], "closed", "{entity}");
         }
-        let open: Value = serde_json::from_str(&server.get("/api/v4/organizations/acme/change_events?state=open").text).unwrap();
+        let open: Value = serde_json::from_str(&server.get(USUAL, "/api/v4/organizations/acme/change_events?state=open").text).unwrap();
         let names: Vec<_> = open["events"].as_array().unwrap().iter().map(|event| event["event_name"].clone()).collect();
         assert_eq!(names, ["incident", "deploy", "build"], "{open}");
         send(server, "start deploy @5d23h59m v=3 svc=api");
         send(server, "stop build @5d23h59m host=b");
-        let open: Value = serde_json::from_str(&server.get("/api/v4/organizations/acme/change_events?state=open").text).unwrap();
+        let open: Value = serde_json::from_str(&server.get(USUAL, "/api/v4/organizations/acme/change_events?state=open").text).unwrap();
         let versions: Vec<_> = open["events"].as_array().unwrap().iter().map(|event| event["start"]["attributes"]["v"].clone()).collect();
         assert_eq!(versions, [json!("3"), Value::Null], "{open}");
     });
@@ -177,9 +183,9 @@ fn repeats_and_keys_of_an_earlier_log_are_known() {
 /// Plays a history to the earlier build, and shows what it left to the build under test.
 fn read_on(steps: &[Step], earlier: &Path) -> Result<(), Difference> {
     let mut server = Outside::of(earlier.to_owned());
-    let ids = play(steps, &mut server)?;
-    let before = Look::at(&mut server, &ids);
-    let restarted = |server: &mut Outside| server.kill(false, "5s").map(|()| Look::at(server, &ids));
+    let known = play(steps, &mut server)?;
+    let before = Look::at(&mut server, &known).without_versions();
+    let restarted = |server: &mut Outside| server.kill(false, &Flags::default()).map(|()| Look::at(server, &known).without_versions());
     let again = restarted(&mut server).map_err(|error| Difference::new(Kind::Answer, error))?;
     if before.compare(&again).is_err() {
         // The earlier build did not know itself what its log says.
@@ -194,14 +200,15 @@ fn read_on(steps: &[Step], earlier: &Path) -> Result<(), Difference> {
 /// Whatever came as a start is closed by its stop.
 fn close_all(server: &mut Outside) -> Result<(), Difference> {
     const OPEN: &str = "/api/v4/organizations/acme/change_events?limit=1000&state=open";
-    let open = |server: &mut Outside| serde_json::from_str::<Value>(&server.get(OPEN).text).unwrap()["events"].as_array().unwrap().clone();
+    let open = |server: &mut Outside| serde_json::from_str::<Value>(&server.get(USUAL, OPEN).text).unwrap()["events"].as_array().unwrap().clone();
     let came_as_edges = |event: &Value| event["id"] == event["start"]["id"];
     for event in open(server).iter().filter(|event| came_as_edges(event)) {
         let mut stop = json!({ "event_name": event["event_name"], "event_state": "stop", "timestamp": moment("60d").to_string() });
         stop["attributes"] = event["start"]["attributes"].clone();
         stop["data_source_name"] = event["data_source_name"].clone();
         let path = "/api/v4/organizations/acme/change_events".to_owned();
-        server.send(&Request { method: "PUT", path, key: None, body: stop.to_string() });
+        let organization = USUAL.to_owned();
+        server.send(&Request { organization, method: "PUT", path, body: stop.to_string(), ..Request::default() });
     }
     match open(server).iter().find(|event| came_as_edges(event)) {
         Some(event) => Err(Difference::new(Kind::List, format!("its stop does not close {event}"))),

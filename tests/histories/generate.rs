@@ -7,6 +7,8 @@ const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
+/// As long as servers of histories keep what they received, unless told otherwise.
+const RETENTION: i64 = 4 * DAY;
 /// Steps of a history; after them what they left becomes too old in two goes, with a look after each.
 pub(crate) const STEPS: usize = 30;
 
@@ -53,7 +55,17 @@ pub(crate) fn history(seed: u64) -> Vec<Step> {
         entities: 1 + chance.below(3),
         with: WITH.into_iter().filter(|(_, percent)| chance.percent(*percent)).map(|(with, _)| with).collect(),
     };
-    let mut making = Making { chance, profile, now: 0, moments: vec![0], steps: Vec::new(), sent: Vec::new(), ids: Vec::new() };
+    let mut making = Making {
+        chance,
+        profile,
+        now: 0,
+        moments: vec![0],
+        steps: Vec::new(),
+        sent: Vec::new(),
+        ids: Vec::new(),
+        times: Vec::new(),
+        deleted: Vec::new(),
+    };
     while making.steps.len() < STEPS {
         making.step();
     }
@@ -87,11 +99,41 @@ enum With {
     Crashes,
     /// Time that passes in days.
     Days,
+    /// Another organization.
+    Organizations,
+    /// Several requests in one commit.
+    Together,
+    /// Changes that name a version.
+    Versions,
+    /// Streams of lines.
+    Lines,
+    /// Windows that are planned, and changed or deleted before they begin.
+    Plans,
+    /// Time that passes until something is just old enough.
+    Ageing,
+    /// What was deleted is sent again.
+    Revivals,
+    /// Restarts with another retention time.
+    Retentions,
 }
 
 /// How many of a hundred histories have it.
-const WITH: [(With, usize); 6] =
-    [(With::Deletions, 75), (With::Wholes, 60), (With::Skews, 12), (With::Failures, 15), (With::Crashes, 30), (With::Days, 75)];
+const WITH: [(With, usize); 14] = [
+    (With::Deletions, 75),
+    (With::Wholes, 60),
+    (With::Skews, 12),
+    (With::Failures, 15),
+    (With::Crashes, 30),
+    (With::Days, 75),
+    (With::Organizations, 12),
+    (With::Together, 25),
+    (With::Versions, 25),
+    (With::Lines, 15),
+    (With::Plans, 20),
+    (With::Ageing, 50),
+    (With::Revivals, 50),
+    (With::Retentions, 12),
+];
 
 impl Profile {
     fn has(&self, with: With) -> bool {
@@ -110,11 +152,16 @@ struct Making {
     sent: Vec<usize>,
     /// Events and edges that can be named.
     ids: Vec<String>,
+    /// When steps were sent that have not grown old since.
+    times: Vec<i64>,
+    /// Steps whose edges or events were deleted.
+    deleted: Vec<usize>,
 }
 
 impl Making {
     fn step(&mut self) {
         match self.chance.below(100) {
+            0..14 if self.profile.has(With::Together) => self.together(),
             0..26 => {
                 let edge = self.edge();
                 let key = self.key();
@@ -129,10 +176,14 @@ impl Making {
             49..60 => {
                 if let Some(id) = self.an_id().filter(|_| self.profile.has(With::Deletions)) {
                     let verb = if id.starts_with('#') || self.chance.percent(50) { "delete" } else { "etsdelete" };
-                    self.send(format!("{verb} {id}"), 0);
+                    let version = if verb == "delete" { self.version() } else { String::new() };
+                    let step: Option<usize> = id.strip_prefix('#').and_then(|id| id.split('.').next()?.parse().ok());
+                    self.deleted.extend(step);
+                    self.send(format!("{verb} {id}{version}"), 0);
                 }
             }
             60..70 => self.change(),
+            70..74 if self.profile.has(With::Plans) => self.plan(),
             70..78 => self.whole(),
             78..93 => self.clock(),
             93..98 => self.kill(),
@@ -153,6 +204,7 @@ impl Making {
         self.push(text);
         let number = self.steps.len();
         self.sent.push(number);
+        self.times.push(self.now);
         match named {
             1 => self.ids.push(format!("#{number}")),
             _ => self.ids.extend((0..named).map(|item| format!("#{number}.{item}"))),
@@ -161,6 +213,9 @@ impl Making {
 
     /// Rather one of the last few, now and then any.
     fn old_step(&mut self) -> Option<usize> {
+        if self.profile.has(With::Revivals) && !self.deleted.is_empty() && self.chance.percent(40) {
+            return Some(*self.chance.pick(&self.deleted));
+        }
         let from = if self.chance.percent(50) { self.sent.len().saturating_sub(4) } else { 0 };
         let some = self.sent.get(from..).filter(|some| !some.is_empty())?;
         Some(*self.chance.pick(some))
@@ -203,7 +258,69 @@ impl Making {
             2 => " to:c1",
             _ => "",
         };
-        format!("{state} {name}{at} {of}{more}")
+        let organization = self.organization();
+        format!("{state} {name}{at} {of}{more}{organization}")
+    }
+
+    fn organization(&mut self) -> &'static str {
+        if self.profile.has(With::Organizations) && self.chance.percent(40) { " in:b" } else { "" }
+    }
+
+    /// The version that a change is made to, if it names one: that of now, or one of before.
+    fn version(&mut self) -> String {
+        match self.chance.below(4) {
+            _ if !self.profile.has(With::Versions) => String::new(),
+            0 => String::new(),
+            1 if !self.sent.is_empty() => format!(" if:{}", self.chance.pick(&self.sent)),
+            _ => " if:now".to_owned(),
+        }
+    }
+
+    /// What a request does that is sent with others.
+    fn one_of_some(&mut self) -> String {
+        let id = self.an_id();
+        match (self.chance.below(6), id) {
+            (0, Some(id)) if self.profile.has(With::Deletions) => format!("delete {id}{}", self.version()),
+            (1, Some(id)) => format!("change {id} name=n{}{}", self.chance.below(3), self.version()),
+            (2, Some(id)) => format!("change {id} ..{}{}", print_span(self.moment()), self.version()),
+            (3, _) if self.profile.has(With::Wholes) => format!("etsput e{} @{} ..", self.chance.below(2), print_span(self.moment())),
+            _ => format!("{}{}", self.edge(), self.key()),
+        }
+    }
+
+    fn together(&mut self) {
+        let mut requests: Vec<String> = (0..self.chance.between(2, 3)).map(|_| self.one_of_some()).collect();
+        let again = self.chance.pick(&requests).clone();
+        requests.push(if self.chance.percent(30) { again } else { self.one_of_some() });
+        self.send(format!("at once: {}", requests.join(" | ")), 3);
+    }
+
+    /// A window in the future, which is changed or deleted before it begins.
+    fn plan(&mut self) {
+        let from = self.now + self.chance.between(2, 60) * HOUR;
+        let window = |from: i64| format!("@{} ..{}", print_span(from), print_span(from + 2 * HOUR));
+        let (id, is_named) = if self.chance.percent(50) { (format!("e{}", self.chance.below(2)), true) } else { (String::new(), false) };
+        let key = 10 + self.steps.len();
+        if is_named {
+            self.send(format!("etsput {id} {}", window(from)), 0);
+            self.ids.push(id.clone());
+        } else {
+            self.send(format!("create incident name=w {} key:k{key}", window(from)), 1);
+        }
+        let id = if is_named { id } else { format!("#{}", self.steps.len()) };
+        self.moments.extend([from, from + 2 * HOUR]);
+        if self.chance.percent(60) {
+            self.clock();
+        }
+        let version = self.version();
+        match self.chance.below(4) {
+            0 if self.profile.has(With::Deletions) => self.send(format!("delete {id}{version}"), 0),
+            1 => self.send(format!("change {id} ..{}{version}", print_span(from + HOUR)), 0),
+            _ => {
+                let later = from + self.chance.between(-1, 30) * HOUR;
+                self.send(format!("change {id} {}{version}", window(later)), 0);
+            }
+        }
     }
 
     fn array(&mut self) {
@@ -211,7 +328,11 @@ impl Making {
         let again = self.chance.pick(&edges).clone();
         edges.push(if self.chance.percent(60) { again } else { self.edge() });
         let key = self.key();
-        self.send(format!("{}{key}", edges.join(" + ")), edges.len());
+        if self.profile.has(With::Lines) && self.chance.percent(60) {
+            self.send(format!("lines {}{key}", edges.join(" + ")), 0);
+        } else {
+            self.send(format!("{}{key}", edges.join(" + ")), edges.len());
+        }
     }
 
     fn key(&mut self) -> String {
@@ -235,7 +356,8 @@ impl Making {
             let what = self.chance.pick(&["description=d", "host=h", "host=i description=e"]);
             self.send(format!("{operation} {id} {what}"), 0);
         } else {
-            self.send(format!("change {id} {what}"), 0);
+            let version = self.version();
+            self.send(format!("change {id} {what}{version}"), 0);
         }
     }
 
@@ -254,7 +376,8 @@ impl Making {
             let kind = self.chance.pick(&["incident", "deployment"]);
             let key = if self.chance.percent(30) { self.chance.below(2) } else { 10 + self.steps.len() };
             let name = self.chance.below(2);
-            self.send(format!("create {kind} name=w{name} @{at}{ends} key:k{key}"), 1);
+            let organization = self.organization();
+            self.send(format!("create {kind} name=w{name} @{at}{ends} key:k{key}{organization}"), 1);
             return;
         }
         let id = format!("e{}", self.chance.below(2));
@@ -265,6 +388,16 @@ impl Making {
     }
 
     fn clock(&mut self) {
+        if self.profile.has(With::Ageing) && !self.times.is_empty() && self.chance.percent(30) {
+            // So long that what came until then is old, and what came next is not.
+            let old = *self.chance.pick(&self.times) + RETENTION + self.chance.between(-1, 2) * HOUR;
+            if old > self.now {
+                self.now = old;
+                self.push(format!("clock {}", print_span(old)));
+                self.send("point tick".to_owned(), 1);
+                return;
+            }
+        }
         self.now += match self.chance.below(10) {
             0..3 => self.chance.between(1, 15) * MINUTE,
             3..7 => self.chance.between(1, 24) * HOUR,
@@ -277,6 +410,11 @@ impl Making {
     fn kill(&mut self) {
         let verb = if self.profile.has(With::Crashes) && self.chance.percent(50) { "crash" } else { "kill" };
         let skew = if self.profile.has(With::Skews) { *self.chance.pick(&["", " skew=0s", " skew=5s", " skew=1m"]) } else { "" };
-        self.push(format!("{verb}{skew}"));
+        let retention = if self.profile.has(With::Retentions) {
+            *self.chance.pick(&["", " retention=2d", " retention=4d", " retention=8d", " retention=0"])
+        } else {
+            ""
+        };
+        self.push(format!("{verb}{skew}{retention}"));
     }
 }

@@ -1,6 +1,11 @@
 //! Histories in this process: the router on a real writer, on a disk in memory with small segments, with a clock that stands.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::task::Poll;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -26,41 +31,96 @@ use change_events::log::faulty::FaultyDisk;
 use change_events::store;
 use change_events::store::Store;
 use change_events::telemetry::Telemetry;
-use change_events::time::Clock as _;
+use change_events::time::Clock;
 use change_events::time::ManualClock;
+use change_events::time::Reading;
 use change_events::time::Timestamp;
 use change_events::time::duration;
 use change_events::writer;
 use change_events::writer::Memory;
 use change_events::writer::Running;
 use change_events::writer::Writer;
+use futures_util::future::join_all;
+use futures_util::poll;
 use http_body_util::BodyExt as _;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
-use crate::CONFIG;
-use crate::RETENTION;
 use crate::generate::Chance;
 use crate::run::Answer;
 use crate::run::Server;
+use crate::steps::Flags;
+use crate::steps::Match;
 use crate::steps::Request;
 
 const LOG: log::Options = log::Options { segment_bytes: 16 << 10, frame_bytes: 16 << 20, batch_bytes: 256 << 20, hwm_bytes: 4 << 10 };
 
 /// The settings of every server.
-pub(crate) fn settings() -> Settings {
+pub(crate) fn settings(config: &str) -> Settings {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.yml");
-    std::fs::write(&path, CONFIG).unwrap();
+    std::fs::write(&path, config).unwrap();
     let settings = File::load(&path).unwrap().settings(&Limits::default()).unwrap();
     Settings { default_clusters: Clusters::new(Vec::new(), Some("main")).unwrap(), ..settings }
+}
+
+/// How often requests that are sent together are polled, so that each is before the writer.
+const POLLS: usize = 16;
+
+/// A clock that stands, and at which the writer can be held up: it reads the clock as it begins a commit.
+#[derive(Debug)]
+struct GatedClock {
+    hands: ManualClock,
+    gate: Mutex<Gate>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    is_closed: bool,
+    is_waited_at: bool,
+}
+
+impl GatedClock {
+    fn new() -> Self {
+        Self { hands: ManualClock::at(Timestamp::default()), gate: Mutex::default(), changed: Condvar::new() }
+    }
+
+    fn close(&self) {
+        self.gate.lock().unwrap().is_closed = true;
+    }
+
+    /// Returns when the writer has come.
+    fn wait(&self) {
+        let gate = self.gate.lock().unwrap();
+        drop(self.changed.wait_timeout_while(gate, Duration::from_secs(10), |gate| !gate.is_waited_at).unwrap());
+    }
+
+    fn open(&self) {
+        *self.gate.lock().unwrap() = Gate::default();
+        self.changed.notify_all();
+    }
+}
+
+impl Clock for GatedClock {
+    fn read(&self) -> Reading {
+        if std::thread::current().name() == Some("writer") {
+            let mut gate = self.gate.lock().unwrap();
+            while gate.is_closed {
+                gate.is_waited_at = true;
+                self.changed.notify_all();
+                gate = self.changed.wait(gate).unwrap();
+            }
+        }
+        self.hands.read()
+    }
 }
 
 /// A server without sockets and files.
 pub(crate) struct Inside<'a> {
     runtime: &'a Runtime,
     settings: &'a Settings,
-    clock: Arc<ManualClock>,
+    clock: Arc<GatedClock>,
     disk: FaultyDisk,
     chance: Chance,
     started: Option<Started>,
@@ -74,9 +134,9 @@ struct Started {
 
 impl<'a> Inside<'a> {
     pub(crate) fn new(runtime: &'a Runtime, settings: &'a Settings) -> Self {
-        let clock = Arc::new(ManualClock::at(Timestamp::default()));
+        let clock = Arc::new(GatedClock::new());
         let mut server = Self { runtime, settings, clock, disk: FaultyDisk::new(), chance: Chance::new(1), started: None };
-        server.start("5s").unwrap();
+        server.start(&Flags::default()).unwrap();
         server
     }
 
@@ -88,26 +148,26 @@ impl<'a> Inside<'a> {
         for (name, bytes) in files {
             server.disk.change(&name, |file| *file = bytes);
         }
-        server.start("5s").unwrap();
+        server.start(&Flags::default()).unwrap();
         server
     }
 
-    fn start(&mut self, skew: &str) -> Result<(), String> {
+    fn start(&mut self, flags: &Flags) -> Result<(), String> {
         let telemetry = Arc::new(Telemetry::new());
-        let store = store::Options { pairing_skew: duration::parse(skew).unwrap(), ..store::Options::default() };
+        let store = store::Options { pairing_skew: duration::parse(&flags.skew).unwrap(), ..store::Options::default() };
         let pages = Pages::new(&exposition::Options::default());
         let memory = Memory { store: Arc::new(Store::new(store)), pages: Arc::new(pages) };
         let parts = Parts {
             store: Arc::clone(&memory.store),
             pages: Arc::clone(&memory.pages),
             telemetry: Arc::clone(&telemetry),
-            clock: Arc::<ManualClock>::clone(&self.clock),
+            clock: Arc::<GatedClock>::clone(&self.clock),
             storage: "/nowhere".into(),
         };
         let app = Arc::new(App::new(parts, WebOptions::default(), self.settings.clone()));
         let opened = writer::open(self.disk.clone(), LOG, &memory).map_err(|error| format!("it does not start: {error:?}"))?;
-        let options = writer::Options { retention: Some(RETENTION) };
-        let (writer, running) = Writer::start(opened, memory, options, Arc::<ManualClock>::clone(&self.clock), telemetry).unwrap();
+        let options = writer::Options { retention: Some(duration::parse(&flags.retention).unwrap()).filter(|retention| !retention.is_zero()) };
+        let (writer, running) = Writer::start(opened, memory, options, Arc::<GatedClock>::clone(&self.clock), telemetry).unwrap();
         app.set_ready(writer.clone(), Secret::from_bytes([1; 32]));
         self.started = Some(Started { router: routes::router(&app), writer, running });
         Ok(())
@@ -120,30 +180,70 @@ impl<'a> Inside<'a> {
         drop(running.join());
     }
 
-    fn call(&mut self, method: &str, path: &str, key: Option<&str>, body: String) -> Answer {
-        let mut request = axum::http::Request::builder().method(method).uri(path);
-        if let Some(key) = key {
-            request = request.header("Idempotency-Key", key);
+    fn call(&self, request: &Request) -> impl Future<Output = Answer> + use<> {
+        let token = format!("Bearer token-of-{}", request.organization);
+        let mut builder = axum::http::Request::builder().method(request.method).uri(&request.path).header("Authorization", token);
+        if let Some(key) = &request.key {
+            builder = builder.header("Idempotency-Key", key);
         }
-        let request = request.body(Body::from(body)).unwrap();
-        let Some(started) = &self.started else { return Answer::default() };
-        let router = started.router.clone();
-        self.runtime.block_on(async move {
-            let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+        if let Some(Match::Version(version)) = &request.if_match {
+            builder = builder.header("If-Match", version);
+        }
+        if request.is_lines {
+            builder = builder.header("Content-Type", "application/x-ndjson");
+        }
+        let sent = builder.body(Body::from(request.body.clone())).unwrap();
+        let router = self.started.as_ref().map(|started| started.router.clone());
+        async move {
+            let Some(router) = router else { return Answer::default() };
+            let (parts, body) = router.oneshot(sent).await.unwrap().into_parts();
             let bytes = body.collect().await.unwrap().to_bytes();
             let etag = parts.headers.get("etag").map_or("", |etag| etag.to_str().unwrap()).to_owned();
             Answer { status: parts.status.as_u16(), etag, text: String::from_utf8(bytes.to_vec()).unwrap() }
-        })
+        }
+    }
+
+    /// What is refused and leaves no record; its turn comes when the writer is through with what came before.
+    fn nothing(started: &Started) -> impl Future {
+        let nothing = Command::Delete(Delete { organization: "".into(), id: "none".into(), span: None });
+        started.writer.change(nothing, Expect::Version(Version(0)))
     }
 }
 
 impl Server for Inside<'_> {
     fn send(&mut self, request: &Request) -> Answer {
-        self.call(request.method, &request.path, request.key.as_deref(), request.body.clone())
+        self.runtime.block_on(self.call(request))
     }
 
-    fn get(&mut self, path: &str) -> Answer {
-        self.call("GET", path, None, String::new())
+    fn send_together(&mut self, requests: &[Request]) -> Vec<Answer> {
+        let Some(started) = &self.started else { return Vec::new() };
+        let mut all = pin!(join_all(requests.iter().map(|request| self.call(request))));
+        self.runtime.block_on(async {
+            // While the writer is held up with nothing, the requests queue up behind it.
+            self.clock.close();
+            let mut nothing = pin!(Self::nothing(started));
+            drop(poll!(&mut nothing));
+            self.clock.wait();
+            let mut answers = Poll::Pending;
+            for _ in 0..POLLS {
+                answers = poll!(&mut all);
+                if answers.is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            self.clock.open();
+            nothing.await;
+            match answers {
+                Poll::Ready(answers) => answers,
+                Poll::Pending => all.await,
+            }
+        })
+    }
+
+    fn get(&mut self, organization: &str, path: &str) -> Answer {
+        let (organization, path) = (organization.to_owned(), path.to_owned());
+        self.send(&Request { organization, method: "GET", path, ..Request::default() })
     }
 
     fn pages(&self) -> &'static [&'static str] {
@@ -153,24 +253,22 @@ impl Server for Inside<'_> {
 
     fn set_clock(&mut self, now: Timestamp) {
         // Time passes; a clock that is only set is not trusted by retention.
-        self.clock.advance(now.since(self.clock.now()));
+        self.clock.hands.advance(now.since(self.clock.hands.now()));
     }
 
     fn settle(&mut self) {
-        // It is refused and leaves no record, and its turn comes when the writer is through with what came before.
-        let nothing = Command::Delete(Delete { organization: "".into(), id: "none".into(), span: None });
         if let Some(started) = &self.started {
-            drop(self.runtime.block_on(started.writer.change(nothing, Expect::Version(Version(0)))));
+            self.runtime.block_on(Self::nothing(started));
         }
     }
 
-    fn kill(&mut self, crash: bool, skew: &str) -> Result<(), String> {
+    fn kill(&mut self, crash: bool, flags: &Flags) -> Result<(), String> {
         let chance = &mut self.chance;
         let disk = if crash { self.disk.crash(&mut || chance.next().is_multiple_of(2)) } else { self.disk.fork() };
         self.stop();
         disk.heal();
         self.disk = disk;
-        self.start(skew)
+        self.start(flags)
     }
 
     fn fail(&mut self, call: &str) {

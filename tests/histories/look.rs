@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::run::Server;
+use crate::steps::Id;
+use crate::steps::USUAL;
 
-const EDGES: &str = "/api/v4/organizations/acme/change_events?limit=20";
-const WHOLES: &str = "/v1/accounts/acme/events?limit=15";
 const LISTS: [&str; 2] = ["/api/v1/event/?count=0", "/api/v1/event/?count=0&use_update_time=true"];
 /// Lines of a page that are about the server itself.
 const OWN: [&str; 2] = ["change_events_", "process_"];
@@ -44,39 +44,63 @@ impl fmt::Display for Difference {
     }
 }
 
+/// What can be asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) organizations: BTreeSet<String>,
+    /// Every id that an answer had.
+    pub(crate) ids: BTreeSet<Id>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { organizations: BTreeSet::from([USUAL.to_owned()]), ids: BTreeSet::new() }
+    }
+}
+
 /// Answers by what was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
     answers: Vec<(Kind, String, String)>,
     /// Of the ids that were asked for, those that name something.
-    pub(crate) found: BTreeSet<String>,
+    pub(crate) found: BTreeSet<Id>,
 }
 
 impl Look {
-    /// Asks for everything, and for each of `ids`.
-    pub(crate) fn at(server: &mut dyn Server, ids: &BTreeSet<String>) -> Self {
+    /// Asks for everything.
+    pub(crate) fn at(server: &mut dyn Server, known: &Known) -> Self {
         let mut look = Self::default();
-        look.list(server, EDGES, &|page| Some(format!("&cursor={}", page["next_cursor"].as_str()?)));
-        for state in ["open", "closed"] {
-            look.ask(server, Kind::List, format!("{EDGES}&limit=1000&state={state}").replace("limit=20&", ""));
+        for organization in &known.organizations {
+            look.lists(server, organization);
+            for page in server.pages() {
+                look.ask(server, Kind::Page, organization, (*page).to_owned());
+            }
         }
-        look.list(server, WHOLES, &|page| {
+        for id in &known.ids {
+            let Id { organization, id: name } = id;
+            let path = format!("/v1/accounts/{organization}/events/{name}");
+            if look.ask(server, Kind::Single, organization, path).starts_with("200") {
+                look.found.insert(id.clone());
+                look.ask(server, Kind::Single, organization, format!("/api/v1/event/{name}"));
+            }
+        }
+        look
+    }
+
+    fn lists(&mut self, server: &mut dyn Server, organization: &str) {
+        let edges = format!("/api/v4/organizations/{organization}/change_events");
+        let more = |page: &serde_json::Value| Some(format!("&cursor={}", page["next_cursor"].as_str()?));
+        self.list(server, organization, &format!("{edges}?limit=20"), &more);
+        for state in ["open", "closed"] {
+            self.ask(server, Kind::List, organization, format!("{edges}?limit=1000&state={state}"));
+        }
+        self.list(server, organization, &format!("/v1/accounts/{organization}/events?limit=15"), &|page| {
             let last = page["records"].as_array()?.last().filter(|_| page["hasMore"] == true)?;
             Some(format!("&startingAfter={}", last["sid"].as_str()?))
         });
         for list in LISTS {
-            look.ask(server, Kind::List, list.to_owned());
+            self.ask(server, Kind::List, organization, list.to_owned());
         }
-        for page in server.pages() {
-            look.ask(server, Kind::Page, (*page).to_owned());
-        }
-        for id in ids {
-            if look.ask(server, Kind::Single, format!("/v1/accounts/acme/events/{id}")).starts_with("200") {
-                look.found.insert(id.clone());
-                look.ask(server, Kind::Single, format!("/api/v1/event/{id}"));
-            }
-        }
-        look
     }
 
     /// What was asked for, and the answers.
@@ -84,11 +108,20 @@ impl Look {
         self.answers.iter().map(|(_, path, answer)| (&**path, &**answer))
     }
 
+    /// Without the versions of events, which another build may count in another way.
+    pub(crate) fn without_versions(mut self) -> Self {
+        for (_, _, answer) in &mut self.answers {
+            let (status, body) = answer.split_once('\n').unwrap();
+            *answer = [status.split(' ').next().unwrap_or_default(), " \n", body].concat();
+        }
+        self
+    }
+
     /// A list with all of its pages.
-    fn list(&mut self, server: &mut dyn Server, path: &str, next: &dyn Fn(&serde_json::Value) -> Option<String>) {
+    fn list(&mut self, server: &mut dyn Server, organization: &str, path: &str, next: &dyn Fn(&serde_json::Value) -> Option<String>) {
         let mut rest = String::new();
         loop {
-            let answer = self.ask(server, Kind::List, format!("{path}{rest}"));
+            let answer = self.ask(server, Kind::List, organization, format!("{path}{rest}"));
             let body = answer.split_once('\n').unwrap().1;
             let page = serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}{rest}: {error}: {answer}"));
             let Some(more) = next(&page) else { return };
@@ -96,8 +129,8 @@ impl Look {
         }
     }
 
-    fn ask(&mut self, server: &mut dyn Server, kind: Kind, path: String) -> &str {
-        let answer = server.get(&path);
+    fn ask(&mut self, server: &mut dyn Server, kind: Kind, organization: &str, path: String) -> &str {
+        let answer = server.get(organization, &path);
         let mut text = format!("{} {}\n", answer.status, answer.etag);
         if kind == Kind::Page {
             for line in answer.text.lines().filter(|line| !is_own(line)) {

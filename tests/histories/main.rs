@@ -24,7 +24,6 @@ use std::sync::LazyLock;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use std::time::Instant;
 
 use change_events::http::app::Settings;
@@ -34,9 +33,17 @@ use outside::Outside;
 use steps::Step;
 use tokio::runtime::Runtime;
 
-/// What every server of a history is configured with.
-const CONFIG: &str = "pairing:\n- event: deploy\n  labels: [v]\n  supersede: [svc]\n";
-const RETENTION: Duration = Duration::from_hours(4 * 24);
+/// What every server is configured with.
+const PAIRING: &str = "pairing:\n- event: deploy\n  labels: [v]\n  supersede: [svc]\n";
+/// What those of histories are configured with as well: an organization's token is its name behind `token-of-`.
+const ORGANIZATIONS: &str = "organizations:
+- slug: acme
+  default_cluster: main
+  tokens: [{name: t, sha256: 80f196a8c8fcbdecce7c3c1d44bcd50539617f29e98e5162ca24f75c693e1936, scopes: [read, write]}]
+- slug: b
+  default_cluster: main
+  tokens: [{name: t, sha256: 97d613fbd4a6484c6567d2d2b495af817b3264c37dfe02a641449b2b351d5e1f, scopes: [read, write]}]
+";
 /// Failing histories that are made short and printed, unless `CHANGE_EVENTS_SHRUNK` says otherwise.
 const SHRUNK: u64 = 5;
 
@@ -53,9 +60,13 @@ fn first_seed() -> u64 {
     variable("CHANGE_EVENTS_SEED").unwrap_or(0)
 }
 
+fn config() -> String {
+    [PAIRING, ORGANIZATIONS].concat()
+}
+
 /// Runs with what the servers of this thread share.
 fn on_this_thread<T>(run: impl FnOnce(&Runtime, &Settings) -> T) -> T {
-    static SETTINGS: LazyLock<Settings> = LazyLock::new(inside::settings);
+    static SETTINGS: LazyLock<Settings> = LazyLock::new(|| inside::settings(&config()));
     thread_local! {
         static RUNTIME: Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     }

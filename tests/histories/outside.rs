@@ -13,12 +13,15 @@ use tempfile::TempDir;
 use ureq::Agent;
 use ureq::http::Response;
 
-use crate::CONFIG;
+use crate::config;
 use crate::harness::exporter::binary;
 use crate::harness::process::Process;
 use crate::run::Answer;
 use crate::run::Server;
+use crate::steps::Flags;
+use crate::steps::Match;
 use crate::steps::Request;
+use crate::steps::USUAL;
 use crate::steps::moment;
 
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -54,13 +57,18 @@ impl Outside {
 
     /// Another binary.
     pub(crate) fn of(binary: PathBuf) -> Self {
+        Self::with(binary, &config())
+    }
+
+    /// With another configuration.
+    pub(crate) fn with(binary: PathBuf, config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = File::create(directory.path().join("clock")).unwrap();
-        std::fs::write(directory.path().join("config.yml"), CONFIG).unwrap();
+        std::fs::write(directory.path().join("config.yml"), config).unwrap();
         let agent = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(30))).build().new_agent();
         let mut server = Self { binary, directory, clock, agent, process: None, url: String::new() };
         server.set_clock(moment("0"));
-        server.start("5s");
+        server.start(&Flags::default());
         server
     }
 
@@ -74,12 +82,13 @@ impl Outside {
         self.process = None;
     }
 
-    fn start(&mut self, skew: &str) {
+    fn start(&mut self, flags: &Flags) {
         let path = |name: &str| self.directory.path().join(name).display().to_string();
         let mut command = Command::new(&self.binary);
-        command.args(["serve", "--web.listen-address=127.0.0.1:0", "--storage.retention.time=4d"]);
+        command.args(["serve", "--web.listen-address=127.0.0.1:0"]);
         command.args([
-            format!("--pairing.skew={skew}"),
+            format!("--pairing.skew={}", flags.skew),
+            format!("--storage.retention.time={}", flags.retention),
             format!("--storage.path={}", path("data")),
             format!("--config.file={}", path("config.yml")),
         ]);
@@ -92,8 +101,27 @@ impl Outside {
             let (_, after) = log.split_once("listening on ")?;
             Some(after.split_once(char::is_whitespace)?.0.to_owned())
         });
-        process.ready(START_LIMIT, |_| (self.get("/-/ready").status == 200).then_some(()));
+        process.ready(START_LIMIT, |_| (self.get(USUAL, "/-/ready").status == 200).then_some(()));
         self.process = Some(process);
+    }
+
+    fn call(&self, request: &Request) -> Answer {
+        let url = format!("{}{}", self.url, request.path);
+        let token = format!("Bearer token-of-{}", request.organization);
+        let kind = if request.is_lines { "application/x-ndjson" } else { "application/json" };
+        let builder = ureq::http::Request::builder().method(request.method).uri(url);
+        let mut builder = builder.header("Content-Type", kind).header("Authorization", token);
+        if let Some(key) = &request.key {
+            builder = builder.header("Idempotency-Key", key);
+        }
+        if let Some(Match::Version(version)) = &request.if_match {
+            builder = builder.header("If-Match", version);
+        }
+        Self::answer(if request.body.is_empty() {
+            self.agent.run(builder.body(()).unwrap())
+        } else {
+            self.agent.run(builder.body(request.body.clone()).unwrap())
+        })
     }
 
     fn answer(response: Result<Response<ureq::Body>, ureq::Error>) -> Answer {
@@ -106,19 +134,19 @@ impl Outside {
 
 impl Server for Outside {
     fn send(&mut self, request: &Request) -> Answer {
-        let url = format!("{}{}", self.url, request.path);
-        let builder = ureq::http::Request::builder().method(request.method).uri(url).header("Content-Type", "application/json");
-        let builder = if let Some(key) = &request.key { builder.header("Idempotency-Key", key) } else { builder };
-        let answer = if request.body.is_empty() {
-            self.agent.run(builder.body(()).unwrap())
-        } else {
-            self.agent.run(builder.body(request.body.clone()).unwrap())
-        };
-        Self::answer(answer)
+        self.call(request)
     }
 
-    fn get(&mut self, path: &str) -> Answer {
-        Self::answer(self.agent.get(format!("{}{path}", self.url)).call())
+    fn send_together(&mut self, requests: &[Request]) -> Vec<Answer> {
+        std::thread::scope(|scope| {
+            let calls: Vec<_> = requests.iter().map(|request| scope.spawn(|| self.call(request))).collect();
+            calls.into_iter().map(|call| call.join().unwrap()).collect()
+        })
+    }
+
+    fn get(&mut self, organization: &str, path: &str) -> Answer {
+        let (organization, path) = (organization.to_owned(), path.to_owned());
+        self.call(&Request { organization, method: "GET", path, ..Request::default() })
     }
 
     fn pages(&self) -> &'static [&'static str] {
@@ -134,7 +162,8 @@ impl Server for Outside {
     fn settle(&mut self) {
         // That it is there already is told by the writer, which does one thing after the other. The first of these may set
         // off a retirement, which may take the event with it.
-        let put = Request { method: "PUT", path: "/api/v1/event/".to_owned(), key: None, body: BARRIER.to_owned() };
+        let (organization, path) = (USUAL.to_owned(), "/api/v1/event/".to_owned());
+        let put = Request { organization, method: "PUT", path, body: BARRIER.to_owned(), ..Request::default() };
         let mut refusals = 0;
         for _ in 0..10 {
             refusals += usize::from(self.send(&put).status == 400);
@@ -144,11 +173,11 @@ impl Server for Outside {
         }
     }
 
-    fn kill(&mut self, _crash: bool, skew: &str) -> Result<(), String> {
+    fn kill(&mut self, _crash: bool, flags: &Flags) -> Result<(), String> {
         if let Some(mut process) = self.process.take() {
             process.kill();
         }
-        self.start(skew);
+        self.start(flags);
         Ok(())
     }
 

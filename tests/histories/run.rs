@@ -2,20 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use change_events::time::Timestamp;
+use change_events::time::duration;
 use serde_json::Value;
 
-use crate::RETENTION;
+use crate::look::Known;
 use crate::look::Difference;
 use crate::look::Kind;
 use crate::look::Look;
 use crate::steps::Act;
+use crate::steps::Flags;
+use crate::steps::Id;
+use crate::steps::Match;
+use crate::steps::USUAL;
 use crate::steps::ETS;
 use crate::steps::Request;
 use crate::steps::Step;
 use crate::steps::act;
 use crate::steps::moment;
+
+/// How long the servers of histories keep what they received, unless a step says otherwise.
+const RETENTION: Duration = Duration::from_hours(4 * 24);
+/// A version that no event has.
+const STALE: &str = "\"0000000000000000\"";
 
 /// An answer.
 #[derive(Clone, Debug, Default)]
@@ -28,52 +39,63 @@ pub(crate) struct Answer {
 /// A server whose clock and disk obey, and which can be killed.
 pub(crate) trait Server {
     fn send(&mut self, request: &Request) -> Answer;
-    fn get(&mut self, path: &str) -> Answer;
+    /// Sends requests of which none waits for the answer of another one.
+    fn send_together(&mut self, requests: &[Request]) -> Vec<Answer>;
+    /// Asks as an organization.
+    fn get(&mut self, organization: &str, path: &str) -> Answer;
     /// The paths of its pages.
     fn pages(&self) -> &'static [&'static str];
     fn set_clock(&mut self, now: Timestamp);
     /// Returns when everything that was begun is done.
     fn settle(&mut self);
-    /// Ends without a word, and starts again with this pairing skew (`--pairing.skew`); the power goes too if `crash`.
-    fn kill(&mut self, crash: bool, skew: &str) -> Result<(), String>;
+    /// Ends without a word, and starts again with these flags; the power goes too if `crash`.
+    fn kill(&mut self, crash: bool, flags: &Flags) -> Result<(), String>;
     /// Makes the next call of this kind on the disk fail.
     fn fail(&mut self, call: &str);
 }
 
-/// Plays a history to a new server; the ids that its answers had.
-pub(crate) fn play(steps: &[Step], server: &mut dyn Server) -> Result<BTreeSet<String>, Difference> {
+/// Plays a history to a new server; what can be asked for then.
+pub(crate) fn play(steps: &[Step], server: &mut dyn Server) -> Result<Known, Difference> {
     server.set_clock(moment("0"));
     let mut play = Play {
         server,
         steps,
         now: moment("0"),
-        skew: "5s".to_owned(),
+        flags: Flags::default(),
+        retention: RETENTION,
         may_fail: false,
         answers: BTreeMap::new(),
-        ids: BTreeSet::new(),
+        versions: BTreeMap::new(),
+        known: Known::default(),
         gone: BTreeSet::new(),
         since: BTreeMap::new(),
+        unnamed: BTreeMap::new(),
         may_miss: false,
     };
     steps.iter().try_for_each(|step| play.step(step.number, &step.text))?;
-    Ok(play.ids)
+    Ok(play.known)
 }
 
 struct Play<'a> {
     server: &'a mut dyn Server,
     steps: &'a [Step],
     now: Timestamp,
-    skew: String,
+    flags: Flags,
+    /// The shortest that there was.
+    retention: Duration,
     /// A call on the disk was made to fail since the last restart.
     may_fail: bool,
     /// What each step was answered with.
-    answers: BTreeMap<usize, Vec<String>>,
-    /// Every id that an answer had.
-    ids: BTreeSet<String>,
+    answers: BTreeMap<usize, Vec<Id>>,
+    /// The version that each step was answered with.
+    versions: BTreeMap<usize, String>,
+    known: Known,
     /// Those that named something once, and did not at the last look, and were not sent since.
-    gone: BTreeSet<String>,
+    gone: BTreeSet<Id>,
     /// When an edge or event was first acknowledged, or first again.
-    since: BTreeMap<String, Timestamp>,
+    since: BTreeMap<Id, Timestamp>,
+    /// When stops came that no answer has named yet.
+    unnamed: BTreeMap<Id, Timestamp>,
     /// Something was deleted.
     may_miss: bool,
 }
@@ -86,7 +108,8 @@ impl Play<'_> {
         };
         match act(text, &ids) {
             None => Ok(()),
-            Some(Act::Send(request)) => self.send(number, &request),
+            Some(Act::Send(request)) => self.send(number, vec![request]),
+            Some(Act::Together(requests)) => self.send(number, requests),
             Some(Act::Again(number)) => match self.steps.iter().find(|step| step.number == number) {
                 Some(step) if !step.text.starts_with("again") => self.step(number, &step.text),
                 _ => Ok(()),
@@ -96,8 +119,18 @@ impl Play<'_> {
                 self.server.set_clock(self.now);
                 Ok(())
             }
-            Some(Act::Kill(crash, skew)) => {
-                self.skew = skew.map_or_else(|| self.skew.clone(), str::to_owned);
+            Some(Act::Kill(crash, flags)) => {
+                for (flag, value) in flags {
+                    match flag {
+                        "skew" => value.clone_into(&mut self.flags.skew),
+                        "retention" => {
+                            value.clone_into(&mut self.flags.retention);
+                            let retention = duration::parse(value).unwrap();
+                            self.retention = if retention.is_zero() { self.retention } else { self.retention.min(retention) };
+                        }
+                        flag => panic!("no flag: {flag}"),
+                    }
+                }
                 self.restart(crash, &format!("{number}: {text}"))
             }
             Some(Act::Fail(call)) => {
@@ -108,24 +141,78 @@ impl Play<'_> {
         }
     }
 
-    fn send(&mut self, number: usize, request: &Request) -> Result<(), Difference> {
-        let answer = self.server.send(request);
+    /// The version that the event has which a request is about.
+    fn version(&mut self, request: &Request) -> Option<String> {
+        let path = format!("/v1/accounts/{}/events/{}", request.organization, request.subject.as_ref()?);
+        Some(self.server.get(&request.organization, &path).etag).filter(|version| !version.is_empty())
+    }
+
+    fn send(&mut self, number: usize, mut requests: Vec<Request>) -> Result<(), Difference> {
+        let mut wrong = None;
+        for request in &mut requests {
+            let Some(said) = request.if_match.take() else { continue };
+            let version = self.version(request);
+            let said = match said {
+                Match::Now => version.clone(),
+                Match::Step(step) => self.versions.get(&step).cloned(),
+                Match::Version(said) => Some(said),
+            };
+            let said = said.unwrap_or_else(|| STALE.to_owned());
+            wrong = version.map(|version| version != said);
+            request.if_match = Some(Match::Version(said));
+        }
+        let answers = if let [request] = &*requests { vec![self.server.send(request)] } else { self.server.send_together(&requests) };
         self.server.settle();
+        if let ([request], [answer], Some(wrong)) = (&*requests, &*answers, wrong)
+            && (wrong && answer.status < 300 || !wrong && answer.status == 412)
+        {
+            return Err(Difference::new(Kind::Answer, format!("{number}: {request:?} was answered {answer:?}")));
+        }
+        self.answers.remove(&number);
+        for (request, answer) in requests.iter().zip(answers) {
+            self.answered(number, request, answer)?;
+        }
+        for request in requests.iter().filter(|request| request.subject.is_some()) {
+            self.note_stops(&request.organization);
+        }
+        Ok(())
+    }
+
+    /// Changes add stops that their answers do not name, and that are known from then on.
+    fn note_stops(&mut self, organization: &str) {
+        let path = format!("/api/v4/organizations/{organization}/change_events?limit=1000");
+        let Ok(list) = serde_json::from_str::<Value>(&self.server.get(organization, &path).text) else { return };
+        for stop in list["events"].as_array().into_iter().flatten().filter_map(|event| event["stop"]["id"].as_str()) {
+            let id = Id { organization: organization.to_owned(), id: stop.to_owned() };
+            self.unnamed.entry(id).or_insert(self.now);
+        }
+    }
+
+    fn answered(&mut self, number: usize, request: &Request, answer: Answer) -> Result<(), Difference> {
         if answer.status >= 500 && !self.may_fail || answer.status == 0 {
             return Err(Difference::new(Kind::Answer, format!("{number}: {request:?} was answered {answer:?}")));
         }
-        let ids = ids_in(&answer.text);
+        self.known.organizations.insert(request.organization.clone());
+        if request.is_lines {
+            // Its answer names nothing.
+            self.gone.clear();
+        }
+        let ids: Vec<Id> = ids_in(&answer.text).into_iter().map(|id| Id { organization: request.organization.clone(), id }).collect();
         for id in &ids {
             let is_new = self.gone.remove(id) || !self.since.contains_key(id);
             // ETS answers a change of what is not there as if it were.
             if is_new && !request.path.starts_with(ETS) {
-                self.since.insert(id.clone(), self.now);
+                let since = self.unnamed.get(id).copied().unwrap_or(self.now);
+                self.since.insert(id.clone(), since);
             }
         }
         self.may_miss |= request.method == "DELETE";
-        self.ids.extend(ids.iter().cloned());
+        self.known.ids.extend(ids.iter().cloned());
         if answer.status < 300 && !ids.is_empty() {
-            self.answers.insert(number, ids);
+            self.answers.entry(number).or_default().extend(ids);
+        }
+        if !answer.etag.is_empty() {
+            self.versions.insert(number, answer.etag);
         }
         Ok(())
     }
@@ -134,29 +221,29 @@ impl Play<'_> {
     fn restart(&mut self, crash: bool, when: &str) -> Result<(), Difference> {
         let at = |difference: Difference| Difference { text: format!("at {when}: {}", difference.text), ..difference };
         // After a sync that failed nobody knows what the log has of the last commit.
-        let is_known = self.server.get("/-/ready").status == 200;
+        let is_known = self.server.get(USUAL, "/-/ready").status == 200;
         let before = self.look().map_err(at)?;
-        self.server.kill(crash, &self.skew).map_err(|error| at(Difference::new(Kind::Answer, error)))?;
+        self.server.kill(crash, &self.flags).map_err(|error| at(Difference::new(Kind::Answer, error)))?;
         self.may_fail = false;
         if !is_known {
             self.gone.clear();
             return Ok(());
         }
-        let after = Look::at(self.server, &self.ids);
+        let after = Look::at(self.server, &self.known);
         before.compare(&after).map_err(at)
     }
 
     fn look(&mut self) -> Result<Look, Difference> {
-        let look = Look::at(self.server, &self.ids);
+        let look = Look::at(self.server, &self.known);
         if let Some(id) = look.found.intersection(&self.gone).next() {
-            return Err(Difference::new(Kind::Back, format!("{id} is there again, and nobody sent it")));
+            return Err(Difference::new(Kind::Back, format!("{id:?} is there again, and nobody sent it")));
         }
-        let oldest = self.now.minus(RETENTION);
-        let is_lost = |(id, since): &(&String, &Timestamp)| **since > oldest && !look.found.contains(*id);
+        let oldest = self.now.minus(self.retention);
+        let is_lost = |(id, since): &(&Id, &Timestamp)| **since > oldest && !look.found.contains(*id);
         if let Some((id, since)) = self.since.iter().find(is_lost).filter(|_| !self.may_miss) {
-            return Err(Difference::new(Kind::Lost, format!("{id}, acknowledged at {since}, is not there")));
+            return Err(Difference::new(Kind::Lost, format!("{id:?}, acknowledged at {since}, is not there")));
         }
-        self.gone.extend(self.ids.difference(&look.found).cloned());
+        self.gone.extend(self.known.ids.difference(&look.found).cloned());
         Ok(look)
     }
 }

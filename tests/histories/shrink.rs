@@ -57,15 +57,18 @@ fn simplify(shortest: &mut Vec<Step>, is_shorter: &mut dyn FnMut(&mut Vec<Step>,
 
 /// The same step with less in it.
 fn simpler(text: &str) -> Vec<String> {
-    let parts: Vec<&str> = text.split(" + ").collect();
-    let without = |left_out: usize| {
-        let kept = parts.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, part)| *part);
-        kept.collect::<Vec<_>>().join(" + ")
-    };
-    let mut found: Vec<String> = if parts.len() > 1 { (0..parts.len()).map(without).collect() } else { Vec::new() };
+    let mut found: Vec<String> = Vec::new();
+    if let Some(requests) = text.strip_prefix("at once: ") {
+        let parts: Vec<&str> = requests.split(" | ").collect();
+        found.extend(parts.iter().map(|part| (*part).to_owned()));
+        found.extend(without_one(&parts, " | ").map(|rest| format!("at once: {rest}")));
+        return found;
+    }
+    found.extend(without_one(&text.split(" + ").collect::<Vec<_>>(), " + "));
+    found.extend(text.strip_prefix("lines ").map(str::to_owned));
     let words: Vec<&str> = text.split(' ').collect();
     let plain = |word: &str| {
-        ["status=", "to:", "key:", "skew=", "host=h", "description=", "type=", "parent_id="].iter().any(|start| word.starts_with(start))
+        ["status=", "to:", "in:", "if:", "key:", "skew=", "retention=", "host=h", "description=", "type=", "parent_id="].iter().any(|start| word.starts_with(start))
     };
     for (index, _) in words.iter().enumerate().filter(|(_, word)| plain(word)) {
         found.push([&words[..index], &words[index + 1..]].concat().join(" "));
@@ -83,6 +86,15 @@ fn simpler(text: &str) -> Vec<String> {
         found.push(format!("kill{rest}"));
     }
     found
+}
+
+/// The parts joined, but for one; nothing if there is only one.
+fn without_one<'a>(parts: &'a [&str], between: &'a str) -> impl Iterator<Item = String> + 'a {
+    let without = move |left_out: usize| {
+        let kept = parts.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, part)| *part);
+        kept.collect::<Vec<_>>().join(between)
+    };
+    (0..parts.len()).filter(|_| parts.len() > 1).map(without)
 }
 
 /// Shorter spans that are about the same.

@@ -3,16 +3,19 @@
 //! | step | what it is |
 //! |---|---|
 //! | `start job @-1m entity_id=x` | an edge by Last9's door: also `stop` and `point`; several with ` + ` between them are an array |
+//! | `lines start a + stop a` | the same as a stream of lines |
 //! | `create incident name=a @-1h` | a whole event by `ApiTraffic`'s door |
 //! | `change #3 name=b ..5m`, `delete #3` | the same door, for the event that step 3 was answered with (`#3.1` for the second item) |
 //! | `etsput e1 @-1h ..0 host=a` | a whole event by ETS' door; also `etsmerge`, `etsinsert`, `etsupdate`, `etsdelete`, of an id or a `#3` |
 //! | `again 3` | the request of step 3 once more |
+//! | `at once: start a \| change #3 name=b` | requests of which none waits for another one's answer, so that they are one commit |
 //! | `clock 2d` | time goes on to then |
-//! | `kill`, `kill skew=0s`, `crash` | the process is killed and started again, or the power goes; a reader looks before and after |
+//! | `kill`, `kill skew=0s retention=2d`, `crash` | the process is killed and started again, or the power goes; a reader looks before and after |
 //! | `fail sync` | the next such call on the disk fails |
 //!
 //! `@` is when it begins and `..` when it ends (alone: not yet), counted from the begin of the history; `key:k` is an
-//! `Idempotency-Key`, `to:c` a cluster, anything with a `=` a field.
+//! `Idempotency-Key`, `to:c` a cluster, `in:b` an organization; `if:now` is an `If-Match` with the version that the event
+//! has, `if:3` with the one that step 3 was answered with; anything with a `=` is a field.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -27,6 +30,8 @@ const BEGIN: i64 = 1_771_581_600_000;
 const UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("ms", 1), ("m", 60_000), ("s", 1000)];
 /// The path of the door of ETS.
 pub(crate) const ETS: &str = "/api/v1/event/";
+/// The organization of a step that names none.
+pub(crate) const USUAL: &str = "acme";
 const DETAILS: [&str; 4] = ["name", "description", "source", "type"];
 
 /// A step, with the number that others name it by.
@@ -83,22 +88,60 @@ pub(crate) fn moment(text: &str) -> Timestamp {
     Timestamp::from_millis(BEGIN + sign * millis)
 }
 
+/// Whose events, and which.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Id {
+    pub(crate) organization: String,
+    pub(crate) id: String,
+}
+
+/// What an `If-Match` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// The version that the event has when the request is made.
+    Now,
+    /// The version that a step was answered with.
+    Step(usize),
+    /// This one.
+    Version(String),
+}
+
 /// What a client sends.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
+    pub(crate) organization: String,
     pub(crate) method: &'static str,
     pub(crate) path: String,
+    /// The event that it is about, where it is one that is there already.
+    pub(crate) subject: Option<String>,
     pub(crate) key: Option<String>,
+    pub(crate) if_match: Option<Match>,
+    /// A stream of lines.
+    pub(crate) is_lines: bool,
     pub(crate) body: String,
+}
+
+/// What a restart changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Flags {
+    pub(crate) skew: String,
+    pub(crate) retention: String,
+}
+
+impl Default for Flags {
+    fn default() -> Self {
+        Self { skew: "5s".to_owned(), retention: "4d".to_owned() }
+    }
 }
 
 /// What a step does.
 pub(crate) enum Act<'a> {
     Send(Request),
+    Together(Vec<Request>),
     Again(usize),
     Clock(Timestamp),
-    /// Whether the power goes too, and the skew from then on.
-    Kill(bool, Option<&'a str>),
+    /// Whether the power goes too, and what flags are from then on.
+    Kill(bool, Vec<(&'a str, &'a str)>),
     Fail(&'a str),
 }
 
@@ -111,6 +154,8 @@ struct Words<'a> {
     ends: Option<&'a str>,
     key: Option<&'a str>,
     cluster: Option<&'a str>,
+    organization: Option<&'a str>,
+    if_match: Option<Match>,
     fields: Vec<(&'a str, &'a str)>,
 }
 
@@ -127,6 +172,10 @@ impl<'a> Words<'a> {
                 found.key = Some(key);
             } else if let Some(cluster) = word.strip_prefix("to:") {
                 found.cluster = Some(cluster);
+            } else if let Some(organization) = word.strip_prefix("in:") {
+                found.organization = Some(organization);
+            } else if let Some(version) = word.strip_prefix("if:") {
+                found.if_match = Some(version.parse().map_or(Match::Now, Match::Step));
             } else if let Some(field) = word.split_once('=') {
                 found.fields.push(field);
             } else {
@@ -137,8 +186,10 @@ impl<'a> Words<'a> {
     }
 
     /// The id that is meant: itself, or what a step was answered with.
-    fn id(&self, ids: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-        self.subject.strip_prefix('#').map_or_else(|| Some(self.subject.to_owned()), ids)
+    fn id(&self, ids: &dyn Fn(&str) -> Option<Id>) -> Option<Id> {
+        let organization = self.organization.unwrap_or(USUAL);
+        let named = || Some(Id { organization: organization.to_owned(), id: self.subject.to_owned() });
+        self.subject.strip_prefix('#').map_or_else(named, ids)
     }
 
     /// An edge as Last9 has it.
@@ -202,40 +253,64 @@ impl<'a> Words<'a> {
 }
 
 /// What a step does; `None` when it names the answer of a step that there is none of.
-pub(crate) fn act<'a>(text: &'a str, ids: &dyn Fn(&str) -> Option<String>) -> Option<Act<'a>> {
-    const EDGES: &str = "/api/v4/organizations/acme/change_events";
-    const WHOLES: &str = "/v1/accounts/acme/events";
+pub(crate) fn act<'a>(text: &'a str, ids: &dyn Fn(&str) -> Option<Id>) -> Option<Act<'a>> {
+    if let Some(requests) = text.strip_prefix("at once: ") {
+        return Some(Act::Together(requests.split(" | ").filter_map(|text| request(text, ids)).collect()));
+    }
     let words = Words::of(text);
-    let send = |method, path: String, body: String| Some(Act::Send(Request { method, path, key: words.key.map(str::to_owned), body }));
+    Some(match words.verb {
+        "again" => Act::Again(words.subject.parse().unwrap()),
+        "clock" => Act::Clock(moment(words.subject)),
+        "kill" | "crash" => Act::Kill(words.verb == "crash", words.fields),
+        "fail" => Act::Fail(words.subject),
+        _ => Act::Send(request(text, ids)?),
+    })
+}
+
+/// The request of a step that is one.
+fn request(text: &str, ids: &dyn Fn(&str) -> Option<Id>) -> Option<Request> {
+    let is_lines = text.starts_with("lines ");
+    let text = text.strip_prefix("lines ").unwrap_or(text);
+    let words = Words::of(text);
+    let send = |method, path: String, body: String| {
+        let organization = words.organization.unwrap_or(USUAL).to_owned();
+        let (key, if_match) = (words.key.map(str::to_owned), words.if_match.clone());
+        Request { organization, method, path, subject: None, key, if_match, is_lines, body }
+    };
+    let wholes = |organization: &str| format!("/v1/accounts/{organization}/events");
+    let about = |method, path: &dyn Fn(&Id) -> String, body: &dyn Fn(&Id) -> Value| {
+        let id = words.id(ids)?;
+        let body = body(&id);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let request = send(method, path(&id), body);
+        Some(Request { organization: id.organization, subject: Some(id.id), ..request })
+    };
+    let whole = |method, body: &dyn Fn(&Id) -> Value| about(method, &|id| format!("{}/{}", wholes(&id.organization), id.id), body);
     let ets = |operation: &str, insert: bool| {
-        let event = words.ets(&words.id(ids)?);
-        send("POST", ETS.into(), json!({ "operation": operation, "insert": insert, "event": event }).to_string())
+        about("POST", &|_| ETS.into(), &|id| json!({ "operation": operation, "insert": insert, "event": words.ets(&id.id) }))
     };
     match words.verb {
         "start" | "stop" | "point" => {
             let edges: Vec<Value> = text.split(" + ").map(|part| Words::of(part).edge()).collect();
-            let body = if let [edge] = &*edges { edge.to_string() } else { json!(edges).to_string() };
-            send("PUT", EDGES.into(), body)
+            let body = match &*edges {
+                _ if is_lines => edges.iter().map(|edge| format!("{edge}\n")).collect(),
+                [edge] => edge.to_string(),
+                _ => json!(edges).to_string(),
+            };
+            Some(send("PUT", format!("/api/v4/organizations/{}/change_events", words.organization.unwrap_or(USUAL)), body))
         }
         "create" => {
             let mut fields = words.whole();
             fields.insert("type".into(), words.subject.into());
-            send("POST", WHOLES.into(), Value::from(fields).to_string())
+            Some(send("POST", wholes(words.organization.unwrap_or(USUAL)), Value::from(fields).to_string()))
         }
-        "change" => send("PATCH", format!("{WHOLES}/{}", words.id(ids)?), Value::from(words.whole()).to_string()),
-        "delete" => send("DELETE", format!("{WHOLES}/{}", words.id(ids)?), String::new()),
-        "etsput" => send("PUT", ETS.into(), json!({ "event": words.ets(&words.id(ids)?) }).to_string()),
+        "change" => whole("PATCH", &|_| words.whole().into()),
+        "delete" => whole("DELETE", &|_| Value::Null),
+        "etsput" => about("PUT", &|_| ETS.into(), &|id| json!({ "event": words.ets(&id.id) })),
         "etsmerge" => ets("merge", false),
         "etsinsert" => ets("merge", true),
         "etsupdate" => ets("update", false),
-        "etsdelete" => send("DELETE", format!("{ETS}{}/delete", words.id(ids)?), String::new()),
-        "again" => Some(Act::Again(words.subject.parse().unwrap())),
-        "clock" => Some(Act::Clock(moment(words.subject))),
-        "kill" | "crash" => {
-            let skew = words.fields.iter().find(|(name, _)| *name == "skew");
-            Some(Act::Kill(words.verb == "crash", skew.map(|(_, skew)| *skew)))
-        }
-        "fail" => Some(Act::Fail(words.subject)),
+        "etsdelete" => about("DELETE", &|id| format!("{ETS}{}/delete", id.id), &|_| Value::Null),
         verb => panic!("no step: {verb}"),
     }
 }

@@ -6,7 +6,10 @@
 //! 1. a lone stop that a start follows within its skew needs the next stop, which is why it did not take that start;
 //! 2. an early stop needs the first start beyond its skew, for with nothing but a stop behind it would have been alone;
 //! 3. an event that no stop closes needs the start that superseded it, and the next start of its identity, which keeps the
-//!    next stop from closing it.
+//!    next stop from closing it;
+//! 4. details need the stop that their record has, which would come back with them.
+//!
+//! An event with an id of its own stays as long as an edge that it had before: the record of that would put it again.
 
 use super::Core;
 use super::LabelIndex;
@@ -14,6 +17,7 @@ use super::NONE;
 use super::Part;
 use super::place_in;
 use crate::event::EdgeState;
+use crate::store::details::Detailed;
 use crate::store::edges::EdgeRow;
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
@@ -125,7 +129,7 @@ impl<'a> Sweep<'a> {
             self.keep(head);
         }
         for &edge in &present {
-            for needer in self.needers(edge).into_iter().flatten() {
+            for needer in self.needers(edge) {
                 let need = (core.head(edge), edge);
                 if self.heads.contains(&needer) {
                     self.needs.entry(needer).or_default().push(need);
@@ -163,7 +167,9 @@ impl<'a> Sweep<'a> {
 
     fn stays_by_itself(&self, head: u32) -> bool {
         let core = self.core;
-        let put = || core.details(head).is_some_and(|detailed| detailed.id.is_some() && detailed.updated >= self.before);
+        let had = || core.row(head).and_then(|row| core.past.get(&row.identity)).into_iter().flatten().map(|(_, edge)| *edge);
+        let is_put = |detailed: &Detailed| detailed.id.is_some() && (detailed.updated >= self.before || had().any(|edge| self.is_new(edge)));
+        let put = || core.details(head).is_some_and(is_put);
         matches!(self.part(head), Part::Start { open: true, .. })
             || [Some(head), core.stop_of(head)].into_iter().flatten().any(|edge| self.is_new(edge))
             || core.beats(head).any(|beat| self.is_new(beat))
@@ -171,12 +177,18 @@ impl<'a> Sweep<'a> {
     }
 
     /// The events that are as they are because of this edge.
-    fn needers(&self, edge: u32) -> [Option<u32>; 3] {
-        match self.core.row(edge).map(|row| row.part.state()) {
+    fn needers(&self, edge: u32) -> Vec<u32> {
+        let some = match self.core.row(edge).map(|row| row.part.state()) {
             Some(EdgeState::Stop) => [self.needs_next_stop(edge), None, None],
             Some(EdgeState::Start) => [self.needs_beyond(edge), self.needs_superseding(edge), self.needs_next_start(edge)],
             _ => [None; 3],
-        }
+        };
+        some.into_iter().flatten().chain(self.described_with(edge)).collect()
+    }
+
+    /// The events of whose details the record has this stop.
+    fn described_with(&self, stop: u32) -> impl Iterator<Item = u32> {
+        self.core.details.with_stop(stop).map(|anchor| self.core.head(anchor))
     }
 
     fn needs_next_stop(&self, stop: u32) -> Option<u32> {
@@ -222,7 +234,10 @@ impl<'a> Sweep<'a> {
         match self.part(edge) {
             Part::Past { .. } => {
                 let names = core.deleted_by.get(&edge).into_iter().flatten();
-                self.is_new(edge) || names.into_iter().any(|&deleted| deleted != edge && self.is_new(deleted))
+                let is_kept = |head: u32| !self.heads.contains(&head) || self.stays.contains(&head);
+                self.is_new(edge)
+                    || names.into_iter().any(|&deleted| deleted != edge && self.is_new(deleted))
+                    || self.described_with(edge).any(is_kept)
             }
             Part::Beat => {
                 self.stays.contains(&core.head(edge))

@@ -87,10 +87,10 @@ impl Core {
             return true;
         }
         let Some(span) = describe.span else { return self.find_edge(describe.edge).is_some() };
-        let identity = self.number_of(span.identity);
-        let mut anchors = identity.and_then(|identity| self.details.anchors(identity)).into_iter().flatten();
-        let said = |anchor: u32| self.details.get(anchor).is_some_and(|detailed| detailed.updated == received);
-        anchors.any(|&(key, anchor)| (edge_key(span.first)..=edge_key(span.last)).contains(&key) && said(anchor))
+        let Some(detailed) = self.find_edge(span.first.2).and_then(|anchor| self.details.get(anchor)) else { return false };
+        let stop = detailed.stop.and_then(|stop| self.row(stop)).map(|stop| edge_id(stop.id));
+        // Others may have been received at the same time.
+        detailed.updated == received && stop == describe.stop.as_ref().map(Edge::id) && *detailed.details == describe.details
     }
 
     /// The event with this id as it is now, for a record that is about it. `None` when there is none, or it has an id of its own.
@@ -189,13 +189,13 @@ impl Core {
         };
         let Some((identity, first, last)) = said else { return };
         let named = describe.span.map_or_else(|| self.find_edge(describe.edge), |_| None);
-        let is_said = |edge: &u32| self.row(*edge).is_some_and(|row| (first..=last).contains(&row.key()));
-        let present = || self.present(identity).into_iter().filter(is_said).min_by_key(|&edge| self.row(edge).map(EdgeRow::key));
         let here = |edge: &u32| self.row(*edge).is_some_and(|row| !matches!(row.part, Part::Past { .. }));
-        let Some(anchor) = named.or_else(|| self.find_edge(edge_id(first.2))).filter(here).or_else(present) else { return };
+        // Where that edge was deleted or forgotten, what was said of it is too.
+        let Some(anchor) = named.or_else(|| self.find_edge(edge_id(first.2))).filter(here) else { return };
         if self.details(self.head(anchor)).is_none_or(|detailed| detailed.id.is_none()) {
+            let stop = describe.stop.as_ref().and_then(|stop| self.find_edge(stop.id()));
             self.remove_details(identity, first, last);
-            self.insert_details(anchor, Detailed::new(&describe.details, received, received));
+            self.insert_details(anchor, Detailed { stop, ..Detailed::new(&describe.details, received, received) });
         }
     }
 
