@@ -1,5 +1,5 @@
 // The clocks of a program that runs with LD_PRELOAD: CLOCK_REALTIME stands where the file that HISTORIES_CLOCK names says,
-// and CLOCK_BOOTTIME goes along with it. The file is two int64: nanoseconds since 1970, and nanoseconds to add.
+// and CLOCK_BOOTTIME stands along with it. The file is two int64: nanoseconds since 1970, and since a boot.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -31,6 +31,6 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
     int outcome = real(clock, time);
     if (outcome || !clocks) return outcome;
     if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) set(time, clocks[0]);
-    if (clock == CLOCK_BOOTTIME) set(time, time->tv_sec * 1000000000LL + time->tv_nsec + clocks[1]);
+    if (clock == CLOCK_BOOTTIME) set(time, clocks[1]);
     return 0;
 }

@@ -154,8 +154,9 @@ impl Server for Outside {
     }
 
     fn set_clock(&mut self, now: Timestamp) {
-        let [begin, now] = [moment("0"), now].map(|at| at.millis() * 1_000_000);
-        let bytes: Vec<u8> = [now, now - begin].iter().flat_map(|nanoseconds| nanoseconds.to_le_bytes()).collect();
+        // The machine was started a day before.
+        let [boot, now] = [moment("-1d"), now].map(|at| at.millis() * 1_000_000);
+        let bytes: Vec<u8> = [now, now - boot].iter().flat_map(|nanoseconds| nanoseconds.to_le_bytes()).collect();
         self.clock.write_all_at(&bytes, 0).unwrap();
     }
 
