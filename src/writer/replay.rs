@@ -181,9 +181,10 @@ impl Reading {
     }
 
     /// Whether this is a retirement of records that only the checkpoint still has: what it carries are those that stayed, and
-    /// for some of them that was because of others, which went later.
+    /// for some of them that was because of others, which went later. A program that did not write settings carried more,
+    /// and left it to its retirements.
     fn is_done(&self, command: &Command) -> bool {
         let Command::Retire { before } = command else { return false };
-        self.uncarried.is_some_and(|first| *before <= first)
+        self.settings.is_some() && self.uncarried.is_some_and(|first| *before <= first)
     }
 }
