@@ -8,6 +8,8 @@ use crate::steps::Id;
 use crate::steps::USUAL;
 
 const LISTS: [&str; 2] = ["/api/v1/event/?count=0", "/api/v1/event/?count=0&use_update_time=true"];
+/// The other cluster.
+pub(crate) const ANOTHER: &str = "c1";
 /// Lines of a page that are about the server itself.
 const OWN: [&str; 2] = ["change_events_", "process_"];
 
@@ -50,11 +52,13 @@ pub(crate) struct Known {
     pub(crate) organizations: BTreeSet<String>,
     /// Every id that an answer had.
     pub(crate) ids: BTreeSet<Id>,
+    /// Whether a sample went to another cluster than the usual one.
+    pub(crate) another_cluster: bool,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { organizations: BTreeSet::from([USUAL.to_owned()]), ids: BTreeSet::new() }
+        Self { organizations: BTreeSet::from([USUAL.to_owned()]), ids: BTreeSet::new(), another_cluster: false }
     }
 }
 
@@ -72,15 +76,20 @@ impl Look {
         let mut look = Self::default();
         for organization in &known.organizations {
             look.lists(server, organization);
-            for page in server.pages() {
+            for page in server.pages().iter().filter(|page| known.another_cluster || !page.contains(ANOTHER)) {
                 look.ask(server, Kind::Page, organization, (*page).to_owned());
             }
         }
         for id in &known.ids {
             let Id { organization, id: name } = id;
             let path = format!("/v1/accounts/{organization}/events/{name}");
-            if look.ask(server, Kind::Single, organization, path).starts_with("200") {
+            let answer = look.ask(server, Kind::Single, organization, path);
+            let (is_there, is_first) = (answer.starts_with("200"), answer.contains(&format!(r#""sid":"{name}""#)));
+            if is_there {
                 look.found.insert(id.clone());
+            }
+            // By the ids of its other edges this door finds the same event.
+            if is_first {
                 look.ask(server, Kind::Single, organization, format!("/api/v1/event/{name}"));
             }
         }

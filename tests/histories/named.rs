@@ -365,3 +365,89 @@ fn what_an_earlier_retirement_left_stays_when_the_reason_has_gone() {
          9: kill",
     );
 }
+
+#[test]
+fn a_stop_stays_as_long_as_the_details_that_came_with_it() {
+    check(
+        "1: start job @0 entity_id=x1
+         2: change #1 ..4d
+         3: clock 18h
+         4: stop job @0 entity_id=x1
+         5: clock 5d16h
+         6: point tick
+         7: kill",
+    );
+}
+
+#[test]
+fn details_go_with_their_edge_though_the_stop_that_came_with_them_stays() {
+    check(
+        "1: start deploy @0 v=1 svc=api
+         2: start deploy @6d v=1 svc=api
+         3: clock 5d
+         4: change #1 ..5d20h
+         5: stop deploy @5d v=1 svc=api + stop deploy @5d v=1 svc=api
+         6: delete #5.1
+         7: clock 11d
+         8: point tick
+         9: kill",
+    );
+}
+
+#[test]
+fn details_of_a_deleted_event_do_not_go_to_its_neighbour() {
+    check(
+        "1: start job @-2d entity_id=x0 + start job entity_id=x1 + start job @0 entity_id=x0
+         2: clock 9h
+         3: start job @9h entity_id=x0
+         4: change #1.2 name=m ..9h
+         5: stop job @0 entity_id=x0
+         6: clock 17h
+         7: again 4
+         8: delete #5
+         9: clock 5d
+         10: point tick
+         11: kill",
+    );
+}
+
+#[test]
+fn an_event_with_an_id_stays_as_long_as_an_edge_that_it_had() {
+    check(
+        "1: create deployment name=w0 @6d21h ..
+         2: change #1 @0
+         3: clock 3d
+         4: start job @3d entity_id=x0
+         5: clock 7d21h
+         6: point tick
+         7: kill",
+    );
+}
+
+#[test]
+fn a_description_made_again_at_the_same_time_brings_no_stop_back() {
+    check(
+        "1: start build host=h2
+         2: change #1.0 ..10d
+         3: again 2
+         4: clock 5d
+         5: stop build host=h2
+         6: clock 11d11h
+         7: point tick
+         8: kill",
+    );
+}
+
+#[test]
+fn descriptions_of_two_events_at_the_same_time_are_told_apart() {
+    check(
+        "1: start build @0 + start build @-2d host=h0 + start build @0 + start build @0 host=h0
+         2: change #1.1 ..-22m
+         3: change #1.3 note=seen
+         4: clock 5d
+         5: stop build
+         6: clock 12d
+         7: point tick
+         8: kill",
+    );
+}

@@ -8,18 +8,19 @@ use change_events::time::Timestamp;
 use change_events::time::duration;
 use serde_json::Value;
 
-use crate::look::Known;
+use crate::look::ANOTHER;
 use crate::look::Difference;
 use crate::look::Kind;
+use crate::look::Known;
 use crate::look::Look;
 use crate::steps::Act;
+use crate::steps::ETS;
 use crate::steps::Flags;
 use crate::steps::Id;
 use crate::steps::Match;
-use crate::steps::USUAL;
-use crate::steps::ETS;
 use crate::steps::Request;
 use crate::steps::Step;
+use crate::steps::USUAL;
 use crate::steps::act;
 use crate::steps::moment;
 
@@ -193,6 +194,7 @@ impl Play<'_> {
             return Err(Difference::new(Kind::Answer, format!("{number}: {request:?} was answered {answer:?}")));
         }
         self.known.organizations.insert(request.organization.clone());
+        self.known.another_cluster |= request.body.contains(ANOTHER);
         if request.is_lines {
             // Its answer names nothing.
             self.gone.clear();

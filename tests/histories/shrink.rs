@@ -68,7 +68,9 @@ fn simpler(text: &str) -> Vec<String> {
     found.extend(text.strip_prefix("lines ").map(str::to_owned));
     let words: Vec<&str> = text.split(' ').collect();
     let plain = |word: &str| {
-        ["status=", "to:", "in:", "if:", "key:", "skew=", "retention=", "host=h", "description=", "type=", "parent_id="].iter().any(|start| word.starts_with(start))
+        ["status=", "to:", "in:", "if:", "key:", "skew=", "retention=", "host=h", "description=", "type=", "parent_id="]
+            .iter()
+            .any(|start| word.starts_with(start))
     };
     for (index, _) in words.iter().enumerate().filter(|(_, word)| plain(word)) {
         found.push([&words[..index], &words[index + 1..]].concat().join(" "));
