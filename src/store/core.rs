@@ -65,6 +65,7 @@ pub(super) struct Core {
     /// How many series there ever were, around 2^32.
     generations: u32,
     by_series: HashTable<u32>,
+    series_by_cluster: HashMap<u16, u32>,
     start_series: RoaringBitmap,
     stop_series: RoaringBitmap,
     hasher: DefaultHashBuilder,
