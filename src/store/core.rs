@@ -171,7 +171,9 @@ impl Core {
     fn enter(&mut self, edge: u32, group: Option<u128>) -> Option<()> {
         let row = self.row(edge)?;
         let (identity, key, state) = (row.identity, row.key(), row.part.state());
-        self.identities.get_mut(identity)?.members.insert(edge, &self.edges);
+        let members = &mut self.identities.get_mut(identity)?.members;
+        let is_alone = members.is_empty();
+        members.insert(edge, &self.edges);
         self.changed.push(Changed { edge, before: Part::Vacant });
         if state == EdgeState::Point {
             self.follow_all();
@@ -181,7 +183,9 @@ impl Core {
         if let Some(group) = group.filter(|_| state == EdgeState::Start) {
             self.groups.insert(group, member)?;
         }
-        self.fold_around(identity, key, Some(edge), None);
+        if !is_alone {
+            self.fold_around(identity, key, Some(edge), None);
+        }
         let rival = self.groups.rival_before(member);
         if let Some(rival) = rival {
             self.look_at_rival(rival);
