@@ -84,6 +84,7 @@ impl Tenant {
         let mut added = Vec::new();
         if let Some(stop) = &describe.stop {
             added.push(self.add(&mut core, &mut labels, 0, (received, stop, stop.id()))?);
+            core.follow();
         }
         core.describe(describe, received);
         let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));

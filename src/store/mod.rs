@@ -422,6 +422,7 @@ impl Tenant {
         for (set, &(received, edge, id)) in edges.iter().enumerate() {
             applied.push(self.add(&mut core, &mut labels, set, (received, edge, id)).map_or(FULL, Applied::Edge));
         }
+        core.follow();
     }
 
     /// Folds in the edge with label set number `set` of the names. `None` at a hard bound.
