@@ -3,7 +3,9 @@
 
 use super::AGE_MAX;
 use super::Exposure;
+use super::Sizes;
 use super::line::Queues;
+use super::queue::BEHIND_MAX;
 use super::queue::WAITING_MAX;
 use super::schedule::Counts;
 use super::schedule::Sample;
@@ -24,6 +26,8 @@ struct Crowd {
     plain: bool,
     /// No more can wait for one with a window.
     windowed: bool,
+    /// When the next place for what is behind would begin at the earliest.
+    behind_from: Option<Timestamp>,
     /// The time of what a page without a window showed last.
     last: Option<Timestamp>,
     times: HashSet<Timestamp>,
@@ -41,8 +45,9 @@ impl Crowds {
         }
         let is_old = sample.at.plus(AGE_MAX) <= received;
         if is_old || crowd.last.is_some_and(|last| sample.at < last) {
-            counts.beyond += u64::from(crowd.windowed);
-            return crowd.windowed.then_some(if is_old { Exposure::Old } else { Exposure::Late });
+            let full = crowd.windowed || crowd.behind_from.is_some_and(|from| from >= received.plus(BEHIND_MAX));
+            counts.beyond += u64::from(full);
+            return full.then_some(if is_old { Exposure::Old } else { Exposure::Late });
         }
         let full = crowd.plain && crowd.windowed;
         counts.crowded += u64::from(full);
@@ -50,12 +55,15 @@ impl Crowds {
     }
 
     /// Remembers a line that `sample` found no place in, if it is full; forgets what was known of it.
-    pub(super) fn note(&mut self, sample: &Sample, queues: &Queues) {
+    pub(super) fn note(&mut self, received: Timestamp, sample: &Sample, queues: &Queues, sizes: &Sizes) {
         self.forget(sample.series.number);
         let is_full = |waiting: usize| waiting >= WAITING_MAX;
         let plain = is_full(queues.plain.waiting.len());
         let windowed = queues.windowed.as_ref().map_or(plain, |windowed| is_full(windowed.waiting.len()));
-        if !plain && !windowed {
+        // What is behind stands after all others that are.
+        let last = queues.windowed.as_ref().and_then(|windowed| windowed.waiting.last()).filter(|last| last.behind);
+        let behind_from = last.map(|last| last.exposed.plus(sizes.hold));
+        if !plain && !windowed && behind_from.is_none_or(|from| from < received.plus(BEHIND_MAX)) {
             return;
         }
         let waiting = std::iter::once(&queues.plain).chain(&queues.windowed).filter_map(|queue| queue.waiting.first());
@@ -64,6 +72,7 @@ impl Crowds {
             until: waiting.map(|place| place.exposed).min().unwrap_or(Timestamp::MIN),
             plain,
             windowed,
+            behind_from,
             last: queues.plain.last.map(|place| place.at),
             times: queues.places().map(|place| place.at).collect(),
         };

@@ -162,7 +162,7 @@ impl Schedule {
         let mut queues = Queues::open(lines.get(sample.series.number).map_or(&[], Line::places), &mut context);
         let exposure = queues.apply(place, &mut context, counts);
         if matches!(exposure, Exposure::Old | Exposure::Late | Exposure::Crowded) && !sample.heartbeat {
-            crowds.note(sample, &queues);
+            crowds.note(*received, sample, &queues, sizes);
         } else {
             crowds.forget(sample.series.number);
         }

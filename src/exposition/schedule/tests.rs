@@ -441,11 +441,11 @@ fn a_place_is_small() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(4))]
 
     /// What is known of a crowded line is what it says itself.
     #[test]
-    fn who_is_turned_away_would_have_found_no_place(times in prop::collection::vec((0i64..3_000_000, 0i64..2000, 0u8..8), 2500), newest_first in any::<bool>()) {
+    fn who_is_turned_away_would_have_found_no_place(times in prop::collection::vec((0i64..3_000_000, 0i64..2000, 0u8..8), 1400), newest_first in any::<bool>()) {
         let mut schedules = [0, 1].map(|_| Schedule::new(sizes(135 * SECOND, 50_000)));
         let mut now = 4_000_000;
         for (number, &(before, later, kind)) in times.iter().enumerate() {
