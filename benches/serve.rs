@@ -1,8 +1,8 @@
 //! The server's figures against their peers in the same run: durable single PUTs beside a bare 204 route and a Pushgateway
-//! of 20 k groups, a batch of 1 M new series, readiness after SIGKILL with 1 M events, and how put, page and query change
-//! as the store grows.
+//! of 20 k groups, a batch of 1 M new series, readiness after SIGKILL with 1 M events, 1 M edges of one identity beside 1 M
+//! identities, and how put, page and query change as the store grows.
 //!
-//! `cargo bench --bench serve [put|pushgateway|growth|batch|restart]...`; needs wrk and prometheus-pushgateway
+//! `cargo bench --bench serve [put|pushgateway|growth|identity|batch|restart]...`; needs wrk and prometheus-pushgateway
 //! (`tests/servers/install`). Prints figures, asserts nothing.
 #![expect(
     clippy::unwrap_used,
@@ -27,6 +27,7 @@ use change_events::log::FsDisk;
 use change_events::store::Store;
 use change_events::telemetry::Telemetry;
 use change_events::time::SystemClock;
+use change_events::time::Timestamp;
 use change_events::writer;
 use change_events::writer::Memory;
 use change_events::writer::Writer;
@@ -282,6 +283,50 @@ fn bench_restart(body: &[u8]) {
     }
 }
 
+/// Starts of as many jobs as there are lines, or all of one job, at the times in seconds that `at` says.
+fn starts(one: bool, at: impl Fn(usize) -> usize) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(EVENTS * 160);
+    for number in 0..EVENTS {
+        let job = if one { 0 } else { number };
+        let at = Timestamp::from_millis(i64::try_from(1_700_000_000_000 + at(number) * 1000).unwrap());
+        writeln!(
+            lines,
+            r#"{{"event_name":"job_lifecycle","event_state":"start","timestamp":"{at}","attributes":{{"entity_id":"job-{job}","state":"queued"}}}}"#
+        )
+        .unwrap();
+    }
+    lines
+}
+
+/// What the length of one identity costs, against as many of one edge each.
+fn bench_identity() {
+    let cost = |body: &[u8]| {
+        let directory = tempfile::tempdir().unwrap();
+        let (server, address, _) = start(directory.path());
+        let (answer, seconds) = post(address, body);
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+        drop(server);
+        (seconds, start(directory.path()).2)
+    };
+    // More than may be open at once would be refused.
+    let shuffled = |number: usize| (number * 611_953) % EVENTS;
+    let stopped = String::from_utf8(starts(false, shuffled)).unwrap().replace(r#""event_state":"start","#, "");
+    let peer = cost(stopped.as_bytes());
+    println!("identities of one edge: {EVENTS} loaded in {:.2} s, ready again in {:.2} s", peer.0, peer.1);
+    for (order, body) in [
+        ("oldest first", starts(true, |number| number)),
+        ("newest first", starts(true, |number| EVENTS - number)),
+        ("in no order", starts(true, shuffled)),
+    ] {
+        let (load, again) = cost(&body);
+        println!(
+            "one identity, {order}: loaded in {load:.2} s, {:.2} x (must 3 x); ready again in {again:.2} s, {:.2} x (must 3 x)",
+            load / peer.0,
+            again / peer.1
+        );
+    }
+}
+
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
@@ -345,6 +390,9 @@ fn main() {
     }
     if is_wanted("growth") {
         bench_growth();
+    }
+    if is_wanted("identity") {
+        bench_identity();
     }
     if is_wanted("batch") || is_wanted("restart") {
         let body = lines(0..EVENTS, "");

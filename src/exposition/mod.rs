@@ -6,6 +6,7 @@
 mod block;
 mod body;
 mod cache;
+mod crowd;
 mod filter;
 mod gzip;
 mod line;

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Most samples of one series that can wait for one kind of page.
 pub(super) const WAITING_MAX: usize = 1024;
 /// How long after receipt a sample that is behind can wait for a gap.
-const BEHIND_MAX: Duration = Duration::from_hours(24);
+pub(super) const BEHIND_MAX: Duration = Duration::from_hours(24);
 
 /// Which pages a place is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use super::Exposure;
 use super::Sizes;
 use super::WINDOW_SLACK;
 use super::block::Entry;
+use super::crowd::Crowds;
 use super::line::Line;
 use super::line::Queues;
 use super::lines::Lines;
@@ -43,6 +44,7 @@ pub(super) struct Schedule {
     version: u64,
     lines: Lines,
     timeline: Timeline,
+    crowds: Crowds,
     pub(super) counts: Counts,
 }
 
@@ -120,7 +122,15 @@ impl View {
 impl Schedule {
     pub(super) fn new(sizes: Sizes) -> Self {
         let timeline = Timeline::new(&sizes);
-        Self { sizes, received: Timestamp::MIN, version: 0, lines: Lines::default(), timeline, counts: Counts::default() }
+        Self {
+            sizes,
+            received: Timestamp::MIN,
+            version: 0,
+            lines: Lines::default(),
+            timeline,
+            crowds: Crowds::default(),
+            counts: Counts::default(),
+        }
     }
 
     /// Changes whenever something is applied.
@@ -131,8 +141,11 @@ impl Schedule {
     /// Folds in the next sample of the log. `received` never decreases.
     pub(super) fn apply(&mut self, received: Timestamp, sample: &Sample) -> Exposure {
         self.advance(received);
+        if let Some(exposure) = self.crowds.turn_away(self.received, sample, &mut self.counts) {
+            return exposure;
+        }
         self.version += 1;
-        let Self { sizes, received, lines, timeline, counts, .. } = self;
+        let Self { sizes, received, lines, timeline, crowds, counts, .. } = self;
         let mut context = Context { series: sample.series, received: *received, sizes, timeline };
         let place = Place {
             exposed: Timestamp::MIN,
@@ -148,6 +161,11 @@ impl Schedule {
         };
         let mut queues = Queues::open(lines.get(sample.series.number).map_or(&[], Line::places), &mut context);
         let exposure = queues.apply(place, &mut context, counts);
+        if matches!(exposure, Exposure::Old | Exposure::Late | Exposure::Crowded) && !sample.heartbeat {
+            crowds.note(*received, sample, &queues, sizes);
+        } else {
+            crowds.forget(sample.series.number);
+        }
         lines.set(sample.series.number, queues.close());
         self.tidy();
         exposure
@@ -161,6 +179,7 @@ impl Schedule {
         let mut context = Context { series, received: *received, sizes, timeline };
         let mut queues = Queues::open(lines.get(series.number).map_or(&[], Line::places), &mut context);
         queues.withdraw(at, hide, &mut context);
+        self.crowds.forget(series.number);
         lines.set(series.number, queues.close());
         self.tidy();
     }
@@ -186,6 +205,7 @@ impl Schedule {
             for series in slot.series {
                 if self.lines.get(series).is_some_and(|line| line.places().iter().all(|place| place.exposed <= forgotten)) {
                     self.lines.set(series, None);
+                    self.crowds.forget(series);
                 }
             }
         }

@@ -154,11 +154,11 @@ impl Store {
 impl Pending {
     fn of(tenant: Option<Arc<Tenant>>, now: Timestamp) -> Self {
         let Some(tenant) = tenant else { return Self::default() };
-        let (open, series) = {
+        let (open, series, clusters) = {
             let core = tenant.core.read();
-            (core.open.len(), core.series_count())
+            (core.open.len(), core.series_count(), core.cluster_count())
         };
-        let (names, clusters) = (tenant.index.names(), tenant.clusters.read().len() - 1);
+        let names = tenant.index.names();
         let claims = tenant.claims.lock().len(now);
         Self { open, series, claims, names, clusters, tenant: Some(tenant), ..Self::default() }
     }
@@ -194,7 +194,7 @@ impl Pending {
         if !new_names.is_empty() && self.names + self.new_names.len() + new_names.len() > LABEL_NAMES_MAX {
             return Err(Refusal { what: "label names", limit: LABEL_NAMES_MAX, flag: "the program" });
         }
-        if !edge.cluster.is_empty() && tenant.is_none_or(|tenant| tenant.cluster(&edge.cluster).is_none()) {
+        if !edge.cluster.is_empty() && tenant.is_none_or(|tenant| !tenant.uses(&edge.cluster)) {
             if self.clusters + self.new_clusters.len() >= options.clusters_max && !self.new_clusters.contains(&edge.cluster) {
                 return Err(Refusal { what: "clusters (data_source_name)", limit: options.clusters_max, flag: "--limit.clusters" });
             }

@@ -57,9 +57,9 @@ impl Tenant {
     }
 
     pub(super) fn put(self: &Arc<Self>, received: Timestamp, put: &Put) -> Option<Changed> {
-        let cluster = self.intern_cluster(&put.start.cluster);
         let names = self.index.names_of(put.edges().map(|edge| &edge.labels))?;
         let mut core = self.core.write();
+        let cluster = self.intern_cluster(&core, &put.start.cluster);
         let mut labels = names.lock();
         let (added, lost) = core.put(&mut labels, put, cluster.0, received)?;
         let sample = |(added, edge): (&super::core::Added, &Edge)| AppliedEdge {
@@ -77,17 +77,19 @@ impl Tenant {
         Some(Changed { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, false) })
     }
 
-    pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Changed {
-        let stop = describe.stop.as_ref();
-        let names = stop.and_then(|stop| self.index.names_of(std::iter::once(&stop.labels)));
+    pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Option<Changed> {
+        let names = self.index.names_of(describe.stop.iter().map(|stop| &stop.labels))?;
         let mut core = self.core.write();
-        let stop = stop.zip(names.as_ref()).and_then(|(stop, names)| {
-            let mut labels = names.lock();
-            self.add(&mut core, &mut labels, 0, (received, stop, stop.id()))
-        });
+        let mut labels = names.lock();
+        let mut added = Vec::new();
+        if let Some(stop) = &describe.stop {
+            added.push(self.add(&mut core, &mut labels, 0, (received, stop, stop.id()))?);
+            core.follow();
+        }
         core.describe(describe, received);
         let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
-        Changed { version, added: stop.into_iter().filter(|stop| !stop.duplicate).collect(), withdrawn: Vec::new() }
+        added.retain(|stop| !stop.duplicate);
+        Some(Changed { version, added, withdrawn: Vec::new() })
     }
 
     pub(super) fn delete(self: &Arc<Self>, delete: &Delete) -> Changed {

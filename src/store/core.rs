@@ -15,7 +15,7 @@ use super::edges::Line;
 use super::edges::Members;
 use super::edges::NONE;
 use super::edges::Part;
-use super::fold::Changed;
+use super::fold::Changes;
 use super::fold::Fold;
 use super::fold::Look;
 use super::fold::Skews;
@@ -65,6 +65,7 @@ pub(super) struct Core {
     /// How many series there ever were, around 2^32.
     generations: u32,
     by_series: HashTable<u32>,
+    series_by_cluster: HashMap<u16, u32>,
     start_series: RoaringBitmap,
     stop_series: RoaringBitmap,
     hasher: DefaultHashBuilder,
@@ -86,7 +87,10 @@ pub(super) struct Core {
     deleted_by: HashMap<u32, Vec<u32>>,
     /// Edges in order of receipt, for retirement; first those that an earlier retirement had to keep.
     arrivals: VecDeque<u32>,
-    changed: Vec<Changed>,
+    /// What folds changed that is not yet followed by what is derived: the timeline and what is open.
+    changed: Changes,
+    /// Starts whose events may be superseded by another start now.
+    rivalled: Vec<u32>,
 }
 
 pub(super) fn place_in(rows: &Rows<EdgeRow>) -> impl Fn(u32) -> Place {
@@ -130,7 +134,7 @@ impl Core {
         Self { skews: Skews { usual: skew, ..Skews::default() }, ..Self::default() }
     }
 
-    /// Adds an edge; everything derived follows. Its labels are set number `set` of those that are held.
+    /// Adds an edge; call [`Core::follow`] after the last of some. Its labels are set number `set` of those that are held.
     pub(super) fn add(&mut self, labels: &mut LabelWriter<'_>, set: usize, new: &New<'_>) -> Option<Added> {
         if let Some(found) = self.find_edge(new.id) {
             let row = self.row(found)?;
@@ -166,29 +170,29 @@ impl Core {
         Some(Added { edge: number, series, duplicate: false })
     }
 
-    /// Puts the edge into its identity's order and its group's, folds, and brings everything derived up to date.
+    /// Puts the edge into its identity's order and its group's, and folds.
     fn enter(&mut self, edge: u32, group: Option<u128>) -> Option<()> {
         let row = self.row(edge)?;
         let (identity, key, state) = (row.identity, row.key(), row.part.state());
-        self.identities.get_mut(identity)?.members.insert(edge, &self.edges);
-        self.changed.push(Changed { edge, before: Part::Vacant });
+        let members = &mut self.identities.get_mut(identity)?.members;
+        let is_alone = members.is_empty();
+        members.insert(edge, &self.edges);
+        self.changed.insert(edge, Part::Vacant);
         if state == EdgeState::Point {
-            self.follow_all();
             return Some(());
         }
         let member = Member { place: (key.0, key.2), edge, identity };
         if let Some(group) = group.filter(|_| state == EdgeState::Start) {
             self.groups.insert(group, member)?;
         }
-        self.fold_around(identity, key, Some(edge), None);
-        let rival = self.groups.rival_before(member);
-        if let Some(rival) = rival {
-            self.look_at_rival(rival);
+        if !is_alone {
+            self.fold_around(identity, key, Some(edge), None);
         }
-        self.follow_all();
         if !self.groups.is_empty() {
-            for start in rival.map(|rival| rival.edge).into_iter().chain([edge]) {
-                self.settle_event_of(start);
+            self.rivalled.push(edge);
+            if let Some(rival) = self.groups.rival_before(member) {
+                self.rivalled.push(rival.edge);
+                self.look_at_rival(rival);
             }
         }
         Some(())
@@ -210,23 +214,32 @@ impl Core {
         }
     }
 
-    /// Brings everything derived up to date about what folds changed.
-    fn follow_all(&mut self) {
+    /// Brings everything derived up to date about what folds changed: once for many edges, since most of what one makes first
+    /// of an event the next of the same makes a heartbeat.
+    pub(super) fn follow(&mut self) {
         let mut changed = std::mem::take(&mut self.changed);
-        for change in &changed {
-            self.follow(*change);
+        for (&edge, &before) in &changed {
+            self.follow_one(edge, before);
         }
-        for change in &changed {
-            self.settle(change.edge);
+        for (edge, _) in changed.drain() {
+            self.settle(edge);
         }
-        changed.clear();
         self.changed = changed;
+        let mut rivalled = std::mem::take(&mut self.rivalled);
+        for start in rivalled.drain(..) {
+            self.settle_event_of(start);
+        }
+        self.rivalled = rivalled;
     }
 
-    fn follow(&mut self, Changed { edge, before }: Changed) {
+    fn follow_one(&mut self, edge: u32, before: Part) {
         let Some(part) = self.row(edge).map(|row| row.part) else { return };
-        if matches!(before, Part::Start { open: true, .. }) && !part.is_start() {
-            self.close(edge);
+        if before.is_open() {
+            match part {
+                // It was something else in between.
+                Part::Start { stop, .. } => self.set_part(edge, Part::Start { open: true, stop }),
+                _ => self.close(edge),
+            }
         }
         let place = place_in(&self.edges);
         match (before.is_head(), part.is_head()) {
@@ -234,6 +247,12 @@ impl Core {
             (true, false) => self.timeline.remove(edge, place),
             (true, true) => self.timeline.end_changed(edge, place),
             (false, false) => {}
+        }
+    }
+
+    fn set_part(&mut self, edge: u32, part: Part) {
+        if let Some(row) = self.edges.get_mut(edge) {
+            row.part = part;
         }
     }
 
@@ -245,9 +264,7 @@ impl Core {
         if open == was_open {
             return;
         }
-        if let Some(row) = self.edges.get_mut(head) {
-            row.part = Part::Start { open, stop };
-        }
+        self.set_part(head, Part::Start { open, stop });
         if open {
             self.note_open(head);
         } else {
@@ -287,7 +304,7 @@ impl Core {
         for &edge in edges {
             let Some(row) = self.row(edge) else { continue };
             let (key, part) = (row.key(), row.part);
-            if matches!(part, Part::Start { open: true, .. }) {
+            if part.is_open() {
                 self.close(edge);
             }
             if part.is_head() {
@@ -302,20 +319,16 @@ impl Core {
             if last.is_none_or(|(last, _)| last <= key) && key.1 != EdgeState::Point {
                 last = Some((key, skew));
             }
-            if let Some(row) = self.edges.get_mut(edge) {
-                row.part = Part::Past { state: key.1 };
-            }
+            self.set_part(edge, Part::Past { state: key.1 });
         }
         if let Some((key, skew)) = last {
             self.fold_around(identity, key, None, skew);
         }
-        for &(place, edge, identity) in &rivals {
+        for (place, edge, identity) in rivals {
             self.look_at_rival(Member { place, edge, identity });
+            self.rivalled.push(edge);
         }
-        self.follow_all();
-        for (_, edge, _) in rivals {
-            self.settle_event_of(edge);
-        }
+        self.follow();
     }
 
     fn know(&mut self, id: EdgeId, number: u32) {

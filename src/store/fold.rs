@@ -37,12 +37,8 @@ impl Skews {
     }
 }
 
-/// What a fold changed: the edge, and what it was to its event before.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Changed {
-    pub(super) edge: u32,
-    pub(super) before: Part,
-}
+/// What folds changed: each edge with what it was to its event before the first of them.
+pub(super) type Changes = hashbrown::HashMap<u32, Part>;
 
 /// One identity, to be folded.
 pub(super) struct Fold<'a> {
@@ -50,7 +46,7 @@ pub(super) struct Fold<'a> {
     pub(super) members: &'a mut Members,
     pub(super) groups: &'a Groups,
     pub(super) skews: &'a Skews,
-    pub(super) changed: &'a mut Vec<Changed>,
+    pub(super) changed: &'a mut Changes,
 }
 
 /// Questions about an identity that its edges answer, whatever they are to their events; but for whether a start is the
@@ -226,9 +222,7 @@ impl Fold<'_> {
         if before == part {
             return;
         }
-        if !self.changed.iter().any(|changed| changed.edge == edge) {
-            self.changed.push(Changed { edge, before });
-        }
+        self.changed.entry(edge).or_insert(before);
         self.members.set(edge, part, self.rows);
     }
 }

@@ -238,11 +238,10 @@ impl Store {
                 applied.pop().unwrap_or(FULL)
             }
             Command::Claim(claim) => Applied::Claim(self.tenant_or_new(&claim.organization).claim(received, claim)),
-            Command::Put(put) => match self.tenant_or_new(&put.start.organization).put(received, put) {
-                Some(changed) => Applied::Changed(changed),
-                None => FULL,
-            },
-            Command::Describe(describe) => Applied::Changed(self.tenant_or_new(&describe.organization).describe(received, describe)),
+            Command::Put(put) => self.tenant_or_new(&put.start.organization).put(received, put).map_or(FULL, Applied::Changed),
+            Command::Describe(describe) => {
+                self.tenant_or_new(&describe.organization).describe(received, describe).map_or(FULL, Applied::Changed)
+            }
             Command::Delete(delete) => Applied::Changed(self.tenant_or_new(&delete.organization).delete(delete)),
             Command::Settings(_) | Command::Clock { .. } => Applied::Nothing,
             Command::Retire { before } => {
@@ -348,11 +347,6 @@ impl Tenant {
         &self.organization
     }
 
-    /// The clusters that something was sent to, by number; the first is the default, with the empty name.
-    pub fn clusters(&self) -> Vec<Arc<str>> {
-        self.clusters.read().clone()
-    }
-
     /// The number of the cluster `name`, when something was sent to it.
     pub fn cluster(&self, name: &str) -> Option<ClusterId> {
         let position = self.clusters.read().iter().position(|cluster| **cluster == *name)?;
@@ -428,6 +422,7 @@ impl Tenant {
         for (set, &(received, edge, id)) in edges.iter().enumerate() {
             applied.push(self.add(&mut core, &mut labels, set, (received, edge, id)).map_or(FULL, Applied::Edge));
         }
+        core.follow();
     }
 
     /// Folds in the edge with label set number `set` of the names. `None` at a hard bound.
@@ -438,7 +433,7 @@ impl Tenant {
         set: usize,
         (received, edge, id): (Timestamp, &Edge, EdgeId),
     ) -> Option<AppliedEdge> {
-        let cluster = self.intern_cluster(&edge.cluster);
+        let cluster = self.intern_cluster(core, &edge.cluster);
         let added = core.add(labels, set, &New { edge, id, cluster: cluster.0, received })?;
         let row = core.row(added.edge)?;
         Some(AppliedEdge {
@@ -453,7 +448,13 @@ impl Tenant {
         })
     }
 
-    fn intern_cluster(&self, name: &Arc<str>) -> ClusterId {
+    /// Whether something of the cluster `name` is here. Its number stays when all of it was forgotten, until another needs one.
+    fn uses(&self, name: &str) -> bool {
+        self.cluster(name).is_some_and(|cluster| self.core.read().has_cluster(cluster.0))
+    }
+
+    /// The number of the cluster `name`.
+    fn intern_cluster(&self, core: &Core, name: &Arc<str>) -> ClusterId {
         if name.is_empty() {
             return ClusterId(0);
         }
@@ -461,8 +462,13 @@ impl Tenant {
             return known;
         }
         let mut clusters = self.clusters.write();
-        clusters.push(Arc::clone(name));
-        u16::try_from(clusters.len() - 1).map_or(ClusterId(0), ClusterId)
+        let free = (1..clusters.len()).find(|number| u16::try_from(*number).is_ok_and(|number| !core.has_cluster(number)));
+        let number = free.unwrap_or(clusters.len());
+        match clusters.get_mut(number) {
+            Some(free) => *free = Arc::clone(name),
+            None => clusters.push(Arc::clone(name)),
+        }
+        u16::try_from(number).map_or(ClusterId(0), ClusterId)
     }
 
     fn claim(&self, received: Timestamp, claim: &Claim) -> Claimed {

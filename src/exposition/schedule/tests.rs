@@ -439,3 +439,27 @@ fn what_a_series_that_is_gone_left_makes_way_for_the_next_one_of_its_number() {
 fn a_place_is_small() {
     assert_eq!(size_of::<Place>(), 40, "there is one for each series of the last hour");
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4))]
+
+    /// What is known of a crowded line is what it says itself.
+    #[test]
+    fn who_is_turned_away_would_have_found_no_place(times in prop::collection::vec((0i64..3_000_000, 0i64..2000, 0u8..8), 1400), newest_first in any::<bool>()) {
+        let mut schedules = [0, 1].map(|_| Schedule::new(sizes(135 * SECOND, 50_000)));
+        let mut now = 4_000_000;
+        for (number, &(before, later, kind)) in times.iter().enumerate() {
+            now += if kind == 0 { later } else { 0 };
+            let number = i64::try_from(number).unwrap();
+            let at = if newest_first { 4_000_000 - number * 900 } else { now - before };
+            let sample = Sample { heartbeat: kind == 1, ..sample(u32::from(kind == 2), at) };
+            let [quick, slow] = &mut schedules;
+            slow.crowds = Crowds::default();
+            prop_assert_eq!(quick.apply(ms(now), &sample), slow.apply(ms(now), &sample), "{}", number);
+            prop_assert_eq!(quick.counts, slow.counts);
+        }
+        let [quick, slow] = &schedules;
+        prop_assert_eq!(page(quick, now, None), page(slow, now, None));
+        prop_assert_eq!(page(quick, now + 400_000, Some(86_400_000)), page(slow, now + 400_000, Some(86_400_000)));
+    }
+}

@@ -259,3 +259,26 @@ fn the_drop_list_leaves_labels_that_repeat() {
         assert_eq!((kept.identity, kept.attributes), (all.identity, all.attributes), "only labels are dropped");
     }
 }
+
+#[test]
+fn an_id_is_of_the_labels_before_any_limit() {
+    let id = |note: &str, bytes: usize| {
+        let mut options = MappingOptions::default();
+        options.limits.value_bytes = bytes;
+        let body = format!(
+            r#"{{"event_name": "job", "event_state": "start", "timestamp": "2026-02-20T10:00:00Z", "attributes": {{"note": "{note}"}}}}"#
+        );
+        with(&Mapping::new(options).unwrap(), |context| parse_one(body.as_bytes(), context)).unwrap().edge
+    };
+    let (long, other) = ("x".repeat(100), "x".repeat(99) + "y");
+    let whole = id(&long, 1024);
+    assert_eq!(whole.named, None);
+    for bytes in [8, 50, 99] {
+        let cut = id(&long, bytes);
+        assert_eq!(cut.id(), whole.id(), "{bytes}");
+        assert_ne!(cut.labels, whole.labels);
+        assert_ne!(cut.id(), id(&other, bytes).id(), "what was cut counts");
+    }
+    // Longer than any label can be.
+    assert_eq!(id(&"z".repeat(40_000), 8).id(), id(&"z".repeat(40_000), 1024).id());
+}

@@ -79,11 +79,26 @@ impl Core {
         self.by_series.insert_unique(spread(hash), new, |&series| spread(rows.get(series).map_or(0, |row| row.hash)));
         writer.add(set, new);
         self.state_series(stop).insert(new);
+        *self.series_by_cluster.entry(cluster).or_default() += 1;
         Some(new)
+    }
+
+    /// How many clusters have a series, the default one left out.
+    pub(in crate::store) fn cluster_count(&self) -> usize {
+        self.series_by_cluster.keys().filter(|cluster| **cluster != 0).count()
+    }
+
+    /// Whether a cluster has a series.
+    pub(in crate::store) fn has_cluster(&self, cluster: u16) -> bool {
+        self.series_by_cluster.contains_key(&cluster)
     }
 
     pub(super) fn intern_identity(&mut self, identity: Identity, lapses: bool) -> Option<u32> {
         if let Some(found) = self.number_of(identity) {
+            // A stop that a change of the whole event gave does not say so.
+            if let Some(row) = self.identities.get_mut(found).filter(|_| lapses) {
+                row.lapses = true;
+            }
             return Some(found);
         }
         let key = halves(identity.0);
@@ -116,12 +131,18 @@ impl Core {
     /// Forgets a series that has no edge any more.
     pub(super) fn sweep_series(&mut self, index: &LabelIndex, series: u32) {
         let Some(row) = self.series.get_mut(series).filter(|row| row.edges.is_empty()) else { return };
-        let (labels, stop, hash) = (std::mem::take(&mut row.labels), row.stop, spread(row.hash));
+        let (labels, stop, hash, cluster) = (std::mem::take(&mut row.labels), row.stop, spread(row.hash), row.cluster);
         if let Ok(entry) = self.by_series.find_entry(hash, |&candidate| candidate == series) {
             entry.remove();
             index.remove(&labels, series);
             self.state_series(stop).remove(series);
             self.series.vacate(series);
+            if let Some(count) = self.series_by_cluster.get_mut(&cluster) {
+                *count -= 1;
+                if *count == 0 {
+                    self.series_by_cluster.remove(&cluster);
+                }
+            }
         }
     }
 

@@ -140,6 +140,7 @@ impl Core {
                 None => self.insert(labels, set, &New { edge, id, cluster, received })?,
             });
         }
+        self.follow();
         if let Some(first) = added.first() {
             let detailed = Detailed::new(&put.details, put.created.unwrap_or(received), received);
             self.insert_details(first.edge, Detailed { id: Some(put.id.clone()), ..detailed });
