@@ -141,7 +141,7 @@ impl Tenant {
         Some(EdgeView {
             id: edge_id(row.id),
             at: row.at,
-            received: row.received,
+            received: core.received(edge),
             value: core.value(edge),
             labels,
             attributes: core.attributes(edge).map(Into::into),

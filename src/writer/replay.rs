@@ -185,6 +185,6 @@ impl Reading {
     /// and left it to its retirements.
     fn is_done(&self, command: &Command) -> bool {
         let Command::Retire { before } = command else { return false };
-        self.settings.is_some() && self.uncarried.is_some_and(|first| *before <= first)
+        self.settings.is_some() && self.uncarried.is_some_and(|first| *before < first)
     }
 }

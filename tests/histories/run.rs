@@ -196,8 +196,9 @@ impl Play<'_> {
         self.known.organizations.insert(request.organization.clone());
         self.known.another_cluster |= request.body.contains(ANOTHER);
         if request.is_lines {
-            // Its answer names nothing.
+            // Its answer names nothing, so it is not known what is new later.
             self.gone.clear();
+            self.may_miss = true;
         }
         let ids: Vec<Id> = ids_in(&answer.text).into_iter().map(|id| Id { organization: request.organization.clone(), id }).collect();
         for id in &ids {

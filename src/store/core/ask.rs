@@ -28,6 +28,13 @@ impl Core {
         present.map(|(edge, row)| (row.received, self.head(edge)))
     }
 
+    /// When an edge was received; one that its event has again after it had others, when it came again.
+    pub(in crate::store) fn received(&self, edge: u32) -> Timestamp {
+        let received = self.row(edge).map_or(Timestamp::MIN, |row| row.received);
+        let again = || self.renewed.get(&edge).filter(|_| self.details(self.head(edge)).is_some_and(|detailed| detailed.id.is_some()));
+        again().copied().unwrap_or(received)
+    }
+
     pub(in crate::store) fn value(&self, edge: u32) -> f64 {
         self.values.get(&edge).copied().unwrap_or(1.0)
     }
