@@ -451,3 +451,64 @@ fn descriptions_of_two_events_at_the_same_time_are_told_apart() {
          8: kill",
     );
 }
+
+#[test]
+fn an_edge_that_an_event_has_again_was_received_with_the_last_put() {
+    check(
+        "1: create incident name=w @2d ..2d
+         2: change #1 @3d ..3d
+         3: clock 6d
+         4: change #1 ..6d
+         5: clock 12d
+         6: stop build @2d
+         7: again 2
+         8: kill",
+    );
+}
+
+#[test]
+fn a_retirement_without_its_checkpoint_is_made_again() {
+    check(
+        "1: etsput e1 @2d ..2d
+         2: clock 12h
+         3: start build @11h37m host=h1 + start build @11h
+         4: clock 10d
+         5: start build @-2d
+         6: clock 15d
+         7: start build @11h37m host=h1
+         8: clock 15d11h
+         9: fail create
+         10: start build @0
+         11: kill",
+    );
+}
+
+#[test]
+fn what_lapses_is_the_same_after_its_first_start_was_forgotten() {
+    check(
+        "1: start build @0 host=h1
+         2: clock 21h
+         3: change #1 ..0
+         4: start build @0 host=h1
+         5: delete #4
+         6: start build @0 host=h1 status=good
+         7: clock 7d18h
+         8: point tick
+         9: kill",
+    );
+}
+
+#[test]
+fn what_came_at_once_is_one_commit() {
+    check(
+        "1: at once: start job @0 entity_id=a | start job @0 entity_id=a | stop job @1m entity_id=a | etsput e0 @0 .. in:b
+         2: at once: delete #1.0 | change #1.1 name=n1 if:now | start job @0 entity_id=a
+         3: kill
+         4: lines start job @1m entity_id=b + stop job @2m entity_id=b
+         5: change #1 name=m if:2
+         6: kill retention=2d
+         7: clock 3d
+         8: point tick
+         9: kill",
+    );
+}

@@ -28,11 +28,12 @@ impl Core {
         present.map(|(edge, row)| (row.received, self.head(edge)))
     }
 
-    /// When an edge was received; one that its event has again after it had others, when it came again.
+    /// When an edge was received; of an event with an id of its own, when that was put as it is: what it was before may be
+    /// forgotten.
     pub(in crate::store) fn received(&self, edge: u32) -> Timestamp {
-        let received = self.row(edge).map_or(Timestamp::MIN, |row| row.received);
-        let again = || self.renewed.get(&edge).filter(|_| self.details(self.head(edge)).is_some_and(|detailed| detailed.id.is_some()));
-        again().copied().unwrap_or(received)
+        let put = self.details(self.head(edge)).filter(|detailed| detailed.id.is_some());
+        let received = || self.row(edge).map_or(Timestamp::MIN, |row| row.received);
+        put.map_or_else(received, |detailed| detailed.updated)
     }
 
     pub(in crate::store) fn value(&self, edge: u32) -> f64 {
