@@ -108,10 +108,14 @@ impl<D: Disk> Committer<D> {
         let Some(upto) = segments.iter().map(|segment| segment.last).take_while(|&last| is_old(last)).last() else {
             return Ok(Removed::default());
         };
-        if self.log.checkpoint_position().is_none_or(|checkpoint| checkpoint < upto) {
-            if let Some(before) = self.marks.received_after(upto) {
-                self.commit_own(&Command::Retire { before })?;
-            }
+        let checkpoint = self.log.checkpoint_position();
+        if checkpoint.is_none_or(|checkpoint| checkpoint < upto) {
+            let first = self.marks.received_by(Position(checkpoint.unwrap_or_default().0 + 1));
+            // A replay tells by this that the checkpoint it begins with was made before the retirement; and it takes more later.
+            let Some(before) = self.marks.received_after(upto).filter(|before| first.is_some_and(|first| first < *before)) else {
+                return Ok(Removed::default());
+            };
+            self.commit_own(&Command::Retire { before })?;
             self.compact(upto)?;
         }
         self.marks.forget_below(upto);
