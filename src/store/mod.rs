@@ -396,6 +396,12 @@ impl Tenant {
         core.edges.iter().filter(|row| row.part != edges::Part::Vacant).map(|row| (core::edge_id(row.id), row.received)).collect()
     }
 
+    /// Every key that is bound at `now`, with its body and what an absent timestamp means.
+    #[cfg(test)]
+    pub(crate) fn every_key(&self, now: Timestamp) -> BTreeMap<u128, (u128, Timestamp)> {
+        self.claims.lock().bound_at(now)
+    }
+
     /// Calls `visit` once per label set that is open on the cluster, with its oldest start.
     pub fn open_gauges(&self, cluster: ClusterId, now: Timestamp, visit: &mut dyn FnMut(OpenGauge)) {
         let core = self.core.read();

@@ -5,8 +5,6 @@ use crate::event::Claim;
 use crate::event::record::Decoder;
 use crate::log::Log as _;
 use crate::log::Position;
-use crate::store::Admission;
-use crate::store::Admitted;
 use crate::store::Order;
 use crate::store::Query;
 use crate::store::Stats;
@@ -203,13 +201,11 @@ pub(super) fn seen(memory: &Memory, now: Timestamp) -> Vec<String> {
             let samples = page.lines().filter(|line| !line.starts_with('#'));
             lines.extend(samples.map(|line| format!("{organization} page {cluster:?} {window:?}: {line}")));
         }
-        for (key, body) in (0..KEYS).flat_map(|key| (0..BODIES).map(move |body| (key, body))) {
-            let claim = claim(organization, key, body, now);
-            let admitted = memory.store.admit(&Command::Claim(claim), now, &mut Admission::default());
-            lines.extend(
-                admitted.ok().filter(|admitted| *admitted != Admitted::New).map(|was| format!("{organization} key {key} {body}: {was:?}")),
-            );
-        }
+        lines.extend(tenant.every_key(now).iter().map(|(key, bound)| format!("{organization} key {key}: {bound:?}")));
+        // Also those that are part of no event: they are known.
+        let mut edges = tenant.every_edge();
+        edges.sort_unstable();
+        lines.extend(edges.iter().map(|(edge, received)| format!("{organization} edge {edge} {}", received.millis())));
     }
     lines
 }
