@@ -141,7 +141,20 @@ impl<'a> Sweep<'a> {
                 self.keep(head);
             }
         }
-        candidates.iter().copied().filter(|&edge| self.stays(edge)).collect()
+        let mut stays: HashSet<u32> = candidates.iter().copied().filter(|&edge| self.stays(edge)).collect();
+        self.keep_siblings(candidates, &mut stays);
+        stays
+    }
+
+    /// What is past and came with an edge that stays, stays too: their record does, which would bring it back.
+    fn keep_siblings(&self, candidates: &[u32], stays: &mut HashSet<u32>) {
+        let came = |edge: &u32| self.core.row(*edge).map(|row| (row.identity, row.received));
+        let has_past = |came: &(u32, Timestamp)| self.core.past.contains_key(&came.0);
+        let records: HashSet<(u32, Timestamp)> = stays.iter().filter_map(came).filter(has_past).collect();
+        let is_past = |edge: &&u32| matches!(self.part(**edge), Part::Past { .. });
+        if !records.is_empty() {
+            stays.extend(candidates.iter().filter(is_past).filter(|edge| came(edge).is_some_and(|came| records.contains(&came))));
+        }
     }
 
     fn keep(&mut self, head: u32) {
