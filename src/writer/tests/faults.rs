@@ -67,7 +67,7 @@ fn of_two_changes_in_one_commit_the_second_is_told() {
 #[test]
 fn a_panic_of_the_fold_stops_the_start() {
     let planted =
-        Edge { labels: LabelSet::from_sorted([(PLANTED, "1"), ("event_name", "job")]).unwrap(), ..job(EdgeState::Start, START, "") };
+        Edge { labels: LabelSet::from_sorted([(PLANTED, "1"), ("event_name", "job")]).unwrap(), ..job(EdgeState::Start, START, "0") };
     for (place, edges) in [(0, 1), (0, 5), (4, 5), (70, 200)] {
         let other = |number: usize| job(EdgeState::Start, START, &format!("job-{number}"));
         let edge = |number| Command::Edge(if number == place { planted.clone() } else { other(number) });

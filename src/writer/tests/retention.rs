@@ -18,11 +18,10 @@ fn server() -> Server {
 
 /// Time passes, with segments in it that can go when it is old.
 fn pass(server: &mut Server, time: Duration) {
-    server.fill(1);
-    server.machine.advance(time / 2);
-    server.fill(2);
-    server.machine.advance(time / 2);
-    server.fill(1);
+    for part in [20 * MINUTE, 20 * MINUTE, time - 40 * MINUTE] {
+        server.machine.advance(part);
+        server.fill(2);
+    }
 }
 
 fn events(server: &Server) -> Vec<String> {
@@ -150,16 +149,27 @@ fn a_retirement_whose_records_only_a_checkpoint_has_is_not_done_again() {
     assert_eq!(events(&server), ["3 closed", "2 closed"]);
 }
 
-/// Else a replay took it for one that was before its checkpoint, and what it had retired came back.
+/// Else a replay takes it for one that its checkpoint is later than, and what it took comes back when the power fails before the
+/// next checkpoint.
 #[test]
 fn a_retirement_is_later_than_the_records_that_only_segments_have() {
     let mut server = server();
-    server.send(job(EdgeState::Point, super::server::START, "job-1"));
-    server.fill(3);
-    server.machine.advance(24 * HOUR + 5 * MINUTE);
-    server.fill(1);
-    server.machine.advance(HOUR);
-    server.disk.fail_next(Call::Rename, Fault::Before);
-    server.fill(1);
+    let began = server.now();
+    server.send(job(EdgeState::Point, began.minus(45 * MINUTE), "job-1"));
+    let mut passed = Duration::ZERO;
+    for seconds in [0, 600, 660, 1800, 24 * 3600 + 630, 24 * 3600 + 1240] {
+        if seconds > 24 * 3600 + 1000 {
+            server.disk.record_history();
+        }
+        server.machine.advance(Duration::from_secs(seconds) - passed);
+        passed = Duration::from_secs(seconds);
+        server.fill(1);
+    }
+    assert!(server.committer().log.checkpoint_position().is_some());
+    for disk in server.disk.history() {
+        server.as_on(disk).seen_as_folded();
+    }
+    pass(&mut server, HOUR);
+    assert!(server.events().is_empty());
     server.restart();
 }

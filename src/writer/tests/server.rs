@@ -64,6 +64,17 @@ impl Server {
         self.note_records();
     }
 
+    /// The server that another disk would start, one with no more of the log than this.
+    pub(super) fn as_on(&self, disk: FaultyDisk) -> Self {
+        let (machine, memory, records) = (Arc::clone(&self.machine), self.memory.clone(), self.records.clone());
+        let Self { retention, skew, looked, .. } = *self;
+        let mut server = Self { disk, machine, memory, retention, skew, committer: None, records, looked };
+        server.start();
+        let last = server.committer().log.last();
+        server.records.retain(|(position, ..)| *position <= last);
+        server
+    }
+
     /// The log is closed as far as it can be.
     pub(super) fn close(&mut self) -> Result<(), AppendError> {
         self.committer.take().unwrap().log.close()
