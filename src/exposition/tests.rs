@@ -473,3 +473,15 @@ fn a_series_number_that_is_used_again_has_its_own_labels() {
     tenant.labels_of(&[old, new], &mut |place, name, value| seen.push(format!("{place} {name}={value}")));
     assert_eq!(seen, ["1 entity_id=new", "1 event_name=job", "1 event_state=start"]);
 }
+
+#[test]
+fn a_further_start_of_what_is_open_gives_way_to_the_next_one() {
+    for (state, expected) in [(EdgeState::Start, (1, 2)), (EdgeState::Point, (3, 0))] {
+        let world = World::new(&Options::default());
+        for at in [-3, -2, -1, 0] {
+            world.put(NOW, &edge(state, NOW + at, &[("event_name", "deploy")]));
+        }
+        let stats = world.pages.stats(ms(NOW));
+        assert_eq!((stats.queued, stats.coalesced), expected, "{state:?}");
+    }
+}
