@@ -186,6 +186,8 @@ pub enum Command {
     Retire {
         /// The oldest time of receipt that stays.
         before: Timestamp,
+        /// All of these records were at or before this position of the log; 0 where the first format does not say.
+        upto: u64,
     },
     /// The time of receipt went ahead without that time being seen to pass: the clock was set, or nothing ran.
     Clock {

@@ -25,10 +25,11 @@ use std::time::Duration;
 
 const FORMER_EDGE: u8 = 1;
 const CLAIM: u8 = 2;
-const RETIRE: u8 = 3;
+const FORMER_RETIRE: u8 = 3;
 const EDGE: u8 = 4;
 const CLOCK: u8 = 5;
 const SETTINGS: u8 = 6;
+const RETIRE: u8 = 7;
 const FORMER_PUT: u8 = 16;
 const FORMER_DESCRIBE: u8 = 17;
 const FORMER_DELETE: u8 = 18;
@@ -82,7 +83,10 @@ pub fn encode(command: &Command, out: &mut Vec<u8>) {
             out.extend_from_slice(&claim.body.to_le_bytes());
             out.extend_from_slice(&claim.at.millis().to_le_bytes());
         }
-        Command::Retire { before } => out.extend_from_slice(&before.millis().to_le_bytes()),
+        Command::Retire { before, upto } => {
+            out.extend_from_slice(&before.millis().to_le_bytes());
+            out.extend_from_slice(&upto.to_le_bytes());
+        }
         Command::Clock { ahead } => out.extend_from_slice(&millis_of(*ahead).to_le_bytes()),
         Command::Put(put) => encode_put(put, out),
         Command::Settings(settings) => out.extend_from_slice(&skew_of(settings.skew).to_le_bytes()),
@@ -246,7 +250,7 @@ impl Decoder {
     pub fn decode(&mut self, record: &[u8]) -> Result<(Timestamp, Command), RecordError> {
         let mut input = Input(record);
         let kind = input.byte()?;
-        if !matches!(kind, FORMER_EDGE..=SETTINGS | FORMER_PUT..=DELETE) {
+        if !matches!(kind, FORMER_EDGE..=RETIRE | FORMER_PUT..=DELETE) {
             return Err(RecordError::UnknownKind(kind));
         }
         let received = input.time()?;
@@ -269,7 +273,9 @@ impl Decoder {
                 let (organization, id) = (shared(&mut self.organization, input.text()?), input.text()?.into());
                 Command::Delete(Delete { organization, id, span: input.span(flags)? })
             }
-            _ => Command::Retire { before: input.time()? },
+            RETIRE => Command::Retire { before: input.time()?, upto: u64::from_le_bytes(input.array()?) },
+            FORMER_RETIRE => Command::Retire { before: input.time()?, upto: 0 },
+            _ => return Err(RecordError::UnknownKind(kind)),
         };
         if input.0.is_empty() { Ok((received, command)) } else { Err(RecordError::Damaged("bytes after its end")) }
     }

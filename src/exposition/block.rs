@@ -99,6 +99,7 @@ impl Key {
             hash.update(&entry.series.generation.to_le_bytes());
             hash.update(&entry.exposed.millis().to_le_bytes());
             hash.update(&entry.at.millis().to_le_bytes());
+            // It follows from the rest, as far as anybody knows. If not, a page would show a wrong one.
             hash.update(&entry.value.to_bits().to_le_bytes());
         }
         Self(hash.digest128())

@@ -464,7 +464,7 @@ fn a_series_number_that_is_used_again_has_its_own_labels() {
     let id = start("old").id().to_string();
     let delete = Command::Delete(Delete { organization: "".into(), span: world.store.span("", &id), id: id.into() });
     world.store.apply(ms(later), &delete);
-    world.store.apply(ms(later), &Command::Retire { before: ms(later) });
+    world.store.apply(ms(later), &Command::Retire { before: ms(later), upto: 0 });
     world.put(later, &start("new"));
     assert!(matches!(&*open(later), [line] if line.contains("entity_id=\"new\"")), "{:?}", open(later));
     let new = gauge();
@@ -472,4 +472,16 @@ fn a_series_number_that_is_used_again_has_its_own_labels() {
     let mut seen = Vec::new();
     tenant.labels_of(&[old, new], &mut |place, name, value| seen.push(format!("{place} {name}={value}")));
     assert_eq!(seen, ["1 entity_id=new", "1 event_name=job", "1 event_state=start"]);
+}
+
+#[test]
+fn a_further_start_of_what_is_open_gives_way_to_the_next_one() {
+    for (state, expected) in [(EdgeState::Start, (1, 2)), (EdgeState::Point, (3, 0))] {
+        let world = World::new(&Options::default());
+        for at in [-3, -2, -1, 0] {
+            world.put(NOW, &edge(state, NOW + at, &[("event_name", "deploy")]));
+        }
+        let stats = world.pages.stats(ms(NOW));
+        assert_eq!((stats.queued, stats.coalesced), expected, "{state:?}");
+    }
 }

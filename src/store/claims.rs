@@ -67,6 +67,13 @@ impl Claims {
         claimed.unwrap_or(Claimed::New)
     }
 
+    /// What is bound at `now`: each key, its body, and what an absent timestamp means.
+    #[cfg(test)]
+    pub(super) fn bound_at(&self, now: Timestamp) -> std::collections::BTreeMap<u128, (u128, Timestamp)> {
+        let bound = self.by_key.iter().filter(|(_, bound)| bound.used >= now.minus(CLAIM_AGE));
+        bound.map(|(key, bound)| (*key, (bound.body, bound.at))).collect()
+    }
+
     fn expire(&mut self, now: Timestamp) {
         let oldest = now.minus(CLAIM_AGE);
         while let Some((_, key)) = self.in_order.pop_front_if(|(used, _)| *used < oldest) {

@@ -131,7 +131,7 @@ fn lists_and_retirement_cost_each_edge_once() {
         let tenant = store.tenant("acme").unwrap();
         let list = steps::of(|| drop(tenant.select(&Query { order: Order::Update, ..Query::default() })));
         let before = Timestamp::from_millis(count / 2);
-        let retire = steps::of(|| drop(store.apply(Timestamp::from_millis(1_000_000_000_000), &Command::Retire { before })));
+        let retire = steps::of(|| drop(store.apply(Timestamp::from_millis(1_000_000_000_000), &Command::Retire { before, upto: 0 })));
         (list, retire)
     };
     let (few, many) = (steps(FEW), steps(MANY));

@@ -302,3 +302,28 @@ impl Values {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_no_series_has_any_more_make_room() {
+        let mut values = Values::default();
+        let add = |values: &mut Values, text: &str, series| {
+            let number = values.intern(text).unwrap();
+            values.add(number, series);
+            number
+        };
+        add(&mut values, "stays", 0);
+        for round in 0..50 {
+            let numbers: Vec<u32> = (1..=100).map(|series| add(&mut values, &format!("{round}-{series}"), series)).collect();
+            for (number, series) in numbers.into_iter().zip(1..) {
+                values.remove(number, series);
+            }
+            let (rows, text) = (&values.rows, |number| values.rows.get(number).map_or("", |value| &*value.text));
+            assert!(rows.len() + values.sorted.count_prefix("", text) < 4 * (100 + DEAD_MIN), "{} in round {round}", rows.len());
+            assert_eq!((values.by_text.len(), values.postings("stays").map(Postings::len)), (1, Some(1)));
+        }
+    }
+}

@@ -244,7 +244,7 @@ impl Store {
             }
             Command::Delete(delete) => Applied::Changed(self.tenant_or_new(&delete.organization).delete(delete)),
             Command::Settings(_) | Command::Clock { .. } => Applied::Nothing,
-            Command::Retire { before } => {
+            Command::Retire { before, .. } => {
                 let retire = |tenant: &Arc<Tenant>| tenant.core.write().retire(&tenant.index, *before, received);
                 Applied::Retired(self.tenants().iter().map(retire).sum())
             }
@@ -388,6 +388,12 @@ impl Tenant {
     pub(crate) fn every_edge(&self) -> Vec<(EdgeId, Timestamp)> {
         let core = self.core.read();
         core.edges.iter().filter(|row| row.part != edges::Part::Vacant).map(|row| (core::edge_id(row.id), row.received)).collect()
+    }
+
+    /// Every key that is bound at `now`, with its body and what an absent timestamp means.
+    #[cfg(test)]
+    pub(crate) fn every_key(&self, now: Timestamp) -> BTreeMap<u128, (u128, Timestamp)> {
+        self.claims.lock().bound_at(now)
     }
 
     /// Calls `visit` once per label set that is open on the cluster, with its oldest start.

@@ -232,7 +232,7 @@ proptest! {
             head.is_some_and(|head| core.beats(head).any(|beat| core.row(beat).unwrap().received >= at(cut)))
         };
         let with_beat: BTreeSet<String> = all.iter().filter(|event| beat_since_cut(event)).map(shape).collect();
-        store.apply(LATER, &Command::Retire { before: at(cut) });
+        store.apply(LATER, &Command::Retire { before: at(cut), upto: 0 });
         let kept = |event: &&EventView| event.open || with_beat.contains(&shape(event)) || [&event.start, &event.stop].into_iter().flatten().any(|edge| edge.received >= at(cut));
         let without_beats = |event: &EventView| format!("{:?} {:?} {}", event.start.as_ref().map(|e| e.id), event.stop.as_ref().map(|e| e.id), event.open);
         let expected: Vec<String> = all.iter().filter(kept).map(without_beats).collect();
@@ -245,7 +245,7 @@ proptest! {
         for edge in &edges {
             put(&store, edge, 200);
         }
-        store.apply(LATER, &Command::Retire { before: at(300) });
+        store.apply(LATER, &Command::Retire { before: at(300), upto: 0 });
         prop_assert_eq!(store.stats(at(300)).events, store.stats(at(300)).open);
     }
 
@@ -256,7 +256,7 @@ proptest! {
         let open = Query { open: Some(true), ..everything() };
         let ids = |store: &Store| -> Vec<EdgeId> { store.tenant("acme").unwrap().select(&open).events.iter().map(|event| event.start.as_ref().unwrap().id).collect() };
         for cut in cuts {
-            store.apply(LATER, &Command::Retire { before: at(cut) });
+            store.apply(LATER, &Command::Retire { before: at(cut), upto: 0 });
             prop_assert_eq!(ids(&store), ids(&whole));
         }
         // A log of only what stayed folds to the same.
@@ -489,7 +489,7 @@ fn a_supersede_group_goes_with_its_last_identity() {
             put(&store, &edge, round * 100);
         }
         assert_eq!(groups(), 1);
-        store.apply(LATER, &Command::Retire { before: at(round * 100 + 50) });
+        store.apply(LATER, &Command::Retire { before: at(round * 100 + 50), upto: 0 });
         assert_eq!((groups(), store.stats(at(0)).edges), (0, 0));
     }
 }

@@ -87,6 +87,12 @@ impl<D: Disk> Committer<D> {
 
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.
     pub(super) fn run(mut self, mut receiver: mpsc::Receiver<Submission>) -> Result<(), String> {
+        self.commit_all(&mut receiver);
+        self.log.close().map_err(|error| with_causes(&error))
+    }
+
+    /// Commits until every sender is gone.
+    pub(super) fn commit_all(&mut self, receiver: &mut mpsc::Receiver<Submission>) {
         let mut waiting = Vec::new();
         let mut postponed: Option<Submission> = None;
         let mut subjects = HashSet::new();
@@ -110,7 +116,6 @@ impl<D: Disk> Committer<D> {
             self.commit(&mut waiting);
             self.retire_when_due();
         }
-        self.log.close().map_err(|error| with_causes(&error))
     }
 
     pub(super) fn commit(&mut self, waiting: &mut Vec<Submission>) {
@@ -331,6 +336,8 @@ pub(super) fn fold<'c>(memory: &Memory, commands: impl Iterator<Item = (Timestam
     };
     for (received, command, id) in commands {
         if let Command::Edge(edge) = command {
+            #[cfg(test)]
+            super::tests::panic_if_planted(edge);
             run.push((received, edge, id));
             if run.len() == RUN_EDGES {
                 fold_run(&mut run, outcomes);

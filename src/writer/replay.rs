@@ -118,8 +118,8 @@ struct Reading {
     marks: Marks,
     last: Timestamp,
     steady: SteadyTime,
-    /// When the first record was received that no checkpoint carried.
-    uncarried: Option<Timestamp>,
+    /// The first record that no checkpoint carried, and when it was received.
+    uncarried: Option<(Position, Timestamp)>,
     settings: Option<Settings>,
     former: bool,
 }
@@ -169,7 +169,7 @@ impl Reading {
                 self.settings.get_or_insert(*settings);
             }
             if !frame.is_carried() {
-                self.uncarried.get_or_insert(at);
+                self.uncarried.get_or_insert((position, at));
             }
             let id = command.edge_id();
             // What was folded by another skew is thrown away.
@@ -181,10 +181,11 @@ impl Reading {
     }
 
     /// Whether this is a retirement of records that only the checkpoint still has: what it carries are those that stayed, and
-    /// for some of them that was because of others, which went later. A program that did not write settings carried more,
-    /// and left it to its retirements.
+    /// for some of them that was because of others, which went later. The checkpoints of the first format carried more, and
+    /// left it to its retirements.
     fn is_done(&self, command: &Command) -> bool {
-        let Command::Retire { before } = command else { return false };
-        self.settings.is_some() && self.uncarried.is_some_and(|first| *before < first)
+        let Command::Retire { before, upto } = command else { return false };
+        let Some((position, received)) = self.uncarried else { return false };
+        if *upto > 0 { *upto < position.0 } else { self.settings.is_some() && *before < received }
     }
 }

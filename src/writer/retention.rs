@@ -109,10 +109,8 @@ impl<D: Disk> Committer<D> {
             return Ok(Removed::default());
         };
         if self.log.checkpoint_position().is_none_or(|checkpoint| checkpoint < upto) {
-            // Where that says no more than the checkpoint before, replays could not tell it from what that one has done.
-            let done = self.log.checkpoint_position().and_then(|checkpoint| self.marks.received_after(checkpoint));
-            if let Some(before) = self.marks.received_after(upto).filter(|before| done.is_none_or(|done| *before > done)) {
-                self.commit_own(&Command::Retire { before })?;
+            if let Some(before) = self.marks.received_after(upto) {
+                self.commit_own(&Command::Retire { before, upto: upto.0 })?;
             }
             self.compact(upto)?;
         }

@@ -28,7 +28,8 @@ pub(super) struct SteadyTime {
     passed: i64,
     /// The jumps that are not counted yet, oldest first.
     jumps: VecDeque<Jump>,
-    /// A time of receipt and the steady clock at it, to which later ones are compared.
+    /// A time of receipt and the steady clock at it, to which later ones are compared: that at which the receipt was the least
+    /// ahead.
     base: (Timestamp, Duration),
 }
 
@@ -91,10 +92,15 @@ impl SteadyTime {
         self.base = (self.received.unwrap_or(reading.now), reading.steady);
     }
 
-    /// By how much the time of receipt went ahead without passing, if that is more than 10 minutes.
-    fn unseen(&self, received: Timestamp, steady: Duration) -> Option<Duration> {
+    /// By how much the time of receipt went ahead without passing, if that is more than 10 minutes. What it went slower before
+    /// makes up for nothing: what was received meanwhile is not older for it.
+    fn unseen(&mut self, received: Timestamp, steady: Duration) -> Option<Duration> {
         let passed = steady.saturating_sub(self.base.1);
-        received.since(self.base.0).checked_sub(passed).filter(|ahead| *ahead > SLACK)
+        let ahead = received.since(self.base.0).checked_sub(passed);
+        if ahead.is_none() {
+            self.base = (received, steady);
+        }
+        ahead.filter(|ahead| *ahead > SLACK)
     }
 }
 
@@ -128,7 +134,7 @@ mod tests {
         let mut record = |&(after, ahead): &Row| {
             received = received.plus(minutes(after));
             let ahead = ahead.map(|ahead| Command::Clock { ahead: minutes(ahead.min(after)) });
-            (received, ahead.unwrap_or(Command::Retire { before: Timestamp::MIN }))
+            (received, ahead.unwrap_or(Command::Retire { before: Timestamp::MIN, upto: 0 }))
         };
         rows.iter().map(&mut record).collect()
     }
@@ -167,9 +173,18 @@ mod tests {
         let mut steady = SteadyTime::default();
         steady.note(at(100));
         steady.begin(Reading { now: at(200), wall: at(200), steady: minutes(50) });
-        for (received, passed, ahead) in
-            [(105, 50, None), (110, 50, None), (111, 50, Some(11)), (200, 50, Some(100)), (200, 140, None), (90, 60, None), (90, 0, None)]
-        {
+        for (received, passed, ahead) in [
+            (105, 50, None),
+            (110, 50, None),
+            (111, 50, Some(11)),
+            (200, 50, Some(100)),
+            (200, 140, None),
+            (120, 100, None),
+            (130, 100, None),
+            (131, 100, Some(11)),
+            (90, 60, None),
+            (90, 0, None),
+        ] {
             assert_eq!(steady.unseen(at(received), minutes(passed)), ahead.map(minutes), "{received} {passed}");
         }
     }

@@ -92,7 +92,7 @@ fn commands() -> impl Strategy<Value = Command> {
             former: None,
         })),
         any::<u32>().prop_map(|skew| Command::Settings(Settings { skew: Duration::from_millis(skew.into()) })),
-        any::<i64>().prop_map(|before| Command::Retire { before: Timestamp::from_millis(before) }),
+        (any::<i64>(), any::<u64>()).prop_map(|(before, upto)| Command::Retire { before: Timestamp::from_millis(before), upto }),
         (0..i64::MAX.unsigned_abs()).prop_map(|ahead| Command::Clock { ahead: Duration::from_millis(ahead) }),
         whole(),
     ]

@@ -435,6 +435,24 @@ fn what_a_series_that_is_gone_left_makes_way_for_the_next_one_of_its_number() {
     assert_eq!((page(&schedule, 3, None), page(&schedule, 10 * MINUTE, Some(HOUR))), (vec![(1, 1)], vec![(1, 1)]));
 }
 
+/// To the millisecond: what came in at its age limit is old and not late, and what would be shown at it is not shown.
+#[test]
+fn the_age_limit_is_no_age_to_be_shown_at() {
+    let (hold, limit) = (MINUTE, millis(AGE_MAX));
+    for (received, expected) in [(limit - 1, Exposure::Late), (limit, Exposure::Old)] {
+        let mut schedule = Schedule::new(sizes(hold, 100));
+        schedule.apply(ms(received - 1), &sample(1, 9));
+        assert_eq!(schedule.apply(ms(received), &sample(1, 0)), expected, "received at {received}");
+    }
+    for (received, shown) in [(limit - hold, true), (limit - hold + 1, false)] {
+        let mut schedule = Schedule::new(sizes(hold, 100));
+        schedule.apply(ms(received), &sample(1, 0));
+        let exposure = if shown { Exposure::Queued { until: ms(received + hold) } } else { Exposure::Old };
+        assert_eq!(schedule.apply(ms(received), &sample(1, 1)), exposure, "received at {received}");
+        assert_eq!((page(&schedule, received + hold, None), schedule.counts.old), if shown { (vec![(1, 1)], 0) } else { (vec![], 1) });
+    }
+}
+
 #[test]
 fn a_place_is_small() {
     assert_eq!(size_of::<Place>(), 40, "there is one for each series of the last hour");

@@ -145,7 +145,20 @@ impl<'a> Sweep<'a> {
                 self.keep(head);
             }
         }
-        candidates.iter().copied().filter(|&edge| self.stays(edge)).collect()
+        let mut stays: HashSet<u32> = candidates.iter().copied().filter(|&edge| self.stays(edge)).collect();
+        self.keep_siblings(candidates, &mut stays);
+        stays
+    }
+
+    /// What is past and came with an edge that stays, stays too: their record does, which would bring it back.
+    fn keep_siblings(&self, candidates: &[u32], stays: &mut HashSet<u32>) {
+        let came = |edge: &u32| self.core.row(*edge).map(|row| (row.identity, row.received));
+        let has_past = |came: &(u32, Timestamp)| self.core.past.contains_key(&came.0);
+        let records: HashSet<(u32, Timestamp)> = stays.iter().filter_map(came).filter(has_past).collect();
+        let is_past = |edge: &&u32| matches!(self.part(**edge), Part::Past { .. });
+        if !records.is_empty() {
+            stays.extend(candidates.iter().filter(is_past).filter(|edge| came(edge).is_some_and(|came| records.contains(&came))));
+        }
     }
 
     fn keep(&mut self, head: u32) {
@@ -167,9 +180,9 @@ impl<'a> Sweep<'a> {
 
     fn stays_by_itself(&self, head: u32) -> bool {
         let core = self.core;
-        let had = || core.row(head).and_then(|row| core.past.get(&row.identity)).into_iter().flatten().map(|(_, edge)| *edge);
+        let past = || core.row(head).and_then(|row| core.past.get(&row.identity)).into_iter().flatten().map(|(_, edge)| *edge);
         let is_put =
-            |detailed: &Detailed| detailed.id.is_some() && (detailed.updated >= self.before || had().any(|edge| self.is_new(edge)));
+            |detailed: &Detailed| detailed.id.is_some() && (detailed.updated >= self.before || past().any(|edge| self.is_new(edge)));
         let put = || core.details(head).is_some_and(is_put);
         matches!(self.part(head), Part::Start { open: true, .. })
             || [Some(head), core.stop_of(head)].into_iter().flatten().any(|edge| self.is_new(edge))

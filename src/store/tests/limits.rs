@@ -31,7 +31,7 @@ fn commit(store: &Store, received: i64, edges: &[Edge]) -> (usize, Option<String
 }
 
 fn retire_all(store: &Store) {
-    store.apply(at(1 << 40), &Command::Retire { before: at(1 << 40) });
+    store.apply(at(1 << 40), &Command::Retire { before: at(1 << 40), upto: 0 });
     assert_eq!(store.stats(at(0)).edges, 0);
 }
 

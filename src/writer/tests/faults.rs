@@ -1,0 +1,80 @@
+//! Commits that hold several things at once, and starts that fail.
+
+use super::edges::deletion;
+use super::edges::job;
+use super::older::written;
+use super::server::START;
+use super::server::Sent;
+use super::server::Server;
+use super::*;
+
+/// An event that came as edges and is open, and its version.
+fn opened() -> (Server, Edge, Version) {
+    let mut server = Server::new(Duration::from_hours(24));
+    let start = job(EdgeState::Start, START, "job-1");
+    server.send(start.clone());
+    let version = server.memory.store.version("acme", &start.id().to_string()).unwrap();
+    (server, start, version)
+}
+
+fn stop_after(start: &Edge, seconds: u64) -> Edge {
+    Edge { state: EdgeState::Stop, at: start.at.plus(Duration::from_secs(seconds)), ..start.clone() }
+}
+
+fn describe(start: &Edge, stop: Option<Edge>, text: &str) -> Command {
+    let details = Details { description: text.into(), ..Details::default() };
+    Command::Describe(Box::new(Describe { organization: "acme".into(), edge: start.id(), span: None, stop, details }))
+}
+
+#[test]
+fn a_version_is_checked_against_what_comes_before_it_in_the_same_commit() {
+    // Whatever order they came in, the change is made first: it is about the event as its sender saw it.
+    for turned in [false, true] {
+        let (mut server, start, version) = opened();
+        let change: Sent = (vec![describe(&start, Some(stop_after(&start, 20)), "closed")], Some(Expect::Version(version)));
+        let mut sent: Vec<Sent> = vec![(vec![Command::Edge(stop_after(&start, 10))], None), change];
+        if turned {
+            sent.reverse();
+        }
+        let answers = server.submit(sent);
+        let [Ok(_), Ok(_)] = &*answers else { panic!("{answers:?}") };
+        // It ended once, at the first of both stops; the other one is alone.
+        let events = server.events();
+        let open: Vec<bool> = events.iter().map(|(_, open)| *open).collect();
+        assert_eq!(open, [false, false], "{events:?}");
+        server.restart();
+        assert_eq!(server.events(), events);
+    }
+}
+
+#[test]
+fn of_two_changes_in_one_commit_the_second_is_told() {
+    let (mut server, start, version) = opened();
+    let expect = Some(Expect::Version(version));
+    let others = [describe(&start, None, "second"), describe(&start, Some(stop_after(&start, 5)), "third"), deletion(&start)];
+    let mut sent: Vec<Sent> = vec![(vec![describe(&start, None, "first")], expect)];
+    sent.extend(others.into_iter().map(|other| (vec![other], expect)));
+    // Of another event, and of none.
+    sent.push((vec![Command::Edge(job(EdgeState::Start, START, "job-2"))], None));
+    let answers: Vec<String> = server.submit(sent).into_iter().map(|answer| format!("{:?}", answer.unwrap()[0])).collect();
+    let kinds: Vec<&str> = answers.iter().map(|answer| answer.split(['(', ' ']).next().unwrap()).collect();
+    assert_eq!(kinds, ["Changed", "Unexpected", "Unexpected", "Unexpected", "Edge"]);
+    let event = server.memory.store.tenant("acme").unwrap().event(&start.id().to_string()).unwrap();
+    assert_eq!(event.details.unwrap().description.as_ref(), "first");
+    server.restart();
+}
+
+#[test]
+fn a_panic_of_the_fold_stops_the_start() {
+    let planted =
+        Edge { labels: LabelSet::from_sorted([(PLANTED, "1"), ("event_name", "job")]).unwrap(), ..job(EdgeState::Start, START, "0") };
+    for (place, edges) in [(0, 1), (0, 5), (4, 5), (70, 200)] {
+        let other = |number: usize| job(EdgeState::Start, START, &format!("job-{number}"));
+        let edge = |number| Command::Edge(if number == place { planted.clone() } else { other(number) });
+        let disk = written((0..edges).map(|number| vec![(START, edge(number))]));
+        let opened = open(disk.clone(), log_options(), &memory());
+        assert!(matches!(opened, Err(ReplayError::Panicked)), "{place} of {edges}: {:?}", opened.map(|opened| opened.replayed));
+        let sound = written((0..edges).map(|number| vec![(START, Command::Edge(other(number)))]));
+        open(sound, log_options(), &memory()).unwrap();
+    }
+}

@@ -1,0 +1,86 @@
+//! Logs that another program wrote, or this one under other flags.
+
+use super::edges::job;
+use super::server::START;
+use super::server::Server;
+use super::*;
+use crate::event::Settings;
+use crate::log::Batch;
+use crate::log::Log as _;
+
+const RETENTION: Duration = Duration::from_hours(24);
+
+/// A log with these records in commits, and not a record that nobody asked for.
+pub(super) fn written(commits: impl IntoIterator<Item = Vec<(Timestamp, Command)>>) -> FaultyDisk {
+    let disk = FaultyDisk::new();
+    let (mut log, _) = SegmentLog::open(disk.clone(), log_options(), &mut |_| Ok(())).unwrap();
+    for commit in commits {
+        let mut batch = Batch::new();
+        for (received, command) in commit {
+            batch.push_with(|out| {
+                let start = out.len();
+                record::encode(&command, out);
+                record::stamp(&mut out[start..], received);
+            });
+        }
+        assert!(log.append(&batch).unwrap().bytes > 0);
+    }
+    log.close().unwrap();
+    disk
+}
+
+fn edge(entity: &str) -> Command {
+    Command::Edge(job(EdgeState::Start, START, entity))
+}
+
+/// The records of a server's log: of settings the skew in seconds, of edges the entity.
+fn records(server: &Server) -> Vec<String> {
+    let text = |command: &Command| match command {
+        Command::Settings(Settings { skew }) => format!("skew {}", skew.as_secs()),
+        Command::Edge(edge) => edge.labels.value("entity_id").unwrap().to_owned(),
+        other => format!("{other:?}"),
+    };
+    server.records.iter().map(|(.., command)| text(command)).collect()
+}
+
+fn start_with(server: &mut Server, skew: u64) {
+    server.skew = Duration::from_secs(skew);
+    server.start();
+}
+
+#[test]
+fn the_first_record_of_a_log_is_its_settings() {
+    let mut server = Server::new(RETENTION);
+    start_with(&mut server, 7);
+    assert!(records(&server).is_empty());
+    server.disk.fail_next(Call::Write, Fault::Halfway);
+    assert!(server.submit(vec![(vec![edge("a")], None)])[0].is_err());
+    server.one(edge("b"));
+    server.one(edge("c"));
+    start_with(&mut server, 1);
+    server.one(edge("d"));
+    assert_eq!(records(&server), ["skew 7", "b", "c", "d"]);
+    assert_eq!(server.memory.store.skew(), Duration::from_secs(7));
+}
+
+#[test]
+fn an_old_log_gets_its_settings_before_anything_new() {
+    let command = |entity| vec![(START, edge(entity))];
+    let mut server = Server::on(written([command("a"), command("b")]), RETENTION);
+    start_with(&mut server, 7);
+    // What is known leaves no record, and no settings either.
+    let Outcome::Edge { duplicate: true, .. } = server.one(edge("b")) else { panic!("new") };
+    assert_eq!(records(&server), ["a", "b"]);
+    server.one(edge("c"));
+    start_with(&mut server, 1);
+    server.one(edge("d"));
+    assert_eq!(records(&server), ["a", "b", "skew 7", "c", "d"]);
+    assert_eq!(server.memory.store.skew(), Duration::from_secs(7));
+}
+
+#[test]
+fn what_was_received_last_is_the_latest_receipt_whatever_the_order_in_the_log() {
+    let at = |seconds| START.plus(Duration::from_secs(seconds));
+    let disk = written([vec![(at(5), edge("a")), (at(9), edge("b")), (at(7), edge("c"))], vec![(at(6), edge("d"))]]);
+    assert_eq!(open(disk, log_options(), &memory()).unwrap().received(), at(9));
+}

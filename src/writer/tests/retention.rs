@@ -1,0 +1,175 @@
+//! What retention takes is gone and stays gone, and it takes nothing else.
+
+use super::edges::deletion;
+use super::edges::deploy;
+use super::edges::job;
+use super::server::Server;
+use super::server::claim;
+use super::*;
+use crate::log::Log as _;
+use crate::store::Claimed;
+
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+fn server() -> Server {
+    Server::new(24 * HOUR)
+}
+
+/// Time passes, with segments in it that can go when it is old.
+fn pass(server: &mut Server, time: Duration) {
+    for part in [20 * MINUTE, 20 * MINUTE, time.saturating_sub(40 * MINUTE)] {
+        server.machine.advance(part);
+        server.fill(2);
+    }
+}
+
+fn events(server: &Server) -> Vec<String> {
+    server.events().into_iter().map(|(name, open)| format!("{name} {}", if open { "open" } else { "closed" })).collect()
+}
+
+/// `first` is sent, and once more after half of the retention; then what is left after all of it, after a restart too, and when it
+/// is sent a third time.
+#[track_caller]
+fn check_repeat(first: &[Command], again: &[Edge], left: &[&str]) {
+    let mut server = server();
+    for command in first {
+        server.one(command.clone());
+    }
+    pass(&mut server, 12 * HOUR);
+    for edge in again {
+        assert!(server.send(edge.clone()), "known");
+    }
+    let none: [&str; 0] = [];
+    pass(&mut server, 14 * HOUR);
+    pass(&mut server, 2 * HOUR);
+    assert_eq!(events(&server), none);
+    server.restart();
+    assert_eq!(events(&server), none);
+    for edge in again {
+        assert!(!server.send(edge.clone()), "forgotten");
+    }
+    assert_eq!(events(&server), left);
+    server.restart();
+    assert_eq!(events(&server), left);
+}
+
+#[test]
+fn a_repeat_does_not_come_back_from_the_dead() {
+    let at = super::server::START;
+    let (start, stop) = (job(EdgeState::Start, at, "job-1"), job(EdgeState::Stop, at.plus(MINUTE), "job-1"));
+    let both = [start.clone(), stop.clone()].map(Command::Edge);
+    check_repeat(&both, std::slice::from_ref(&start), &["job-1 open"]);
+    check_repeat(&both, std::slice::from_ref(&stop), &["job-1 closed"]);
+    check_repeat(&both, &[stop, start], &["job-1 closed"]);
+}
+
+#[test]
+fn what_was_deleted_does_not_come_back() {
+    let start = job(EdgeState::Start, super::server::START, "job-1");
+    check_repeat(&[Command::Edge(start.clone()), deletion(&start)], &[start], &["job-1 open"]);
+}
+
+#[test]
+fn a_key_is_free_after_a_day_also_after_a_restart() {
+    for restarts in [false, true] {
+        let mut server = Server::new(12 * HOUR);
+        let claimed = |server: &mut Server, body| {
+            if restarts {
+                server.restart();
+            }
+            let outcome = server.one(Command::Claim(claim("acme", 4, body, server.now())));
+            if let Outcome::Claim(claimed) = outcome { claimed } else { panic!("{outcome:?}") }
+        };
+        let at = server.now();
+        assert_eq!(claimed(&mut server, 1), Claimed::New);
+        pass(&mut server, 20 * HOUR);
+        pass(&mut server, 2 * HOUR);
+        assert!(server.committer().log.checkpoint_position().is_some(), "its segment is gone");
+        assert_eq!(claimed(&mut server, 1), Claimed::Again { at });
+        assert_eq!(claimed(&mut server, 2), Claimed::OtherBody);
+        pass(&mut server, 2 * HOUR);
+        assert_eq!(claimed(&mut server, 1), Claimed::Again { at });
+        server.machine.advance(MINUTE);
+        assert_eq!(claimed(&mut server, 2), Claimed::New);
+        assert_eq!(claimed(&mut server, 1), Claimed::OtherBody);
+    }
+}
+
+#[test]
+fn a_segment_is_closed_by_its_age_whatever_its_first_commit_was() {
+    for edges in [1, 2, 50] {
+        let mut server = server();
+        let at = server.now();
+        let many = (0..edges).map(|number| Command::Edge(job(EdgeState::Point, at, &number.to_string())));
+        server.submit(vec![(many.collect(), None)]);
+        for _ in 0..28 {
+            server.machine.advance(HOUR);
+            let now = server.now();
+            server.send(job(EdgeState::Point, now, "filler"));
+        }
+        assert_eq!(
+            server.memory.store.tenant("acme").unwrap().every_edge().iter().filter(|(_, received)| *received == at).count(),
+            0,
+            "{edges}"
+        );
+        assert!(server.committer().log.segments().unwrap().len() > 5);
+        server.restart();
+    }
+}
+
+/// A retirement keeps what was needed then. By the time of a checkpoint something else needs it, which came later.
+#[test]
+fn a_retirement_whose_records_only_a_checkpoint_has_is_not_done_again() {
+    let mut server = server();
+    let began = server.now().minus(2 * HOUR);
+    let start = |version, minutes: u32| deploy(EdgeState::Start, began.plus(minutes * MINUTE), "api", version);
+    server.send(start("1", 0));
+    server.send(start("3", 20));
+    server.send(deploy(EdgeState::Stop, began.plus(30 * MINUTE), "api", "3"));
+    pass(&mut server, HOUR);
+    server.send(start("1", 1));
+    pass(&mut server, (24 * HOUR).saturating_sub(30 * MINUTE));
+    // Now version 3 is old, and stays because it ended version 1.
+    let first = server.committer().log.last();
+    server.send(start("2", 10));
+    assert_eq!(events(&server), ["3 closed", "2 closed", "1 closed"]);
+    pass(&mut server, 2 * HOUR);
+    pass(&mut server, HOUR);
+    // Now version 1 is gone, and version 3 stays because it ended version 2.
+    assert_eq!(events(&server), ["3 closed", "2 closed"]);
+    let checkpoint = server.committer().log.checkpoint_position();
+    let retirements = server.records.iter().filter(|(_, _, command)| matches!(command, Command::Retire { .. }));
+    let retirements: Vec<crate::log::Position> = retirements.map(|(position, ..)| *position).collect();
+    assert!(
+        retirements.first().is_some_and(|retired| *retired <= first && Some(*retired) > checkpoint),
+        "{retirements:?} {first} {checkpoint:?}"
+    );
+    server.restart();
+    assert_eq!(events(&server), ["3 closed", "2 closed"]);
+}
+
+/// Else a replay takes it for one that its checkpoint is later than, and what it took comes back when the power fails before the
+/// next checkpoint.
+#[test]
+fn a_retirement_is_later_than_the_records_that_only_segments_have() {
+    let mut server = server();
+    let began = server.now();
+    server.send(job(EdgeState::Point, began.minus(45 * MINUTE), "job-1"));
+    let mut passed = Duration::ZERO;
+    for seconds in [0, 600, 660, 1800, 24 * 3600 + 630, 24 * 3600 + 1240] {
+        if seconds > 24 * 3600 + 1000 {
+            server.disk.record_history();
+        }
+        server.machine.advance(Duration::from_secs(seconds).saturating_sub(passed));
+        passed = Duration::from_secs(seconds);
+        server.fill(1);
+    }
+    assert!(server.committer().log.checkpoint_position().is_some());
+    for disk in server.disk.history() {
+        server.as_on(disk).seen_as_folded();
+    }
+    pass(&mut server, HOUR);
+    assert!(server.events().is_empty());
+    server.restart();
+}

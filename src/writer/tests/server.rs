@@ -1,0 +1,234 @@
+//! A server without doors: a writer by the clock that a server goes by, and all that a reader of its memory sees.
+
+use super::*;
+use crate::event::Claim;
+use crate::event::record::Decoder;
+use crate::log::Log as _;
+use crate::log::Position;
+use crate::store::Order;
+use crate::store::Query;
+use crate::store::Stats;
+use crate::time::BelievedClock;
+
+pub(super) const ORGANIZATIONS: [&str; 2] = ["acme", "umbrella"];
+pub(super) const CLUSTERS: [&str; 2] = ["", "eu"];
+/// How many keys there are, and bodies that they are used with.
+pub(super) const KEYS: u64 = 5;
+pub(super) const BODIES: u64 = 3;
+pub(super) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// What one sender hands over, and the condition for it.
+pub(super) type Sent = (Vec<Command>, Option<Expect>);
+pub(super) type Answer = Result<Vec<Outcome>, SubmitError>;
+
+pub(super) struct Server {
+    pub(super) disk: FaultyDisk,
+    pub(super) machine: Arc<ManualClock>,
+    pub(super) memory: Memory,
+    pub(super) retention: Duration,
+    /// A flag that may be another one after the next start.
+    pub(super) skew: Duration,
+    committer: Option<Committer<FaultyDisk>>,
+    /// Every record that there ever was, whatever retention has made of the log since.
+    pub(super) records: Vec<(Position, Timestamp, Command)>,
+    /// When somebody last looked; nobody looks at what was before.
+    looked: Timestamp,
+}
+
+fn memory_of(skew: Duration) -> Memory {
+    memory_with(crate::store::Options { pairing_skew: skew, open_max_age: Duration::from_hours(3), ..crate::store::Options::default() })
+}
+
+impl Server {
+    pub(super) fn new(retention: Duration) -> Self {
+        Self::on(FaultyDisk::new(), retention)
+    }
+
+    pub(super) fn on(disk: FaultyDisk, retention: Duration) -> Self {
+        let (machine, skew) = (Arc::new(ManualClock::at(START)), Duration::from_secs(5));
+        let mut server =
+            Self { disk, machine, memory: memory_of(skew), retention, skew, committer: None, records: Vec::new(), looked: START };
+        server.start();
+        server
+    }
+
+    /// A server starts on what is on the disk; one that ran is gone.
+    pub(super) fn start(&mut self) {
+        self.committer = None;
+        self.memory = memory_of(self.skew);
+        let opened = open(self.disk.clone(), log_options(), &self.memory).unwrap();
+        let clock = Arc::new(BelievedClock::new(Arc::<ManualClock>::clone(&self.machine)));
+        clock.not_before(opened.received());
+        let (memory, options) = (self.memory.clone(), Options { retention: Some(self.retention) });
+        self.committer = Some(Committer::new(opened, memory, options, clock, Arc::default(), Arc::default()));
+        self.note_records();
+    }
+
+    /// The server that another disk would start, one with no more of the log than this.
+    pub(super) fn as_on(&self, disk: FaultyDisk) -> Self {
+        let (machine, memory, records) = (Arc::clone(&self.machine), self.memory.clone(), self.records.clone());
+        let Self { retention, skew, looked, .. } = *self;
+        let mut server = Self { disk, machine, memory, retention, skew, committer: None, records, looked };
+        server.start();
+        let last = server.committer().log.last();
+        server.records.retain(|(position, ..)| *position <= last);
+        server
+    }
+
+    /// The log is closed as far as it can be.
+    pub(super) fn close(&mut self) -> Result<(), AppendError> {
+        self.committer.take().unwrap().log.close()
+    }
+
+    pub(super) fn committer(&mut self) -> &mut Committer<FaultyDisk> {
+        self.committer.as_mut().unwrap()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.committer.as_ref().unwrap().clock.now()
+    }
+
+    pub(super) fn is_latched(&self) -> bool {
+        matches!(*self.committer.as_ref().unwrap().health.read(), Health::Latched(_))
+    }
+
+    /// Some senders hand something over before the writer looks; it does as when it runs, retention too.
+    pub(super) fn submit(&mut self, sent: Vec<Sent>) -> Vec<Answer> {
+        let (sender, mut receiver) = mpsc::channel(QUEUE_MAX);
+        let hand_over = |(commands, expect)| {
+            let (reply, answer) = oneshot::channel();
+            sender.try_send(Submission { encoded: Encoded { expect, ..Encoded::of(commands) }, reply }).unwrap();
+            answer
+        };
+        let answers: Vec<oneshot::Receiver<Reply>> = sent.into_iter().map(hand_over).collect();
+        drop(sender);
+        self.committer().commit_all(&mut receiver);
+        self.note_records();
+        answers.into_iter().map(|mut answer| answer.try_recv().unwrap().answer).collect()
+    }
+
+    /// Sends one command.
+    pub(super) fn one(&mut self, command: Command) -> Outcome {
+        self.submit(vec![(vec![command], None)]).remove(0).unwrap().remove(0)
+    }
+
+    /// Sends an edge; says whether it was there already.
+    pub(super) fn send(&mut self, edge: Edge) -> bool {
+        let outcome = self.one(Command::Edge(edge));
+        let Outcome::Edge { duplicate, .. } = outcome else { panic!("{outcome:?}") };
+        duplicate
+    }
+
+    /// Sends points that fill most of some segments, which then can go with all that was before.
+    pub(super) fn fill(&mut self, segments: usize) {
+        for _ in 0..segments {
+            let (at, number) = (self.now(), self.records.len());
+            self.send(edges::long(edges::job(EdgeState::Point, at, &format!("filler-{number}"))));
+        }
+    }
+
+    /// Remembers what is new in the log. What a failed sync left is looked for after a restart.
+    fn note_records(&mut self) {
+        if self.is_latched() {
+            return;
+        }
+        let from = Position(self.records.last().map_or(0, |last| last.0.0) + 1);
+        let Self { committer, records, .. } = self;
+        let mut decoder = Decoder::default();
+        let noted = committer.as_ref().unwrap().log.replay(from, &mut |frame| {
+            assert!(!frame.is_carried(), "a checkpoint overtook the test");
+            for (position, bytes) in frame.records() {
+                let (received, command) = decoder.decode(bytes).unwrap();
+                records.push((position, received, command));
+            }
+            Ok(())
+        });
+        noted.unwrap();
+    }
+
+    /// A memory into which all records that there ever were are folded.
+    pub(super) fn folded(&self) -> Memory {
+        let memory = memory_of(self.skew);
+        let settings =
+            self.records.iter().find_map(|(.., command)| if let Command::Settings(settings) = command { Some(settings) } else { None });
+        memory.begin(settings.map_or(self.skew, |settings| settings.skew));
+        let commands = self.records.iter().map(|(_, received, command)| (*received, command, command.edge_id()));
+        commit::fold(&memory, commands, &mut Vec::new());
+        memory
+    }
+
+    /// What a reader sees at the time of the last receipt.
+    pub(super) fn seen(&mut self) -> Vec<String> {
+        self.looked = self.looked.max(self.committer().received);
+        seen(&self.memory, self.looked)
+    }
+
+    /// What a reader sees, where there must not be more than if nothing had been forgotten but what records say.
+    #[track_caller]
+    pub(super) fn seen_as_folded(&mut self) -> Vec<String> {
+        let seen = self.seen();
+        compare("retention", &self::seen(&self.folded(), self.looked), &seen);
+        seen
+    }
+
+    /// The events of an organization that are no fillers: the name of each, and whether it is open.
+    pub(super) fn events(&self) -> Vec<(String, bool)> {
+        let Some(tenant) = self.memory.store.tenant("acme") else { return Vec::new() };
+        let events = tenant.select(&everything(Order::Start)).events.into_iter();
+        let named = events.map(|event| (event.label("entity_id").or(event.label("version")).unwrap_or_default().to_owned(), event.open));
+        named.filter(|(name, _)| !name.starts_with("filler")).collect()
+    }
+
+    /// Starts again, where a reader must see the same, and so must one of a memory with all records that there ever were.
+    #[track_caller]
+    pub(super) fn restart(&mut self) {
+        let before = self.seen();
+        self.start();
+        compare("a restart", &before, &self.seen_as_folded());
+    }
+}
+
+pub(super) fn everything(order: Order) -> Query {
+    Query { order, limit: 100_000, ..Query::default() }
+}
+
+/// All that a reader sees, in lines.
+pub(super) fn seen(memory: &Memory, now: Timestamp) -> Vec<String> {
+    // A tenant may be left that has nothing any more.
+    let mut lines = vec![format!("{:?}", Stats { tenants: 0, ..memory.store.stats(now) })];
+    for organization in ORGANIZATIONS {
+        let Some(tenant) = memory.store.tenant(organization) else { continue };
+        for order in [Order::Start, Order::End, Order::Update] {
+            let events = tenant.select(&everything(order)).events;
+            lines.extend(events.iter().map(|event| format!("{organization} by {order:?}: {event:?}")));
+        }
+        for (cluster, window) in
+            CLUSTERS.into_iter().flat_map(|cluster| [None, Some(Duration::from_hours(7 * 24))].map(|window| (cluster, window)))
+        {
+            let Some(number) = tenant.cluster(cluster) else { continue };
+            let request = PageRequest { format: Format::Text004, gzip: false, window, keep: None, selectors: Vec::new() };
+            let page = memory.pages.render(Some(&tenant), number, &request, "", now);
+            let page = String::from_utf8(page.body.to_vec()).unwrap();
+            let samples = page.lines().filter(|line| !line.starts_with('#'));
+            lines.extend(samples.map(|line| format!("{organization} page {cluster:?} {window:?}: {line}")));
+        }
+        lines.extend(tenant.every_key(now).iter().map(|(key, bound)| format!("{organization} key {key}: {bound:?}")));
+        // Also those that are part of no event: they are known.
+        let mut edges = tenant.every_edge();
+        edges.sort_unstable();
+        lines.extend(edges.iter().map(|(edge, received)| format!("{organization} edge {edge} {}", received.millis())));
+    }
+    lines
+}
+
+pub(super) fn claim(organization: &str, key: u64, body: u64, at: Timestamp) -> Claim {
+    Claim { organization: organization.into(), key: key.into(), body: body.into(), at, former: None }
+}
+
+#[track_caller]
+pub(super) fn compare(what: &str, before: &[String], after: &[String]) {
+    let only = |these: &[String], those: &[String]| {
+        these.iter().filter(|line| !those.contains(line)).take(4).cloned().collect::<Vec<_>>().join("\n  ")
+    };
+    assert!(before == after, "{what} changes\n  {}\nto\n  {}", only(before, after), only(after, before));
+}
