@@ -83,7 +83,7 @@ impl World {
         for _ in 0..=self.random.below(4) {
             let version = self.random.below(3).to_string();
             let mut say = |state, at| {
-                edges.insert(usize::try_from(self.random.below(edges.len() as u64 + 1)).unwrap(), deploy(state, at, &service, &version))
+                edges.insert(usize::try_from(self.random.below(edges.len() as u64 + 1)).unwrap(), deploy(state, at, &service, &version));
             };
             say(EdgeState::Start, begin);
             let (has_stop, millis) = (self.random.below(3) == 0, self.random.below(30) * 500);

@@ -194,7 +194,9 @@ impl World {
                 Err(error) => {
                     assert!(latched || matches!(error, SubmitError::Log(_)), "{error}");
                     if !was_latched && latched {
-                        commands.iter().for_each(|command| self.is_unknown(command));
+                        for command in &commands {
+                            self.is_unknown(command);
+                        }
                     }
                 }
             }
@@ -233,7 +235,9 @@ impl World {
             (_, Outcome::Changed { version, .. }) => {
                 if let Command::Describe(describe) = command {
                     let stop = describe.stop.as_ref();
-                    stop.into_iter().for_each(|stop| self.is_there((Arc::clone(&describe.organization), stop.id()), present));
+                    for stop in stop {
+                        self.is_there((Arc::clone(&describe.organization), stop.id()), present);
+                    }
                 }
                 let subject = command.subject().map(|(organization, id)| (Arc::clone(organization), id.into_owned())).unwrap();
                 assert!(changed.insert(subject.clone()), "changed twice from one version: {subject:?}");
