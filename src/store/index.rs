@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn values_that_no_series_has_any_more_make_room() {
         let mut values = Values::default();
-        let mut add = |values: &mut Values, text: &str, series| {
+        let add = |values: &mut Values, text: &str, series| {
             let number = values.intern(text).unwrap();
             values.add(number, series);
             number
