@@ -28,16 +28,20 @@ fn describe(start: &Edge, stop: Option<Edge>, text: &str) -> Command {
 
 #[test]
 fn a_version_is_checked_against_what_comes_before_it_in_the_same_commit() {
-    // Whatever order they came in, the change is made first: it is about the event as its sender saw it.
+    let change =
+        |start: &Edge, version| -> Sent { (vec![describe(start, Some(stop_after(start, 20)), "closed")], Some(Expect::Version(version))) };
+    let (mut server, start, version) = opened();
+    let alone = format!("{:?}", server.submit(vec![change(&start, version)]));
+    // Whatever order they came in, the change is made first: it is about the event as its sender saw it, and so is the answer.
     for turned in [false, true] {
         let (mut server, start, version) = opened();
-        let change: Sent = (vec![describe(&start, Some(stop_after(&start, 20)), "closed")], Some(Expect::Version(version)));
-        let mut sent: Vec<Sent> = vec![(vec![Command::Edge(stop_after(&start, 10))], None), change];
+        let mut sent: Vec<Sent> = vec![(vec![Command::Edge(stop_after(&start, 10))], None), change(&start, version)];
         if turned {
             sent.reverse();
         }
-        let answers = server.submit(sent);
-        let [Ok(_), Ok(_)] = &*answers else { panic!("{answers:?}") };
+        let mut answers = server.submit(sent);
+        let changed = answers.remove(usize::from(!turned));
+        assert_eq!(format!("{:?}", [changed]), alone);
         // It ended once, at the first of both stops; the other one is alone.
         let events = server.events();
         let open: Vec<bool> = events.iter().map(|(_, open)| *open).collect();

@@ -173,3 +173,31 @@ fn a_retirement_is_later_than_the_records_that_only_segments_have() {
     assert!(server.events().is_empty());
     server.restart();
 }
+
+/// A record is kept whole, so what it has beside the edge that it is kept for is not forgotten before.
+#[test]
+fn edges_that_came_in_one_record_go_together() {
+    let mut server = server();
+    let start = Edge { identity: Identity::of_id("own-1"), ..job(EdgeState::Start, super::server::START, "job-1") };
+    let put = |minutes| {
+        let stop = Edge { state: EdgeState::Stop, at: start.at.plus(minutes * MINUTE), ..start.clone() };
+        Command::Put(Box::new(Put {
+            id: "own-1".into(),
+            created: None,
+            start: start.clone(),
+            stop: Some(stop),
+            details: Details::default(),
+        }))
+    };
+    server.one(put(1));
+    pass(&mut server, 12 * HOUR);
+    server.one(put(2));
+    pass(&mut server, 15 * HOUR);
+    assert!(server.committer().log.checkpoint_position().is_some());
+    assert_eq!(events(&server), ["job-1 closed"]);
+    server.restart();
+    pass(&mut server, 12 * HOUR);
+    pass(&mut server, HOUR);
+    assert!(server.events().is_empty());
+    server.restart();
+}
