@@ -235,7 +235,7 @@ impl World {
             (_, Outcome::Changed { version, .. }) => {
                 if let Command::Describe(describe) = command {
                     let stop = describe.stop.as_ref();
-                    for stop in stop {
+                    if let Some(stop) = stop {
                         self.is_there((Arc::clone(&describe.organization), stop.id()), present);
                     }
                 }
