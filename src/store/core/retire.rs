@@ -167,9 +167,9 @@ impl<'a> Sweep<'a> {
 
     fn stays_by_itself(&self, head: u32) -> bool {
         let core = self.core;
-        let had = || core.row(head).and_then(|row| core.past.get(&row.identity)).into_iter().flatten().map(|(_, edge)| *edge);
+        let earlier = || core.row(head).and_then(|row| core.past.get(&row.identity)).into_iter().flatten().map(|(_, edge)| *edge);
         let is_put =
-            |detailed: &Detailed| detailed.id.is_some() && (detailed.updated >= self.before || had().any(|edge| self.is_new(edge)));
+            |detailed: &Detailed| detailed.id.is_some() && (detailed.updated >= self.before || earlier().any(|edge| self.is_new(edge)));
         let put = || core.details(head).is_some_and(is_put);
         matches!(self.part(head), Part::Start { open: true, .. })
             || [Some(head), core.stop_of(head)].into_iter().flatten().any(|edge| self.is_new(edge))
