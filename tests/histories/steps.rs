@@ -293,7 +293,7 @@ fn request(text: &str, ids: &dyn Fn(&str) -> Option<Id>) -> Option<Request> {
         "start" | "stop" | "point" => {
             let edges: Vec<Value> = text.split(" + ").map(|part| Words::of(part).edge()).collect();
             let body = match &*edges {
-                _ if is_lines => edges.iter().map(|edge| format!("{edge}\n")).collect(),
+                _ if is_lines => edges.iter().map(Value::to_string).collect::<Vec<_>>().join("\n"),
                 [edge] => edge.to_string(),
                 _ => json!(edges).to_string(),
             };
