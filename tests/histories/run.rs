@@ -185,6 +185,8 @@ impl Play<'_> {
         let Ok(list) = serde_json::from_str::<Value>(&self.server.get(organization, &path).text) else { return };
         for stop in list["events"].as_array().into_iter().flatten().filter_map(|event| event["stop"]["id"].as_str()) {
             let id = Id { organization: organization.to_owned(), id: stop.to_owned() };
+            // One that was forgotten came again with the change.
+            self.gone.remove(&id);
             self.unnamed.entry(id).or_insert(self.now);
         }
     }
