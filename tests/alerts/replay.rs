@@ -186,7 +186,7 @@ fn own_labels(mut labels: Labels) -> Labels {
     labels
 }
 
-/// The values of a series in promtool's notation: `1`, `1x9` (ten times), `1+2x9`, `_`, `_x9` (nine times), `stale`.
+/// The values of a series in promtool's notation: `1`, `1x9` (ten times), `1+2x9`, `-1-2x9`, `_`, `_x9` (nine times), `stale`.
 /// A staleness marker is a missing value here: VictoriaMetrics leaves markers out of every window.
 fn expand(notation: &str) -> Vec<Option<f64>> {
     let mut values = Vec::new();
@@ -196,8 +196,10 @@ fn expand(notation: &str) -> Vec<Option<f64>> {
             "stale" => values.push(None),
             "_" => values.extend(vec![None; times.max(1)]),
             _ => {
-                let (first, step) = base.split_once('+').unwrap_or((base, "0"));
-                let (first, step): (f64, f64) = (first.parse().unwrap(), step.parse().unwrap());
+                // The sign of the first value is no step.
+                let step = base.char_indices().skip(1).find(|(_, sign)| matches!(sign, '+' | '-')).map_or(base.len(), |(place, _)| place);
+                let (first, step) = base.split_at(step);
+                let (first, step): (f64, f64) = (first.parse().unwrap(), if step.is_empty() { 0.0 } else { step.parse().unwrap() });
                 values.extend((0_u32..).take(times + 1).map(|index| Some(step.mul_add(f64::from(index), first))));
             }
         }
