@@ -176,8 +176,12 @@ impl Core {
         let (identity, key, state) = (row.identity, row.key(), row.part.state());
         let members = &mut self.identities.get_mut(identity)?.members;
         let is_alone = members.is_empty();
+        let only = members.only();
         members.insert(edge, &self.edges);
         self.changed.insert(edge, Part::Vacant);
+        if state == EdgeState::Stop && only.is_some_and(|only| self.closes_only(edge, only)) {
+            return Some(());
+        }
         if state == EdgeState::Point {
             return Some(());
         }
@@ -196,6 +200,19 @@ impl Core {
             }
         }
         Some(())
+    }
+
+    /// Whether a stop is the second edge of its identity after a start, which it then closes: what most stops do, and what the
+    /// fold would find.
+    fn closes_only(&mut self, stop: u32, only: u32) -> bool {
+        let key = |edge: u32| self.row(edge).map(EdgeRow::key);
+        let Some(part @ Part::Start { open, .. }) = self.row(only).map(|row| row.part).filter(|_| key(only) < key(stop)) else {
+            return false;
+        };
+        self.changed.entry(only).or_insert(part);
+        self.set_part(only, Part::Start { open, stop });
+        self.set_part(stop, Part::Stop { early: false, of: only });
+        true
     }
 
     /// A start that closes `rival`'s event came or went: the next start of its identity may begin anew, or no longer.

@@ -164,6 +164,14 @@ impl Members {
         }
     }
 
+    /// The edge that there is, if there is just one.
+    pub(super) fn only(&self) -> Option<u32> {
+        match self {
+            Self::Few(Seq::One([only])) => Some(*only),
+            _ => None,
+        }
+    }
+
     /// All of them, in no order that matters.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
         let empty = &Seq::Empty;

@@ -22,7 +22,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 /// Decoded frames that may wait to be applied.
-const FRAMES_WAITING: usize = 16;
+const FRAMES_WAITING: usize = 4;
 
 /// A log that was read into memory.
 #[derive(Debug)]
