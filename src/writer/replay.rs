@@ -19,7 +19,6 @@ use crate::log::SegmentLog;
 use crate::log::VisitError;
 use crate::time::Timestamp;
 use std::sync::mpsc;
-use std::time::Duration;
 
 /// Decoded frames that may wait to be applied.
 const FRAMES_WAITING: usize = 4;
@@ -122,12 +121,14 @@ struct Reading {
     uncarried: Option<(Position, Timestamp)>,
     settings: Option<Settings>,
     former: bool,
+    /// Something is folded already.
+    folds: bool,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        let (decoder, marks, steady, uncarried, settings, former) = Default::default();
-        Self { decoder, marks, last: Timestamp::MIN, steady, uncarried, settings, former }
+        let (decoder, marks, steady, uncarried, settings, former, folds) = Default::default();
+        Self { decoder, marks, last: Timestamp::MIN, steady, uncarried, settings, former, folds }
     }
 }
 
@@ -148,7 +149,7 @@ impl Reading {
                 }
             });
             let read = read(&mut |frame| {
-                let commands = self.decode(&frame, memory.store.skew())?;
+                let commands = self.decode(&frame, memory)?;
                 sender.send(commands).map_err(|_| "the memory took no more".into())
             });
             drop(sender);
@@ -157,7 +158,7 @@ impl Reading {
         })
     }
 
-    fn decode(&mut self, frame: &Frame, skew: Duration) -> Result<Vec<(Timestamp, Command, EdgeId)>, VisitError> {
+    fn decode(&mut self, frame: &Frame, memory: &Memory) -> Result<Vec<(Timestamp, Command, EdgeId)>, VisitError> {
         let mut commands = Vec::with_capacity(frame.len());
         for (position, bytes) in frame.records() {
             let (at, command) = self.decoder.decode(bytes).map_err(|source| RefusedRecord { position, source })?;
@@ -165,15 +166,19 @@ impl Reading {
             self.marks.note(position, self.last);
             self.steady.fold(self.last, &command);
             self.former |= self.decoder.read_former();
-            if let Command::Settings(settings) = &command {
-                self.settings.get_or_insert(*settings);
+            if let (Command::Settings(settings), None) = (&command, self.settings) {
+                self.settings = Some(*settings);
+                if !self.folds && settings.skew != memory.store.skew() {
+                    memory.begin(settings.skew);
+                }
             }
             if !frame.is_carried() {
                 self.uncarried.get_or_insert((position, at));
             }
             let id = command.edge_id();
             // What was folded by another skew is thrown away.
-            if self.settings.is_none_or(|settings| settings.skew == skew) && !self.is_done(&command) {
+            if self.settings.is_none_or(|settings| settings.skew == memory.store.skew()) && !self.is_done(&command) {
+                self.folds = true;
                 commands.push((at, command, id));
             }
         }
