@@ -16,6 +16,7 @@ pub use details::Describe;
 pub use details::Details;
 pub use details::EVENT_ID_MAX;
 pub use details::Expect;
+pub use details::Extension;
 pub use details::Key;
 pub use details::Put;
 pub use details::Span;
