@@ -3,6 +3,8 @@
 //! Wiring only. Order: configuration, listening, replay of the log while pages answer 503, ready; on a signal: not ready,
 //! drain, sync, exit. Exit codes: 0 stopped, 1 failed while running, 2 wrong flags or configuration, 3 log damaged.
 
+mod reload;
+
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -19,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli;
 use crate::cli::Failure;
+use crate::cli::serve::reload::Reloader;
 use crate::config;
 use crate::config::ConfigError;
 use crate::config::File;
@@ -26,7 +29,6 @@ use crate::config::Flags;
 use crate::exposition::Pages;
 use crate::http::app::App;
 use crate::http::app::Parts;
-use crate::http::app::ReloadError;
 use crate::http::auth::Secret;
 use crate::http::routes;
 use crate::http::server;
@@ -39,7 +41,6 @@ use crate::telemetry;
 use crate::telemetry::Telemetry;
 use crate::telemetry::logging;
 use crate::time::BelievedClock;
-use crate::time::Clock;
 use crate::writer;
 use crate::writer::Memory;
 use crate::writer::Opened;
@@ -82,9 +83,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// Everything that was asked for, checked.
 struct Plan {
     flags: Flags,
-    file: File,
     addresses: Vec<SocketAddr>,
     app: Arc<App>,
+    reloader: Arc<Reloader>,
     memory: Memory,
     server: server::Options,
     telemetry: Arc<Telemetry>,
@@ -108,14 +109,15 @@ impl Plan {
             clock: Arc::<BelievedClock>::clone(&clock),
             storage: flags.storage_path.clone(),
         };
-        note_reload(&telemetry, &*clock, true);
+        reload::note_loaded(&telemetry, &*clock);
         let app = Arc::new(App::new(parts, flags.web(&file)?, settings));
+        let reloader = Arc::new(Reloader::new(flags, &file, &app));
         if flags.web_enable_lifecycle {
-            let (flags, weak, limits) = (flags.clone(), Arc::downgrade(&app), flags.limits(&file));
-            app.set_reload(Box::new(move || weak.upgrade().map_or(Ok(()), |app| reload(&flags, &app, &limits))));
+            let reloader = Arc::clone(&reloader);
+            app.set_reload(Box::new(move || reloader.reload()));
         }
         let server = flags.server(&file);
-        Ok(Self { flags: flags.clone(), file, addresses, app, memory, server, telemetry, clock })
+        Ok(Self { flags: flags.clone(), addresses, app, reloader, memory, server, telemetry, clock })
     }
 }
 
@@ -135,7 +137,7 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
         Err(error) => return Err(error),
     };
 
-    let reloading = tokio::spawn(reload_on_signal(plan.flags.clone(), Arc::clone(&plan.app), plan.flags.limits(&plan.file)));
+    let reloading = tokio::spawn(Arc::clone(&plan.reloader).on_signal());
     let writer_ended = signals.stop_or_end(&running).await;
     reloading.abort();
     plan.app.set_stopping();
@@ -273,45 +275,5 @@ impl Signals {
                 () = tokio::time::sleep(EVERY) => if running.has_ended() { return true },
             }
         }
-    }
-}
-
-async fn reload_on_signal(flags: Flags, app: Arc<App>, settled: config::Limits) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    while hangup.recv().await.is_some() {
-        let (flags, app, settled) = (flags.clone(), Arc::clone(&app), settled.clone());
-        // The outcome is logged and counted where it is made.
-        tokio::task::spawn_blocking(move || reload(&flags, &app, &settled)).await.ok();
-    }
-}
-
-/// Reads the file again; a bad one changes nothing. `settled` are the limits that only a restart can change.
-fn reload(flags: &Flags, app: &App, settled: &config::Limits) -> Result<(), ReloadError> {
-    let read = || -> Result<(), ConfigError> {
-        let Some(path) = flags.config_file.as_deref() else { return Ok(()) };
-        let file = File::load(path)?;
-        let settings = file.settings(&flags.limits)?;
-        config::check_exposed(&flags.addresses()?, settings.access.is_anonymous(), flags.web_allow_anonymous)?;
-        if flags.limits(&file).settled() != settled.settled() {
-            tracing::warn!("some of the limits that changed take effect at the next start only");
-        }
-        app.set_settings(settings);
-        Ok(())
-    };
-    let done = read();
-    match &done {
-        Ok(()) => tracing::info!("configuration read again"),
-        Err(error) => tracing::error!(reason = cli::with_causes(error), "cannot read the configuration again; the old one is kept"),
-    }
-    note_reload(app.telemetry(), app.clock(), done.is_ok());
-    done.map_err(|_| ReloadError)
-}
-
-fn note_reload(telemetry: &Telemetry, clock: &dyn Clock, worked: bool) {
-    telemetry.reload_successful.set(i64::from(worked));
-    if worked {
-        telemetry.reload_success_seconds.set(clock.now().seconds());
-    } else {
-        telemetry.reloads_failed.inc();
     }
 }
