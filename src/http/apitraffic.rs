@@ -61,7 +61,7 @@ pub(crate) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let account = call.parameter(0).to_owned();
     let path = call.parts.uri.path().to_owned();
     let whole = read(&app, &call.parts.headers, call.body, &call.settings).await?;
-    let fields = parse(whole.bytes.clone()).await?;
+    let fields = parse(&app, whole.bytes.clone()).await?;
     let sid = match key {
         Some(key) => {
             let claimed = change_events::claim(writer, &grant, &key, &whole.bytes, door.now).await;
@@ -111,7 +111,7 @@ pub(crate) async fn update(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let if_match = IfMatch::of(&call.parts.headers);
     let (account, sid) = (call.parameter(0).to_owned(), call.parameter(1).to_owned());
     let whole = read(&app, &call.parts.headers, call.body, &call.settings).await?;
-    let fields = parse(whole.bytes.clone()).await?;
+    let fields = parse(&app, whole.bytes.clone()).await?;
     let changed = wholes::update(&app, &door, &sid, &if_match, |event, whole| edited(event, whole, &fields)).await.map_err(refused)?;
     answer(StatusCode::OK, &account, &changed)
 }
@@ -148,12 +148,11 @@ fn too_large(error: ApiError, most: usize) -> ApiError {
     if error.status == StatusCode::PAYLOAD_TOO_LARGE { ApiError::too_large(format!("the body is longer than {most} bytes")) } else { error }
 }
 
-async fn parse(bytes: Bytes) -> Result<Fields, ApiError> {
+async fn parse(app: &App, bytes: Bytes) -> Result<Fields, ApiError> {
     if bytes.len() <= PARSE_INLINE_BYTES {
         return Ok(Fields::parse(&bytes)?);
     }
-    let parsing = tokio::task::spawn_blocking(move || Fields::parse(&bytes));
-    Ok(parsing.await.map_err(|_| ApiError::internal())??)
+    Ok(app.elsewhere(move || Fields::parse(&bytes)).await??)
 }
 
 /// The error with the names that the fields have here.

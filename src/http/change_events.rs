@@ -69,8 +69,7 @@ pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiErr
         return stream::ingest_whole(&app, whole.bytes, call.settings, grant, now).await;
     }
     let parsed = if whole.bytes.len() > PARSE_INLINE_BYTES {
-        let parsing = tokio::task::spawn_blocking(move || parse(&whole.bytes, &call.settings, &grant, now));
-        parsing.await.map_err(|_| ApiError::internal())?
+        app.elsewhere(move || parse(&whole.bytes, &call.settings, &grant, now)).await?
     } else {
         parse(&whole.bytes, &call.settings, &grant, now)
     };

@@ -187,11 +187,8 @@ impl Sent {
         let (format, if_match) = (Format::of(&call.parts.headers), IfMatch::of(&call.parts.headers));
         let parse = parser(&call.parts.headers)?;
         let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.budget).await?;
-        let request = if whole.bytes.len() > PARSE_INLINE_BYTES {
-            tokio::task::spawn_blocking(move || parse(&whole.bytes)).await.map_err(|_| ApiError::internal())?
-        } else {
-            parse(&whole.bytes)
-        };
+        let request =
+            if whole.bytes.len() > PARSE_INLINE_BYTES { app.elsewhere(move || parse(&whole.bytes)).await? } else { parse(&whole.bytes) };
         Ok(Self { request: request.map_err(refusal)?, format, if_match, door })
     }
 }

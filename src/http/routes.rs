@@ -328,10 +328,7 @@ struct Served {
 /// One request, from its headers to its answer.
 async fn serve(app: Arc<App>, served: Arc<Served>, request: Request) -> Response {
     let begun = Instant::now();
-    let answer = AssertUnwindSafe(answer(&app, &served, request)).catch_unwind().await.unwrap_or_else(|_| {
-        app.telemetry.panics.inc();
-        Err(ApiError::internal())
-    });
+    let answer = AssertUnwindSafe(answer(&app, &served, request)).catch_unwind().await.unwrap_or_else(|_| Err(app.panicked()));
     let response = answer.unwrap_or_else(|error| {
         app.telemetry.refused.get_or_create(&[("reason", error.reason)]).inc();
         served.route.dialect.refuse(&error)

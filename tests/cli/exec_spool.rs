@@ -94,10 +94,10 @@ fn a_stop_survives_a_kill_in_the_middle_of_sending_and_nobody_else_sends_it_befo
 #[test]
 fn a_start_survives_a_kill_while_what_was_left_is_delivered() {
     let (delivering, heard) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let (for_script, hears) = (Arc::clone(&delivering), Arc::clone(&heard));
+    let (for_script, notes) = (Arc::clone(&delivering), Arc::clone(&heard));
     let server = FakeServer::start(move |request, _| {
         if request.header("idempotency-key") == Some("left") {
-            hears.store(true, Ordering::SeqCst);
+            notes.store(true, Ordering::SeqCst);
             return Reply::Hang;
         }
         if for_script.load(Ordering::SeqCst) { Reply::accepted() } else { Reply::error(503, "away") }

@@ -75,7 +75,9 @@ struct Written {
     outcomes: Result<Vec<Outcome>, SubmitError>,
 }
 
-type Parsing = FuturesOrdered<BoxFuture<'static, Result<ParsedGroup, ApiError>>>;
+/// What makes commands of a group.
+type Parse = fn(Group, &Settings, &Grant, Timestamp) -> ParsedGroup;
+type Parsing<'a> = FuturesOrdered<BoxFuture<'a, Result<ParsedGroup, ApiError>>>;
 type Writing<'a> = FuturesOrdered<Pin<Box<dyn Future<Output = Written> + Send + 'a>>>;
 
 /// Takes in a stream of any length.
@@ -87,13 +89,8 @@ pub(super) async fn ingest(
     grant: Grant,
 ) -> Result<Response, ApiError> {
     let encoding = Encoding::of(&headers)?;
-    let (sender, receiver) = mpsc::channel(1);
-    let body = PacedBody::new(body, settings.limits.pace);
-    let reading = tokio::spawn(groups::read(body, encoding, Arc::clone(&settings), app.budget.clone(), sender));
-    let reading = AbortOnDropHandle::new(reading);
-    let response = pipeline(&app, receiver, &settings, &grant, None).await;
-    drop(reading);
-    Ok(response)
+    let source = Source::open(body, encoding, &settings, &app);
+    Ok(Pipeline::new(&app, settings, grant).run(source).await)
 }
 
 /// Takes in lines that were read whole, as an `Idempotency-Key` asks. `now` is what an absent timestamp means.
@@ -104,62 +101,93 @@ pub(super) async fn ingest_whole(
     grant: Grant,
     now: Timestamp,
 ) -> Result<Response, ApiError> {
-    let (sender, receiver) = mpsc::channel(1);
-    let body = PacedBody::new(Body::from(bytes), settings.limits.pace);
-    let reading = tokio::spawn(groups::read(body, Encoding::Identity, Arc::clone(&settings), app.budget.clone(), sender));
-    let reading = AbortOnDropHandle::new(reading);
-    let response = pipeline(app, receiver, &settings, &grant, Some(now)).await;
-    drop(reading);
-    Ok(response)
+    let source = Source::open(Body::from(bytes), Encoding::Identity, &settings, app);
+    let pipeline = Pipeline { now: Some(now), ..Pipeline::new(app, settings, grant) };
+    Ok(pipeline.run(source).await)
 }
 
-async fn pipeline(
-    app: &App,
-    mut groups: mpsc::Receiver<Result<Group, ApiError>>,
-    settings: &Arc<Settings>,
-    grant: &Grant,
-    fixed_now: Option<Timestamp>,
-) -> Response {
-    let mut report = Report { app, lines: Lines::default(), before: 0, broken: None };
-    let mut parsing = Parsing::new();
-    let mut writing = Writing::new();
-    let mut reading = true;
-    loop {
-        tokio::select! {
-            biased;
-            Some(written) = writing.next() => {
-                report.add(written);
-                reading &= report.broken.is_none();
-            }
-            Some(parsed) = parsing.next(), if writing.len() < WRITING_MAX => match parsed {
-                Ok(group) => writing.push_back(write(app, group).await),
-                Err(error) => report.broken = report.broken.or(Some(error)),
-            },
-            group = groups.recv(), if reading && parsing.len() < PARSING_MAX => match group {
-                Some(Ok(group)) => {
-                    let now = fixed_now.unwrap_or_else(|| app.clock.now());
-                    parsing.push_back(parse_elsewhere(group, Arc::clone(settings), grant.clone(), now));
-                }
-                Some(Err(error)) => {
-                    report.broken = Some(error);
-                    reading = false;
-                }
-                None => reading = false,
-            },
-            else => break,
+/// Where the groups come from: a task that ends with the body, or with this.
+struct Source {
+    groups: mpsc::Receiver<Result<Group, ApiError>>,
+    reading: AbortOnDropHandle<()>,
+}
+
+impl Source {
+    fn open(body: Body, encoding: Encoding, settings: &Arc<Settings>, app: &App) -> Self {
+        let (sender, groups) = mpsc::channel(1);
+        let body = PacedBody::new(body, settings.limits.pace);
+        let reading = tokio::spawn(groups::read(body, encoding, Arc::clone(settings), app.budget.clone(), sender));
+        Self { groups, reading: AbortOnDropHandle::new(reading) }
+    }
+
+    /// `None` when the body has ended. A reader that ended by itself, before that, is an error.
+    async fn next(&mut self, app: &App) -> Option<Result<Group, ApiError>> {
+        match self.groups.recv().await {
+            None => (&mut self.reading).await.err().map(|_| Err(app.panicked())),
+            group => group,
         }
     }
-    report.lines.respond(report.broken)
 }
 
-fn parse_elsewhere(
-    group: Group,
+/// How the lines of one stream are parsed and written.
+struct Pipeline<'a> {
+    app: &'a App,
     settings: Arc<Settings>,
     grant: Grant,
-    now: Timestamp,
-) -> BoxFuture<'static, Result<ParsedGroup, ApiError>> {
-    let parsing = tokio::task::spawn_blocking(move || parse(group, &settings, &grant, now));
-    Box::pin(async move { parsing.await.map_err(|_| ApiError::internal()) })
+    /// What an absent timestamp means; else the time at which the group was read.
+    now: Option<Timestamp>,
+    parse: Parse,
+}
+
+impl<'a> Pipeline<'a> {
+    fn new(app: &'a App, settings: Arc<Settings>, grant: Grant) -> Self {
+        Self { app, settings, grant, now: None, parse }
+    }
+
+    /// After an error nothing more is read or written, but what is in the writer's queue by then.
+    async fn run(self, mut source: Source) -> Response {
+        let app = self.app;
+        let mut report = Report { app, lines: Lines::default(), before: 0, unwritten: None, broken: None };
+        let mut parsing = Parsing::new();
+        let mut writing = Writing::new();
+        let mut reading = true;
+        loop {
+            tokio::select! {
+                biased;
+                Some(written) = writing.next() => {
+                    report.add(written);
+                    if report.unwritten.is_some() {
+                        reading = false;
+                        parsing.clear();
+                    }
+                }
+                Some(parsed) = parsing.next(), if writing.len() < WRITING_MAX => match parsed {
+                    Ok(group) => writing.push_back(write(app, group).await),
+                    Err(error) => {
+                        report.broken = Some(error);
+                        reading = false;
+                        parsing.clear();
+                    }
+                },
+                group = source.next(app), if reading && parsing.len() < PARSING_MAX => match group {
+                    Some(Ok(group)) => parsing.push_back(self.parse_elsewhere(group)),
+                    Some(Err(error)) => {
+                        report.broken = Some(error);
+                        reading = false;
+                    }
+                    None => reading = false,
+                },
+                else => break,
+            }
+        }
+        report.lines.respond(report.unwritten.or(report.broken))
+    }
+
+    fn parse_elsewhere(&self, group: Group) -> BoxFuture<'a, Result<ParsedGroup, ApiError>> {
+        let now = self.now.unwrap_or_else(|| self.app.clock.now());
+        let (parse, settings, grant) = (self.parse, Arc::clone(&self.settings), self.grant.clone());
+        Box::pin(self.app.elsewhere(move || parse(group, &settings, &grant, now)))
+    }
 }
 
 fn parse(group: Group, settings: &Settings, grant: &Grant, now: Timestamp) -> ParsedGroup {
@@ -237,6 +265,9 @@ struct Report<'a> {
     lines: Lines,
     /// Lines of the groups before.
     before: u64,
+    /// Why the first group that is not written is not.
+    unwritten: Option<ApiError>,
+    /// What ended the stream behind the groups that were to be written.
     broken: Option<ApiError>,
 }
 
@@ -250,7 +281,7 @@ impl Report<'_> {
                 }
             }
             Err(error) => {
-                self.broken.get_or_insert(unavailable(&error));
+                self.unwritten.get_or_insert(unavailable(&error));
             }
         }
         for (number, status, error) in &group.refused {
@@ -285,3 +316,6 @@ impl Report<'_> {
         self.lines.refused(self.before + number, status, error);
     }
 }
+
+#[cfg(test)]
+mod tests;
