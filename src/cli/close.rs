@@ -77,11 +77,11 @@ pub(crate) struct Args {
 
 /// Closes, and looks whether it worked.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let mut extra = attribute::collect(&args.attributes).map_err(Failure::Usage)?;
+    let mut extra = attribute::collect(&args.attributes).map_err(Failure::usage)?;
     if let Some(result) = &args.result
         && extra.insert("result".to_owned(), Value::String(result.clone())).is_some()
     {
-        return Err(Failure::Usage("--result and -a result=.. say the same thing twice".to_owned()));
+        return Err(Failure::usage("--result and -a result=.. say the same thing twice"));
     }
     let client = args.server.client()?;
     let chosen = choose(args, &client)?;
@@ -134,7 +134,7 @@ fn choose(args: &Args, client: &Client) -> Result<Vec<ListedEvent>, Failure> {
     }
     if events.len() > 1 && !args.all {
         cli::show(&listing::table(&events, now));
-        return Err(Failure::Usage(format!("{} events match: give --all to close them all", events.len())));
+        return Err(Failure::usage(format!("{} events match: give --all to close them all", events.len())));
     }
     Ok(events)
 }

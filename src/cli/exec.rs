@@ -98,8 +98,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let attributes = attributes(args)?;
     let client = match client(args) {
-        Err(Failure::Running(error)) if !args.strict => {
-            cli::note(&format!("warning: this run is not reported: {error}"));
+        Err(failure @ Failure::Running(_)) if !args.strict => {
+            cli::note(&format!("warning: this run is not reported: {}", cli::with_causes(&failure)));
             None
         }
         result => Some(result?),
@@ -121,8 +121,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
     let outcome = job::run(&args.command, &relay);
     let cancelled = relay.take_asked_to_end().is_some();
-    if let Outcome::NotStarted { reason, .. } = &outcome {
-        cli::note(&format!("error: {reason}"));
+    if let Outcome::NotStarted { error, .. } = &outcome {
+        cli::note(&format!("error: {}", cli::with_causes(error)));
     }
     let mut attributes = attributes;
     attributes.insert(RESULT.to_owned(), Value::from(outcome.result(cancelled)));
@@ -134,9 +134,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 fn attributes(args: &Args) -> Result<Map<String, Value>, Failure> {
-    let attributes = attribute::collect(&args.attributes).map_err(Failure::Usage)?;
+    let attributes = attribute::collect(&args.attributes).map_err(Failure::usage)?;
     match [RESULT, DURATION, EXIT_CODE].into_iter().find(|name| attributes.contains_key(*name)) {
-        Some(name) => Err(Failure::Usage(format!("the attribute \"{name}\" is what exec finds out itself"))),
+        Some(name) => Err(Failure::usage(format!("the attribute \"{name}\" is what exec finds out itself"))),
         None => Ok(attributes),
     }
 }
@@ -145,7 +145,7 @@ fn attributes(args: &Args) -> Result<Map<String, Value>, Failure> {
 fn client(args: &Args) -> Result<Client, Failure> {
     let token = match args.server.token() {
         Err(failure) if !args.strict => {
-            cli::note(&format!("warning: {failure}"));
+            cli::note(&format!("warning: {}", cli::with_causes(&failure)));
             None
         }
         token => token?,

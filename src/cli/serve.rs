@@ -60,6 +60,19 @@ Signals: TERM and INT stop the server, a second one at once; HUP reads the confi
 
 Exit codes: 0 stopped, 1 failed while running, 2 wrong flags or configuration, 3 the log is damaged (see `change-events check`).";
 
+/// Why the server does not run, or did not end as it should.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("cannot listen on {address}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("stopped at once by a second signal; the log is safe")]
+    SecondSignal,
+    #[error("the writer ended by itself")]
+    WriterEnded,
+    #[error("the writer did not end within {} s", CLOSE_PATIENCE.as_secs())]
+    WriterStays,
+}
+
 /// Run the server
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -72,7 +85,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let flags = &args.flags;
     logging::init(flags.log_level, flags.log_format);
-    let plan = Plan::new(flags).map_err(|error| Failure::Usage(cli::with_causes(&error)))?;
+    let plan = Plan::new(flags).map_err(Failure::usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::running)?;
     let ended = runtime.block_on(serve(plan));
     // What still runs by now was cut off by a second signal or by its time.
@@ -145,9 +158,9 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
     stop.cancel();
     tokio::select! {
         ended = close(plan, serving, running) => ended?,
-        () = signals.stop() => return Err(Failure::running("stopped at once by a second signal; the log is safe")),
+        () = signals.stop() => return Err(Failure::running(ServeError::SecondSignal)),
     }
-    if writer_ended { Err(Failure::running("the writer ended by itself")) } else { Ok(()) }
+    if writer_ended { Err(Failure::running(ServeError::WriterEnded)) } else { Ok(()) }
 }
 
 /// Binds every address, and says so where a person or a script looks for it.
@@ -158,7 +171,7 @@ async fn listen(plan: &Plan) -> Result<Vec<TcpListener>, Failure> {
     }
     let mut listeners = Vec::new();
     for address in &plan.addresses {
-        let listener = bind(*address).await.map_err(|error| Failure::running(format!("cannot listen on {address}: {error}")))?;
+        let listener = bind(*address).await.map_err(|source| Failure::running(ServeError::Listen { address: *address, source }))?;
         let address = listener.local_addr().map_err(Failure::running)?;
         cli::print(&format!("listening on http://{address}{}\n", plan.app.route_prefix()))?;
         listeners.push(listener);
@@ -245,7 +258,7 @@ async fn close(plan: Plan, serving: JoinHandle<()>, running: Running) -> Result<
         Ok(Ok(Ok(()))) => cli::print("stopped\n"),
         Ok(Ok(Err(reason))) => Err(Failure::running(format!("the log was not closed cleanly: {reason}"))),
         Ok(Err(error)) => Err(Failure::running(error)),
-        Err(_) => Err(Failure::running(format!("the writer did not end within {} s", CLOSE_PATIENCE.as_secs()))),
+        Err(_) => Err(Failure::running(ServeError::WriterStays)),
     }
 }
 

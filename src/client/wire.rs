@@ -88,8 +88,8 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| not_ours(text, &error))
+    pub(super) fn parse(text: &str) -> Result<Self, AnswerError> {
+        serde_json::from_str(text).map_err(|error| AnswerError::new(text, error))
     }
 }
 
@@ -103,8 +103,8 @@ pub struct Page {
 }
 
 impl Page {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wire: PageBody = serde_json::from_str(text).map_err(|error| not_ours(text, &error))?;
+    pub(super) fn parse(text: &str) -> Result<Self, AnswerError> {
+        let wire: PageBody = serde_json::from_str(text).map_err(|error| AnswerError::new(text, error))?;
         let events = wire.events.into_iter().map(ListedEvent::parse).collect::<Result<_, _>>()?;
         Ok(Self { events, next_cursor: wire.next_cursor, warnings: wire.warnings })
     }
@@ -164,8 +164,8 @@ struct EventBody {
 }
 
 impl ListedEvent {
-    fn parse(raw: Value) -> Result<Self, String> {
-        let wire = EventBody::deserialize(&raw).map_err(|error| not_ours(&raw.to_string(), &error))?;
+    fn parse(raw: Value) -> Result<Self, AnswerError> {
+        let wire = EventBody::deserialize(&raw).map_err(|error| AnswerError::new(&raw.to_string(), error))?;
         Ok(Self {
             raw,
             id: wire.id,
@@ -190,7 +190,16 @@ pub(super) fn error_message(text: &str) -> String {
     if message.is_empty() { "no reason given".to_owned() } else { shown(&message).into_owned() }
 }
 
-fn not_ours(text: &str, error: &serde_json::Error) -> String {
-    let beginning: String = shown(text).chars().take(80).collect();
-    format!("{error} in \"{beginning}\"")
+/// An answer that does not have the form that it should have.
+#[derive(Debug, thiserror::Error)]
+#[error("{error} in \"{beginning}\"")]
+pub struct AnswerError {
+    error: serde_json::Error,
+    beginning: String,
+}
+
+impl AnswerError {
+    fn new(text: &str, error: serde_json::Error) -> Self {
+        Self { error, beginning: shown(text).chars().take(80).collect() }
+    }
 }

@@ -10,7 +10,7 @@ use crate::config::ConfigError;
 
 /// The socket addresses that `HOST:PORT` stands for. An empty host is every address of the machine.
 pub(super) fn resolve(text: &str) -> Result<Vec<SocketAddr>, ConfigError> {
-    let wrong = |cause: io::Error| ConfigError::flag("--web.listen-address", format!("`{text}` is no HOST:PORT: {cause}"));
+    let wrong = |source: io::Error| ConfigError::Address { flag: "--web.listen-address", value: text.to_owned(), source };
     if let Some(port) = text.strip_prefix(':') {
         let port = port.parse().map_err(|_| wrong(io::ErrorKind::InvalidInput.into()))?;
         return Ok(vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))]);

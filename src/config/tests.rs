@@ -2,6 +2,7 @@ use clap::Parser as _;
 
 use super::*;
 use crate::http::auth::Secret;
+use crate::telemetry::logging::with_causes;
 use crate::time::Timestamp;
 
 const DESIGN: &str = "
@@ -60,7 +61,7 @@ fn an_empty_file_is_the_default() {
 
 #[track_caller]
 fn refused(text: &str, parts: &[&str]) {
-    let error = parse(text).unwrap_err().to_string();
+    let error = with_causes(&parse(text).unwrap_err());
     for part in parts {
         assert!(error.contains(part), "{part:?} is not in {error:?}");
     }

@@ -25,6 +25,7 @@ use crate::store::EventView;
 use crate::store::Query;
 use crate::store::Selected;
 use crate::time::Timestamp;
+use crate::time::iso8601::TimeError;
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1000;
@@ -42,6 +43,15 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
     Ok(json_response(StatusCode::OK, body.await?.map_err(|_| ApiError::internal())?))
 }
 
+/// Why the value of a parameter means nothing; its name comes before this.
+#[derive(Debug, thiserror::Error)]
+enum ValueError {
+    #[error("`{}` is neither `open` nor `closed`", shown(.0))]
+    State(Box<str>),
+    #[error("`{}` is not a whole number from 1 to {LIMIT_MAX}", shown(.0))]
+    Limit(Box<str>),
+}
+
 fn query(text: Option<&str>) -> Result<Query, ApiError> {
     let parameters = Parameters::parse(text, &["match[]", "search", "start", "end", "state", "limit", "cursor"])?;
     Ok(Query {
@@ -52,7 +62,7 @@ fn query(text: Option<&str>) -> Result<Query, ApiError> {
         open: parameters.parsed("state", |state| match state {
             "open" => Ok(true),
             "closed" => Ok(false),
-            _ => Err(format!("`{}` is neither `open` nor `closed`", shown(state))),
+            _ => Err(ValueError::State(state.into())),
         })?,
         limit: parameters.parsed("limit", limit)?.unwrap_or(LIMIT_DEFAULT),
         after: parameters.parsed("cursor", str::parse::<Cursor>)?,
@@ -60,13 +70,12 @@ fn query(text: Option<&str>) -> Result<Query, ApiError> {
     })
 }
 
-fn limit(text: &str) -> Result<usize, String> {
-    let wrong = || format!("`{}` is not a whole number from 1 to {LIMIT_MAX}", shown(text));
-    text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(wrong)
+fn limit(text: &str) -> Result<usize, ValueError> {
+    text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| ValueError::Limit(text.into()))
 }
 
 /// ISO 8601, or Unix seconds as Prometheus' own API takes them.
-fn iso8601_or_seconds(text: &str) -> Result<Timestamp, String> {
+fn iso8601_or_seconds(text: &str) -> Result<Timestamp, TimeError> {
     #[expect(clippy::cast_possible_truncation, reason = "bounded by the filter")]
     let seconds = text
         .parse::<f64>()
@@ -75,7 +84,7 @@ fn iso8601_or_seconds(text: &str) -> Result<Timestamp, String> {
         .map(|seconds| Timestamp::from_millis((seconds * 1000.0).round() as i64));
     match seconds {
         Some(at) if !looks_like_a_date(text) => Ok(at),
-        _ => Timestamp::parse(text).map_err(|error| error.to_string()),
+        _ => Timestamp::parse(text),
     }
 }
 

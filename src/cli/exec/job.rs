@@ -16,14 +16,25 @@ use super::signals::Relay;
 use super::signals::asks_for_the_end;
 
 /// How a job ended, or why it did not begin.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Outcome {
     /// By itself, with this exit code.
     Exited(u8),
     /// By this signal, or by its coming before the beginning.
     Killed(i32),
     /// It cannot be run; the exit code is that of a shell.
-    NotStarted { code: u8, reason: String },
+    NotStarted { code: u8, error: RunError },
+}
+
+/// Why a job cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RunError {
+    #[error("no command is given")]
+    NoCommand,
+    #[error("cannot run {}", .program.display())]
+    Start { program: OsString, source: io::Error },
+    #[error("cannot wait for {}", .program.display())]
+    Wait { program: OsString, source: io::Error },
 }
 
 impl Outcome {
@@ -59,21 +70,21 @@ impl From<ExitStatus> for Outcome {
 /// Runs it to its end, with our own standard input, output and error.
 pub(super) fn run(command: &[OsString], relay: &Relay) -> Outcome {
     let Some((program, arguments)) = command.split_first() else {
-        return Outcome::NotStarted { code: 127, reason: "no command is given".to_owned() };
+        return Outcome::NotStarted { code: 127, error: RunError::NoCommand };
     };
     let mut child = match relay.adopt(|| Command::new(program).args(arguments).spawn()) {
         Ok(child) => child,
         Err(Refusal::Asked(signal)) => return Outcome::Killed(signal),
-        Err(Refusal::Failed(error)) => {
-            let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
-            return Outcome::NotStarted { code, reason: format!("cannot run {}: {error}", program.display()) };
+        Err(Refusal::Failed(source)) => {
+            let code = if source.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+            return Outcome::NotStarted { code, error: RunError::Start { program: program.clone(), source } };
         }
     };
     wait_without_reaping(&child);
     relay.release();
     match child.wait() {
         Ok(status) => status.into(),
-        Err(error) => Outcome::NotStarted { code: 126, reason: format!("cannot wait for {}: {error}", program.display()) },
+        Err(source) => Outcome::NotStarted { code: 126, error: RunError::Wait { program: program.clone(), source } },
     }
 }
 
@@ -87,6 +98,7 @@ fn wait_without_reaping(child: &Child) {
 #[cfg(test)]
 mod tests {
     use super::Outcome;
+    use super::RunError;
 
     #[test]
     fn exit_codes_and_results() {
@@ -103,6 +115,6 @@ mod tests {
         check(&Outcome::Killed(9), false, 137, "failure");
         check(&Outcome::Killed(9), true, 137, "cancelled");
         check(&Outcome::Killed(10), false, 138, "failure");
-        check(&Outcome::NotStarted { code: 127, reason: String::new() }, true, 127, "failure");
+        check(&Outcome::NotStarted { code: 127, error: RunError::NoCommand }, true, 127, "failure");
     }
 }

@@ -28,6 +28,7 @@ use crate::store::Selected;
 use crate::store::Tenant;
 use crate::store::selector::MatchKind;
 use crate::time::Timestamp;
+use crate::time::iso8601::TimeError;
 
 const LIMIT_DEFAULT: usize = 25;
 const LIMIT_MAX: usize = 100;
@@ -81,9 +82,7 @@ impl Asked {
         let one = |spellings: &[&'static str]| given(&parameters, spellings);
         let filled =
             |spellings: &[&'static str]| one(spellings).map(|given| given.filter(|(_, text)| !text.is_empty()).map(|(_, text)| text));
-        let kind = parsed(one(TYPE)?, |text| {
-            Type::parse(text).ok_or("must be one of deployment, incident, config_change, scale and custom".to_owned())
-        })?;
+        let kind = parsed(one(TYPE)?, |text| Type::parse(text).ok_or(ValueError::Type))?;
         let limit = parsed(one(LIMIT)?, |text| whole_number(text, LIMIT_MAX))?.unwrap_or(LIMIT_DEFAULT);
         let page = parsed(one(PAGE)?, |text| whole_number(text, PAGED_MAX / limit))?;
         let after = one(AFTER)?.map(|(_, sid)| sid);
@@ -163,18 +162,28 @@ fn given(parameters: &Parameters<'_>, spellings: &[&'static str]) -> Result<Opti
     Ok(found)
 }
 
-fn parsed<T>(given: Option<(&'static str, Box<str>)>, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, ApiError> {
+/// Why the value of a parameter means nothing; its name and the value come before this.
+#[derive(Debug, thiserror::Error)]
+enum ValueError {
+    #[error("must be one of deployment, incident, config_change, scale and custom")]
+    Type,
+    #[error("must be ISO 8601; {0}")]
+    Moment(TimeError),
+    #[error("must be a whole number from 1 to {most}")]
+    Number { most: usize },
+}
+
+fn parsed<T>(given: Option<(&'static str, Box<str>)>, parse: impl FnOnce(&str) -> Result<T, ValueError>) -> Result<Option<T>, ApiError> {
     let Some((name, text)) = given else { return Ok(None) };
     parse(&text).map(Some).map_err(|rule| ApiError::malformed(format!("{name} `{}`: {rule}", shown(&text))).at(name))
 }
 
-fn iso8601(text: &str) -> Result<Timestamp, String> {
-    moment(text, |text| Timestamp::parse(text).map_err(|error| format!("must be ISO 8601; {error}")))
+fn iso8601(text: &str) -> Result<Timestamp, ValueError> {
+    moment(text, Timestamp::parse).map_err(ValueError::Moment)
 }
 
-fn whole_number(text: &str, most: usize) -> Result<usize, String> {
-    let wrong = || format!("must be a whole number from 1 to {most}");
-    text.parse().ok().filter(|number| (1..=most).contains(number)).ok_or_else(wrong)
+fn whole_number(text: &str, most: usize) -> Result<usize, ValueError> {
+    text.parse().ok().filter(|number| (1..=most).contains(number)).ok_or(ValueError::Number { most })
 }
 
 /// The first parameter that means nothing here.

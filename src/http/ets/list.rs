@@ -72,9 +72,15 @@ fn query(text: Option<&str>) -> Result<Query, ApiError> {
     })
 }
 
-fn whole_number(text: &str, least: usize) -> Result<usize, String> {
-    let wrong = || format!("`{}` is not a whole number of at least {least}", shown(text));
-    text.parse().ok().filter(|number| *number >= least).ok_or_else(wrong)
+/// Why the value of a parameter means nothing; its name comes before this.
+#[derive(Debug, thiserror::Error)]
+enum ValueError {
+    #[error("`{}` is not a whole number of at least {least}", shown(text))]
+    Number { text: Box<str>, least: usize },
+}
+
+fn whole_number(text: &str, least: usize) -> Result<usize, ValueError> {
+    text.parse().ok().filter(|number| *number >= least).ok_or_else(|| ValueError::Number { text: text.into(), least })
 }
 
 /// Key and value.
