@@ -4,6 +4,7 @@
 //! `cargo bench --bench search`; prints figures, asserts nothing. README's table has the machine's.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_possible_wrap, reason = "a bench program")]
 
+use change_events::event::Change;
 use change_events::event::Command;
 use change_events::event::Details;
 use change_events::event::Edge;
@@ -82,7 +83,7 @@ fn fill(store: &Store) {
         let received = at(number);
         if number % 10 < 3 {
             let put = Put { id: format!("event-{number}").into(), created: None, start, stop, details: details(number) };
-            store.apply(received, &Command::Put(put.into()));
+            store.apply(received, &Command::Change(Change::Put(put.into())));
         } else {
             for edge in std::iter::once(start).chain(stop) {
                 store.apply(received, &Command::Edge(edge));

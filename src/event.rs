@@ -6,11 +6,11 @@ pub mod record;
 
 use crate::labels::LabelSet;
 use crate::time::Timestamp;
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use details::Change;
 pub use details::Delete;
 pub use details::Describe;
 pub use details::Details;
@@ -174,12 +174,8 @@ pub enum Command {
     Edge(Edge),
     /// An `Idempotency-Key` was used.
     Claim(Claim),
-    /// An event with an id of its own came in, or changed.
-    Put(Box<Put>),
-    /// An event that came as edges got details.
-    Describe(Box<Describe>),
-    /// An event was deleted.
-    Delete(Delete),
+    /// A whole event was put, described or deleted.
+    Change(Change),
     /// What holds for all edges of the log that say nothing else.
     Settings(Settings),
     /// Forget what was received before this, unless it is open or still to be shown.
@@ -200,15 +196,5 @@ impl Command {
     /// The id of the edge that it is; of what is no edge, one that no edge has.
     pub fn edge_id(&self) -> EdgeId {
         if let Self::Edge(edge) = self { edge.id() } else { EdgeId(0) }
-    }
-
-    /// The event that a change is about: its organization and its id. `None` for what is no change of a whole event.
-    pub fn subject(&self) -> Option<(&Arc<str>, Cow<'_, str>)> {
-        match self {
-            Self::Put(put) => Some((&put.start.organization, Cow::Borrowed(&put.id))),
-            Self::Describe(describe) => Some((&describe.organization, Cow::Owned(describe.edge.to_string()))),
-            Self::Delete(delete) => Some((&delete.organization, Cow::Borrowed(&delete.id))),
-            Self::Edge(_) | Self::Claim(_) | Self::Settings(_) | Self::Retire { .. } | Self::Clock { .. } => None,
-        }
     }
 }

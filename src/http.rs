@@ -5,7 +5,6 @@ pub mod app;
 pub mod auth;
 pub mod body;
 mod change_events;
-mod counters;
 pub mod error;
 mod ets;
 mod list;

@@ -3,39 +3,59 @@
 //! Nothing but this module knows which log it is, and nothing but this module calls `apply`. It parses no payload and
 //! knows no HTTP. ARCHITECTURE.md walks through a commit.
 
+mod answer;
+mod apply;
 mod commit;
+mod counters;
+mod course;
+mod decide;
+mod feed;
 mod replay;
 mod retention;
 mod steady;
+mod submission;
 
-use crate::event::Command;
-use crate::event::EdgeId;
+use crate::event::Change;
+use crate::event::Claim;
+use crate::event::Edge;
 use crate::event::Expect;
-use crate::event::Version;
-use crate::event::record;
 use crate::exposition::Exposure;
 use crate::exposition::Pages;
 use crate::log::AppendError;
-use crate::log::Disk;
-use crate::log::SegmentLog;
+use crate::log::Log;
+use crate::log::Position;
 use crate::store::Claimed;
-use crate::store::Refusal;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::telemetry::logging::with_causes;
 use crate::time::Clock;
+pub use answer::Refused;
+pub use answer::SubmitError;
+pub use answer::Taken;
+pub use answer::Unchanged;
 use commit::Committer;
+pub use course::RefusedRecord;
+use decide::DECIDED_BYTES;
+pub use feed::Fed;
+pub use feed::Follower;
+pub use feed::Outcome;
 use parking_lot::RwLock;
 pub use replay::Opened;
-pub use replay::RefusedRecord;
 pub use replay::ReplayError;
 pub use replay::Unread;
 pub use replay::open;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use submission::Ask;
+use submission::Conditioned;
+pub use submission::Edges;
+use submission::Encoded;
+use submission::Reply;
+use submission::Submission;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 /// Submissions that may wait for the writer; beyond it senders are told to come again.
 pub const QUEUE_MAX: usize = 16_384;
@@ -45,59 +65,6 @@ pub const QUEUE_MAX: usize = 16_384;
 pub struct Options {
     /// How long after its receipt an edge is kept; `None` for ever (`--storage.retention.time`).
     pub retention: Option<Duration>,
-}
-
-/// What became of one command, after it was synced and is visible.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// An edge is in the store.
-    Edge {
-        /// Its id.
-        id: EdgeId,
-        /// It was there already.
-        duplicate: bool,
-        /// What becomes of its sample; `None` for a duplicate.
-        exposure: Option<Exposure>,
-    },
-    /// An event was put, described or deleted.
-    Changed {
-        /// Its version now; `None` when it is deleted.
-        version: Option<Version>,
-        /// What becomes of its new samples.
-        exposures: Vec<Exposure>,
-    },
-    /// An event was not as expected; nothing was done.
-    Unexpected(Option<Version>),
-    /// An `Idempotency-Key` was looked up.
-    Claim(Claimed),
-    /// A retirement ran.
-    Retired,
-    /// A limit refused the command; nothing was kept of it.
-    Refused(Refusal),
-    /// The command's record is larger than the log takes; nothing was kept of it.
-    TooLarge {
-        /// Of the record.
-        bytes: usize,
-        /// Of the largest record.
-        limit: usize,
-    },
-}
-
-/// Why a submission was not taken. Its text holds nothing of the cause, which the writer has logged.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum SubmitError {
-    /// Too much is waiting already.
-    #[error("too many requests are waiting to be written")]
-    Busy,
-    /// The log did not take it: nothing was kept, and it may be taken later.
-    #[error("the event log cannot be written")]
-    Log(#[source] Arc<AppendError>),
-    /// A sync failed, this time or before: the log takes nothing more until a restart.
-    #[error("the event log is latched")]
-    Latched(#[source] Arc<AppendError>),
-    /// The program is stopping.
-    #[error("the server is stopping")]
-    Closed,
 }
 
 /// Whether writing works.
@@ -112,15 +79,9 @@ pub enum Health {
     Latched(Arc<AppendError>),
 }
 
-impl From<Arc<AppendError>> for SubmitError {
-    fn from(error: Arc<AppendError>) -> Self {
-        if matches!(*error, AppendError::Latched(_)) { Self::Latched(error) } else { Self::Log(error) }
-    }
-}
-
 impl From<Arc<AppendError>> for Health {
     fn from(error: Arc<AppendError>) -> Self {
-        if matches!(*error, AppendError::Latched(_)) { Self::Latched(error) } else { Self::Failing(error) }
+        if matches!(*error, AppendError::Latched(_) | AppendError::Foreign(_)) { Self::Latched(error) } else { Self::Failing(error) }
     }
 }
 
@@ -134,89 +95,32 @@ impl Health {
     }
 }
 
-/// Commands and their records, ready for the log.
-#[derive(Debug, Default)]
-pub struct Encoded {
-    commands: Vec<Command>,
-    /// Of the edges that the commands are (see [`Command::edge_id`]).
-    ids: Vec<EdgeId>,
-    /// What the event of the first command must be like; else nothing of this is done.
-    expect: Option<Expect>,
-    records: Records,
-}
-
-impl Encoded {
-    /// Encodes commands; worth a thread of its own when there are many.
-    pub fn of(commands: Vec<Command>) -> Self {
-        Self { records: Records::of(&commands), ids: commands.iter().map(Command::edge_id).collect(), expect: None, commands }
-    }
-
-    /// Whether there is no command.
-    pub fn is_empty(&self) -> bool {
-        self.commands.is_empty()
-    }
-
-    /// Takes out the commands whose records have more than `limit` bytes: the place of each, and its outcome.
-    fn take_too_large(&mut self, limit: usize) -> Vec<(usize, Outcome)> {
-        let lengths: Vec<usize> = self.records.iter().map(<[u8]>::len).collect();
-        if lengths.iter().all(|bytes| *bytes <= limit) {
-            return Vec::new();
-        }
-        let mut each = lengths.iter();
-        self.commands.retain(|_| each.next().is_some_and(|bytes| *bytes <= limit));
-        self.records = Records::of(&self.commands);
-        let too_large = lengths.into_iter().enumerate().filter(|(_, bytes)| *bytes > limit);
-        too_large.map(|(place, bytes)| (place, Outcome::TooLarge { bytes, limit })).collect()
-    }
-}
-
-struct Submission {
-    encoded: Encoded,
-    reply: oneshot::Sender<Reply>,
-}
-
-/// What became of a submission, and what it was made of: whoever made that frees it, the writer has better to do.
-struct Reply {
-    answer: Result<Vec<Outcome>, SubmitError>,
-    _spent: Encoded,
-}
-
-/// Encoded records, end to end.
-#[derive(Debug, Default)]
-struct Records {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-impl Records {
-    fn of(commands: &[Command]) -> Self {
-        let mut records = Self { bytes: Vec::with_capacity(commands.len() * 256), ends: Vec::with_capacity(commands.len()) };
-        for command in commands {
-            record::encode(command, &mut records.bytes);
-            records.ends.push(records.bytes.len());
-        }
-        records
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| self.bytes.get(start..end).unwrap_or_default())
-    }
-}
-
 /// The way to the writer; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Writer {
     sender: mpsc::Sender<Submission>,
     health: Arc<RwLock<Health>>,
+    applied: watch::Receiver<Position>,
     telemetry: Arc<Telemetry>,
+    /// The largest record that a sender may make.
     record_bytes_max: usize,
 }
 
 /// The writer's thread.
 #[derive(Debug)]
 pub struct Running {
-    thread: JoinHandle<Result<(), String>>,
+    thread: JoinHandle<Result<(), AppendError>>,
+}
+
+/// Why the log was not closed cleanly. What was acknowledged is in it all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// It did not take what says so.
+    #[error("the event log was not closed cleanly")]
+    Log(#[from] AppendError),
+    /// The writer's thread panicked.
+    #[error("the writer ended before its time: this program has a fault")]
+    Panicked,
 }
 
 /// What the writer folds the log into.
@@ -237,76 +141,90 @@ impl Memory {
 }
 
 impl Writer {
-    /// Starts the thread on an opened log.
-    pub fn start<D>(
-        opened: Opened<D>,
+    /// Starts the thread on an opened log. The followers are told of what comes from now on.
+    pub fn start<L: Log + 'static>(
+        opened: Opened<L>,
         memory: Memory,
         options: Options,
         clock: Arc<dyn Clock>,
         telemetry: Arc<Telemetry>,
-    ) -> std::io::Result<(Self, Running)>
-    where
-        D: Disk + 'static,
-        SegmentLog<D>: Send,
-    {
+        followers: Vec<Box<dyn Follower>>,
+    ) -> std::io::Result<(Self, Running)> {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        let health = Arc::new(RwLock::new(Health::Ok));
-        let record_bytes_max = opened.log.record_bytes_max();
-        let committer = Committer::new(opened, memory, options, clock, Arc::clone(&telemetry), Arc::clone(&health));
+        let record_bytes_max = opened.log.record_bytes_max().saturating_sub(DECIDED_BYTES);
+        let mut committer = Committer::new(opened, memory, options, clock, Arc::clone(&telemetry));
+        committer.followers.extend(followers);
+        let (health, applied) = (Arc::clone(&committer.health), committer.applied.subscribe());
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || committer.run(receiver))?;
-        Ok((Self { sender, health, telemetry, record_bytes_max }, Running { thread }))
+        Ok((Self { sender, health, applied, telemetry, record_bytes_max }, Running { thread }))
     }
 
-    /// Hands over commands and waits until they are durable and visible; one outcome per command, in their order.
+    /// Hands over edges and waits until they are durable and visible; one answer for each, in their order.
     ///
     /// Cancelling the wait does not take them back.
-    pub async fn submit(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, SubmitError> {
-        self.submit_encoded(Encoded::of(commands)).await
+    pub async fn edges(&self, mut edges: Edges) -> Result<Vec<Result<Taken, Refused>>, SubmitError> {
+        // What is too large for the log does not go into a commit, which it would fail for everybody.
+        let too_large = edges.take_too_large(self.record_bytes_max);
+        let mut answers = Vec::new();
+        if !edges.is_empty() {
+            let (ask, reply) = Ask::new(edges);
+            answers = self.ask(Submission::Edges(ask), reply).await?;
+        }
+        for (place, refused) in too_large {
+            answers.insert(place.min(answers.len()), Err(refused));
+        }
+        Ok(answers)
     }
 
-    /// As [`Writer::submit`], of what was encoded elsewhere.
-    pub async fn submit_encoded(&self, encoded: Encoded) -> Result<Vec<Outcome>, SubmitError> {
-        self.hand_over(encoded).await
+    /// Hands over an edge and waits as [`Writer::edges`] does.
+    pub async fn edge(&self, edge: Edge) -> Result<Result<Taken, Refused>, SubmitError> {
+        let answers = self.edges([edge].into_iter().collect()).await?;
+        answers.into_iter().next().ok_or(SubmitError::Closed)
     }
 
-    /// Hands over a change of an event, to be made if the event is as expected when its turn comes, and waits as
-    /// [`Writer::submit`] does.
+    /// Binds a key to a body, or says what it is bound to; durable when this returns.
+    pub async fn claim(&self, claim: Claim) -> Result<Result<Claimed, Refused>, SubmitError> {
+        let claim = match Encoded::of(claim, self.record_bytes_max) {
+            Ok(claim) => claim,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let (ask, reply) = Ask::new(claim);
+        self.ask(Submission::Claim(ask), reply).await
+    }
+
+    /// Hands over a change of an event, to be made if the event is as expected when its turn comes, and waits until it is durable
+    /// and visible; what becomes of the event's new samples.
     ///
     /// The writer decides this before it appends, as the limits: what is refused leaves no record. A record's condition
     /// could not be looked at again by a replay, because a checkpoint leaves out the records that the condition is about.
-    pub async fn change(&self, command: Command, expect: Expect) -> Result<Outcome, SubmitError> {
-        let encoded = Encoded { expect: Some(expect), ..Encoded::of(vec![command]) };
-        self.hand_over(encoded).await?.into_iter().next().ok_or(SubmitError::Closed)
+    pub async fn change(&self, change: Change, expect: Expect) -> Result<Result<Vec<Exposure>, Unchanged>, SubmitError> {
+        let change = match Encoded::of(change, self.record_bytes_max) {
+            Ok(change) => change,
+            Err(refused) => return Ok(Err(refused.into())),
+        };
+        let (ask, reply) = Ask::new(Conditioned { change, expect });
+        self.ask(Submission::Change(ask), reply).await
     }
 
-    /// What is too large for the log does not go into a commit, which it would fail for everybody.
-    async fn hand_over(&self, mut encoded: Encoded) -> Result<Vec<Outcome>, SubmitError> {
-        let too_large = encoded.take_too_large(self.record_bytes_max);
-        if encoded.is_empty() {
-            return Ok(too_large.into_iter().map(|(_, outcome)| outcome).collect());
-        }
-        let mut outcomes = self.enqueue(encoded).await?;
-        for (place, outcome) in too_large {
-            outcomes.insert(place.min(outcomes.len()), outcome);
-        }
-        Ok(outcomes)
-    }
-
-    async fn enqueue(&self, encoded: Encoded) -> Result<Vec<Outcome>, SubmitError> {
-        let (reply, answer) = oneshot::channel();
-        self.sender.try_send(Submission { encoded, reply }).map_err(|error| match error {
+    async fn ask<W, A>(&self, submission: Submission, reply: oneshot::Receiver<Reply<W, A>>) -> Result<A, SubmitError> {
+        self.sender.try_send(submission).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.telemetry.queue_full.inc();
                 SubmitError::Busy
             }
             mpsc::error::TrySendError::Closed(_) => SubmitError::Closed,
         })?;
-        answer.await.map_or(Err(SubmitError::Closed), |reply| reply.answer)
+        reply.await.map_or(Err(SubmitError::Closed), |reply| reply.answer)
     }
 
     /// Whether writing works.
     pub fn health(&self) -> Health {
         self.health.read().clone()
+    }
+
+    /// How far memory is: what is up to there has been applied.
+    pub fn applied(&self) -> watch::Receiver<Position> {
+        self.applied.clone()
     }
 
     /// Submissions that wait.
@@ -322,9 +240,8 @@ impl Running {
     }
 
     /// Waits until the thread has ended, which it does when every [`Writer`] is gone and what waited is written.
-    /// The error says why the log was not closed cleanly.
-    pub fn join(self) -> Result<(), String> {
-        self.thread.join().unwrap_or_else(|_| Err("the writer panicked".into()))
+    pub fn join(self) -> Result<(), CloseError> {
+        self.thread.join().map_err(|_| CloseError::Panicked)?.map_err(CloseError::Log)
     }
 }
 

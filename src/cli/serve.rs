@@ -36,6 +36,7 @@ use crate::log::FsDisk;
 use crate::log::OpenError;
 use crate::log::ReadError;
 use crate::log::Replayed;
+use crate::log::SegmentLog;
 use crate::store::Store;
 use crate::telemetry;
 use crate::telemetry::Telemetry;
@@ -190,7 +191,7 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 struct Open {
-    opened: Opened<FsDisk>,
+    opened: Opened<SegmentLog<FsDisk>>,
     secret: Secret,
     took: Duration,
 }
@@ -226,7 +227,7 @@ fn start(plan: &Plan, open: Open) -> Result<Running, Failure> {
     let replayed = say_replayed(&opened.replayed, took, &plan.telemetry);
     plan.clock.not_before(opened.received());
     let (memory, clock, telemetry) = (plan.memory.clone(), Arc::<BelievedClock>::clone(&plan.clock), Arc::clone(&plan.telemetry));
-    let (writer, running) = Writer::start(opened, memory, plan.flags.writer(), clock, telemetry).map_err(Failure::running)?;
+    let (writer, running) = Writer::start(opened, memory, plan.flags.writer(), clock, telemetry, Vec::new()).map_err(Failure::running)?;
     plan.app.set_ready(writer, secret);
     cli::print(&replayed)?;
     Ok(running)
@@ -256,7 +257,7 @@ async fn close(plan: Plan, serving: JoinHandle<()>, running: Running) -> Result<
     let joined = tokio::time::timeout(CLOSE_PATIENCE, tokio::task::spawn_blocking(move || running.join())).await;
     match joined {
         Ok(Ok(Ok(()))) => cli::print("stopped\n"),
-        Ok(Ok(Err(reason))) => Err(Failure::running(format!("the log was not closed cleanly: {reason}"))),
+        Ok(Ok(Err(error))) => Err(Failure::running(error)),
         Ok(Err(error)) => Err(Failure::running(error)),
         Err(_) => Err(Failure::running(ServeError::WriterStays)),
     }

@@ -6,6 +6,7 @@ use super::EdgeState;
 use super::Identity;
 use super::hash;
 use crate::time::Timestamp;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The longest id of an event that its sender chose, in characters.
@@ -116,6 +117,37 @@ pub struct Delete {
     pub id: Box<str>,
     /// As in [`Describe::span`]; `None` for an event with an id of its own.
     pub span: Option<Span>,
+}
+
+/// What changes a whole event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// An event with an id of its own came in, or changed.
+    Put(Box<Put>),
+    /// An event that came as edges got details.
+    Describe(Box<Describe>),
+    /// An event was deleted.
+    Delete(Delete),
+}
+
+impl Change {
+    /// The slug of the tenant whose event it is about.
+    pub fn organization(&self) -> &Arc<str> {
+        match self {
+            Self::Put(put) => &put.start.organization,
+            Self::Describe(describe) => &describe.organization,
+            Self::Delete(delete) => &delete.organization,
+        }
+    }
+
+    /// The id of the event that it is about.
+    pub fn event_id(&self) -> Cow<'_, str> {
+        match self {
+            Self::Put(put) => Cow::Borrowed(&put.id),
+            Self::Describe(describe) => Cow::Owned(describe.edge.to_string()),
+            Self::Delete(delete) => Cow::Borrowed(&delete.id),
+        }
+    }
 }
 
 /// What must be so for a change to be made; the writer looks before it appends.

@@ -4,6 +4,7 @@
 //! events, of which 22 and up are free. ARCHITECTURE.md has the table of bodies. What the first format wrote (kinds 1, 16,
 //! 17, 18) is read, with the ids that it gave, and no longer written.
 
+use super::Change;
 use super::Claim;
 use super::Command;
 use super::Delete;
@@ -61,52 +62,84 @@ pub enum RecordError {
     Damaged(&'static str),
 }
 
-/// Appends the record of `command` to `out`, its time of receipt still unset (see [`stamp`]).
-pub fn encode(command: &Command, out: &mut Vec<u8>) {
-    let kind = match command {
-        Command::Edge(_) => EDGE,
-        Command::Claim(_) => CLAIM,
-        Command::Settings(_) => SETTINGS,
-        Command::Retire { .. } => RETIRE,
-        Command::Clock { .. } => CLOCK,
-        Command::Put(_) => PUT,
-        Command::Describe(_) => DESCRIBE,
-        Command::Delete(_) => DELETE,
-    };
-    out.push(kind);
-    out.extend_from_slice(&[0; 8]);
-    match command {
-        Command::Edge(edge) => encode_edge(edge, edge.attributes.as_deref(), out),
-        Command::Claim(claim) => {
-            put_text(out, &claim.organization);
-            out.extend_from_slice(&claim.key.to_le_bytes());
-            out.extend_from_slice(&claim.body.to_le_bytes());
-            out.extend_from_slice(&claim.at.millis().to_le_bytes());
-        }
-        Command::Retire { before, upto } => {
-            out.extend_from_slice(&before.millis().to_le_bytes());
-            out.extend_from_slice(&upto.to_le_bytes());
-        }
-        Command::Clock { ahead } => out.extend_from_slice(&millis_of(*ahead).to_le_bytes()),
-        Command::Put(put) => encode_put(put, out),
-        Command::Settings(settings) => out.extend_from_slice(&skew_of(settings.skew).to_le_bytes()),
-        Command::Describe(describe) => {
-            out.push(flag(describe.stop.is_some(), HAS_STOP) | flag(describe.span.is_some(), HAS_SPAN));
-            put_text(out, &describe.organization);
-            out.extend_from_slice(&describe.edge.0.to_le_bytes());
-            put_span(out, describe.span);
-            encode_details(&describe.details, out);
-            if let Some(stop) = &describe.stop {
-                encode_edge(stop, stop.attributes.as_deref(), out);
+/// What has a record of its own.
+pub trait Record {
+    /// Appends the record to `out`, its time of receipt still unset (see [`stamp`]).
+    fn encode(&self, out: &mut Vec<u8>);
+}
+
+impl Record for Command {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Edge(edge) => edge.encode(out),
+            Self::Claim(claim) => claim.encode(out),
+            Self::Change(change) => change.encode(out),
+            Self::Retire { before, upto } => {
+                begin(RETIRE, out);
+                out.extend_from_slice(&before.millis().to_le_bytes());
+                out.extend_from_slice(&upto.to_le_bytes());
+            }
+            Self::Clock { ahead } => {
+                begin(CLOCK, out);
+                out.extend_from_slice(&millis_of(*ahead).to_le_bytes());
+            }
+            Self::Settings(settings) => {
+                begin(SETTINGS, out);
+                out.extend_from_slice(&skew_of(settings.skew).to_le_bytes());
             }
         }
-        Command::Delete(delete) => {
-            out.push(flag(delete.span.is_some(), HAS_SPAN));
-            put_text(out, &delete.organization);
-            put_text(out, &delete.id);
-            put_span(out, delete.span);
+    }
+}
+
+impl Record for Edge {
+    fn encode(&self, out: &mut Vec<u8>) {
+        begin(EDGE, out);
+        encode_edge(self, self.attributes.as_deref(), out);
+    }
+}
+
+impl Record for Claim {
+    fn encode(&self, out: &mut Vec<u8>) {
+        begin(CLAIM, out);
+        put_text(out, &self.organization);
+        out.extend_from_slice(&self.key.to_le_bytes());
+        out.extend_from_slice(&self.body.to_le_bytes());
+        out.extend_from_slice(&self.at.millis().to_le_bytes());
+    }
+}
+
+impl Record for Change {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Put(put) => {
+                begin(PUT, out);
+                encode_put(put, out);
+            }
+            Self::Describe(describe) => {
+                begin(DESCRIBE, out);
+                out.push(flag(describe.stop.is_some(), HAS_STOP) | flag(describe.span.is_some(), HAS_SPAN));
+                put_text(out, &describe.organization);
+                out.extend_from_slice(&describe.edge.0.to_le_bytes());
+                put_span(out, describe.span);
+                encode_details(&describe.details, out);
+                if let Some(stop) = &describe.stop {
+                    encode_edge(stop, stop.attributes.as_deref(), out);
+                }
+            }
+            Self::Delete(delete) => {
+                begin(DELETE, out);
+                out.push(flag(delete.span.is_some(), HAS_SPAN));
+                put_text(out, &delete.organization);
+                put_text(out, &delete.id);
+                put_span(out, delete.span);
+            }
         }
     }
+}
+
+fn begin(kind: u8, out: &mut Vec<u8>) {
+    out.push(kind);
+    out.extend_from_slice(&[0; 8]);
 }
 
 fn flag(on: bool, bit: u8) -> u8 {
@@ -266,12 +299,12 @@ impl Decoder {
             }),
             CLOCK => Command::Clock { ahead: input.time()?.since(Timestamp::default()) },
             SETTINGS => Command::Settings(Settings { skew: input.skew()? }),
-            FORMER_PUT | PUT => Command::Put(Box::new(self.put(&mut input)?)),
-            FORMER_DESCRIBE | DESCRIBE => Command::Describe(Box::new(self.describe(&mut input)?)),
+            FORMER_PUT | PUT => Command::Change(Change::Put(Box::new(self.put(&mut input)?))),
+            FORMER_DESCRIBE | DESCRIBE => Command::Change(Change::Describe(Box::new(self.describe(&mut input)?))),
             FORMER_DELETE | DELETE => {
                 let flags = if kind == DELETE { input.byte()? } else { 0 };
                 let (organization, id) = (shared(&mut self.organization, input.text()?), input.text()?.into());
-                Command::Delete(Delete { organization, id, span: input.span(flags)? })
+                Command::Change(Change::Delete(Delete { organization, id, span: input.span(flags)? }))
             }
             RETIRE => Command::Retire { before: input.time()?, upto: u64::from_le_bytes(input.array()?) },
             FORMER_RETIRE => Command::Retire { before: input.time()?, upto: 0 },

@@ -1,6 +1,7 @@
 //! Whole pages, over a real store.
 
 use super::*;
+use crate::event::Change;
 use crate::event::Command;
 use crate::event::Delete;
 use crate::event::Edge;
@@ -462,7 +463,7 @@ fn a_series_number_that_is_used_again_has_its_own_labels() {
     };
     let old = gauge();
     let id = start("old").id().to_string();
-    let delete = Command::Delete(Delete { organization: "".into(), span: world.store.span("", &id), id: id.into() });
+    let delete = Command::Change(Change::Delete(Delete { organization: "".into(), span: world.store.span("", &id), id: id.into() }));
     world.store.apply(ms(later), &delete);
     world.store.apply(ms(later), &Command::Retire { before: ms(later), upto: 0 });
     world.put(later, &start("new"));

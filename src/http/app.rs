@@ -19,7 +19,6 @@ use crate::http::auth::Access;
 use crate::http::auth::Secret;
 use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
-use crate::http::counters::EdgeCounters;
 use crate::http::error::ApiError;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -96,7 +95,6 @@ pub struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) storage: PathBuf,
     pub(crate) budget: Budget,
-    pub(crate) edges: EdgeCounters,
     pub(crate) renders: Arc<Semaphore>,
     pub(crate) queries: Arc<Semaphore>,
     /// Whose turn it is to change a whole event, by a hash of its id.
@@ -134,7 +132,6 @@ impl App {
         let Parts { store, pages, telemetry, clock, storage } = parts;
         Self {
             budget: Budget::new(web.bytes_in_flight, telemetry.bytes_in_flight.clone()),
-            edges: EdgeCounters::new(&telemetry),
             renders: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             queries: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),

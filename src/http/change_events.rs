@@ -13,7 +13,6 @@ use bytes::Bytes;
 
 use crate::event;
 use crate::event::Claim;
-use crate::event::Command;
 use crate::formats::Context;
 use crate::formats::FormatError;
 use crate::formats::Parsed;
@@ -32,8 +31,10 @@ use crate::http::routes::Call;
 use crate::store::Claimed;
 use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
-use crate::writer::Outcome;
+use crate::writer::Edges;
+use crate::writer::Refused;
 use crate::writer::SubmitError;
+use crate::writer::Taken;
 use crate::writer::Writer;
 
 /// Bodies larger than this are parsed off the async threads.
@@ -116,17 +117,15 @@ pub(crate) async fn claim(writer: &Writer, grant: &Grant, key: &[u8], body: &[u8
         at: now,
         former: Some((event::former_fingerprint([grant.token.as_bytes(), key]), event::former_fingerprint([body]))),
     };
-    let outcomes = writer.submit(vec![Command::Claim(claim)]).await.map_err(|error| unavailable(&error))?;
-    match outcomes.into_iter().next() {
-        Some(Outcome::Claim(Claimed::New)) => Ok(now),
-        Some(Outcome::Claim(Claimed::Again { at })) => Ok(at),
-        Some(Outcome::Claim(Claimed::OtherBody)) => Err(ApiError::new(
+    let claimed = writer.claim(claim).await.map_err(|error| unavailable(&error))?;
+    match claimed.map_err(|refused| refused_by_writer(&refused))? {
+        Claimed::New => Ok(now),
+        Claimed::Again { at } => Ok(at),
+        Claimed::OtherBody => Err(ApiError::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "idempotency_key",
             "Idempotency-Key: it was used with another body within the last 24 hours",
         )),
-        Some(Outcome::Refused(refusal)) => Err(over_limit(refusal.to_string())),
-        _ => Err(ApiError::internal()),
     }
 }
 
@@ -142,37 +141,29 @@ async fn one(app: &App, writer: &Writer, parsed: Parsed) -> Result<Response, Api
     let Parsed { edge, warnings } = parsed;
     count_warnings(&app.telemetry, &warnings);
     let at = edge.at;
-    let outcomes = writer.submit(vec![Command::Edge(edge)]).await.map_err(|error| unavailable(&error))?;
-    match outcomes.into_iter().next() {
-        Some(Outcome::Edge { id, exposure, .. }) => {
-            app.edges.count(exposure.as_ref());
-            Ok(answer::taken(id, at, &answer::warnings(&warnings, exposure.as_ref())))
-        }
-        Some(Outcome::Refused(refusal)) => Err(over_limit(refusal.to_string())),
-        Some(Outcome::TooLarge { bytes, limit }) => Err(ApiError::too_large(too_large(bytes, limit))),
-        _ => Err(ApiError::internal()),
-    }
+    let taken = writer.edge(edge).await.map_err(|error| unavailable(&error))?;
+    let Taken { id, exposure } = taken.map_err(|refused| refused_by_writer(&refused))?;
+    Ok(answer::taken(id, at, &answer::warnings(&warnings, exposure.as_ref())))
 }
 
 async fn many(app: &App, writer: &Writer, events: Vec<Result<Parsed, FormatError>>) -> Result<Response, ApiError> {
-    let mut commands = Vec::with_capacity(events.len());
+    let mut edges = Edges::with_capacity(events.len());
     let mut items = Vec::with_capacity(events.len());
     for event in events {
         match event {
             Ok(Parsed { edge, warnings }) => {
                 count_warnings(&app.telemetry, &warnings);
                 items.push(Ok((edge.at, warnings)));
-                commands.push(Command::Edge(edge));
+                edges.push(edge);
             }
             Err(error) => items.push(Err(error)),
         }
     }
-    let outcomes = if commands.is_empty() { Vec::new() } else { writer.submit(commands).await.map_err(|error| unavailable(&error))? };
-    let mut outcomes = outcomes.into_iter();
+    let mut taken = writer.edges(edges).await.map_err(|error| unavailable(&error))?.into_iter();
     let mut batch = Batch::default();
     for item in items {
         batch.push(match item {
-            Ok((at, warnings)) => judge(app, outcomes.next(), at, &warnings),
+            Ok((at, warnings)) => judge(taken.next(), at, &warnings),
             Err(error) => Item::refused(error.status(), error.to_string()),
         });
     }
@@ -181,15 +172,11 @@ async fn many(app: &App, writer: &Writer, events: Vec<Result<Parsed, FormatError
 }
 
 /// What the sender is told about one edge of a batch.
-fn judge(app: &App, outcome: Option<Outcome>, at: Timestamp, warnings: &[Warning]) -> Item {
-    match outcome {
-        Some(Outcome::Edge { id, exposure, .. }) => {
-            app.edges.count(exposure.as_ref());
-            Item::taken(id, at, answer::warnings(warnings, exposure.as_ref()))
-        }
-        Some(Outcome::Refused(refusal)) => Item::refused(422, refusal.to_string()),
-        Some(Outcome::TooLarge { bytes, limit }) => Item::refused(413, too_large(bytes, limit)),
-        _ => Item::refused(500, "internal error".to_owned()),
+fn judge(taken: Option<Result<Taken, Refused>>, at: Timestamp, warnings: &[Warning]) -> Item {
+    match taken {
+        Some(Ok(Taken { id, exposure })) => Item::taken(id, at, answer::warnings(warnings, exposure.as_ref())),
+        Some(Err(refused)) => Item::refused(status_of(&refused), refused.to_string()),
+        None => Item::refused(500, "internal error".to_owned()),
     }
 }
 
@@ -217,13 +204,19 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// What is said of an event that the log cannot take. What was sent may have been shorter: the record has labels, too.
-pub(crate) fn too_large(bytes: usize, limit: usize) -> String {
-    format!("the event is too large: it would be stored as {bytes} bytes, at most {limit}")
+/// The status of what the writer did not take.
+fn status_of(refused: &Refused) -> u16 {
+    match refused {
+        Refused::Limit(_) => 422,
+        Refused::TooLarge { .. } => 413,
+    }
 }
 
-pub(crate) fn over_limit(message: String) -> ApiError {
-    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit", message)
+pub(crate) fn refused_by_writer(refused: &Refused) -> ApiError {
+    match refused {
+        Refused::Limit(_) => ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit", refused.to_string()),
+        Refused::TooLarge { .. } => ApiError::too_large(refused.to_string()),
+    }
 }
 
 /// One sentence for each, and nothing of the cause: that is the business of who runs the server.

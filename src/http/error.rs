@@ -148,6 +148,8 @@ mod tests {
     use crate::formats::FormatError;
     use crate::http::change_events;
     use crate::http::wholes::ChangeError;
+    use crate::store::Refusal;
+    use crate::writer::Refused;
     use crate::writer::SubmitError;
 
     /// Errors of a log that fails are in `tests/http/trouble.rs`, where one does.
@@ -172,7 +174,11 @@ mod tests {
         check(ChangeError::Unknown, 404, "unknown", "no such event");
         let stale = "If-Match: the event has changed since; read it again, and send the `ETag` of that answer";
         check(ChangeError::Stale, 412, "stale", stale);
-        check(change_events::over_limit("x".into()), 422, "limit", "x");
+        let refused = |refused| change_events::refused_by_writer(&refused);
+        let limit = Refused::Limit(Refusal { what: "keys", limit: 2, flag: "--limit.keys" });
+        check(refused(limit), 422, "limit", "keys: 2 are there already, the most that --limit.keys allows");
+        let too_large = "the event is too large: it would be stored as 9 bytes, at most 8";
+        check(refused(Refused::TooLarge { bytes: 9, limit: 8 }), 413, "too_large", too_large);
         check(ApiError::internal(), 500, "internal", "internal error");
     }
 }

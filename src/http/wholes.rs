@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::Response;
 
-use crate::event::Command;
+use crate::event::Change;
 use crate::event::Delete;
 use crate::event::Describe;
 use crate::event::Edge;
@@ -22,6 +22,7 @@ use crate::event::EdgeState;
 use crate::event::Expect;
 use crate::event::Version;
 use crate::event::fingerprint;
+use crate::exposition::Exposure;
 use crate::formats::Warning;
 use crate::formats::whole::End;
 use crate::formats::whole::Whole;
@@ -32,7 +33,7 @@ use crate::http::error::ApiError;
 use crate::store::EdgeView;
 use crate::store::EventView;
 use crate::time::Timestamp;
-use crate::writer::Outcome;
+use crate::writer::Unchanged;
 
 /// Where the sender is told what an answer has no place for.
 const WARNINGS: HeaderName = HeaderName::from_static("x-change-events-warnings");
@@ -143,8 +144,8 @@ pub(crate) fn etag(version: Version) -> HeaderValue {
 
 /// Puts an event that is not there.
 pub(crate) async fn create(app: &App, door: &Door, whole: &Whole) -> Result<Changed, ChangeError> {
-    let (command, warnings) = put(door, whole, None)?;
-    match change(app, command, Expect::New).await? {
+    let (put, warnings) = put(door, whole, None)?;
+    match change(app, put, Expect::New).await? {
         Some(exposures) => changed(app, door, &whole.id, &warnings, &exposures),
         None => Err(ChangeError::Exists),
     }
@@ -166,9 +167,9 @@ pub(crate) async fn update<E: Into<ChangeError>>(
         }
         let before = whole(&event);
         let after = edit(&event, before.clone()).map_err(Into::into)?;
-        let (command, warnings) =
+        let (edited, warnings) =
             if event.own_id { put(door, &after, Some(event.created))? } else { (describe(door, &event, &before, &after)?, Vec::new()) };
-        if let Some(exposures) = change(app, command, Expect::Version(event.version)).await? {
+        if let Some(exposures) = change(app, edited, Expect::Version(event.version)).await? {
             return changed(app, door, &event.id, &warnings, &exposures);
         }
     }
@@ -184,7 +185,7 @@ pub(crate) async fn delete(app: &App, door: &Door, id: &str, if_match: &IfMatch)
             return Err(ChangeError::Stale);
         }
         let delete = Delete { organization: Arc::clone(&door.organization), id: event.id.clone(), span: None };
-        if change(app, Command::Delete(delete), Expect::Version(event.version)).await?.is_some() {
+        if change(app, Change::Delete(delete), Expect::Version(event.version)).await?.is_some() {
             return Ok(event);
         }
     }
@@ -221,14 +222,14 @@ async fn turn<'a>(app: &'a App, organization: &str, id: &str) -> tokio::sync::Mu
     app.turns[(hash % count) as usize].lock().await
 }
 
-fn put(door: &Door, whole: &Whole, created: Option<Timestamp>) -> Result<(Command, Vec<Warning>), ApiError> {
+fn put(door: &Door, whole: &Whole, created: Option<Timestamp>) -> Result<(Change, Vec<Warning>), ApiError> {
     let context = change_events::context(&door.settings, &door.organization, door.now);
     let (put, warnings) = whole.put(created, &context).map_err(|error| change_events::refusal(&error))?;
-    Ok((Command::Put(Box::new(put)), warnings))
+    Ok((Change::Put(Box::new(put)), warnings))
 }
 
 /// The change of an event that came as edges: new details, and a stop if it is to end.
-fn describe(door: &Door, event: &EventView, before: &Whole, after: &Whole) -> Result<Command, ChangeError> {
+fn describe(door: &Door, event: &EventView, before: &Whole, after: &Whole) -> Result<Change, ChangeError> {
     let first = event.first().ok_or(ChangeError::Unknown)?;
     for (field, same) in [
         ("event_name", before.event_name == after.event_name),
@@ -245,7 +246,7 @@ fn describe(door: &Door, event: &EventView, before: &Whole, after: &Whole) -> Re
         _ => return Err(ChangeError::Edges("end")),
     };
     let organization = Arc::clone(&door.organization);
-    Ok(Command::Describe(Box::new(Describe { organization, edge: first.id, span: None, stop, details: after.details.clone() })))
+    Ok(Change::Describe(Box::new(Describe { organization, edge: first.id, span: None, stop, details: after.details.clone() })))
 }
 
 fn stop(door: &Door, event: &EventView, start: &EdgeView, at: Timestamp) -> Edge {
@@ -267,28 +268,19 @@ fn stop(door: &Door, event: &EventView, start: &EdgeView, at: Timestamp) -> Edge
 }
 
 /// What becomes of the new samples; `None` when the event was not as expected.
-async fn change(app: &App, command: Command, expect: Expect) -> Result<Option<Vec<crate::exposition::Exposure>>, ChangeError> {
-    let outcome = app.writer()?.change(command, expect).await.map_err(|error| change_events::unavailable(&error))?;
-    match outcome {
-        Outcome::Changed { exposures, .. } => Ok(Some(exposures)),
-        Outcome::Unexpected(_) => Ok(None),
-        Outcome::Refused(refusal) => Err(change_events::over_limit(refusal.to_string()).into()),
-        Outcome::TooLarge { bytes, limit } => Err(ApiError::too_large(change_events::too_large(bytes, limit)).into()),
-        _ => Err(ApiError::internal().into()),
+async fn change(app: &App, change: Change, expect: Expect) -> Result<Option<Vec<Exposure>>, ChangeError> {
+    let changed = app.writer()?.change(change, expect).await.map_err(|error| change_events::unavailable(&error))?;
+    match changed {
+        Ok(exposures) => Ok(Some(exposures)),
+        Err(Unchanged::Unexpected) => Ok(None),
+        Err(Unchanged::Refused(refused)) => Err(change_events::refused_by_writer(&refused).into()),
     }
 }
 
-fn changed(
-    app: &App,
-    door: &Door,
-    id: &str,
-    labels: &[Warning],
-    exposures: &[crate::exposition::Exposure],
-) -> Result<Changed, ChangeError> {
+fn changed(app: &App, door: &Door, id: &str, labels: &[Warning], exposures: &[Exposure]) -> Result<Changed, ChangeError> {
     change_events::count_warnings(&app.telemetry, labels);
     let mut warnings = change_events::warnings(labels, None);
     for exposure in exposures {
-        app.edges.count(Some(exposure));
         for warning in change_events::warnings(&[], Some(exposure)) {
             if !warnings.contains(&warning) {
                 warnings.push(warning);

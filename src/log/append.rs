@@ -6,14 +6,18 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::log::Appended;
+use crate::log::Committed;
 use crate::log::Log;
 use crate::log::Options;
 use crate::log::Position;
+use crate::log::Removed;
+use crate::log::SegmentInfo;
 use crate::log::batch::Batch;
 use crate::log::batch::PREFIX_BYTES;
 use crate::log::disk::Disk;
 use crate::log::disk::DiskFile;
 use crate::log::error::AppendError;
+use crate::log::error::CheckpointError;
 use crate::log::error::ReadError;
 use crate::log::error::Unhealthy;
 use crate::log::error::VisitError;
@@ -77,13 +81,71 @@ pub struct SegmentLog<D: Disk> {
     /// Bytes appended since the last mark.
     pub(crate) unmarked: u64,
     pub(crate) latched: Option<Unhealthy>,
+    /// What was proposed, which is durable.
+    pub(crate) proposed: Option<Appended>,
     pub(crate) stats: Stats,
     /// Frames on their way to the disk.
     pub(crate) buffer: Vec<u8>,
 }
 
-impl<D: Disk> Log for SegmentLog<D> {
-    fn append(&mut self, batch: &Batch) -> Result<Appended, AppendError> {
+impl<D: Disk> Log for SegmentLog<D>
+where
+    Self: Send,
+{
+    fn propose(&mut self, batch: &Batch) -> Result<Position, AppendError> {
+        let appended = self.append(batch)?;
+        self.proposed = Some(appended);
+        Ok(appended.last)
+    }
+
+    fn committed(&mut self) -> Result<Option<Committed>, AppendError> {
+        Ok(self.proposed.take().map(Committed::Own))
+    }
+
+    fn last(&self) -> Position {
+        self.last()
+    }
+
+    fn healthy(&self) -> Result<(), Unhealthy> {
+        self.healthy()
+    }
+
+    fn record_bytes_max(&self) -> usize {
+        self.record_bytes_max()
+    }
+
+    fn close(self) -> Result<(), AppendError> {
+        self.close()
+    }
+
+    fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError> {
+        self.segments()
+    }
+
+    fn rotate(&mut self) -> Result<(), AppendError> {
+        self.rotate()
+    }
+
+    fn checkpoint_position(&self) -> Option<Position> {
+        self.checkpoint_position()
+    }
+
+    fn compact(&mut self, upto: Position, keep: &mut dyn FnMut(Position, &[u8]) -> bool) -> Result<(), CheckpointError> {
+        self.compact(upto, keep)
+    }
+
+    fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError> {
+        self.remove_segments_below(position)
+    }
+}
+
+impl<D: Disk> SegmentLog<D> {
+    /// Appends all records of the batch and returns when they are durable, with the position of the last one.
+    ///
+    /// A batch up to [`Options::frame_bytes`] is atomic: after a crash it is there whole or not at all. Of a larger one,
+    /// which was not acknowledged, the first parts may be there. After an error other than [`AppendError::Latched`]
+    /// nothing of the batch was kept, and appending goes on. An empty batch writes nothing.
+    pub fn append(&mut self, batch: &Batch) -> Result<Appended, AppendError> {
         self.healthy().map_err(AppendError::Latched)?;
         if batch.is_empty() {
             return Ok(Appended { last: self.last(), ..Appended::default() });
@@ -106,20 +168,21 @@ impl<D: Disk> Log for SegmentLog<D> {
         Ok(Appended { last: self.last(), bytes, sync })
     }
 
-    fn replay(&self, from: Position, visit: &mut dyn FnMut(Frame) -> Result<(), VisitError>) -> Result<(), ReadError> {
+    /// Visits the durable records from `from` on, in order, frame by frame.
+    pub fn replay(&self, from: Position, visit: &mut dyn FnMut(Frame) -> Result<(), VisitError>) -> Result<(), ReadError> {
         self.source().read(from.0.saturating_sub(1), visit).map(drop)
     }
 
-    fn last(&self) -> Position {
+    /// Position of the last durable record.
+    pub fn last(&self) -> Position {
         Position(self.chain.next.saturating_sub(1))
     }
 
-    fn healthy(&self) -> Result<(), Unhealthy> {
+    /// The failure after which nothing more is accepted, if there was one. A full disk is none.
+    pub fn healthy(&self) -> Result<(), Unhealthy> {
         self.latched.clone().map_or(Ok(()), Err)
     }
-}
 
-impl<D: Disk> SegmentLog<D> {
     /// Ends the log cleanly, so that nothing has to be searched for on the next opening. Without it nothing is lost.
     pub fn close(mut self) -> Result<(), AppendError> {
         self.healthy().map_err(AppendError::Latched)?;

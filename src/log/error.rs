@@ -69,6 +69,9 @@ pub enum AppendError {
     BatchTooLarge { bytes: usize, limit: usize },
     #[error("the log accepts nothing more: {0}")]
     Latched(Unhealthy),
+    /// What somebody else proposed is not understood, so that nothing after it can be.
+    #[error("a record that was proposed elsewhere is not understood")]
+    Foreign(#[source] VisitError),
 }
 
 /// The failure after which a log accepts nothing more until it is opened again.

@@ -61,23 +61,54 @@ impl fmt::Display for Position {
     }
 }
 
-/// What the writer needs from a log. A replicated log may stand here later.
+/// The durable order of records, as the writer needs it: what is proposed is committed later or never, and what is committed
+/// may have been proposed elsewhere. Where it is one machine's disk ([`SegmentLog`]), proposing commits.
 pub trait Log: Send {
-    /// Appends all records of the batch and returns when they are durable, with the position of the last one.
-    ///
-    /// A batch up to [`Options::frame_bytes`] is atomic: after a crash it is there whole or not at all. Of a larger one,
-    /// which was not acknowledged, the first parts may be there. After an error other than [`AppendError::Latched`]
-    /// nothing of the batch was kept, and appending goes on. An empty batch writes nothing.
-    fn append(&mut self, batch: &Batch) -> Result<Appended, AppendError>;
+    /// Hands over a batch that is not empty, whose records are to follow all that was proposed before; the position that the
+    /// last of them is to have. After an error nothing of it was kept, as in [`SegmentLog::append`].
+    fn propose(&mut self, batch: &Batch) -> Result<Position, AppendError>;
 
-    /// Visits the durable records from `from` on, in order, frame by frame.
-    fn replay(&self, from: Position, visit: &mut dyn FnMut(Frame) -> Result<(), VisitError>) -> Result<(), ReadError>;
+    /// What is durable next, in the order of positions. Waits for it while something that was proposed here is on its way; an
+    /// error means that this is not coming. `None` when nothing is.
+    fn committed(&mut self) -> Result<Option<Committed>, AppendError>;
 
     /// Position of the last durable record.
     fn last(&self) -> Position;
 
     /// The failure after which nothing more is accepted, if there was one. A full disk is none.
     fn healthy(&self) -> Result<(), Unhealthy>;
+
+    /// Bytes of the largest record that can be proposed.
+    fn record_bytes_max(&self) -> usize;
+
+    /// Ends the log cleanly. Without it nothing is lost.
+    fn close(self) -> Result<(), AppendError>
+    where
+        Self: Sized;
+
+    /// What of it is on this machine's disk, in order: see [`SegmentLog::segments`].
+    fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError>;
+
+    /// Ends the last segment: see [`SegmentLog::rotate`].
+    fn rotate(&mut self) -> Result<(), AppendError>;
+
+    /// The position up to which a start reads a checkpoint instead of segments.
+    fn checkpoint_position(&self) -> Option<Position>;
+
+    /// Makes a checkpoint on this machine's disk: see [`SegmentLog::compact`].
+    fn compact(&mut self, upto: Position, keep: &mut dyn FnMut(Position, &[u8]) -> bool) -> Result<(), CheckpointError>;
+
+    /// Removes segments from this machine's disk: see [`SegmentLog::remove_segments_below`].
+    fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError>;
+}
+
+/// What is durable.
+#[derive(Debug)]
+pub enum Committed {
+    /// The batch that was proposed here first of those that are on their way.
+    Own(Appended),
+    /// Records that were proposed elsewhere.
+    Foreign(Frame),
 }
 
 /// What an append did.

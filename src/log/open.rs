@@ -96,6 +96,7 @@ impl<D: Disk> SegmentLog<D> {
             hwm,
             unmarked: 0,
             latched: None,
+            proposed: None,
             stats: Stats::default(),
             buffer: Vec::new(),
         };
@@ -129,6 +130,7 @@ impl<D: Disk> SegmentLog<D> {
             hwm,
             unmarked: 0,
             latched: None,
+            proposed: None,
             stats: Stats::default(),
             buffer: Vec::new(),
         };

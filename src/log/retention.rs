@@ -2,7 +2,6 @@
 
 use std::io;
 
-use crate::log::Log;
 use crate::log::Position;
 use crate::log::append::SegmentLog;
 use crate::log::batch::PREFIX_BYTES;

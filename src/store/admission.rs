@@ -5,8 +5,8 @@ use super::LABEL_NAMES_MAX;
 use super::Options;
 use super::Store;
 use super::Tenant;
+use crate::event::Change;
 use crate::event::Claim;
-use crate::event::Command;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
@@ -14,6 +14,7 @@ use crate::event::Identity;
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasherDefault;
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -30,15 +31,13 @@ pub struct Refusal {
     pub flag: &'static str,
 }
 
-/// What is to become of a command, decided before it is appended.
+/// What is to become of an edge, decided before it is appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
     /// It is appended and applied.
     New,
     /// It repeats an edge that is known, or one that was admitted before it. It leaves no record.
-    Known(EdgeId),
-    /// The key was used before, or was admitted before it. It leaves no record.
-    Claimed(Claimed),
+    Known,
 }
 
 /// What was admitted and not yet applied: counts toward the limits, and is known. Made anew for each round of admitting and
@@ -46,6 +45,8 @@ pub enum Admitted {
 #[derive(Debug, Default)]
 pub struct Admission {
     by_organization: HashMap<Arc<str>, Pending>,
+    /// How many of them have no tenant yet.
+    unborn: usize,
 }
 
 #[derive(Debug, Default)]
@@ -90,44 +91,50 @@ impl Hasher for IdHasher {
 }
 
 impl Store {
-    /// Whether `command` is new, and the limits allow it; asked before the append. What is admitted counts until it is applied.
-    pub fn admit(&self, command: &Command, now: Timestamp, admission: &mut Admission) -> Result<Admitted, Refusal> {
-        self.admit_as(command, command.edge_id(), now, admission)
+    /// Whether an edge with this id is new, and the limits allow it; asked before the append. What is admitted counts until it is
+    /// applied.
+    pub fn admit_edge(&self, edge: &Edge, id: EdgeId, now: Timestamp, admission: &mut Admission) -> Result<Admitted, Refusal> {
+        self.pending(&edge.organization, now, admission)?.admit_new(edge, id, now, &self.options)
     }
 
-    /// As [`Store::admit`], of a command whose [`Command::edge_id`] is known already.
-    pub fn admit_as(&self, command: &Command, id: EdgeId, now: Timestamp, admission: &mut Admission) -> Result<Admitted, Refusal> {
-        let organization = match command {
-            Command::Edge(edge) => &edge.organization,
-            Command::Claim(claim) => &claim.organization,
-            Command::Put(put) => &put.start.organization,
-            Command::Describe(describe) => &describe.organization,
-            Command::Delete(_) | Command::Settings(_) | Command::Retire { .. } | Command::Clock { .. } => return Ok(Admitted::New),
-        };
-        let pending = if let Some(pending) = admission.by_organization.get_mut(organization) {
-            pending
-        } else {
-            let pending = Pending::of(self.tenant(organization), now);
-            let limit = self.options.tenants_max;
-            let unborn = || admission.by_organization.values().filter(|pending| pending.tenant.is_none()).count();
-            if pending.tenant.is_none() && self.tenants.read().len() + unborn() >= limit {
-                return Err(Refusal { what: "organizations", limit, flag: "the program" });
-            }
-            admission.by_organization.entry(Arc::clone(organization)).or_insert(pending)
-        };
-        match command {
-            Command::Edge(edge) => pending.admit_new(edge, id, now, &self.options),
-            Command::Put(put) => {
+    /// The same of a key: what it was bound to before, by what is known or was admitted; `None` when it is new.
+    pub fn admit_claim(&self, claim: &Claim, now: Timestamp, admission: &mut Admission) -> Result<Option<Claimed>, Refusal> {
+        self.pending(&claim.organization, now, admission)?.admit_claim(claim, &self.options)
+    }
+
+    /// The same of a change of a whole event, which is always new.
+    pub fn admit_change(&self, change: &Change, now: Timestamp, admission: &mut Admission) -> Result<(), Refusal> {
+        if matches!(change, Change::Delete(_)) {
+            return Ok(());
+        }
+        let pending = self.pending(change.organization(), now, admission)?;
+        match change {
+            Change::Put(put) => {
                 let open = pending.tenant.as_ref().is_some_and(|tenant| tenant.event(&put.id).is_some_and(|event| event.open));
                 let opens = put.stop.is_none() && !open;
-                put.edges().try_for_each(|edge| pending.admit_edge(edge, edge.id(), opens, now, &self.options)).map(|()| Admitted::New)
+                put.edges().try_for_each(|edge| pending.admit_edge(edge, edge.id(), opens, now, &self.options))
             }
-            Command::Describe(describe) => {
-                let mut stop = describe.stop.iter();
-                stop.try_for_each(|stop| pending.admit_edge(stop, stop.id(), false, now, &self.options)).map(|()| Admitted::New)
+            Change::Describe(describe) => {
+                describe.stop.iter().try_for_each(|stop| pending.admit_edge(stop, stop.id(), false, now, &self.options))
             }
-            Command::Claim(claim) => pending.admit_claim(claim, &self.options),
-            Command::Delete(_) | Command::Settings(_) | Command::Retire { .. } | Command::Clock { .. } => Ok(Admitted::New),
+            Change::Delete(_) => Ok(()),
+        }
+    }
+
+    fn pending<'a>(&self, organization: &Arc<str>, now: Timestamp, admission: &'a mut Admission) -> Result<&'a mut Pending, Refusal> {
+        match admission.by_organization.entry(Arc::clone(organization)) {
+            Entry::Occupied(pending) => Ok(pending.into_mut()),
+            Entry::Vacant(place) => {
+                let pending = Pending::of(self.tenant(organization), now);
+                let limit = self.options.tenants_max;
+                if pending.tenant.is_none() {
+                    if self.tenants.read().len() + admission.unborn >= limit {
+                        return Err(Refusal { what: "organizations", limit, flag: "the program" });
+                    }
+                    admission.unborn += 1;
+                }
+                Ok(place.insert(pending))
+            }
         }
     }
 }
@@ -165,7 +172,7 @@ impl Pending {
 
     fn admit_new(&mut self, edge: &Edge, id: EdgeId, now: Timestamp, options: &Options) -> Result<Admitted, Refusal> {
         if self.is_known(id) || self.new_edges.contains(&id) {
-            return Ok(Admitted::Known(id));
+            return Ok(Admitted::Known);
         }
         self.admit_edge(edge, id, true, now, options)?;
         self.new_edges.insert(id);
@@ -222,19 +229,19 @@ impl Pending {
         edge.labels.iter().map(|(name, _)| name).eq(self.last_names.iter().map(|name| &**name))
     }
 
-    fn admit_claim(&mut self, claim: &Claim, options: &Options) -> Result<Admitted, Refusal> {
+    fn admit_claim(&mut self, claim: &Claim, options: &Options) -> Result<Option<Claimed>, Refusal> {
         if let Some(known) = self.tenant.as_ref().and_then(|tenant| tenant.claims.lock().find(claim)) {
-            return Ok(Admitted::Claimed(known));
+            return Ok(Some(known));
         }
         if let Some(first) = self.new_claims.get(&claim.key) {
             let same = first.body == claim.body;
-            return Ok(Admitted::Claimed(if same { Claimed::Again { at: first.at } } else { Claimed::OtherBody }));
+            return Ok(Some(if same { Claimed::Again { at: first.at } } else { Claimed::OtherBody }));
         }
         if self.claims >= options.claims_max {
             return Err(Refusal { what: "idempotency keys of one day", limit: options.claims_max, flag: "--limit.idempotency-keys" });
         }
         self.claims += 1;
         self.new_claims.insert(claim.key, claim.clone());
-        Ok(Admitted::New)
+        Ok(None)
     }
 }

@@ -8,6 +8,7 @@ use super::SeriesId;
 use super::Store;
 use super::Tenant;
 use super::core::Lost;
+use crate::event::Change;
 use crate::event::Delete;
 use crate::event::Describe;
 use crate::event::Edge;
@@ -56,7 +57,15 @@ impl Tenant {
         core.resolve(id).map(|head| core.version(head))
     }
 
-    pub(super) fn put(self: &Arc<Self>, received: Timestamp, put: &Put) -> Option<Changed> {
+    pub(super) fn change(self: &Arc<Self>, received: Timestamp, change: &Change) -> Option<Changed> {
+        match change {
+            Change::Put(put) => self.put(received, put),
+            Change::Describe(describe) => self.describe(received, describe),
+            Change::Delete(delete) => Some(self.delete(delete)),
+        }
+    }
+
+    fn put(self: &Arc<Self>, received: Timestamp, put: &Put) -> Option<Changed> {
         let names = self.index.names_of(put.edges().map(|edge| &edge.labels))?;
         let mut core = self.core.write();
         let cluster = self.intern_cluster(&core, &put.start.cluster);
@@ -77,7 +86,7 @@ impl Tenant {
         Some(Changed { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, false) })
     }
 
-    pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Option<Changed> {
+    fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Option<Changed> {
         let names = self.index.names_of(describe.stop.iter().map(|stop| &stop.labels))?;
         let mut core = self.core.write();
         let mut labels = names.lock();
@@ -92,7 +101,7 @@ impl Tenant {
         Some(Changed { version, added, withdrawn: Vec::new() })
     }
 
-    pub(super) fn delete(self: &Arc<Self>, delete: &Delete) -> Changed {
+    fn delete(self: &Arc<Self>, delete: &Delete) -> Changed {
         let lost = self.core.write().delete(delete);
         Changed { withdrawn: self.withdrawn(&lost, true), ..Changed::default() }
     }

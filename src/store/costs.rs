@@ -7,6 +7,7 @@ use super::Order;
 use super::Query;
 use super::Store;
 use super::rows::steps;
+use crate::event::Change;
 use crate::event::Delete;
 use crate::event::Describe;
 use crate::event::Details;
@@ -99,7 +100,7 @@ fn changes_of_one_event_cost_no_more_than_their_logarithm() {
     let details = |number: i64| Details { description: number.to_string().into(), ..Details::default() };
     let put = |at: i64, number: i64| {
         let start = Edge { identity: Identity::of_id("own"), ..edge(EdgeState::Start, at, 1, false) };
-        Command::Put(Box::new(Put { id: "own".into(), created: None, start, stop: None, details: details(number) }))
+        Command::Change(Change::Put(Box::new(Put { id: "own".into(), created: None, start, stop: None, details: details(number) })))
     };
     check("what is said", |number, _| put(1000, number));
     check("when it began", |number, _| put(number, number));
@@ -108,7 +109,7 @@ fn changes_of_one_event_cost_no_more_than_their_logarithm() {
         if number % 2 == 0 {
             put(number, number)
         } else {
-            Command::Delete(Delete { organization: "acme".into(), id: "own".into(), span: None })
+            Command::Change(Change::Delete(Delete { organization: "acme".into(), id: "own".into(), span: None }))
         }
     });
     let first = edge(EdgeState::Start, 0, 1, false);
@@ -117,7 +118,7 @@ fn changes_of_one_event_cost_no_more_than_their_logarithm() {
             return Command::Edge(first.clone());
         }
         let describe = Describe { organization: "acme".into(), edge: first.id(), span: None, stop: None, details: details(number) };
-        Command::Describe(Box::new(describe))
+        Command::Change(Change::Describe(Box::new(describe)))
     });
 }
 

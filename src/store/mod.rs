@@ -49,6 +49,7 @@ pub use view::EventView;
 use self::claims::Claims;
 use self::core::Core;
 use self::core::New;
+use crate::event::Change;
 use crate::event::Claim;
 use crate::event::Command;
 use crate::event::Edge;
@@ -66,8 +67,8 @@ use std::time::Duration;
 /// Most label names of one tenant.
 pub const LABEL_NAMES_MAX: usize = 10_000;
 
-const FULL: Applied = Applied::Full(Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" });
-const FULL_OF_NAMES: Applied = Applied::Full(Refusal { what: "label names", limit: u16::MAX as usize + 1, flag: "the program" });
+const FULL: Refusal = Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" };
+const FULL_OF_NAMES: Refusal = Refusal { what: "label names", limit: u16::MAX as usize + 1, flag: "the program" };
 
 /// What bounds and shapes the store.
 #[derive(Clone, Debug)]
@@ -128,9 +129,7 @@ pub enum Applied {
     Claim(Claimed),
     /// An event was put, described or deleted.
     Changed(Changed),
-    /// So many edges were forgotten.
-    Retired(usize),
-    /// It says something of the log, which is no event.
+    /// It says something of the log, or forgets what is old.
     Nothing,
     /// The store is at a hard bound of its numbering; nothing was kept. Admission prevents it.
     Full(Refusal),
@@ -235,20 +234,28 @@ impl Store {
             Command::Edge(edge) => {
                 let mut applied = Vec::with_capacity(1);
                 self.apply_edges(&[(received, edge, edge.id())], &mut applied);
-                applied.pop().unwrap_or(FULL)
+                applied.pop().unwrap_or(Err(FULL)).map_or_else(Applied::Full, Applied::Edge)
             }
-            Command::Claim(claim) => Applied::Claim(self.tenant_or_new(&claim.organization).claim(received, claim)),
-            Command::Put(put) => self.tenant_or_new(&put.start.organization).put(received, put).map_or(FULL, Applied::Changed),
-            Command::Describe(describe) => {
-                self.tenant_or_new(&describe.organization).describe(received, describe).map_or(FULL, Applied::Changed)
-            }
-            Command::Delete(delete) => Applied::Changed(self.tenant_or_new(&delete.organization).delete(delete)),
+            Command::Claim(claim) => Applied::Claim(self.apply_claim(received, claim)),
+            Command::Change(change) => self.apply_change(received, change).map_or_else(Applied::Full, Applied::Changed),
             Command::Settings(_) | Command::Clock { .. } => Applied::Nothing,
             Command::Retire { before, .. } => {
-                let retire = |tenant: &Arc<Tenant>| tenant.core.write().retire(&tenant.index, *before, received);
-                Applied::Retired(self.tenants().iter().map(retire).sum())
+                for tenant in self.tenants() {
+                    tenant.core.write().retire(&tenant.index, *before, received);
+                }
+                Applied::Nothing
             }
         }
+    }
+
+    /// As [`Store::apply`], of a claim.
+    pub fn apply_claim(&self, received: Timestamp, claim: &Claim) -> Claimed {
+        self.tenant_or_new(&claim.organization).claims.lock().claim(received, claim)
+    }
+
+    /// As [`Store::apply`], of a change of a whole event. Refused only at a hard bound of the numbering.
+    pub fn apply_change(&self, received: Timestamp, change: &Change) -> Result<Changed, Refusal> {
+        self.tenant_or_new(change.organization()).change(received, change).ok_or(FULL)
     }
 
     /// How far before its start a stop may be, where its record says nothing else.
@@ -269,7 +276,7 @@ impl Store {
 
     /// Folds in some edges, each with its time of receipt and its id, and adds to `applied` what each came to. Readers wait until all of
     /// a tenant's are in, so there should not be more than a hundred or so.
-    pub fn apply_edges(&self, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Applied>) {
+    pub fn apply_edges(&self, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
         for run in edges.chunk_by(|(_, a, _), (_, b, _)| a.organization == b.organization) {
             if let Some((_, first, _)) = run.first() {
                 self.tenant_or_new(&first.organization).apply(run, applied);
@@ -282,9 +289,7 @@ impl Store {
         let organization = match command {
             Command::Edge(edge) => &edge.organization,
             Command::Claim(claim) => &claim.organization,
-            Command::Put(put) => &put.start.organization,
-            Command::Describe(describe) => &describe.organization,
-            Command::Delete(delete) => &delete.organization,
+            Command::Change(change) => change.organization(),
             Command::Settings(_) => return true,
             Command::Retire { .. } | Command::Clock { .. } => return false,
         };
@@ -294,9 +299,9 @@ impl Store {
             // A repeat, which logs of the first format have, renews the edge.
             Command::Edge(edge) => core.find_edge(edge.id()).and_then(|edge| core.row(edge)).is_some_and(|row| row.received <= received),
             Command::Claim(claim) => tenant.claims.lock().remembers(claim.key),
-            Command::Put(put) => core.remembers_put(put, received),
-            Command::Describe(describe) => core.remembers_describe(describe, received),
-            Command::Delete(delete) => core.remembers_delete(delete),
+            Command::Change(Change::Put(put)) => core.remembers_put(put, received),
+            Command::Change(Change::Describe(describe)) => core.remembers_describe(describe, received),
+            Command::Change(Change::Delete(delete)) => core.remembers_delete(delete),
             Command::Settings(_) | Command::Retire { .. } | Command::Clock { .. } => false,
         }
     }
@@ -415,9 +420,9 @@ impl Tenant {
         Some(next.plus(self.open_max_age).plus(Duration::from_millis(1)))
     }
 
-    fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Applied>) {
+    fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
         let Some(names) = self.index.names_of(edges.iter().map(|(_, edge, _)| &edge.labels)) else {
-            applied.extend(edges.iter().map(|_| FULL_OF_NAMES));
+            applied.extend(edges.iter().map(|_| Err(FULL_OF_NAMES)));
             return;
         };
         let mut core = self.core.write();
@@ -426,7 +431,7 @@ impl Tenant {
         }
         let mut labels = names.lock();
         for (set, &(received, edge, id)) in edges.iter().enumerate() {
-            applied.push(self.add(&mut core, &mut labels, set, (received, edge, id)).map_or(FULL, Applied::Edge));
+            applied.push(self.add(&mut core, &mut labels, set, (received, edge, id)).ok_or(FULL));
         }
         core.follow();
     }
@@ -475,9 +480,5 @@ impl Tenant {
             None => clusters.push(Arc::clone(name)),
         }
         u16::try_from(number).map_or(ClusterId(0), ClusterId)
-    }
-
-    fn claim(&self, received: Timestamp, claim: &Claim) -> Claimed {
-        self.claims.lock().claim(received, claim)
     }
 }

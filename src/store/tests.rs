@@ -311,7 +311,7 @@ proptest! {
         let store = Store::new(Options::default());
         for (number, (said, own)) in said.iter().enumerate() {
             let received = at(i64::try_from(number / 3).unwrap() * 1000);
-            let command = if *own { Command::Put(Box::new(tagged(said))) } else { Command::Edge(said.edge()) };
+            let command = if *own { Command::Change(Change::Put(Box::new(tagged(said)))) } else { Command::Edge(said.edge()) };
             store.apply(received, &command);
         }
         let tenant = store.tenant("acme").unwrap();
@@ -357,26 +357,26 @@ fn a_whole_event_is_what_was_put_last_until_it_is_deleted() {
         other => panic!("{other:?}"),
     };
     let open = tagged(&said(EdgeState::Start, 1000));
-    let first = apply(1, Command::Put(Box::new(open.clone())));
+    let first = apply(1, Command::Change(Change::Put(Box::new(open.clone()))));
     assert_eq!((first.added.len(), first.withdrawn.len()), (1, 0));
     let tenant = store.tenant("acme").unwrap();
     assert!(tenant.event("own-1").unwrap().open);
     // The same again is a new version, and nothing for the page.
-    let again = apply(2, Command::Put(Box::new(open)));
+    let again = apply(2, Command::Change(Change::Put(Box::new(open))));
     assert_eq!((again.added.len(), again.withdrawn.len()), (0, 0));
     assert_ne!(again.version, first.version);
     assert_eq!(again.version, store.version("acme", "own-1"));
     // Another time: the sample that was there is withdrawn where it still waits.
-    let closed = apply(3, Command::Put(Box::new(tagged(&said(EdgeState::Stop, 2000)))));
+    let closed = apply(3, Command::Change(Change::Put(Box::new(tagged(&said(EdgeState::Stop, 2000))))));
     assert_eq!((closed.added.len(), closed.withdrawn.iter().map(|lost| (lost.at, lost.hide)).collect()), (2, vec![(at(1000), false)]));
     let event = tenant.event("own-1").unwrap();
     assert_eq!((event.open, event.ended(), event.created, event.updated), (false, Some(at(2700)), at(3), at(3)));
     assert_eq!(tenant.event(&event.start.unwrap().id.to_string()).unwrap().id, event.id);
-    let deleted = apply(4, Command::Delete(Delete { organization: "acme".into(), id: "own-1".into(), span: None }));
+    let deleted = apply(4, Command::Change(Change::Delete(Delete { organization: "acme".into(), id: "own-1".into(), span: None })));
     assert_eq!((deleted.version, deleted.withdrawn.len()), (None, 3));
     assert!(deleted.withdrawn.iter().all(|lost| lost.hide));
     assert!(tenant.event("own-1").is_none() && tenant.select(&everything()).events.is_empty());
-    assert_eq!(apply(5, Command::Put(Box::new(tagged(&said(EdgeState::Point, 2000))))).added.len(), 1);
+    assert_eq!(apply(5, Command::Change(Change::Put(Box::new(tagged(&said(EdgeState::Point, 2000)))))).added.len(), 1);
 }
 
 #[test]
@@ -384,7 +384,7 @@ fn tags_are_found_whichever_colon_is_between_key_and_value() {
     let store = Store::new(Options::default());
     let mut put = tagged(&Said { state: EdgeState::Point, at: 5, entity: 1, outcome: 0, superseding: false });
     put.details.tags = vec![("a:b".into(), vec!["c:d".into()])];
-    store.apply(at(1), &Command::Put(Box::new(put)));
+    store.apply(at(1), &Command::Change(Change::Put(Box::new(put))));
     let tenant = store.tenant("acme").unwrap();
     for (key, value, expected) in
         [("a:b", "c:d", 1), ("a", "b:c:d", 1), ("a:b:c", "d", 1), ("a", "b", 0), ("ab", "c:d", 0), ("a:b", "c", 0)]
@@ -431,21 +431,15 @@ fn the_gauge_shows_the_oldest_open_start_and_lets_rule_4_lapse() {
     assert_eq!(store.stats(at(week + 1001)).lapsed, 1);
 }
 
-fn claim(key: u128, body: u128, time: i64) -> Command {
-    Command::Claim(Claim { organization: "acme".into(), key, body, at: at(time), former: None })
+fn claim(key: u128, body: u128, time: i64) -> Claim {
+    Claim { organization: "acme".into(), key, body, at: at(time), former: None }
 }
 
 /// What a running server answers: what is known leaves no record.
 fn use_key(store: &Store, key: u128, body: u128, time: i64) -> Result<Claimed, Refusal> {
-    let command = claim(key, body, time);
-    match store.admit(&command, at(time), &mut Admission::default())? {
-        Admitted::New => {
-            let Applied::Claim(claimed) = store.apply(at(time), &command) else { panic!() };
-            Ok(claimed)
-        }
-        Admitted::Claimed(claimed) => Ok(claimed),
-        Admitted::Known(id) => panic!("{id}"),
-    }
+    let claim = claim(key, body, time);
+    let known = store.admit_claim(&claim, at(time), &mut Admission::default())?;
+    Ok(known.unwrap_or_else(|| store.apply_claim(at(time), &claim)))
 }
 
 #[test]
@@ -473,7 +467,7 @@ fn a_key_that_an_old_log_has_twice_is_bound_since_the_second_use() {
     for first in [true, false] {
         let store = Store::new(Options::default());
         for time in [0, day - 5].into_iter().filter(|time| first || *time > 0) {
-            store.apply(at(time), &claim(1, 7, time));
+            store.apply_claim(at(time), &claim(1, 7, time));
         }
         assert!(matches!(use_key(&store, 1, 8, day + 9), Ok(Claimed::OtherBody)), "{first}");
     }

@@ -7,7 +7,7 @@
 use super::SubmitError;
 use super::commit::Committer;
 use crate::event::Command;
-use crate::log::Disk;
+use crate::log::Log;
 use crate::time::Reading;
 use crate::time::Timestamp;
 use crate::time::millis_of;
@@ -104,14 +104,13 @@ impl SteadyTime {
     }
 }
 
-impl<D: Disk> Committer<D> {
+impl<L: Log> Committer<L> {
     /// Puts a jump of the time of receipt into the log, before anything that was received after it. `steady` is the steady
-    /// clock at `self.received`.
+    /// clock at the present receipt.
     pub(super) fn note_jump(&mut self, steady: Duration) -> Result<(), SubmitError> {
-        let Some(ahead) = self.steady.unseen(self.received, steady) else { return Ok(()) };
-        self.commit_own(&Command::Clock { ahead })?;
-        self.steady.jumped(ahead);
-        self.steady.base = (self.received, steady);
+        let Some(ahead) = self.course.steady.unseen(self.course.received, steady) else { return Ok(()) };
+        self.commit_own(Command::Clock { ahead })?;
+        self.course.steady.base = (self.course.received, steady);
         tracing::info!(seconds = ahead.as_secs(), "time went ahead without being seen to pass; retention counts that after 24 hours more");
         Ok(())
     }

@@ -11,13 +11,16 @@ mod simulation;
 mod world;
 
 use super::*;
+use crate::event::Command;
 use crate::event::Delete;
 use crate::event::Describe;
 use crate::event::Details;
 use crate::event::Edge;
+use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::event::Identity;
 use crate::event::Put;
+use crate::event::Version;
 use crate::exposition::Format;
 use crate::exposition::PageRequest;
 use crate::labels::LabelSet;
@@ -31,8 +34,8 @@ use crate::time::Timestamp;
 const PLANTED: &str = "cannot_be_folded";
 
 /// A fault of the fold, for those who want one.
-pub(super) fn panic_if_planted(edge: &Edge) {
-    assert!(edge.labels.value(PLANTED).is_none(), "planted");
+pub(super) fn panic_if_planted<'e>(mut edges: impl Iterator<Item = &'e Edge>) {
+    assert!(edges.all(|edge| edge.labels.value(PLANTED).is_none()), "planted");
 }
 
 fn memory() -> Memory {

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use change_events::event::{Claim, Command, record};
-use change_events::log::{Batch, FsDisk, Log as _, Options, SegmentLog};
+use change_events::event::Claim;
+use change_events::event::record::Record as _;
+use change_events::log::{Batch, FsDisk, Options, SegmentLog};
 use change_events::time::Timestamp;
 
 use crate::support::{Ended, change_events, run};
@@ -15,7 +16,7 @@ fn record(number: usize) -> Vec<u8> {
     let mut record = Vec::new();
     let organization = format!("record {number}").into();
     let claim = Claim { organization, key: 1, body: 2, at: Timestamp::from_millis(3), former: None };
-    record::encode(&Command::Claim(claim), &mut record);
+    claim.encode(&mut record);
     record
 }
 

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use change_events::config::File;
 use change_events::config::Limits;
-use change_events::event::Command;
+use change_events::event::Change;
 use change_events::event::Delete;
 use change_events::event::Expect;
 use change_events::event::Version;
@@ -168,7 +168,8 @@ impl<'a> Inside<'a> {
         let opened = writer::open(self.disk.clone(), LOG, &memory).map_err(|error| format!("it does not start: {error:?}"))?;
         let options =
             writer::Options { retention: Some(duration::parse(&flags.retention).unwrap()).filter(|retention| !retention.is_zero()) };
-        let (writer, running) = Writer::start(opened, memory, options, Arc::<GatedClock>::clone(&self.clock), telemetry).unwrap();
+        let (writer, running) =
+            Writer::start(opened, memory, options, Arc::<GatedClock>::clone(&self.clock), telemetry, Vec::new()).unwrap();
         app.set_ready(writer.clone(), Secret::from_bytes([1; 32]));
         self.started = Some(Started { router: routes::router(&app), writer, running });
         Ok(())
@@ -206,7 +207,7 @@ impl<'a> Inside<'a> {
 
     /// What is refused and leaves no record; its turn comes when the writer is through with what came before.
     fn nothing(started: &Started) -> impl Future {
-        let nothing = Command::Delete(Delete { organization: "".into(), id: "none".into(), span: None });
+        let nothing = Change::Delete(Delete { organization: "".into(), id: "none".into(), span: None });
         started.writer.change(nothing, Expect::Version(Version(0)))
     }
 }

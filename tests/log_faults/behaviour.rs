@@ -3,7 +3,6 @@
 use change_events::log::AppendError;
 use change_events::log::CheckpointError;
 use change_events::log::FsDisk;
-use change_events::log::Log;
 use change_events::log::OpenError;
 use change_events::log::Options;
 use change_events::log::Position;

@@ -1,6 +1,5 @@
 //! Power loss at every step: any subset of what was not synced is lost, also while a log recovers from the loss before.
 
-use change_events::log::Log;
 use change_events::log::Options;
 use change_events::log::Position;
 use change_events::log::faulty::FaultyDisk;

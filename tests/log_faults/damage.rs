@@ -1,6 +1,5 @@
 //! Damage at rest: every bit, and every byte with every other value. Nothing is lost or wrong in silence.
 
-use change_events::log::Log;
 use change_events::log::OpenError;
 use change_events::log::Options;
 use change_events::log::ReadError;

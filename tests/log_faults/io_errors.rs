@@ -2,7 +2,6 @@
 //! acknowledged until the log is opened again.
 
 use change_events::log::AppendError;
-use change_events::log::Log;
 use change_events::log::Position;
 use change_events::log::SegmentLog;
 use change_events::log::faulty::Call;

@@ -23,7 +23,6 @@ use std::collections::BTreeMap;
 use change_events::log::AppendError;
 use change_events::log::Batch;
 use change_events::log::CheckpointError;
-use change_events::log::Log;
 use change_events::log::OpenError;
 use change_events::log::Options;
 use change_events::log::Position;

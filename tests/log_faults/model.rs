@@ -1,6 +1,5 @@
 //! Any sequence of operations, crashes and faults among them, against a plain map.
 
-use change_events::log::Log;
 use change_events::log::OpenError;
 use change_events::log::Position;
 use change_events::log::ReadError;

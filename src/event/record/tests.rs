@@ -33,16 +33,28 @@ fn whole() -> impl Strategy<Value = Command> {
     let stop = || prop::option::of(edge());
     prop_oneof![
         (".{0,9}", prop::option::of(any::<i64>()), edge(), stop(), details()).prop_map(|(id, created, start, stop, details)| {
-            Command::Put(Box::new(Put { id: id.into(), created: created.map(Timestamp::from_millis), start, stop, details }))
+            Command::Change(Change::Put(Box::new(Put {
+                id: id.into(),
+                created: created.map(Timestamp::from_millis),
+                start,
+                stop,
+                details,
+            })))
         }),
         (".{0,9}", any::<u128>(), span(), stop(), details()).prop_map(|(organization, id, span, stop, details)| {
-            Command::Describe(Box::new(Describe { organization: organization.into(), edge: EdgeId(id), span, stop, details }))
+            Command::Change(Change::Describe(Box::new(Describe {
+                organization: organization.into(),
+                edge: EdgeId(id),
+                span,
+                stop,
+                details,
+            })))
         }),
-        (".{0,9}", ".{0,9}", span()).prop_map(|(organization, id, span)| Command::Delete(Delete {
+        (".{0,9}", ".{0,9}", span()).prop_map(|(organization, id, span)| Command::Change(Change::Delete(Delete {
             organization: organization.into(),
             id: id.into(),
             span
-        })),
+        }))),
     ]
 }
 
@@ -102,7 +114,7 @@ proptest! {
     #[test]
     fn decodes_what_was_encoded(command in commands(), received in any::<i64>()) {
         let mut record = Vec::new();
-        encode(&command, &mut record);
+        command.encode(&mut record);
         stamp(&mut record, Timestamp::from_millis(received));
         let mut decoder = Decoder::default();
         prop_assert_eq!(decoder.decode(&record).unwrap(), (Timestamp::from_millis(received), command));

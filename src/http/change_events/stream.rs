@@ -17,7 +17,6 @@ use futures_util::stream::FuturesOrdered;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::event::Command;
 use crate::exposition::Exposure;
 use crate::formats::FormatError;
 use crate::formats::Parsed;
@@ -37,14 +36,15 @@ use crate::http::change_events::count_warnings;
 use crate::http::change_events::groups;
 use crate::http::change_events::groups::Group;
 use crate::http::change_events::reason;
-use crate::http::change_events::too_large;
+use crate::http::change_events::status_of;
 use crate::http::change_events::unavailable;
 use crate::http::error::ApiError;
 use crate::time::Timestamp;
-use crate::writer::Encoded;
-use crate::writer::Outcome;
+use crate::writer::Edges;
 use crate::writer::QUEUE_MAX;
+use crate::writer::Refused;
 use crate::writer::SubmitError;
+use crate::writer::Taken;
 
 /// Groups of one stream that are parsed at the same time.
 const PARSING_MAX: usize = 2;
@@ -60,10 +60,10 @@ struct Line {
     warnings: Vec<Warning>,
 }
 
-/// A group after parsing. There is one line for each command.
+/// A group after parsing. There is one line for each edge.
 struct ParsedGroup {
     lines_total: u64,
-    commands: Encoded,
+    edges: Edges,
     lines: Vec<Line>,
     /// Line, status, text.
     refused: Vec<(u64, u16, String)>,
@@ -72,7 +72,7 @@ struct ParsedGroup {
 
 struct Written {
     group: ParsedGroup,
-    outcomes: Result<Vec<Outcome>, SubmitError>,
+    taken: Result<Vec<Result<Taken, Refused>>, SubmitError>,
 }
 
 /// What makes commands of a group.
@@ -196,12 +196,11 @@ fn parse(group: Group, settings: &Settings, grant: &Grant, now: Timestamp) -> Pa
     let expected = group.bytes.len() / 200 + 1;
     let mut parsed = ParsedGroup {
         lines_total: 0,
-        commands: Encoded::default(),
+        edges: Edges::with_capacity(expected),
         lines: Vec::with_capacity(expected),
         refused: Vec::new(),
         lease: Some(group.lease),
     };
-    let mut commands = Vec::with_capacity(expected);
     let mut rest = &group.bytes[..];
     while !rest.is_empty() {
         let (line, after) = match memchr::memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end)) {
@@ -217,13 +216,12 @@ fn parse(group: Group, settings: &Settings, grant: &Grant, now: Timestamp) -> Pa
             match last9::parse_one(line, &context) {
                 Ok(Parsed { edge, warnings }) => {
                     parsed.lines.push(Line { number, at: edge.at, warnings });
-                    commands.push(Command::Edge(edge));
+                    parsed.edges.push(edge);
                 }
                 Err(error) => parsed.refuse(number, &error),
             }
         }
     }
-    parsed.commands = Encoded::of(commands);
     if group.first_is_too_long && parsed.lines_total == 0 {
         // Nothing was left of the line, not even its end.
         parsed.lines_total = 1;
@@ -240,23 +238,19 @@ impl ParsedGroup {
 
 /// Puts a group into the writer's queue, so that groups are written in their order, and answers the wait for its outcome.
 async fn write(app: &App, mut group: ParsedGroup) -> Pin<Box<dyn Future<Output = Written> + Send + '_>> {
-    let Ok(writer) = app.writer() else { return Box::pin(async move { Written { group, outcomes: Err(SubmitError::Closed) } }) };
+    let Ok(writer) = app.writer() else { return Box::pin(async move { Written { group, taken: Err(SubmitError::Closed) } }) };
     while writer.queue_depth() > QUEUE_MAX / 2 {
         tokio::time::sleep(QUEUE_PAUSE).await;
     }
-    let commands = std::mem::take(&mut group.commands);
-    if commands.is_empty() {
-        return Box::pin(async move { Written { group, outcomes: Ok(Vec::new()) } });
-    }
-    let mut submission = Box::pin(writer.submit_encoded(commands));
+    let mut submission = Box::pin(writer.edges(std::mem::take(&mut group.edges)));
     // The first poll queues it.
     let done = futures_util::poll!(submission.as_mut());
     Box::pin(async move {
-        let outcomes = match done {
-            std::task::Poll::Ready(outcomes) => outcomes,
+        let taken = match done {
+            std::task::Poll::Ready(taken) => taken,
             std::task::Poll::Pending => submission.await,
         };
-        Written { group, outcomes }
+        Written { group, taken }
     })
 }
 
@@ -273,11 +267,11 @@ struct Report<'a> {
 
 impl Report<'_> {
     fn add(&mut self, written: Written) {
-        let Written { mut group, outcomes } = written;
-        match outcomes {
-            Ok(outcomes) => {
-                for (line, outcome) in group.lines.iter().zip(outcomes) {
-                    self.add_line(line, outcome);
+        let Written { mut group, taken } = written;
+        match taken {
+            Ok(taken) => {
+                for (line, taken) in group.lines.iter().zip(taken) {
+                    self.add_line(line, taken);
                 }
             }
             Err(error) => {
@@ -291,11 +285,10 @@ impl Report<'_> {
         drop(group.lease.take());
     }
 
-    fn add_line(&mut self, line: &Line, outcome: Outcome) {
-        match outcome {
-            Outcome::Edge { id, duplicate, exposure } => {
-                self.app.edges.count(exposure.as_ref());
-                self.lines.taken(duplicate);
+    fn add_line(&mut self, line: &Line, taken: Result<Taken, Refused>) {
+        match taken {
+            Ok(Taken { id, exposure }) => {
+                self.lines.taken(exposure.is_none());
                 count_warnings(&self.app.telemetry, &line.warnings);
                 if !line.warnings.is_empty() || !matches!(exposure, None | Some(Exposure::Shown)) {
                     let warnings = || answer::warnings(&line.warnings, exposure.as_ref());
@@ -303,11 +296,7 @@ impl Report<'_> {
                     self.lines.warned(|| Item::taken(id, line.at, warnings()).on_line(number));
                 }
             }
-            Outcome::Refused(refusal) => self.refuse(line.number, 422, &refusal.to_string()),
-            Outcome::TooLarge { bytes, limit } => self.refuse(line.number, 413, &too_large(bytes, limit)),
-            Outcome::Claim(_) | Outcome::Retired | Outcome::Changed { .. } | Outcome::Unexpected(_) => {
-                self.refuse(line.number, 500, "internal error");
-            }
+            Err(refused) => self.refuse(line.number, status_of(&refused), &refused.to_string()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The fold against the words at the head of its module, taken literally and from the beginning each time.
 
 use super::*;
+use crate::event::Change;
 use crate::event::Delete;
 use crate::event::Describe;
 use crate::event::Details;
@@ -180,7 +181,7 @@ proptest! {
             let id = &all[which.index(all.len())].id;
             let span = store.span("acme", id);
             let Some(Span { identity, first, last }) = span else { panic!("no span") };
-            store.apply(LATER, &Command::Delete(Delete { organization: "acme".into(), id: id.clone(), span }));
+            store.apply(LATER, &Command::Change(Change::Delete(Delete { organization: "acme".into(), id: id.clone(), span })));
             let halves = |key: crate::event::Key| (key.0.millis(), key.1, crate::store::core::halves(key.2.0));
             edges.retain(|edge| edge.identity != identity || !(halves(first)..=halves(last)).contains(&order(edge)));
             prop_assert_eq!(events(&store), model(&edges));
@@ -210,7 +211,7 @@ proptest! {
             let event = &all[which.index(all.len())];
             let details = Details { description: event.id.clone(), ..Details::default() };
             let describe = Describe { organization: "acme".into(), edge: event.first().unwrap().id, span: store.span("acme", &event.id), stop: None, details };
-            let command = Command::Describe(Box::new(describe));
+            let command = Command::Change(Change::Describe(Box::new(describe)));
             store.apply(Timestamp::from_millis(40), &command);
             log.push((Timestamp::from_millis(40), command));
         }

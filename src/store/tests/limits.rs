@@ -13,11 +13,15 @@ fn point(number: i64, names: impl IntoIterator<Item = String>) -> Edge {
     }
 }
 
+fn admit(store: &Store, edge: &Edge, now: Timestamp, admission: &mut Admission) -> Result<Admitted, Refusal> {
+    store.admit_edge(edge, edge.id(), now, admission)
+}
+
 /// Admits and applies as one commit; how many of the first were admitted before one was refused, and that refusal.
 #[track_caller]
 fn commit(store: &Store, received: i64, edges: &[Edge]) -> (usize, Option<String>) {
     let mut admission = Admission::default();
-    let answers = edges.iter().map(|edge| store.admit(&Command::Edge(edge.clone()), at(received), &mut admission));
+    let answers = edges.iter().map(|edge| store.admit_edge(edge, edge.id(), at(received), &mut admission));
     let answers: Vec<Result<Admitted, Refusal>> = answers.collect();
     let admitted = edges.iter().zip(&answers).filter(|(_, answer)| **answer == Ok(Admitted::New));
     let admitted: Vec<(Timestamp, &Edge, EdgeId)> = admitted.map(|(edge, _)| (at(received), edge, edge.id())).collect();
@@ -25,7 +29,7 @@ fn commit(store: &Store, received: i64, edges: &[Edge]) -> (usize, Option<String
     for run in admitted.chunks(64) {
         store.apply_edges(run, &mut applied);
     }
-    assert!(applied.iter().all(|applied| matches!(applied, Applied::Edge(_))), "admitted, and not taken");
+    assert!(applied.iter().all(Result::is_ok), "admitted, and not taken");
     let first = answers.iter().position(Result::is_err);
     (first.unwrap_or(edges.len()), first.and_then(|first| answers[first].as_ref().err().map(ToString::to_string)))
 }
@@ -96,8 +100,7 @@ fn names_that_cannot_be_numbered_are_said_to_be_what_is_full() {
     for edge in &edges {
         store.apply_edges(&[(at(1), edge, edge.id())], &mut applied);
     }
-    let refused: Vec<String> =
-        applied.iter().filter_map(|applied| if let Applied::Full(refusal) = applied { Some(refusal.to_string()) } else { None }).collect();
+    let refused: Vec<String> = applied.iter().filter_map(|applied| applied.as_ref().err().map(ToString::to_string)).collect();
     assert_eq!(refused, ["label names: 65536 are there already, the most that the program allows"]);
     // Those of the edge that was refused are not there: 1 and 661 times 99.
     assert_eq!(store.tenant("acme").unwrap().index.names(), 65_440);
@@ -121,17 +124,17 @@ fn limits_refuse_with_their_flag() {
     let start = |entity| Said { state: EdgeState::Start, at: 5, entity, outcome: 0, superseding: false }.edge();
     let mut admission = Admission::default();
     for entity in [1, 2] {
-        store.admit(&Command::Edge(start(entity)), at(0), &mut admission).unwrap();
+        admit(&store, &start(entity), at(0), &mut admission).unwrap();
     }
-    let refused = store.admit(&Command::Edge(start(4)), at(0), &mut admission).unwrap_err();
+    let refused = admit(&store, &start(4), at(0), &mut admission).unwrap_err();
     assert_eq!(refused.to_string(), "open events: 2 are there already, the most that --limit.open-events allows");
     put(&store, &start(1), 1);
     put(&store, &start(2), 1);
     let mut admission = Admission::default();
-    assert!(store.admit(&Command::Edge(start(4)), at(2), &mut admission).is_err());
-    store.admit(&Command::Edge(start(1)), at(2), &mut admission).unwrap();
+    assert!(admit(&store, &start(4), at(2), &mut admission).is_err());
+    admit(&store, &start(1), at(2), &mut admission).unwrap();
     let other = Edge { cluster: "eu".into(), state: EdgeState::Point, ..start(9) };
-    store.admit(&Command::Edge(other.clone()), at(2), &mut admission).unwrap();
-    let refused = store.admit(&Command::Edge(Edge { cluster: "us".into(), at: at(6), ..other }), at(2), &mut admission).unwrap_err();
+    store.admit_edge(&other, other.id(), at(2), &mut admission).unwrap();
+    let refused = admit(&store, &Edge { cluster: "us".into(), at: at(6), ..other }, at(2), &mut admission).unwrap_err();
     assert!(refused.to_string().contains("clusters"), "{refused}");
 }

@@ -52,5 +52,5 @@ pub(super) fn long(edge: Edge) -> Edge {
 
 /// The deletion of an event that came as edges.
 pub(super) fn deletion(edge: &Edge) -> Command {
-    Command::Delete(Delete { organization: Arc::clone(&edge.organization), id: edge.id().to_string().into(), span: None })
+    Command::Change(Change::Delete(Delete { organization: Arc::clone(&edge.organization), id: edge.id().to_string().into(), span: None }))
 }

@@ -3,10 +3,13 @@
 use super::edges::job;
 use super::server::START;
 use super::server::Server;
+use super::server::Told;
 use super::*;
 use crate::event::Settings;
+use crate::event::record;
+use crate::event::record::Record as _;
 use crate::log::Batch;
-use crate::log::Log as _;
+use crate::log::SegmentLog;
 
 const RETENTION: Duration = Duration::from_hours(24);
 
@@ -19,7 +22,7 @@ pub(super) fn written(commits: impl IntoIterator<Item = Vec<(Timestamp, Command)
         for (received, command) in commit {
             batch.push_with(|out| {
                 let start = out.len();
-                record::encode(&command, out);
+                command.encode(out);
                 record::stamp(&mut out[start..], received);
             });
         }
@@ -69,7 +72,7 @@ fn an_old_log_gets_its_settings_before_anything_new() {
     let mut server = Server::on(written([command("a"), command("b")]), RETENTION);
     start_with(&mut server, 7);
     // What is known leaves no record, and no settings either.
-    let Outcome::Edge { duplicate: true, .. } = server.one(edge("b")) else { panic!("new") };
+    let Told::Edge { duplicate: true, .. } = server.one(edge("b")) else { panic!("new") };
     assert_eq!(records(&server), ["a", "b"]);
     server.one(edge("c"));
     start_with(&mut server, 1);

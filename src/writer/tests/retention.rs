@@ -4,9 +4,9 @@ use super::edges::deletion;
 use super::edges::deploy;
 use super::edges::job;
 use super::server::Server;
+use super::server::Told;
 use super::server::claim;
 use super::*;
-use crate::log::Log as _;
 use crate::store::Claimed;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -79,7 +79,7 @@ fn a_key_is_free_after_a_day_also_after_a_restart() {
                 server.restart();
             }
             let outcome = server.one(Command::Claim(claim("acme", 4, body, server.now())));
-            if let Outcome::Claim(claimed) = outcome { claimed } else { panic!("{outcome:?}") }
+            if let Told::Claim(claimed) = outcome { claimed } else { panic!("{outcome:?}") }
         };
         let at = server.now();
         assert_eq!(claimed(&mut server, 1), Claimed::New);
@@ -181,13 +181,13 @@ fn edges_that_came_in_one_record_go_together() {
     let start = Edge { identity: Identity::of_id("own-1"), ..job(EdgeState::Start, super::server::START, "job-1") };
     let put = |minutes| {
         let stop = Edge { state: EdgeState::Stop, at: start.at.plus(minutes * MINUTE), ..start.clone() };
-        Command::Put(Box::new(Put {
+        Command::Change(Change::Put(Box::new(Put {
             id: "own-1".into(),
             created: None,
             start: start.clone(),
             stop: Some(stop),
             details: Details::default(),
-        }))
+        })))
     };
     server.one(put(1));
     pass(&mut server, 12 * HOUR);

@@ -3,8 +3,7 @@
 use super::*;
 use crate::event::Claim;
 use crate::event::record::Decoder;
-use crate::log::Log as _;
-use crate::log::Position;
+use crate::log::SegmentLog;
 use crate::store::Order;
 use crate::store::Query;
 use crate::store::Stats;
@@ -19,7 +18,71 @@ pub(super) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 /// What one sender hands over, and the condition for it.
 pub(super) type Sent = (Vec<Command>, Option<Expect>);
-pub(super) type Answer = Result<Vec<Outcome>, SubmitError>;
+pub(super) type Answer = Result<Vec<Told>, SubmitError>;
+
+/// What became of a command, whatever it is.
+#[derive(Debug)]
+pub(super) enum Told {
+    Edge {
+        id: EdgeId,
+        duplicate: bool,
+    },
+    Claim(Claimed),
+    /// Of a whole event; the version that it has after the commit.
+    Changed(Option<Version>),
+    Unexpected,
+}
+
+/// Where the answer to what was handed over comes.
+enum Awaited {
+    Edges(oneshot::Receiver<Reply<Edges, Vec<Result<Taken, Refused>>>>),
+    Claim(oneshot::Receiver<Reply<Encoded<Claim>, Result<Claimed, Refused>>>),
+    Change(oneshot::Receiver<Reply<Conditioned, Result<Vec<Exposure>, Unchanged>>>, Change),
+}
+
+/// As [`Writer`] hands it over. A change of a sender that does not care is one of the event as it is.
+fn handed_over((mut commands, expect): Sent, store: &Store, limit: usize) -> (Submission, Awaited) {
+    match commands.pop() {
+        Some(Command::Claim(claim)) => {
+            assert!(commands.is_empty());
+            let (ask, reply) = Ask::new(Encoded::of(claim, limit).unwrap());
+            (Submission::Claim(ask), Awaited::Claim(reply))
+        }
+        Some(Command::Change(change)) => {
+            assert!(commands.is_empty());
+            let version = || store.version(change.organization(), &change.event_id());
+            let expect = expect.unwrap_or_else(|| version().map_or(Expect::New, Expect::Version));
+            let (ask, reply) = Ask::new(Conditioned { change: Encoded::of(change.clone(), limit).unwrap(), expect });
+            (Submission::Change(ask), Awaited::Change(reply, change))
+        }
+        last => {
+            let edges = commands.into_iter().chain(last);
+            let edges = edges.map(|command| if let Command::Edge(edge) = command { edge } else { panic!("{command:?}") });
+            let (ask, reply) = Ask::new(edges.collect());
+            (Submission::Edges(ask), Awaited::Edges(reply))
+        }
+    }
+}
+
+impl Awaited {
+    fn answer(self, store: &Store) -> Answer {
+        let edge = |taken: Result<Taken, Refused>| {
+            let Taken { id, exposure } = taken.unwrap();
+            Told::Edge { id, duplicate: exposure.is_none() }
+        };
+        Ok(match self {
+            Self::Edges(mut reply) => reply.try_recv().unwrap().answer?.into_iter().map(edge).collect(),
+            Self::Claim(mut reply) => vec![Told::Claim(reply.try_recv().unwrap().answer?.unwrap())],
+            Self::Change(mut reply, change) => vec![match reply.try_recv().unwrap().answer? {
+                Ok(_) => Told::Changed(store.version(change.organization(), &change.event_id())),
+                Err(unchanged) => {
+                    assert_eq!(unchanged, Unchanged::Unexpected);
+                    Told::Unexpected
+                }
+            }],
+        })
+    }
+}
 
 pub(super) struct Server {
     pub(super) disk: FaultyDisk,
@@ -28,7 +91,7 @@ pub(super) struct Server {
     pub(super) retention: Duration,
     /// A flag that may be another one after the next start.
     pub(super) skew: Duration,
-    committer: Option<Committer<FaultyDisk>>,
+    committer: Option<Committer<SegmentLog<FaultyDisk>>>,
     /// Every record that there ever was, whatever retention has made of the log since.
     pub(super) records: Vec<(Position, Timestamp, Command)>,
     /// When somebody last looked; nobody looks at what was before.
@@ -60,7 +123,7 @@ impl Server {
         let clock = Arc::new(BelievedClock::new(Arc::<ManualClock>::clone(&self.machine)));
         clock.not_before(opened.received());
         let (memory, options) = (self.memory.clone(), Options { retention: Some(self.retention) });
-        self.committer = Some(Committer::new(opened, memory, options, clock, Arc::default(), Arc::default()));
+        self.committer = Some(Committer::new(opened, memory, options, clock, Arc::default()));
         self.note_records();
     }
 
@@ -80,7 +143,7 @@ impl Server {
         self.committer.take().unwrap().log.close()
     }
 
-    pub(super) fn committer(&mut self) -> &mut Committer<FaultyDisk> {
+    pub(super) fn committer(&mut self) -> &mut Committer<SegmentLog<FaultyDisk>> {
         self.committer.as_mut().unwrap()
     }
 
@@ -95,27 +158,28 @@ impl Server {
     /// Some senders hand something over before the writer looks; it does as when it runs, retention too.
     pub(super) fn submit(&mut self, sent: Vec<Sent>) -> Vec<Answer> {
         let (sender, mut receiver) = mpsc::channel(QUEUE_MAX);
-        let hand_over = |(commands, expect)| {
-            let (reply, answer) = oneshot::channel();
-            sender.try_send(Submission { encoded: Encoded { expect, ..Encoded::of(commands) }, reply }).unwrap();
-            answer
+        let limit = self.committer().log.record_bytes_max();
+        let hand_over = |sent| {
+            let (submission, awaited) = handed_over(sent, &self.memory.store, limit);
+            sender.try_send(submission).unwrap();
+            awaited
         };
-        let answers: Vec<oneshot::Receiver<Reply>> = sent.into_iter().map(hand_over).collect();
+        let awaited: Vec<Awaited> = sent.into_iter().map(hand_over).collect();
         drop(sender);
         self.committer().commit_all(&mut receiver);
         self.note_records();
-        answers.into_iter().map(|mut answer| answer.try_recv().unwrap().answer).collect()
+        awaited.into_iter().map(|awaited| awaited.answer(&self.memory.store)).collect()
     }
 
     /// Sends one command.
-    pub(super) fn one(&mut self, command: Command) -> Outcome {
+    pub(super) fn one(&mut self, command: Command) -> Told {
         self.submit(vec![(vec![command], None)]).remove(0).unwrap().remove(0)
     }
 
     /// Sends an edge; says whether it was there already.
     pub(super) fn send(&mut self, edge: Edge) -> bool {
         let outcome = self.one(Command::Edge(edge));
-        let Outcome::Edge { duplicate, .. } = outcome else { panic!("{outcome:?}") };
+        let Told::Edge { duplicate, .. } = outcome else { panic!("{outcome:?}") };
         duplicate
     }
 
@@ -152,14 +216,14 @@ impl Server {
         let settings =
             self.records.iter().find_map(|(.., command)| if let Command::Settings(settings) = command { Some(settings) } else { None });
         memory.begin(settings.map_or(self.skew, |settings| settings.skew));
-        let commands = self.records.iter().map(|(_, received, command)| (*received, command, command.edge_id()));
-        commit::fold(&memory, commands, &mut Vec::new());
+        let commands = self.records.iter().map(|(_, received, command)| (*received, command.clone(), command.edge_id()));
+        apply::fold(&memory, &commands.collect::<Vec<_>>());
         memory
     }
 
     /// What a reader sees at the time of the last receipt.
     pub(super) fn seen(&mut self) -> Vec<String> {
-        self.looked = self.looked.max(self.committer().received);
+        self.looked = self.looked.max(self.committer().course.received);
         seen(&self.memory, self.looked)
     }
 

@@ -123,7 +123,7 @@ impl World {
 
     fn change_of(&mut self, organization: &Arc<str>, event: &EventView) -> Command {
         if self.random.below(3) == 0 {
-            return Command::Delete(Delete { organization: Arc::clone(organization), id: event.id.clone(), span: None });
+            return Command::Change(Change::Delete(Delete { organization: Arc::clone(organization), id: event.id.clone(), span: None }));
         }
         if event.own_id {
             return self.put(organization, &event.id);
@@ -138,13 +138,13 @@ impl World {
             labels: start.labels.clone(),
             ..job(EdgeState::Stop, start.at.plus(Duration::from_millis(self.random.below(40) * 500)), "0")
         });
-        Command::Describe(Box::new(Describe {
+        Command::Change(Change::Describe(Box::new(Describe {
             organization: Arc::clone(organization),
             edge: first.id,
             span: None,
             stop,
             details: self.details(),
-        }))
+        })))
     }
 
     /// Other details each time, so that a change makes another version.
@@ -177,7 +177,7 @@ impl World {
         let ends = start.state == EdgeState::Start && self.random.below(2) == 0;
         let stop =
             ends.then(|| Edge { state: EdgeState::Stop, at: start.at.plus(Duration::from_secs(self.random.below(900))), ..start.clone() });
-        Command::Put(Box::new(Put { id: id.into(), created: None, start, stop, details: self.details() }))
+        Command::Change(Change::Put(Box::new(Put { id: id.into(), created: None, start, stop, details: self.details() })))
     }
 
     /// Somebody sets the wall clock ahead, and at another time back.

@@ -139,7 +139,7 @@ impl World {
     /// Looks at what is there while the server runs: nothing went too early, nothing is back.
     fn look(&mut self) {
         let steady = self.steady();
-        let (received, retention) = (self.server.committer().received, self.server.retention);
+        let (received, retention) = (self.server.committer().course.received, self.server.retention);
         self.cutoff = received.minus(retention);
         let (cutoff, age) = (self.cutoff, retention.min(Duration::from_hours(24)));
         let present = self.present();
@@ -186,7 +186,7 @@ impl World {
                     assert_eq!(commands.len(), outcomes.len());
                     for (command, outcome) in commands.iter().zip(&outcomes) {
                         self.answered(command, outcome, &present, &mut changed);
-                        if matches!(outcome, Outcome::Changed { .. }) {
+                        if matches!(outcome, Told::Changed(_)) {
                             self.deleted.extend(deleted.iter().cloned());
                         }
                     }
@@ -206,7 +206,7 @@ impl World {
 
     /// The edges of an event that came as edges, if the commands delete it.
     fn edges_deleted_by(&self, commands: &[Command]) -> Vec<Name> {
-        let [Command::Delete(delete)] = commands else { return Vec::new() };
+        let [Command::Change(Change::Delete(delete))] = commands else { return Vec::new() };
         let tenant = self.server.memory.store.tenant(&delete.organization);
         let event = tenant.and_then(|tenant| tenant.event(&delete.id)).filter(|event| !event.own_id);
         let edges = event.iter().flat_map(|event| [&event.start, &event.stop]).flatten();
@@ -216,13 +216,13 @@ impl World {
     fn answered(
         &mut self,
         command: &Command,
-        outcome: &Outcome,
+        outcome: &Told,
         present: &BTreeMap<Name, Timestamp>,
         changed: &mut BTreeSet<(Arc<str>, String)>,
     ) {
-        let received = self.server.committer().received;
+        let received = self.server.committer().course.received;
         match (command, outcome) {
-            (Command::Edge(edge), Outcome::Edge { id, duplicate, .. }) => {
+            (Command::Edge(edge), Told::Edge { id, duplicate }) => {
                 assert_eq!(*id, edge.id());
                 let name = (Arc::clone(&edge.organization), *id);
                 // A repeat of what was about to go may have gone.
@@ -231,23 +231,22 @@ impl World {
                 assert!(is_old || present.contains_key(&name), "acknowledged and not visible: {name:?}");
                 self.is_there(name, present);
             }
-            (Command::Claim(claim), Outcome::Claim(claimed)) => self.claimed(claim, *claimed, received),
-            (_, Outcome::Changed { version, .. }) => {
-                if let Command::Describe(describe) = command {
+            (Command::Claim(claim), Told::Claim(claimed)) => self.claimed(claim, *claimed, received),
+            (_, Told::Changed(version)) => {
+                if let Command::Change(Change::Describe(describe)) = command {
                     let stop = describe.stop.as_ref();
                     if let Some(stop) = stop {
                         self.is_there((Arc::clone(&describe.organization), stop.id()), present);
                     }
                 }
-                let subject = command.subject().map(|(organization, id)| (Arc::clone(organization), id.into_owned())).unwrap();
+                let subject = subject(command).unwrap();
                 assert!(changed.insert(subject.clone()), "changed twice from one version: {subject:?}");
                 if subject.1.starts_with("own-") {
                     self.wholes.insert(subject, *version);
                 }
             }
-            (_, Outcome::Unexpected(_)) => {
-                let (organization, id) = command.subject().unwrap();
-                assert!(changed.contains(&(Arc::clone(organization), id.into_owned())), "nobody else changed it: {command:?}");
+            (_, Told::Unexpected) => {
+                assert!(changed.contains(&subject(command).unwrap()), "nobody else changed it: {command:?}");
             }
             answer => panic!("{answer:?}"),
         }
@@ -266,7 +265,7 @@ impl World {
     fn is_unknown(&mut self, command: &Command) {
         let edges: Vec<&Edge> = match command {
             Command::Edge(edge) => vec![edge],
-            Command::Describe(describe) => describe.stop.iter().collect(),
+            Command::Change(Change::Describe(describe)) => describe.stop.iter().collect(),
             Command::Claim(claim) => {
                 let name = (Arc::clone(&claim.organization), claim.key);
                 self.claims.remove(&name);
@@ -276,8 +275,8 @@ impl World {
             _ => Vec::new(),
         };
         self.unknown.extend(edges.into_iter().map(|edge| (Arc::clone(&edge.organization), edge.id())));
-        if let Some((organization, id)) = command.subject() {
-            self.wholes.remove(&(Arc::clone(organization), id.into_owned()));
+        if let Some(subject) = subject(command) {
+            self.wholes.remove(&subject);
         }
     }
 
@@ -332,4 +331,10 @@ impl World {
         let attributes = length.map(|length| format!("{{\"long\":\"{}\"}}", "x".repeat(length)).into());
         Edge { organization: self.organization(), cluster, attributes, value: self.random.one_of(&[1.0, 1.0, 2.5]), ..edge }
     }
+}
+
+/// The event that a change is about.
+fn subject(command: &Command) -> Option<(Arc<str>, String)> {
+    let Command::Change(change) = command else { return None };
+    Some((Arc::clone(change.organization()), change.event_id().into_owned()))
 }

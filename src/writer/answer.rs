@@ -1,0 +1,66 @@
+//! What senders are told, and why they are refused.
+
+use crate::event::EdgeId;
+use crate::exposition::Exposure;
+use crate::log::AppendError;
+use crate::store::Refusal;
+use std::sync::Arc;
+
+/// An edge that is durable and visible.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// Its id.
+    pub id: EdgeId,
+    /// What becomes of its sample; `None` when the edge was there already.
+    pub exposure: Option<Exposure>,
+}
+
+/// Why something was not taken that may be taken when it or the limits are others. Nothing was kept of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A limit of the store.
+    #[error(transparent)]
+    Limit(#[from] Refusal),
+    /// Its record is larger than the log takes. What was sent may have been shorter: the record has labels, too.
+    #[error("the event is too large: it would be stored as {bytes} bytes, at most {limit}")]
+    TooLarge {
+        /// Of the record.
+        bytes: usize,
+        /// Of the largest record.
+        limit: usize,
+    },
+}
+
+/// Why an event was not changed. Nothing was kept of the change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unchanged {
+    /// It is not as its sender expected.
+    #[error("the event is not as expected")]
+    Unexpected,
+    /// The change itself is not taken.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+/// Why a submission was not taken. Its text holds nothing of the cause, which the writer has logged.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// Too much is waiting already.
+    #[error("too many requests are waiting to be written")]
+    Busy,
+    /// The log did not take it: nothing was kept, and it may be taken later.
+    #[error("the event log cannot be written")]
+    Log(#[source] Arc<AppendError>),
+    /// A sync failed, this time or before: the log takes nothing more until a restart.
+    #[error("the event log is latched")]
+    Latched(#[source] Arc<AppendError>),
+    /// The program is stopping.
+    #[error("the server is stopping")]
+    Closed,
+}
+
+impl From<Arc<AppendError>> for SubmitError {
+    fn from(error: Arc<AppendError>) -> Self {
+        if matches!(*error, AppendError::Latched(_) | AppendError::Foreign(_)) { Self::Latched(error) } else { Self::Log(error) }
+    }
+}

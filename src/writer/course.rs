@@ -1,0 +1,107 @@
+//! What the log says of itself as it goes on: a fold of its records beside that of memory.
+
+use super::Memory;
+use super::retention::Marks;
+use super::steady::SteadyTime;
+use crate::event::Command;
+use crate::event::EdgeId;
+use crate::event::Settings;
+use crate::event::record::Decoder;
+use crate::event::record::RecordError;
+use crate::log::Frame;
+use crate::log::Position;
+use crate::time::Timestamp;
+
+/// All that the writer has to know of the records before the next one.
+#[derive(Debug)]
+pub(super) struct Course {
+    /// When the records up to some positions had been received.
+    pub(super) marks: Marks,
+    /// When the last one was received: it never goes back, whatever the clock does. [`Timestamp::MIN`] before the first.
+    pub(super) received: Timestamp,
+    /// How much of that time is known to have passed.
+    pub(super) steady: SteadyTime,
+    /// What the log says of all its edges.
+    pub(super) settings: Option<Settings>,
+    /// There are records of the first format.
+    pub(super) former: bool,
+    /// The first record that no checkpoint carried, and when it was received.
+    uncarried: Option<(Position, Timestamp)>,
+    /// Something is folded already.
+    folds: bool,
+    decoder: Decoder,
+}
+
+/// Why a record of the log is not understood.
+#[derive(Debug, thiserror::Error)]
+#[error("record {position}")]
+pub struct RefusedRecord {
+    /// Its place in the log.
+    pub position: Position,
+    /// What is wrong with it.
+    #[source]
+    pub source: RecordError,
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        let (marks, steady, settings, former, uncarried, folds, decoder) = Default::default();
+        Self { marks, received: Timestamp::MIN, steady, settings, former, uncarried, folds, decoder }
+    }
+}
+
+impl Course {
+    /// Folds in the records of a frame, and returns those that are to be folded into memory. Memory is begun anew where the log
+    /// says another skew than it has, as long as nothing is in it; after that it is left as it is.
+    pub(super) fn read(&mut self, frame: &Frame, memory: &Memory) -> Result<Vec<(Timestamp, Command, EdgeId)>, RefusedRecord> {
+        let mut commands = Vec::with_capacity(frame.len());
+        for (position, bytes) in frame.records() {
+            let (at, command) = self.decoder.decode(bytes).map_err(|source| RefusedRecord { position, source })?;
+            self.former |= self.decoder.read_former();
+            if !frame.is_carried() {
+                self.uncarried.get_or_insert((position, at));
+            }
+            self.note(position, at, &command);
+            if !self.folds && !self.fits(memory) {
+                memory.begin(self.settings.map_or(memory.store.skew(), |settings| settings.skew));
+            }
+            let id = command.edge_id();
+            if self.fits(memory) && !self.is_done(&command) {
+                self.folds = true;
+                commands.push((at, command, id));
+            }
+        }
+        Ok(commands)
+    }
+
+    /// Whether memory goes by what the log says of all its edges.
+    pub(super) fn fits(&self, memory: &Memory) -> bool {
+        self.settings.is_none_or(|settings| settings.skew == memory.store.skew())
+    }
+
+    /// Folds in a record.
+    pub(super) fn note(&mut self, position: Position, received: Timestamp, command: &Command) {
+        self.received = self.received.max(received);
+        self.marks.note(position, self.received);
+        self.steady.fold(self.received, command);
+        if let Command::Settings(settings) = command {
+            self.settings.get_or_insert(*settings);
+        }
+    }
+
+    /// Folds in records of events, all received at the same time.
+    pub(super) fn note_events(&mut self, first: Position, last: Position, received: Timestamp) {
+        self.marks.note(first, received);
+        self.marks.note(last, received);
+        self.steady.note(received);
+    }
+
+    /// Whether this is a retirement of records that only the checkpoint still has: what it carries are those that stayed, and
+    /// for some of them that was because of others, which went later. The checkpoints of the first format carried more, and
+    /// left it to its retirements.
+    fn is_done(&self, command: &Command) -> bool {
+        let Command::Retire { before, upto } = command else { return false };
+        let Some((position, received)) = self.uncarried else { return false };
+        if *upto > 0 { *upto < position.0 } else { self.settings.is_some() && *before < received }
+    }
+}

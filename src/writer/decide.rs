@@ -1,0 +1,171 @@
+//! What is decided before the append: whether an event is as its sender expects, what is known already, what the limits say;
+//! and what a record says because it depends on more than the records before it.
+
+use super::Refused;
+use super::Taken;
+use super::Unchanged;
+use super::commit::COMMIT_BYTES;
+use super::commit::Committer;
+use super::submission::AskClaim;
+use super::submission::AskEdges;
+use super::submission::Conditioned;
+use super::submission::Waiting;
+use crate::event::Change;
+use crate::event::Command;
+use crate::event::Edge;
+use crate::event::EdgeState;
+use crate::event::Expect;
+use crate::event::Settings;
+use crate::event::record;
+use crate::event::record::Record;
+use crate::log::Batch;
+use crate::log::Log;
+use crate::store::Admission;
+use crate::store::Admitted;
+use crate::store::Claimed;
+use crate::time::Timestamp;
+
+/// At most so many bytes are added to a record by what is decided: the span of an event, or the names and skews of two edges.
+pub(super) const DECIDED_BYTES: usize = 128;
+
+/// What senders are told of what is not in the batch; `None` for what is, in the order of what waits.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    pub(super) changes: Vec<Option<Unchanged>>,
+    pub(super) claims: Vec<Option<Result<Claimed, Refused>>>,
+    /// Of all senders, end to end.
+    pub(super) edges: Vec<Option<Result<Taken, Refused>>>,
+}
+
+impl<L: Log> Committer<L> {
+    /// Puts what is new and admitted into the batch.
+    pub(super) fn decide(&mut self, waiting: &mut Waiting) -> Decided {
+        self.batch.clear(COMMIT_BYTES);
+        let mut admission = Admission::default();
+        let mut decided = Decided::default();
+        // Looked at before anything of the commit is applied, so they are about what comes before all else in it.
+        let changes = waiting.changes.iter_mut().map(|ask| self.decide_change(&mut ask.work, &mut admission).err());
+        decided.changes.extend(changes);
+        let claims = waiting.claims.iter().map(|ask| self.decide_claim(ask, &mut admission));
+        decided.claims.extend(claims);
+        decided.edges.reserve(waiting.records);
+        for ask in &mut waiting.edges {
+            self.decide_edges(ask, &mut admission, &mut decided.edges);
+        }
+        decided
+    }
+
+    fn decide_change(&mut self, work: &mut Conditioned, admission: &mut Admission) -> Result<(), Unchanged> {
+        self.check_expected(work)?;
+        let change = &mut work.change.what;
+        let is_other = self.write_decided(change);
+        self.memory.store.admit_change(change, self.course.received, admission).map_err(Refused::Limit)?;
+        if is_other {
+            self.push(|out| work.change.what.encode(out));
+        } else {
+            self.push(|out| out.extend_from_slice(&work.change.record));
+        }
+        Ok(())
+    }
+
+    /// Whether the event that a change is about is as its sender expects.
+    fn check_expected(&self, work: &Conditioned) -> Result<(), Unchanged> {
+        let change = &work.change.what;
+        let version = self.memory.store.version(change.organization(), &change.event_id());
+        let expected = match work.expect {
+            Expect::New => None,
+            Expect::Version(version) => Some(version),
+        };
+        if version == expected { Ok(()) } else { Err(Unchanged::Unexpected) }
+    }
+
+    /// Writes into a change what is decided where that depends on a flag, or on what retention has left. Says whether anything
+    /// was.
+    fn write_decided(&self, change: &mut Change) -> bool {
+        let store = &self.memory.store;
+        match change {
+            Change::Put(put) => {
+                let start = self.write_decided_edge(&mut put.start);
+                put.stop.as_mut().is_some_and(|stop| self.write_decided_edge(stop)) || start
+            }
+            Change::Describe(describe) => {
+                describe.span = store.span(&describe.organization, &describe.edge.to_string());
+                if let Some(stop) = &mut describe.stop {
+                    self.write_decided_edge(stop);
+                }
+                true
+            }
+            Change::Delete(delete) => {
+                delete.span = store.span(&delete.organization, &delete.id);
+                delete.span.is_some()
+            }
+        }
+    }
+
+    fn write_decided_edge(&self, edge: &mut Edge) -> bool {
+        let before = if self.course.former { self.memory.store.as_before(edge) } else { None };
+        let is_before = before.is_some();
+        if let Some(before) = before {
+            *edge = before;
+        }
+        let skew = self.skew.filter(|_| edge.state == EdgeState::Stop);
+        edge.skew = skew.or(edge.skew);
+        is_before || skew.is_some()
+    }
+
+    fn decide_claim(&mut self, ask: &AskClaim, admission: &mut Admission) -> Option<Result<Claimed, Refused>> {
+        let received = self.course.received;
+        match self.memory.store.admit_claim(&ask.work.what, received, admission) {
+            Ok(None) => {
+                self.push(|out| out.extend_from_slice(&ask.work.record));
+                None
+            }
+            Ok(Some(claimed)) => Some(Ok(claimed)),
+            Err(refusal) => Some(Err(refusal.into())),
+        }
+    }
+
+    fn decide_edges(&mut self, ask: &mut AskEdges, admission: &mut Admission, decided: &mut Vec<Option<Result<Taken, Refused>>>) {
+        for (edge, id, record) in ask.work.each() {
+            let is_other = self.write_decided_edge(edge);
+            if is_other {
+                *id = edge.id();
+            }
+            decided.push(match self.memory.store.admit_edge(edge, *id, self.course.received, admission) {
+                Ok(Admitted::New) => {
+                    if is_other {
+                        self.push(|out| edge.encode(out));
+                    } else {
+                        self.push(|out| out.extend_from_slice(record));
+                    }
+                    None
+                }
+                Ok(Admitted::Known) => Some(Ok(Taken { id: *id, exposure: None })),
+                Err(refusal) => Some(Err(refusal.into())),
+            });
+        }
+    }
+
+    /// Puts a record into the batch; before the first of the log, what the log says of all of them.
+    pub(super) fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        let received = self.course.received;
+        if self.course.settings.is_none() && self.batch.is_empty() {
+            let settings = Command::Settings(self.settings());
+            push(&mut self.batch, received, |out| settings.encode(out));
+        }
+        push(&mut self.batch, received, encode);
+    }
+
+    /// What the log says, or will say, of all its edges.
+    pub(super) fn settings(&self) -> Settings {
+        self.course.settings.unwrap_or(Settings { skew: self.memory.store.skew() })
+    }
+}
+
+fn push(batch: &mut Batch, received: Timestamp, encode: impl FnOnce(&mut Vec<u8>)) {
+    batch.push_with(|out| {
+        let start = out.len();
+        encode(out);
+        record::stamp(out.get_mut(start..).unwrap_or_default(), received);
+    });
+}

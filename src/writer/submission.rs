@@ -1,0 +1,195 @@
+//! What waits for the writer: edges, a claim or a change of an event, with its record and the way back to its sender.
+
+use super::Refused;
+use super::SubmitError;
+use super::Taken;
+use super::Unchanged;
+use crate::event::Change;
+use crate::event::Claim;
+use crate::event::Edge;
+use crate::event::EdgeId;
+use crate::event::Expect;
+use crate::event::fingerprint;
+use crate::event::record::Record;
+use crate::exposition::Exposure;
+use crate::store::Claimed;
+use tokio::sync::oneshot;
+
+/// Edges with their ids and records, ready for the log; made on the thread of who sends them.
+#[derive(Debug, Default)]
+pub struct Edges {
+    items: Vec<Edge>,
+    ids: Vec<EdgeId>,
+    /// Their records, end to end.
+    records: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Edges {
+    /// Room for so many.
+    pub fn with_capacity(count: usize) -> Self {
+        let (items, ids, ends) = (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
+        Self { items, ids, records: Vec::with_capacity(count * 256), ends }
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, edge: Edge) {
+        edge.encode(&mut self.records);
+        self.ends.push(self.records.len());
+        self.ids.push(edge.id());
+        self.items.push(edge);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Each edge with its id.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Edge, EdgeId)> {
+        self.items.iter().zip(self.ids.iter().copied())
+    }
+
+    /// Each edge, which may be changed, with its id and its record.
+    pub(super) fn each(&mut self) -> impl Iterator<Item = (&mut Edge, &mut EdgeId, &[u8])> {
+        let records = records(&self.records, &self.ends);
+        self.items.iter_mut().zip(&mut self.ids).zip(records).map(|((edge, id), record)| (edge, id, record))
+    }
+
+    /// Takes out those whose records have more than `limit` bytes: the place of each, and what its sender is told.
+    pub(super) fn take_too_large(&mut self, limit: usize) -> Vec<(usize, Refused)> {
+        let lengths: Vec<usize> = records(&self.records, &self.ends).map(<[u8]>::len).collect();
+        if lengths.iter().all(|bytes| *bytes <= limit) {
+            return Vec::new();
+        }
+        let edges = std::mem::take(self).items.into_iter().zip(&lengths);
+        *self = edges.filter(|(_, bytes)| **bytes <= limit).map(|(edge, _)| edge).collect();
+        let too_large = lengths.into_iter().enumerate().filter(|(_, bytes)| *bytes > limit);
+        too_large.map(|(place, bytes)| (place, Refused::TooLarge { bytes, limit })).collect()
+    }
+}
+
+fn records<'a>(bytes: &'a [u8], ends: &'a [usize]) -> impl Iterator<Item = &'a [u8]> {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    starts.zip(ends).map(|(start, &end)| bytes.get(start..end).unwrap_or_default())
+}
+
+impl FromIterator<Edge> for Edges {
+    fn from_iter<I: IntoIterator<Item = Edge>>(edges: I) -> Self {
+        let edges = edges.into_iter();
+        let mut all = Self::with_capacity(edges.size_hint().0);
+        edges.for_each(|edge| all.push(edge));
+        all
+    }
+}
+
+/// A claim or a change with its record.
+#[derive(Debug)]
+pub(super) struct Encoded<T> {
+    pub(super) what: T,
+    pub(super) record: Vec<u8>,
+}
+
+impl<T: Record> Encoded<T> {
+    /// Refused if the record has more than `limit` bytes.
+    pub(super) fn of(what: T, limit: usize) -> Result<Self, Refused> {
+        let mut record = Vec::new();
+        what.encode(&mut record);
+        if record.len() > limit { Err(Refused::TooLarge { bytes: record.len(), limit }) } else { Ok(Self { what, record }) }
+    }
+}
+
+/// A change of a whole event, and what the event must be like; else nothing of it is done.
+#[derive(Debug)]
+pub(super) struct Conditioned {
+    pub(super) change: Encoded<Change>,
+    pub(super) expect: Expect,
+}
+
+impl Conditioned {
+    /// A hash of the event that it is about.
+    pub(super) fn subject(&self) -> u128 {
+        let change = &self.change.what;
+        fingerprint([change.organization().as_bytes(), change.event_id().as_bytes()])
+    }
+}
+
+/// What somebody submitted, and who waits for the answer.
+#[derive(Debug)]
+pub(super) struct Ask<W, A> {
+    pub(super) work: W,
+    reply: oneshot::Sender<Reply<W, A>>,
+}
+
+/// What became of it, and what it was made of: whoever made that frees it, the writer has better to do.
+#[derive(Debug)]
+pub(super) struct Reply<W, A> {
+    pub(super) answer: Result<A, SubmitError>,
+    _spent: W,
+}
+
+impl<W, A> Ask<W, A> {
+    pub(super) fn new(work: W) -> (Self, oneshot::Receiver<Reply<W, A>>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { work, reply }, answer)
+    }
+
+    pub(super) fn answer(self, answer: Result<A, SubmitError>) {
+        // A sender that went away does not take back what it sent.
+        drop(self.reply.send(Reply { answer, _spent: self.work }));
+    }
+}
+
+pub(super) type AskEdges = Ask<Edges, Vec<Result<Taken, Refused>>>;
+pub(super) type AskClaim = Ask<Encoded<Claim>, Result<Claimed, Refused>>;
+pub(super) type AskChange = Ask<Conditioned, Result<Vec<Exposure>, Unchanged>>;
+
+#[derive(Debug)]
+pub(super) enum Submission {
+    Edges(AskEdges),
+    Claim(AskClaim),
+    Change(AskChange),
+}
+
+/// Submissions that go into one commit, in the order in which they do.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// First, so that nothing comes between what a change is decided by and the change. No sender was promised to be before
+    /// another one.
+    pub(super) changes: Vec<AskChange>,
+    pub(super) claims: Vec<AskClaim>,
+    pub(super) edges: Vec<AskEdges>,
+    /// How many records they have at most.
+    pub(super) records: usize,
+    /// How many bytes these have.
+    pub(super) bytes: usize,
+}
+
+impl Waiting {
+    pub(super) fn add(&mut self, submission: Submission) {
+        let (records, bytes) = match &submission {
+            Submission::Edges(ask) => (ask.work.len(), ask.work.records.len()),
+            Submission::Claim(ask) => (1, ask.work.record.len()),
+            Submission::Change(ask) => (1, ask.work.change.record.len()),
+        };
+        self.records += records;
+        self.bytes += bytes;
+        match submission {
+            Submission::Edges(ask) => self.edges.push(ask),
+            Submission::Claim(ask) => self.claims.push(ask),
+            Submission::Change(ask) => self.changes.push(ask),
+        }
+    }
+
+    /// Tells everybody that nothing was taken.
+    pub(super) fn fail(self, error: &SubmitError) {
+        self.changes.into_iter().for_each(|ask| ask.answer(Err(error.clone())));
+        self.claims.into_iter().for_each(|ask| ask.answer(Err(error.clone())));
+        self.edges.into_iter().for_each(|ask| ask.answer(Err(error.clone())));
+    }
+}
