@@ -17,10 +17,10 @@ use crate::time::Clock;
 
 pub use wire::Accepted;
 pub use wire::AnswerError;
-pub use wire::Edge;
+pub use wire::ListPage;
 pub use wire::ListedEdge;
 pub use wire::ListedEvent;
-pub use wire::Page;
+pub use wire::NewEdge;
 pub use wire::State;
 
 /// Longest answer to one `PUT` that is read, in bytes.
@@ -150,7 +150,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// An edge under a key.
-    pub fn new(edge: &Edge, key: String) -> Self {
+    pub fn new(edge: &NewEdge, key: String) -> Self {
         Self { key, body: edge.to_json() }
     }
 }
@@ -194,7 +194,7 @@ impl Client {
     }
 
     /// One page of the events that are open, newest first. `selectors` are Prometheus selectors; none means all.
-    pub fn open_events(&self, selectors: &[String], limit: usize, cursor: Option<&str>) -> Result<Page, ClientError> {
+    pub fn open_events(&self, selectors: &[String], limit: usize, cursor: Option<&str>) -> Result<ListPage, ClientError> {
         let mut request = self.agent.get(&self.url).query("state", "open").query("limit", limit.to_string());
         for selector in selectors {
             request = request.query("match[]", selector);
@@ -206,7 +206,7 @@ impl Client {
             request = request.header("X-LAST9-API-TOKEN", token);
         }
         let text = self.answer(request.call(), PAGE_BYTES_MAX)?;
-        Page::parse(&text).map_err(|source| self.unexpected(source))
+        ListPage::parse(&text).map_err(|source| self.unexpected(source))
     }
 
     fn authorization(&self) -> Option<String> {

@@ -13,7 +13,7 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
-pub use crate::config::file::File;
+pub use crate::config::file::ConfigFile;
 pub use crate::config::flags::Flags;
 pub use crate::config::limits::Limits;
 pub use crate::config::listen::check_exposed;

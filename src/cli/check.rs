@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 fn config(file: &Path) -> Result<ExitCode, Failure> {
-    config::File::load(file).map_err(Failure::usage)?;
+    config::ConfigFile::load(file).map_err(Failure::usage)?;
     cli::print(&format!("{}: no problems\n", file.display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -26,14 +26,14 @@ use crate::cli::attribute::Attribute;
 use crate::cli::server::ServerArgs;
 use crate::client::Client;
 use crate::client::Delivery;
-use crate::client::Edge;
+use crate::client::NewEdge;
 use crate::client::State;
 use crate::time::Clock as _;
 use crate::time::SystemClock;
 use crate::time::Timestamp;
 use crate::time::millis_of;
 use inbox::Inbox;
-use job::Outcome;
+use job::Ending;
 use reporter::Parcel;
 use signals::Relay;
 use spool::Spool;
@@ -121,7 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
     let outcome = job::run(&args.command, &relay);
     let cancelled = relay.take_asked_to_end().is_some();
-    if let Outcome::NotStarted { error, .. } = &outcome {
+    if let Ending::NotStarted { error, .. } = &outcome {
         cli::note(&format!("error: {}", cli::with_causes(error)));
     }
     let mut attributes = attributes;
@@ -153,8 +153,8 @@ fn client(args: &Args) -> Result<Client, Failure> {
     args.server.client_with(token)
 }
 
-fn edge(args: &Args, state: State, at: Timestamp, attributes: Map<String, Value>) -> Edge {
-    Edge {
+fn edge(args: &Args, state: State, at: Timestamp, attributes: Map<String, Value>) -> NewEdge {
+    NewEdge {
         event_name: args.event_name.clone(),
         state: Some(state),
         timestamp: at.to_string(),

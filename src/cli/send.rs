@@ -10,7 +10,7 @@ use crate::cli::attribute;
 use crate::cli::attribute::Attribute;
 use crate::cli::server::ServerArgs;
 use crate::client::Delivery;
-use crate::client::Edge;
+use crate::client::NewEdge;
 use crate::client::State;
 use crate::time::Clock as _;
 use crate::time::SystemClock;
@@ -79,7 +79,7 @@ fn number(text: &str) -> Result<Number, ValueError> {
 
 /// Sends it and prints the id.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let edge = Edge {
+    let edge = NewEdge {
         event_name: args.event_name.clone(),
         state: args.state,
         timestamp: args.timestamp.clone().unwrap_or_else(|| SystemClock.now().to_string()),

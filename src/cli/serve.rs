@@ -24,7 +24,7 @@ use crate::cli::Failure;
 use crate::cli::serve::reload::Reloader;
 use crate::config;
 use crate::config::ConfigError;
-use crate::config::File;
+use crate::config::ConfigFile;
 use crate::config::Flags;
 use crate::exposition::Pages;
 use crate::http::app::App;
@@ -108,7 +108,7 @@ struct Plan {
 
 impl Plan {
     fn new(flags: &Flags) -> Result<Self, ConfigError> {
-        let file = flags.config_file.as_deref().map_or_else(|| Ok(File::default()), File::load)?;
+        let file = flags.config_file.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?;
         let addresses = flags.addresses()?;
         let settings = file.settings(&flags.limits)?;
         config::check_exposed(&addresses, settings.access.is_anonymous(), flags.web_allow_anonymous)?;
@@ -190,14 +190,14 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-struct Open {
+struct OpenedLog {
     opened: Opened<SegmentLog<FsDisk>>,
     secret: Secret,
     took: Duration,
 }
 
 /// Reads the log into memory.
-async fn open(plan: &Plan) -> Result<Open, Failure> {
+async fn open(plan: &Plan) -> Result<OpenedLog, Failure> {
     let (path, memory) = (plan.flags.storage_path.clone(), plan.memory.clone());
     let opening = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
@@ -207,7 +207,7 @@ async fn open(plan: &Plan) -> Result<Open, Failure> {
             ReplayError::Panicked => Failure::running(error),
         })?;
         let secret = Secret::open(&path).map_err(Failure::running)?;
-        Ok(Open { opened, secret, took: begun.elapsed() })
+        Ok(OpenedLog { opened, secret, took: begun.elapsed() })
     });
     opening.await.map_err(Failure::running)?
 }
@@ -222,8 +222,8 @@ fn damaged_or_not(error: OpenError) -> Failure {
 }
 
 /// Starts the writer: from here on everything is answered.
-fn start(plan: &Plan, open: Open) -> Result<Running, Failure> {
-    let Open { opened, secret, took } = open;
+fn start(plan: &Plan, open: OpenedLog) -> Result<Running, Failure> {
+    let OpenedLog { opened, secret, took } = open;
     let replayed = say_replayed(&opened.replayed, took, &plan.telemetry);
     plan.clock.not_before(opened.received());
     let (memory, clock, telemetry) = (plan.memory.clone(), Arc::<BelievedClock>::clone(&plan.clock), Arc::clone(&plan.telemetry));

@@ -36,7 +36,7 @@ impl fmt::Display for State {
 
 /// One edge, as it is sent.
 #[derive(Clone, Debug)]
-pub struct Edge {
+pub struct NewEdge {
     pub event_name: String,
     /// None: a point in time.
     pub state: Option<State>,
@@ -47,7 +47,7 @@ pub struct Edge {
     pub value: Option<Number>,
 }
 
-impl Edge {
+impl NewEdge {
     pub(super) fn to_json(&self) -> String {
         let wire = PutBody {
             event_name: &self.event_name,
@@ -95,14 +95,14 @@ impl Accepted {
 
 /// One page of a list.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct ListPage {
     pub events: Vec<ListedEvent>,
     /// Asks for the next page; none after the last one.
     pub next_cursor: Option<String>,
     pub warnings: Vec<String>,
 }
 
-impl Page {
+impl ListPage {
     pub(super) fn parse(text: &str) -> Result<Self, AnswerError> {
         let wire: PageBody = serde_json::from_str(text).map_err(|error| AnswerError::new(text, error))?;
         let events = wire.events.into_iter().map(ListedEvent::parse).collect::<Result<_, _>>()?;

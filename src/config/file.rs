@@ -30,7 +30,7 @@ use crate::time::Timestamp;
 
 /// A configuration file that holds together.
 #[derive(Debug, Default)]
-pub struct File {
+pub struct ConfigFile {
     path: PathBuf,
     wire: Wire,
 }
@@ -110,7 +110,7 @@ struct WirePairing {
     supersede: Vec<String>,
 }
 
-impl File {
+impl ConfigFile {
     /// Reads the file and checks all of it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;

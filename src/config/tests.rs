@@ -27,11 +27,11 @@ pairing:
 limits: {open_events: 100000, item_bytes: 1000}
 ";
 
-fn parse(text: &str) -> Result<File, ConfigError> {
+fn parse(text: &str) -> Result<ConfigFile, ConfigError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.yml");
     std::fs::write(&path, text).unwrap();
-    File::load(&path)
+    ConfigFile::load(&path)
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn flags(arguments: &[&str]) -> Flags {
 
 #[test]
 fn defaults_are_those_of_the_parts() {
-    let (flags, file) = (flags(&[]), File::default());
+    let (flags, file) = (flags(&[]), ConfigFile::default());
     assert_eq!(format!("{:?}", flags.store(&file)), format!("{:?}", crate::store::Options::default()));
     assert_eq!(format!("{:?}", flags.exposition().unwrap()), format!("{:?}", crate::exposition::Options::default()));
     assert_eq!(format!("{:?}", flags.server(&file)), format!("{:?}", crate::http::server::Options::default()));
@@ -148,7 +148,7 @@ fn flags_win_over_the_file() {
 fn paths_are_those_of_prometheus() {
     #[track_caller]
     fn check(arguments: &[&str], expected: Result<(&str, &str), &str>) {
-        let web = flags(arguments).web(&File::default());
+        let web = flags(arguments).web(&ConfigFile::default());
         match (web, expected) {
             (Ok(web), Ok((prefix, path))) => assert_eq!((&*web.route_prefix, &*web.telemetry_path), (prefix, path)),
             (Err(error), Err(text)) => assert!(error.to_string().contains(text), "{error}"),

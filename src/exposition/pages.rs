@@ -46,12 +46,12 @@ const OVERLAP_MAX: Duration = Duration::from_secs(5);
 pub struct Pages {
     sizes: Sizes,
     timestamp_family: bool,
-    clusters: RwLock<BTreeMap<(TenantId, ClusterId), Arc<Cluster>>>,
+    clusters: RwLock<BTreeMap<(TenantId, ClusterId), Arc<ClusterPage>>>,
     moments: Mutex<Moments>,
 }
 
 #[derive(Debug)]
-struct Cluster {
+struct ClusterPage {
     shown: Mutex<Scheduled>,
     cache: Mutex<Cache>,
 }
@@ -122,7 +122,7 @@ impl Pages {
         if let Some(cluster) = self.clusters.read().get(&key) {
             return cluster.shown.lock().schedule.apply(received, &sample);
         }
-        let cluster = Arc::clone(self.clusters.write().entry(key).or_insert_with(|| Arc::new(Cluster::new(self.sizes))));
+        let cluster = Arc::clone(self.clusters.write().entry(key).or_insert_with(|| Arc::new(ClusterPage::new(self.sizes))));
         cluster.shown.lock().schedule.apply(received, &sample)
     }
 
@@ -166,7 +166,7 @@ impl Pages {
         let now = self.moment_of_page(now);
         let view = View::new(now, None, None, &self.sizes);
         let mut stats = PageStats::default();
-        let clusters: Vec<Arc<Cluster>> = self.clusters.read().values().map(Arc::clone).collect();
+        let clusters: Vec<Arc<ClusterPage>> = self.clusters.read().values().map(Arc::clone).collect();
         for cluster in clusters {
             let shown = cluster.shown(view);
             let scheduled = cluster.shown.lock();
@@ -236,7 +236,7 @@ impl Pages {
     }
 }
 
-impl Cluster {
+impl ClusterPage {
     fn new(sizes: Sizes) -> Self {
         Self { shown: Mutex::new(Scheduled { schedule: Schedule::new(sizes), last: None }), cache: Mutex::default() }
     }

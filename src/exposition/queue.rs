@@ -76,7 +76,7 @@ impl Place {
 
 /// What a queue needs to know to place a sample.
 #[derive(Debug)]
-pub(super) struct Context<'a> {
+pub(super) struct Placing<'a> {
     pub(super) series: SeriesId,
     pub(super) received: Timestamp,
     pub(super) sizes: &'a Sizes,
@@ -147,7 +147,7 @@ impl Queue {
     }
 
     /// Takes off the sample of this time: what waits goes, what was exposed is hidden if `hide` says so.
-    pub(super) fn withdraw(&mut self, at: Timestamp, hide: bool, context: &mut Context<'_>) {
+    pub(super) fn withdraw(&mut self, at: Timestamp, hide: bool, context: &mut Placing<'_>) {
         self.waiting.retain(|place| {
             if place.at == at {
                 context.timeline.release(place);
@@ -160,7 +160,7 @@ impl Queue {
     }
 
     /// Takes in a sample that is newer than all exposed before: shown in its order, before all that is behind.
-    pub(super) fn insert(&mut self, sample: Place, context: &mut Context<'_>) -> Inserted {
+    pub(super) fn insert(&mut self, sample: Place, context: &mut Placing<'_>) -> Inserted {
         if sample.heartbeat
             && let Some(coalesced) = self.coalesce(&sample, context)
         {
@@ -173,7 +173,7 @@ impl Queue {
     }
 
     /// Takes in a sample that can no longer be shown in its order: it waits for a gap.
-    pub(super) fn insert_behind(&mut self, sample: Place, context: &mut Context<'_>) -> Inserted {
+    pub(super) fn insert_behind(&mut self, sample: Place, context: &mut Placing<'_>) -> Inserted {
         let position = self.waiting.iter().rposition(|waits| waits.behind).map_or(0, |last| last + 1);
         if sample.heartbeat
             && let Some(waits) = position.checked_sub(1).and_then(|last| self.waiting.get_mut(last)).filter(|waits| waits.heartbeat)
@@ -185,7 +185,7 @@ impl Queue {
     }
 
     /// Of two neighbouring heartbeats the older gives way when the newer is due by the time that the older is shown.
-    fn coalesce(&mut self, sample: &Place, context: &mut Context<'_>) -> Option<Coalesced> {
+    fn coalesce(&mut self, sample: &Place, context: &mut Placing<'_>) -> Option<Coalesced> {
         let mut ready = sample.at.max(context.received).max(self.last.map_or(Timestamp::MIN, |last| last.exposed.plus(context.sizes.hold)));
         let mut fresh = self.waiting.iter_mut().filter(|waits| !waits.behind);
         let mut before = None;
@@ -206,7 +206,7 @@ impl Queue {
     }
 
     /// Gives `sample` and all that waits from `position` on their places.
-    fn place_from(&mut self, position: usize, sample: Place, context: &mut Context<'_>) -> Inserted {
+    fn place_from(&mut self, position: usize, sample: Place, context: &mut Placing<'_>) -> Inserted {
         if self.waiting.len() >= WAITING_MAX {
             return Inserted::Crowded;
         }
@@ -224,7 +224,7 @@ impl Queue {
         Inserted::Placed { evicted: self.place_all(fresh, behind, context) }
     }
 
-    fn place_all(&mut self, fresh: Vec<Place>, behind: Vec<Place>, context: &mut Context<'_>) -> Vec<Place> {
+    fn place_all(&mut self, fresh: Vec<Place>, behind: Vec<Place>, context: &mut Placing<'_>) -> Vec<Place> {
         let hold = context.sizes.hold;
         let mut evicted = Vec::new();
         let mut fresh = fresh.into_iter().peekable();
@@ -256,7 +256,7 @@ impl Queue {
     }
 }
 
-impl Context<'_> {
+impl Placing<'_> {
     /// When a sample's place must have begun at the latest.
     fn age_limit(&self, place: &Place) -> Timestamp {
         let on_page = place.at.plus(place.on.age_max());
@@ -265,7 +265,7 @@ impl Context<'_> {
 }
 
 /// Puts the newer heartbeat in the place of the older one.
-fn replace(waits: &mut Place, sample: &Place, context: &mut Context<'_>) -> Coalesced {
+fn replace(waits: &mut Place, sample: &Place, context: &mut Placing<'_>) -> Coalesced {
     let newer = Place { exposed: waits.exposed, ..*sample };
     context.timeline.hand_over(waits, &newer);
     *waits = newer;

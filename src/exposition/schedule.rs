@@ -15,9 +15,9 @@ use super::line::Line;
 use super::line::Queues;
 use super::lines::Lines;
 use super::queue::Class;
-use super::queue::Context;
 use super::queue::On;
 use super::queue::Place;
+use super::queue::Placing;
 use super::timeline::Slot;
 use super::timeline::Timeline;
 use crate::store::SeriesId;
@@ -146,7 +146,7 @@ impl Schedule {
         }
         self.version += 1;
         let Self { sizes, received, lines, timeline, crowds, counts, .. } = self;
-        let mut context = Context { series: sample.series, received: *received, sizes, timeline };
+        let mut context = Placing { series: sample.series, received: *received, sizes, timeline };
         let place = Place {
             exposed: Timestamp::MIN,
             at: sample.at,
@@ -176,7 +176,7 @@ impl Schedule {
         self.advance(received);
         self.version += 1;
         let Self { sizes, received, lines, timeline, .. } = self;
-        let mut context = Context { series, received: *received, sizes, timeline };
+        let mut context = Placing { series, received: *received, sizes, timeline };
         let mut queues = Queues::open(lines.get(series.number).map_or(&[], Line::places), &mut context);
         queues.withdraw(at, hide, &mut context);
         self.crowds.forget(series.number);

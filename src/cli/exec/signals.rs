@@ -64,12 +64,12 @@ impl Relay {
     }
 
     /// Starts the job, which gets every signal from then on; not when one has asked for the end before.
-    pub(super) fn adopt(&self, start: impl FnOnce() -> io::Result<Child>) -> Result<Child, Refusal> {
+    pub(super) fn adopt(&self, start: impl FnOnce() -> io::Result<Child>) -> Result<Child, AdoptError> {
         let mut job = self.job.lock();
         if let Some(number) = self.asked_to_end() {
-            return Err(Refusal::Asked(number));
+            return Err(AdoptError::Asked(number));
         }
-        let child = start().map_err(Refusal::Failed)?;
+        let child = start().map_err(AdoptError::Failed)?;
         *job = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         Ok(child)
     }
@@ -106,7 +106,7 @@ fn number(asked: usize) -> Option<i32> {
 }
 
 /// Why there is no job.
-pub(super) enum Refusal {
+pub(super) enum AdoptError {
     /// By this signal, before it began.
     Asked(i32),
     Failed(io::Error),

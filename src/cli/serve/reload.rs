@@ -10,7 +10,7 @@ use tokio::signal::unix::signal;
 use crate::cli;
 use crate::config;
 use crate::config::ConfigError;
-use crate::config::File;
+use crate::config::ConfigFile;
 use crate::config::Flags;
 use crate::http::app::App;
 use crate::http::app::ReloadError;
@@ -29,7 +29,7 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    pub(super) fn new(flags: &Flags, file: &File, app: &Arc<App>) -> Self {
+    pub(super) fn new(flags: &Flags, file: &ConfigFile, app: &Arc<App>) -> Self {
         Self { flags: flags.clone(), settled: flags.limits(file), app: Arc::downgrade(app), turn: Mutex::new(()) }
     }
 
@@ -68,7 +68,7 @@ impl Reloader {
     }
 
     fn read(&self) -> Result<Settings, ConfigError> {
-        let file = self.flags.config_file.as_deref().map_or_else(|| Ok(File::default()), File::load)?;
+        let file = self.flags.config_file.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?;
         let settings = file.settings(&self.flags.limits)?;
         config::check_exposed(&self.flags.addresses()?, settings.access.is_anonymous(), self.flags.web_allow_anonymous)?;
         if self.flags.limits(&file).settled() != self.settled.settled() {

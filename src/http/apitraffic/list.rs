@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::formats::apitraffic::ALL;
 use crate::formats::apitraffic::Type;
 use crate::http::apitraffic::record;
-use crate::http::apitraffic::record::Record;
+use crate::http::apitraffic::record::EventRecord;
 use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::error::json_response;
@@ -52,7 +52,7 @@ const KNOWN: [&[&str]; 10] = [TYPE, START, END, BUCKET, ENVIRONMENT, SOURCE, TEX
 #[serde(rename_all = "camelCase")]
 struct Answer<'a> {
     has_more: bool,
-    records: Vec<Record<'a>>,
+    records: Vec<EventRecord<'a>>,
 }
 
 /// Answers the events that the parameters select.
@@ -63,7 +63,7 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let account = call.parameter(0).to_owned();
     let body = app.heavy(&app.queries, move || {
         let selected = asked.select(tenant.as_deref())?;
-        let records = selected.events.iter().map(|event| Record::of(event, &account)).collect();
+        let records = selected.events.iter().map(|event| EventRecord::of(event, &account)).collect();
         serde_json::to_vec(&Answer { has_more: selected.next.is_some(), records }).map_err(|_| ApiError::internal())
     });
     Ok(json_response(StatusCode::OK, body.await??))
@@ -90,7 +90,7 @@ impl Asked {
             return Err(ApiError::malformed("page: not together with startingAfter").at("page"));
         }
         let skip = page.unwrap_or(1).saturating_sub(1).saturating_mul(limit);
-        let scope = Scope { kind, bucket: filled(BUCKET)?, environment: filled(ENVIRONMENT)?, source: filled(SOURCE)? };
+        let scope = Criteria { kind, bucket: filled(BUCKET)?, environment: filled(ENVIRONMENT)?, source: filled(SOURCE)? };
         let query = Query {
             text: filled(TEXT)?,
             start: parsed(one(START)?, iso8601)?,
@@ -117,14 +117,14 @@ impl Asked {
 
 /// Which events are meant, as this door understands them.
 #[derive(Debug)]
-struct Scope {
+struct Criteria {
     kind: Option<Type>,
     bucket: Option<Box<str>>,
     environment: Option<Box<str>>,
     source: Option<Box<str>>,
 }
 
-impl Scope {
+impl Criteria {
     /// The indexes narrow it down, the condition decides.
     fn query(self) -> Query {
         let selectors = self.kind.map(|kind| match kind {

@@ -25,7 +25,7 @@ pub(super) const GROUP_BYTES: usize = 256 * 1024;
 const GROUP_PAUSE: Duration = Duration::from_millis(2);
 
 /// Some whole lines.
-pub(super) struct Group {
+pub(super) struct LineGroup {
     pub(super) bytes: Bytes,
     /// The first line of `bytes` is what is left of one that is too long.
     pub(super) first_is_too_long: bool,
@@ -85,9 +85,9 @@ pub(super) async fn read(
     encoding: Encoding,
     settings: Arc<Settings>,
     budget: Budget,
-    groups: mpsc::Sender<Result<Group, ApiError>>,
+    groups: mpsc::Sender<Result<LineGroup, ApiError>>,
 ) {
-    let mut reader = Reader { splitter: Splitter::new(settings.mapping.limits().item_bytes), total: 0, settings, budget, groups };
+    let mut reader = LineReader { splitter: Splitter::new(settings.mapping.limits().item_bytes), total: 0, settings, budget, groups };
     if let Err(Some(error)) = reader.read(body, encoding).await {
         // The lines that came whole are as good as if the rest had come.
         reader.hand_on(false).await.ok();
@@ -95,18 +95,18 @@ pub(super) async fn read(
     }
 }
 
-struct Reader {
+struct LineReader {
     splitter: Splitter,
     total: u64,
     settings: Arc<Settings>,
     budget: Budget,
-    groups: mpsc::Sender<Result<Group, ApiError>>,
+    groups: mpsc::Sender<Result<LineGroup, ApiError>>,
 }
 
 /// `None`: nobody wants more groups.
 type Stop = Option<ApiError>;
 
-impl Reader {
+impl LineReader {
     async fn read(&mut self, mut body: PacedBody, encoding: Encoding) -> Result<(), Stop> {
         let mut inflater =
             (encoding != Encoding::Identity).then(|| Inflater::new(encoding)).transpose().map_err(|error| Some(error.into()))?;
@@ -163,7 +163,7 @@ impl Reader {
     async fn hand_on(&mut self, last: bool) -> Result<(), Stop> {
         let Some((bytes, first_is_too_long)) = self.splitter.take(last) else { return Ok(()) };
         let lease = self.budget.wait_for(bytes.len()).await;
-        self.groups.send(Ok(Group { bytes, first_is_too_long, lease })).await.map_err(|_| None)
+        self.groups.send(Ok(LineGroup { bytes, first_is_too_long, lease })).await.map_err(|_| None)
     }
 }
 

@@ -30,11 +30,11 @@ use crate::http::body::inflate::Encoding;
 use crate::http::body::pace::PacedBody;
 use crate::http::change_events::answer;
 use crate::http::change_events::answer::Item;
-use crate::http::change_events::answer::Lines;
+use crate::http::change_events::answer::StreamAnswer;
 use crate::http::change_events::context;
 use crate::http::change_events::count_warnings;
 use crate::http::change_events::groups;
-use crate::http::change_events::groups::Group;
+use crate::http::change_events::groups::LineGroup;
 use crate::http::change_events::reason;
 use crate::http::change_events::status_of;
 use crate::http::change_events::unavailable;
@@ -54,7 +54,7 @@ const WRITING_MAX: usize = 6;
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
 /// One event of a group: its line, from 1 within the group, and what it is.
-struct Line {
+struct ParsedLine {
     number: u64,
     at: Timestamp,
     warnings: Vec<Warning>,
@@ -64,7 +64,7 @@ struct Line {
 struct ParsedGroup {
     lines_total: u64,
     edges: Edges,
-    lines: Vec<Line>,
+    lines: Vec<ParsedLine>,
     /// Line, status, text.
     refused: Vec<(u64, u16, String)>,
     lease: Option<Lease>,
@@ -76,7 +76,7 @@ struct Written {
 }
 
 /// What makes commands of a group.
-type Parse = fn(Group, &Settings, &Grant, Timestamp) -> ParsedGroup;
+type Parse = fn(LineGroup, &Settings, &Grant, Timestamp) -> ParsedGroup;
 type Parsing<'a> = FuturesOrdered<BoxFuture<'a, Result<ParsedGroup, ApiError>>>;
 type Writing<'a> = FuturesOrdered<Pin<Box<dyn Future<Output = Written> + Send + 'a>>>;
 
@@ -89,7 +89,7 @@ pub(super) async fn ingest(
     grant: Grant,
 ) -> Result<Response, ApiError> {
     let encoding = Encoding::of(&headers)?;
-    let source = Source::open(body, encoding, &settings, &app);
+    let source = GroupSource::open(body, encoding, &settings, &app);
     Ok(Pipeline::new(&app, settings, grant).run(source).await)
 }
 
@@ -101,18 +101,18 @@ pub(super) async fn ingest_whole(
     grant: Grant,
     now: Timestamp,
 ) -> Result<Response, ApiError> {
-    let source = Source::open(Body::from(bytes), Encoding::Identity, &settings, app);
+    let source = GroupSource::open(Body::from(bytes), Encoding::Identity, &settings, app);
     let pipeline = Pipeline { now: Some(now), ..Pipeline::new(app, settings, grant) };
     Ok(pipeline.run(source).await)
 }
 
 /// Where the groups come from: a task that ends with the body, or with this.
-struct Source {
-    groups: mpsc::Receiver<Result<Group, ApiError>>,
+struct GroupSource {
+    groups: mpsc::Receiver<Result<LineGroup, ApiError>>,
     reading: AbortOnDropHandle<()>,
 }
 
-impl Source {
+impl GroupSource {
     fn open(body: Body, encoding: Encoding, settings: &Arc<Settings>, app: &App) -> Self {
         let (sender, groups) = mpsc::channel(1);
         let body = PacedBody::new(body, settings.limits.pace);
@@ -121,7 +121,7 @@ impl Source {
     }
 
     /// `None` when the body has ended. A reader that ended by itself, before that, is an error.
-    async fn next(&mut self, app: &App) -> Option<Result<Group, ApiError>> {
+    async fn next(&mut self, app: &App) -> Option<Result<LineGroup, ApiError>> {
         match self.groups.recv().await {
             None => (&mut self.reading).await.err().map(|_| Err(app.panicked())),
             group => group,
@@ -145,9 +145,9 @@ impl<'a> Pipeline<'a> {
     }
 
     /// After an error nothing more is read or written, but what is in the writer's queue by then.
-    async fn run(self, mut source: Source) -> Response {
+    async fn run(self, mut source: GroupSource) -> Response {
         let app = self.app;
-        let mut report = Report { app, lines: Lines::default(), before: 0, unwritten: None, broken: None };
+        let mut progress = Progress { app, lines: StreamAnswer::default(), before: 0, unwritten: None, broken: None };
         let mut parsing = Parsing::new();
         let mut writing = Writing::new();
         let mut reading = true;
@@ -155,8 +155,8 @@ impl<'a> Pipeline<'a> {
             tokio::select! {
                 biased;
                 Some(written) = writing.next() => {
-                    report.add(written);
-                    if report.unwritten.is_some() {
+                    progress.add(written);
+                    if progress.unwritten.is_some() {
                         reading = false;
                         parsing.clear();
                     }
@@ -164,7 +164,7 @@ impl<'a> Pipeline<'a> {
                 Some(parsed) = parsing.next(), if writing.len() < WRITING_MAX => match parsed {
                     Ok(group) => writing.push_back(write(app, group).await),
                     Err(error) => {
-                        report.broken = Some(error);
+                        progress.broken = Some(error);
                         reading = false;
                         parsing.clear();
                     }
@@ -172,7 +172,7 @@ impl<'a> Pipeline<'a> {
                 group = source.next(app), if reading && parsing.len() < PARSING_MAX => match group {
                     Some(Ok(group)) => parsing.push_back(self.parse_elsewhere(group)),
                     Some(Err(error)) => {
-                        report.broken = Some(error);
+                        progress.broken = Some(error);
                         reading = false;
                     }
                     None => reading = false,
@@ -180,17 +180,17 @@ impl<'a> Pipeline<'a> {
                 else => break,
             }
         }
-        report.lines.respond(report.unwritten.or(report.broken))
+        progress.lines.respond(progress.unwritten.or(progress.broken))
     }
 
-    fn parse_elsewhere(&self, group: Group) -> BoxFuture<'a, Result<ParsedGroup, ApiError>> {
+    fn parse_elsewhere(&self, group: LineGroup) -> BoxFuture<'a, Result<ParsedGroup, ApiError>> {
         let now = self.now.unwrap_or_else(|| self.app.clock.now());
         let (parse, settings, grant) = (self.parse, Arc::clone(&self.settings), self.grant.clone());
         Box::pin(self.app.elsewhere(move || parse(group, &settings, &grant, now)))
     }
 }
 
-fn parse(group: Group, settings: &Settings, grant: &Grant, now: Timestamp) -> ParsedGroup {
+fn parse(group: LineGroup, settings: &Settings, grant: &Grant, now: Timestamp) -> ParsedGroup {
     let context = context(settings, &grant.organization, now);
     let too_long = FormatError::TooLong { limit: settings.mapping.limits().item_bytes };
     let expected = group.bytes.len() / 200 + 1;
@@ -215,7 +215,7 @@ fn parse(group: Group, settings: &Settings, grant: &Grant, now: Timestamp) -> Pa
         } else if !line.trim_ascii().is_empty() {
             match last9::parse_one(line, &context) {
                 Ok(Parsed { edge, warnings }) => {
-                    parsed.lines.push(Line { number, at: edge.at, warnings });
+                    parsed.lines.push(ParsedLine { number, at: edge.at, warnings });
                     parsed.edges.push(edge);
                 }
                 Err(error) => parsed.refuse(number, &error),
@@ -254,9 +254,9 @@ async fn write(app: &App, mut group: ParsedGroup) -> Pin<Box<dyn Future<Output =
     })
 }
 
-struct Report<'a> {
+struct Progress<'a> {
     app: &'a App,
-    lines: Lines,
+    lines: StreamAnswer,
     /// Lines of the groups before.
     before: u64,
     /// Why the first group that is not written is not.
@@ -265,7 +265,7 @@ struct Report<'a> {
     broken: Option<ApiError>,
 }
 
-impl Report<'_> {
+impl Progress<'_> {
     fn add(&mut self, written: Written) {
         let Written { mut group, taken } = written;
         match taken {
@@ -285,7 +285,7 @@ impl Report<'_> {
         drop(group.lease.take());
     }
 
-    fn add_line(&mut self, line: &Line, taken: Result<Taken, Refused>) {
+    fn add_line(&mut self, line: &ParsedLine, taken: Result<Taken, Refused>) {
         match taken {
             Ok(Taken { id, exposure }) => {
                 self.lines.taken(exposure.is_none());

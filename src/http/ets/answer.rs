@@ -23,13 +23,13 @@ const PIECE_BYTES: usize = 32 * 1024;
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum Notation {
     Json,
     /// JSON text is YAML in flow style; what older YAML readers refuse in it is escaped.
     Yaml,
 }
 
-impl Format {
+impl Notation {
     pub(super) fn of(headers: &HeaderMap) -> Self {
         if negotiate::prefers_yaml(headers) { Self::Yaml } else { Self::Json }
     }

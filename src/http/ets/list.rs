@@ -14,7 +14,7 @@ use crate::formats::ets;
 use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::ets::answer;
-use crate::http::ets::answer::Format;
+use crate::http::ets::answer::Notation;
 use crate::http::ets::view;
 use crate::http::parameters::Parameters;
 use crate::http::parameters::moment;
@@ -46,7 +46,7 @@ pub(super) enum Shape {
 pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let query = query(call.parts.uri.query())?;
-    let (format, tenant) = (Format::of(&call.parts.headers), call.tenant(&app)?);
+    let (format, tenant) = (Notation::of(&call.parts.headers), call.tenant(&app)?);
     respond(app, tenant, query, Shape::Counted, format).await
 }
 
@@ -108,7 +108,7 @@ pub(super) async fn respond(
     tenant: Option<Arc<Tenant>>,
     query: Query,
     shape: Shape,
-    format: Format,
+    format: Notation,
 ) -> Result<Response, ApiError> {
     let limit = query.limit;
     let first = piece(&app, tenant.as_ref(), &query, limit).await?;

@@ -47,7 +47,7 @@ pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let (tenant, id) = (call.tenant(&app)?, call.parameter(0).to_owned());
     let asked = id.clone();
     let family = app.heavy(&app.queries, move || tenant.and_then(|tenant| family(&tenant, &asked))).await?;
-    let Some(Family { event, tree, note }) = family else {
+    let Some(Relatives { event, tree, note }) = family else {
         return Ok(respond(
             StatusCode::NOT_FOUND,
             "text/plain; charset=utf-8",
@@ -64,7 +64,7 @@ pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Response, ApiError
     Ok(respond(StatusCode::OK, "text/html; charset=utf-8", answer::streamed(pieces)))
 }
 
-struct Family {
+struct Relatives {
     /// The one that was asked for.
     event: EventView,
     tree: Tree,
@@ -72,16 +72,16 @@ struct Family {
     note: Option<String>,
 }
 
-fn family(tenant: &Tenant, id: &str) -> Option<Family> {
+fn family(tenant: &Tenant, id: &str) -> Option<Relatives> {
     let (mut causes, is_cut_above) = tree::trace(tenant, id);
     let event = causes.first()?.clone();
     let tree = Tree::below(tenant, causes.pop()?);
     if !tree.has(&event.id) {
         let note = format!("its family has more than {} events: only what it caused itself is shown", tree::NODES_MAX);
-        return Some(Family { tree: Tree::below(tenant, event.clone()), event, note: Some(note) });
+        return Some(Relatives { tree: Tree::below(tenant, event.clone()), event, note: Some(note) });
     }
     let note = is_cut_above.then(|| format!("it has more than {} causes: only the nearest are shown", tree::DEPTH_MAX - 1));
-    Some(Family { event, tree, note })
+    Some(Relatives { event, tree, note })
 }
 
 fn respond(status: StatusCode, media_type: &'static str, body: Body) -> Response {

@@ -22,7 +22,7 @@ use crate::writer::tests::started;
 /// What a group begins with that cannot be parsed without a panic.
 const PLANTED: &[u8] = b"planted";
 
-fn parse_or_panic(group: Group, settings: &Settings, grant: &Grant, now: Timestamp) -> ParsedGroup {
+fn parse_or_panic(group: LineGroup, settings: &Settings, grant: &Grant, now: Timestamp) -> ParsedGroup {
     assert!(!group.bytes.starts_with(PLANTED), "planted");
     parse(group, settings, grant, now)
 }
@@ -78,7 +78,7 @@ async fn a_group_whose_parsing_panics_ends_the_stream_there() {
         counter.fetch_add(1, Ordering::SeqCst);
     });
     let body = Body::from_stream(stream::iter(bytes.map(Ok::<_, Infallible>)));
-    let source = Source::open(body, Encoding::Identity, &app.settings(), &app);
+    let source = GroupSource::open(body, Encoding::Identity, &app.settings(), &app);
     let (status, json) = told(pipeline(&app).run(source).await).await;
     assert_eq!((status, &json["error"]), (500, &"internal error".into()), "{json}");
     assert_eq!((&json["accepted"], &json["refused"]), (&2.into(), &1.into()), "{json}");
@@ -96,10 +96,10 @@ async fn a_reader_that_panics_is_no_end_of_the_stream() {
     let bytes = Bytes::from(event("a"));
     let lease = app.budget.lease();
     let reading = tokio::spawn(async move {
-        sender.send(Ok(Group { bytes, first_is_too_long: false, lease })).await.ok();
+        sender.send(Ok(LineGroup { bytes, first_is_too_long: false, lease })).await.ok();
         assert!(sender.is_closed(), "planted");
     });
-    let source = Source { groups, reading: AbortOnDropHandle::new(reading) };
+    let source = GroupSource { groups, reading: AbortOnDropHandle::new(reading) };
     let (status, json) = told(pipeline(&app).run(source).await).await;
     assert_eq!(app.telemetry.panics.get(), 1);
     assert_eq!((status, &json["error"], &json["accepted"]), (500, &"internal error".into(), &1.into()), "{json}");
