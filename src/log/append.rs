@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
+
+use parking_lot::RwLock;
 
 use crate::log::Appended;
 use crate::log::Committed;
@@ -33,6 +36,7 @@ use crate::log::frame::FrameHeader;
 use crate::log::frame::FrameKind;
 use crate::log::hwm::HighWater;
 use crate::log::hwm::HwmFile;
+use crate::log::reader::Extent;
 use crate::log::replay::Source;
 use crate::log::scan::Chain;
 
@@ -68,7 +72,7 @@ pub(crate) struct Active<F> {
 
 /// A log on a [`Disk`], held by one process.
 pub struct SegmentLog<D: Disk> {
-    pub(crate) disk: D,
+    pub(crate) disk: Arc<D>,
     pub(crate) options: Options,
     pub(crate) log_id: u64,
     /// First positions of all segments, ascending; the last one is the active one's.
@@ -86,6 +90,8 @@ pub struct SegmentLog<D: Disk> {
     pub(crate) stats: Stats,
     /// Frames on their way to the disk.
     pub(crate) buffer: Vec<u8>,
+    /// What readers see.
+    pub(crate) extent: Arc<RwLock<Extent>>,
 }
 
 impl<D: Disk> Log for SegmentLog<D>
@@ -162,6 +168,7 @@ impl<D: Disk> SegmentLog<D> {
         self.stats.bytes += bytes;
         self.stats.batches += 1;
         self.unmarked += bytes;
+        self.publish();
         if self.unmarked >= self.options.hwm_bytes {
             self.mark();
         }
@@ -263,7 +270,7 @@ impl<D: Disk> SegmentLog<D> {
     fn begin_segment(&mut self, need: u64) -> Result<(), AppendError> {
         let header = FileHeader { kind: FileKind::Segment, log_id: self.log_id, position: self.chain.next, prev_crc: self.chain.crc };
         let len = self.options.segment_bytes.max(FILE_HEADER_BYTES as u64 + need);
-        let (active, crc) = match create_segment(&self.disk, &header, len) {
+        let (active, crc) = match create_segment(&*self.disk, &header, len) {
             Ok(created) => created,
             Err(CreateError::Write(source)) => {
                 self.stats.failed_writes += 1;
@@ -277,6 +284,7 @@ impl<D: Disk> SegmentLog<D> {
         self.segments.push(active.first);
         self.active = active;
         self.chain.crc = crc;
+        self.publish();
         self.mark();
         Ok(())
     }
@@ -337,7 +345,7 @@ impl<D: Disk> SegmentLog<D> {
     /// All that is durable.
     pub(crate) fn source(&self) -> Source<'_, D> {
         Source {
-            disk: &self.disk,
+            disk: &*self.disk,
             log_id: self.log_id,
             segments: &self.segments,
             checkpoint: self.checkpoint,
@@ -354,7 +362,7 @@ impl<D: Disk> SegmentLog<D> {
     pub(crate) fn mark(&mut self) {
         self.unmarked = 0;
         let mark = self.high_water();
-        if self.hwm.write(&self.disk, &mark).is_err() {
+        if self.hwm.write(&*self.disk, &mark).is_err() {
             self.stats.failed_marks += 1;
         }
     }

@@ -15,7 +15,7 @@ use crate::log::OpenError;
 use crate::log::file::LOCK;
 
 /// A directory of files, held by one process alone.
-pub trait Disk: Send {
+pub trait Disk: Send + Sync {
     type File: DiskFile;
 
     /// Names of all files.

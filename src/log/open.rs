@@ -1,6 +1,7 @@
 //! Opening a log: reading all of it, cutting a torn tail, and refusing anything else that is not as it was written.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::log::Options;
 use crate::log::Position;
@@ -86,7 +87,7 @@ impl<D: Disk> SegmentLog<D> {
             CreateError::Write(source) | CreateError::Sync(source) => open_error(&disk, &FileKind::Segment.name(1), source),
         })?;
         let log = Self {
-            disk,
+            disk: Arc::new(disk),
             options,
             log_id: header.log_id,
             segments: vec![1],
@@ -99,7 +100,9 @@ impl<D: Disk> SegmentLog<D> {
             proposed: None,
             stats: Stats::default(),
             buffer: Vec::new(),
+            extent: Arc::default(),
         };
+        log.publish();
         let replayed = Replayed { closed_cleanly: true, ..Replayed::default() };
         Ok((log, replayed))
     }
@@ -120,7 +123,7 @@ impl<D: Disk> SegmentLog<D> {
         let replayed =
             Replayed { checkpoint: choice.upto.map(Position), damaged_checkpoint: choice.passed_over, ..replayed(&tail, &counts) };
         let mut log = Self {
-            disk,
+            disk: Arc::new(disk),
             options,
             log_id,
             segments: listing.segments.clone(),
@@ -133,8 +136,10 @@ impl<D: Disk> SegmentLog<D> {
             proposed: None,
             stats: Stats::default(),
             buffer: Vec::new(),
+            extent: Arc::default(),
         };
         log.mark();
+        log.publish();
         Ok((log, replayed))
     }
 }

@@ -46,7 +46,7 @@ impl<D: Disk> SegmentLog<D> {
             Ok(SegmentInfo {
                 first: Position(*first),
                 last: Position(next.saturating_sub(1)),
-                bytes: self.file_bytes(&name).map_err(|source| io_error(&self.disk, &name, source))?,
+                bytes: self.file_bytes(&name).map_err(|source| io_error(&*self.disk, &name, source))?,
                 path: self.disk.path(&name),
             })
         };
@@ -111,6 +111,7 @@ impl<D: Disk> SegmentLog<D> {
                 _ => {}
             }
             self.segments.remove(0);
+            self.publish();
             removed.segments += 1;
             removed.bytes += bytes;
         }
@@ -137,11 +138,11 @@ impl<D: Disk> SegmentLog<D> {
         fill: impl FnOnce(&mut Carry<D::File>) -> Result<(), CheckpointError>,
     ) -> Result<(), CheckpointError> {
         let record_bytes = self.options.frame_bytes.saturating_sub(PREFIX_BYTES);
-        let mut carry = Carry::begin(&self.disk, self.log_id, upto, record_bytes)?;
+        let mut carry = Carry::begin(&*self.disk, self.log_id, upto, record_bytes)?;
         fill(&mut carry)?;
         let written = carry.finish()?;
         let name = temporary_name(upto);
-        let read = checkpoint::read_named(&self.disk, &name, self.log_id, upto.0, &mut |_| Ok(())).map_err(CheckpointError::Verify)?;
+        let read = checkpoint::read_named(&*self.disk, &name, self.log_id, upto.0, &mut |_| Ok(())).map_err(CheckpointError::Verify)?;
         if read != written {
             return Err(CheckpointError::Verify(ReadError::Corrupt {
                 file: self.disk.path(&name),
@@ -168,6 +169,7 @@ impl<D: Disk> SegmentLog<D> {
             return Err(CheckpointError::Latched(self.latch("sync of the directory of", &name, &error)));
         }
         let previous = self.checkpoint.replace(upto.0);
+        self.publish();
         self.remove_checkpoints_before(previous.unwrap_or(upto.0));
         Ok(())
     }

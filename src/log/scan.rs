@@ -39,6 +39,8 @@ pub(crate) struct Chain {
 pub(crate) enum After {
     /// Nothing: the file is the last segment. The high-water mark says that its bytes up to `durable` were durable.
     End { durable: u64 },
+    /// The same as `Segment`, or nothing up to there: what was between is not needed any more.
+    Covered { first: u64 },
     /// A segment that begins at `first`; `prev_crc` is unknown when its header is damaged.
     Segment { first: u64, prev_crc: Option<u32> },
     /// The file is a checkpoint and ends with a footer.
@@ -168,6 +170,14 @@ impl<'a, F: DiskFile> Walk<'a, F> {
         Ok(Self { reader, seed, after, chain, anchored: true, last: None, ended: false })
     }
 
+    /// Goes on at `offset`, where `chain` says what must follow, and knows nothing of the bytes from `limit` on.
+    pub(crate) fn resume(file: &'a F, seed: u32, chain: Chain, offset: u64, limit: u64, after: After) -> io::Result<Self> {
+        let mut walk = Self::new(file, seed, chain, after)?;
+        walk.reader.end = walk.reader.end.min(limit);
+        walk.reader.seek(offset);
+        Ok(walk)
+    }
+
     /// Starts after a header that cannot be trusted: the first valid frame is taken as it is.
     pub(crate) fn unanchored(file: &'a F, seed: u32, first: u64, after: After) -> io::Result<Self> {
         let mut walk = Self::new(file, seed, Chain { next: first, crc: 0 }, after)?;
@@ -271,6 +281,9 @@ impl<'a, F: DiskFile> Walk<'a, F> {
         let is_end = self.anchored
             && match self.after {
                 After::Segment { first, prev_crc } => first == self.chain.next && prev_crc.is_none_or(|crc| crc == self.chain.crc),
+                After::Covered { first } => {
+                    first == self.chain.next || (first > self.chain.next && self.reader.used_bytes_from(offset)? == 0)
+                }
                 After::Footer => self.closed() && offset == self.reader.end,
                 After::End { durable } => {
                     torn = self.reader.used_bytes_from(offset)?;

@@ -14,6 +14,7 @@ mod damage;
 mod format;
 mod io_errors;
 mod model;
+mod reader;
 mod repair;
 mod space;
 mod torn;

@@ -12,6 +12,7 @@ use crate::Ledger;
 use crate::Random;
 use crate::full;
 use crate::open;
+use crate::reader::Readers;
 use crate::records;
 use crate::small;
 
@@ -26,6 +27,10 @@ enum Operation {
         share: u64,
     },
     Remove,
+    Read {
+        which: usize,
+        refuses: bool,
+    },
     Close,
     /// The faults that are due stay due, so that the opening may fail too.
     Kill,
@@ -64,6 +69,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Rotate),
         1 => (0..=100u64).prop_map(|share| Compact { share }),
         1 => Just(Remove),
+        4 => (0..3usize, any::<bool>()).prop_map(|(which, refuses)| Read { which, refuses }),
         1 => Just(Close),
         2 => Just(Kill),
         1 => any::<u64>().prop_map(|seed| PowerLoss { seed }),
@@ -94,11 +100,13 @@ fn run(operations: &[Operation]) {
     let mut disk = FaultyDisk::new();
     let mut ledger = Ledger::default();
     let mut log = reopen(&disk, &mut ledger, 0);
+    let mut readers = Readers::of(&log);
     for (step, operation) in operations.iter().enumerate() {
         match *operation {
             Operation::Append { count, size } => {
                 if log.healthy().is_err() {
                     log = reopen(&disk, &mut ledger, step);
+                    readers = readers.reopened(&log);
                 }
                 drop(ledger.append(&mut log, &records(step as u64, count, size)));
             }
@@ -111,12 +119,21 @@ fn run(operations: &[Operation]) {
             Operation::Close => {
                 drop(log.close());
                 log = reopen(&disk, &mut ledger, step);
+                readers = readers.reopened(&log);
             }
-            Operation::Kill => log = reopen(&disk, &mut ledger, step),
+            Operation::Read { which, refuses } => {
+                let segments = log.segments().ok().map(|segments| segments.iter().map(|segment| segment.first).collect::<Vec<_>>());
+                readers.read(which, refuses, &ledger, segments.as_deref());
+            }
+            Operation::Kill => {
+                log = reopen(&disk, &mut ledger, step);
+                readers = readers.reopened(&log);
+            }
             Operation::PowerLoss { seed } => {
                 let mut random = Random(seed);
                 disk = disk.crash(&mut || random.flip());
                 log = reopen(&disk, &mut ledger, step);
+                readers = readers.reopened(&log);
             }
             Operation::FailNext { call, fault } => disk.fail_next(call, fault),
             Operation::Fill { room } => disk.set_capacity(Some(disk.used() + room)),
