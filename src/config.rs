@@ -16,7 +16,6 @@ use std::path::PathBuf;
 pub use crate::config::file::ConfigFile;
 pub use crate::config::flags::Flags;
 pub use crate::config::limits::Limits;
-pub use crate::config::listen::check_exposed;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]

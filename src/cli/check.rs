@@ -68,7 +68,7 @@ enum CheckError {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     match (&args.what, &args.directory) {
         (Some(What::Config { file }), _) => config(file),
-        (None, Some(directory)) => storage(directory, args.repair),
+        (None, Some(directory)) => storage(directory, args),
         (None, None) => Err(Failure::usage("neither a directory nor a configuration file is given")),
     }
 }
@@ -79,7 +79,7 @@ fn config(file: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn storage(directory: &Path, repair: bool) -> Result<ExitCode, Failure> {
+fn storage(directory: &Path, args: &Args) -> Result<ExitCode, Failure> {
     if !directory.is_dir() {
         return Err(Failure::running(CheckError::NoDirectory(directory.to_owned())));
     }
@@ -93,7 +93,7 @@ fn storage(directory: &Path, repair: bool) -> Result<ExitCode, Failure> {
     if report.problems.is_empty() {
         return verdict(unread);
     }
-    if repair {
+    if args.repair {
         let repaired = log::repair(&disk).map_err(Failure::running)?;
         cli::print(&account(&repaired))?;
         return verdict(unread);

@@ -120,12 +120,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     let begun = Instant::now();
     let outcome = job::run(&args.command, &relay);
-    let cancelled = relay.take_asked_to_end().is_some();
+    let asked = relay.take_asked_to_end();
     if let Ending::NotStarted { error, .. } = &outcome {
         cli::note(&format!("error: {}", cli::with_causes(error)));
     }
     let mut attributes = attributes;
-    attributes.insert(RESULT.to_owned(), Value::from(outcome.result(cancelled)));
+    attributes.insert(RESULT.to_owned(), Value::from(outcome.result(asked)));
     attributes.insert(DURATION.to_owned(), Value::from(millis_of(begun.elapsed())));
     attributes.insert(EXIT_CODE.to_owned(), Value::from(outcome.exit_code()));
     let delivered = run.finish(started, attributes).inspect_err(cli::report).unwrap_or(false);

@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use crate::cli;
 use crate::cli::Failure;
 use crate::cli::serve::reload::Reloader;
-use crate::config;
 use crate::config::ConfigError;
 use crate::config::ConfigFile;
 use crate::config::Flags;
@@ -109,9 +108,8 @@ struct Plan {
 impl Plan {
     fn new(flags: &Flags) -> Result<Self, ConfigError> {
         let file = flags.config_file.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?;
-        let addresses = flags.addresses()?;
         let settings = file.settings(&flags.limits)?;
-        config::check_exposed(&addresses, settings.access.is_anonymous(), flags.web_allow_anonymous)?;
+        let addresses = flags.addresses(&settings.access)?;
         let telemetry = Arc::new(Telemetry::new());
         telemetry.set_build(env!("CARGO_PKG_VERSION"), option_env!("CHANGE_EVENTS_REVISION").unwrap_or("unknown"));
         let memory = Memory { store: Arc::new(Store::new(flags.store(&file))), pages: Arc::new(Pages::new(&flags.exposition()?)) };

@@ -10,6 +10,7 @@ use crate::config::Limits;
 use crate::config::listen;
 use crate::exposition;
 use crate::http::app::WebOptions;
+use crate::http::auth::Access;
 use crate::http::server;
 use crate::store;
 use crate::telemetry::logging;
@@ -97,8 +98,9 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// The addresses to listen on.
-    pub fn addresses(&self) -> Result<Vec<SocketAddr>, ConfigError> {
+    /// The addresses to listen on. Those that other machines reach are refused where anybody may read and write, unless a flag
+    /// says that it is meant so.
+    pub fn addresses(&self, access: &Access) -> Result<Vec<SocketAddr>, ConfigError> {
         let mut addresses = Vec::new();
         for text in &self.web_listen_address {
             for address in listen::resolve(text)? {
@@ -106,6 +108,9 @@ impl Flags {
                     addresses.push(address);
                 }
             }
+        }
+        if access.is_anonymous() && !self.web_allow_anonymous {
+            listen::check_loopback(&addresses)?;
         }
         Ok(addresses)
     }

@@ -1,6 +1,7 @@
 use clap::Parser as _;
 
 use super::*;
+use crate::http::auth::Access;
 use crate::http::auth::Secret;
 use crate::telemetry::logging::with_causes;
 use crate::time::Timestamp;
@@ -133,7 +134,7 @@ fn defaults_are_those_of_the_parts() {
     assert_eq!(format!("{:?}", flags.exposition().unwrap()), format!("{:?}", crate::exposition::Options::default()));
     assert_eq!(format!("{:?}", flags.server(&file)), format!("{:?}", crate::http::server::Options::default()));
     assert_eq!(format!("{:?}", flags.web(&file).unwrap()), format!("{:?}", crate::http::app::WebOptions::default()));
-    assert_eq!(flags.addresses().unwrap(), ["127.0.0.1:10555".parse().unwrap()]);
+    assert_eq!(flags.addresses(&Access::default()).unwrap(), ["127.0.0.1:10555".parse().unwrap()]);
     assert_eq!(flags.writer().retention, Some(std::time::Duration::from_hours(365 * 24)));
 }
 
@@ -172,9 +173,11 @@ fn paths_are_those_of_prometheus() {
 
 #[test]
 fn strangers_are_kept_out_unless_told() {
-    let check = |address: &str, anonymous, allowed| {
-        let addresses = flags(&["--web.listen-address", address]).addresses().unwrap();
-        check_exposed(&addresses, anonymous, allowed).is_ok()
+    let named = parse(DESIGN).unwrap().settings(&Limits::default()).unwrap().access;
+    let check = |address: &str, anonymous: bool, allowed: bool| {
+        let access = if anonymous { &Access::default() } else { &named };
+        let allow = if allowed { &["--web.allow-anonymous"][..] } else { &[] };
+        flags(&[&["--web.listen-address", address], allow].concat()).addresses(access).is_ok()
     };
     assert!(check("127.0.0.1:0", true, false));
     assert!(check("[::1]:0", true, false));
@@ -185,8 +188,9 @@ fn strangers_are_kept_out_unless_told() {
     assert!(!check("192.0.2.1:0", true, false));
     assert!(check("0.0.0.0:0", true, true));
     assert!(check("0.0.0.0:0", false, false));
-    assert!(flags(&["--web.listen-address=nonsense"]).addresses().is_err());
-    assert!(flags(&["--web.listen-address=:many"]).addresses().is_err());
+    let unreadable = |address| matches!(flags(&[address]).addresses(&named), Err(ConfigError::Address { .. }));
+    assert!(unreadable("--web.listen-address=nonsense"));
+    assert!(unreadable("--web.listen-address=:many"));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::queue::On;
 use super::queue::Place;
 use super::queue::Placing;
 use super::queue::Queue;
+use super::queue::Reach;
 use super::schedule::Counts;
 use crate::time::Timestamp;
 
@@ -123,10 +124,10 @@ impl Queues {
     }
 
     /// Takes off the sample of this time, from both kinds of page.
-    pub(super) fn withdraw(&mut self, at: Timestamp, hide: bool, context: &mut Placing<'_>) {
-        self.plain.withdraw(at, hide, context);
+    pub(super) fn withdraw(&mut self, at: Timestamp, reach: Reach, context: &mut Placing<'_>) {
+        self.plain.withdraw(at, reach, context);
         if let Some(windowed) = &mut self.windowed {
-            windowed.withdraw(at, hide, context);
+            windowed.withdraw(at, reach, context);
         }
     }
 

@@ -15,6 +15,7 @@ use super::cache;
 use super::cache::Cache;
 use super::filter;
 use super::filter::Filter;
+use super::queue::Reach;
 use super::schedule::Sample;
 use super::schedule::Schedule;
 use super::schedule::Shown;
@@ -130,7 +131,8 @@ impl Pages {
     pub fn withdraw(&self, received: Timestamp, sample: &Withdrawn) {
         let cluster = self.clusters.read().get(&(sample.tenant.id(), sample.cluster)).map(Arc::clone);
         if let Some(cluster) = cluster {
-            cluster.shown.lock().schedule.withdraw(received, sample.series, sample.at, sample.hide);
+            let reach = if sample.hide { Reach::Exposed } else { Reach::Waiting };
+            cluster.shown.lock().schedule.withdraw(received, sample.series, sample.at, reach);
         }
     }
 

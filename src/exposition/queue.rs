@@ -94,6 +94,15 @@ pub(super) struct Queue {
     pub(super) waiting: Vec<Place>,
 }
 
+/// How far a sample is taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Only as long as it waits: what was exposed stays.
+    Waiting,
+    /// It is hidden where it was exposed, too.
+    Exposed,
+}
+
 /// What came of a sample that was put into a queue.
 #[derive(Debug, PartialEq)]
 pub(super) enum Inserted {
@@ -146,15 +155,15 @@ impl Queue {
         self.newest.or(self.last).map(|place| place.at)
     }
 
-    /// Takes off the sample of this time: what waits goes, what was exposed is hidden if `hide` says so.
-    pub(super) fn withdraw(&mut self, at: Timestamp, hide: bool, context: &mut Placing<'_>) {
+    /// Takes off the sample of this time: what waits goes, what was exposed as `reach` says.
+    pub(super) fn withdraw(&mut self, at: Timestamp, reach: Reach, context: &mut Placing<'_>) {
         self.waiting.retain(|place| {
             if place.at == at {
                 context.timeline.release(place);
             }
             place.at != at
         });
-        for place in [&mut self.last, &mut self.newest].into_iter().flatten().filter(|place| hide && place.at == at) {
+        for place in [&mut self.last, &mut self.newest].into_iter().flatten().filter(|place| reach == Reach::Exposed && place.at == at) {
             place.hidden = true;
         }
     }

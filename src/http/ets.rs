@@ -29,6 +29,7 @@ use crate::http::body;
 use crate::http::change_events::PARSE_INLINE_BYTES;
 use crate::http::error::ApiError;
 use crate::http::ets::answer::Notation;
+use crate::http::ets::tree::Trace;
 use crate::http::negotiate;
 use crate::http::routes::Call;
 use crate::http::wholes;
@@ -129,7 +130,8 @@ pub(crate) async fn children(app: Arc<App>, call: Call) -> Result<Response, ApiE
 pub(crate) async fn trace(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let (tenant, id) = (call.tenant(&app)?, call.parameter(0).to_owned());
-    let (events, is_cut) = app.heavy(&app.queries, move || tenant.map(|tenant| tree::trace(&tenant, &id)).unwrap_or_default()).await?;
+    let Trace { events, is_cut } =
+        app.heavy(&app.queries, move || tenant.map(|tenant| tree::trace(&tenant, &id)).unwrap_or_default()).await?;
     let format = Notation::of(&call.parts.headers);
     let items = events.into_iter().enumerate().map(|(place, event)| {
         let comma = if place > 0 { "," } else { "" };

@@ -46,12 +46,13 @@ impl Ending {
         }
     }
 
-    /// The attribute `result`. A job that was asked to end and did not end well was cancelled, however it put that.
-    pub(super) fn result(&self, asked_to_end: bool) -> &'static str {
+    /// The attribute `result`. A job that was asked to end, by the signal `asked`, and did not end well was cancelled, however it
+    /// put that.
+    pub(super) fn result(&self, asked: Option<i32>) -> &'static str {
         match self {
             Self::Exited(0) => "success",
             Self::Killed(signal) if asks_for_the_end(*signal) => "cancelled",
-            Self::Exited(_) | Self::Killed(_) if asked_to_end => "cancelled",
+            Self::Exited(_) | Self::Killed(_) if asked.is_some() => "cancelled",
             _ => "failure",
         }
     }
@@ -103,18 +104,18 @@ mod tests {
     #[test]
     fn exit_codes_and_results() {
         #[track_caller]
-        fn check(outcome: &Ending, asked: bool, code: u8, result: &str) {
+        fn check(outcome: &Ending, asked: Option<i32>, code: u8, result: &str) {
             assert_eq!((outcome.exit_code(), outcome.result(asked)), (code, result), "{outcome:?}");
         }
-        check(&Ending::Exited(0), false, 0, "success");
-        check(&Ending::Exited(0), true, 0, "success");
-        check(&Ending::Exited(3), false, 3, "failure");
-        check(&Ending::Exited(3), true, 3, "cancelled");
-        check(&Ending::Killed(15), false, 143, "cancelled");
-        check(&Ending::Killed(2), true, 130, "cancelled");
-        check(&Ending::Killed(9), false, 137, "failure");
-        check(&Ending::Killed(9), true, 137, "cancelled");
-        check(&Ending::Killed(10), false, 138, "failure");
-        check(&Ending::NotStarted { code: 127, error: RunError::NoCommand }, true, 127, "failure");
+        check(&Ending::Exited(0), None, 0, "success");
+        check(&Ending::Exited(0), Some(15), 0, "success");
+        check(&Ending::Exited(3), None, 3, "failure");
+        check(&Ending::Exited(3), Some(15), 3, "cancelled");
+        check(&Ending::Killed(15), None, 143, "cancelled");
+        check(&Ending::Killed(2), Some(15), 130, "cancelled");
+        check(&Ending::Killed(9), None, 137, "failure");
+        check(&Ending::Killed(9), Some(15), 137, "cancelled");
+        check(&Ending::Killed(10), None, 138, "failure");
+        check(&Ending::NotStarted { code: 127, error: RunError::NoCommand }, Some(15), 127, "failure");
     }
 }

@@ -76,7 +76,7 @@ fn request(body: Body) -> Result<Request, EtsError> {
         None | Some(Value::Null) => Operation::default(),
         Some(Value::String(text)) if text == "merge" => Operation::Merge,
         Some(Value::String(text)) if text == "update" => Operation::Update,
-        Some(Value::String(text)) => return Err(EtsError::Operation(shown(&text).0.to_owned())),
+        Some(Value::String(text)) => return Err(EtsError::Operation(shown(&text).text.to_owned())),
         Some(other) => return Err(EtsError::Operation(shown_json(&other.to_string()))),
     };
     let change = Fields {

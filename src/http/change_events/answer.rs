@@ -127,9 +127,14 @@ pub(super) struct StreamAnswer {
 }
 
 impl StreamAnswer {
-    pub(super) fn taken(&mut self, duplicate: bool) {
+    pub(super) fn taken(&mut self) {
         self.accepted += 1;
-        self.duplicates += usize::from(duplicate);
+    }
+
+    /// One more was there already.
+    pub(super) fn duplicate(&mut self) {
+        self.accepted += 1;
+        self.duplicates += 1;
     }
 
     pub(super) fn warned(&mut self, item: impl FnOnce() -> Item) {

@@ -288,7 +288,10 @@ impl Progress<'_> {
     fn add_line(&mut self, line: &ParsedLine, taken: Result<Taken, Refused>) {
         match taken {
             Ok(Taken { id, exposure }) => {
-                self.lines.taken(exposure.is_none());
+                match exposure {
+                    Some(_) => self.lines.taken(),
+                    None => self.lines.duplicate(),
+                }
                 count_warnings(&self.app.telemetry, &line.warnings);
                 if !line.warnings.is_empty() || !matches!(exposure, None | Some(Exposure::Shown)) {
                     let warnings = || answer::warnings(&line.warnings, exposure.as_ref());

@@ -119,13 +119,13 @@ pub(super) async fn respond(
             Shape::Counted => (format!(r#"{{"count":{count},"result":["#), "]}"),
             Shape::Array => ("[".to_owned(), "]"),
         };
-        return Ok(format.stream(once(opening).chain(texts(first.events, true)).chain(once(end.to_owned()))));
+        return Ok(format.stream(once(opening).chain(texts(first.events, "")).chain(once(end.to_owned()))));
     }
     let opening = match shape {
         Shape::Counted => r#"{"result":["#,
         Shape::Array => "[",
     };
-    let begun: Pieces = Box::new(once(opening.to_owned()).chain(texts(first.events, true)));
+    let begun: Pieces = Box::new(once(opening.to_owned()).chain(texts(first.events, "")));
     let rest =
         Rest { app, tenant, query: Query { after: first.next, skip: 0, ..query }, left: limit - count, count, shape, is_done: false };
     let rest = stream::try_unfold(rest, async move |mut rest| Ok::<_, ApiError>(rest.pieces().await?.map(|pieces| (pieces, rest))));
@@ -147,9 +147,10 @@ async fn piece(app: &App, tenant: Option<&Arc<Tenant>>, query: &Query, left: usi
 /// Texts that are made as they are sent: one event may have megabytes.
 type Pieces = Box<dyn Iterator<Item = String> + Send>;
 
-fn texts(events: Vec<EventView>, is_beginning: bool) -> impl Iterator<Item = String> + Send + 'static {
+/// The events with commas between them; `begin` stands before the first.
+fn texts(events: Vec<EventView>, begin: &'static str) -> impl Iterator<Item = String> + Send + 'static {
     events.into_iter().enumerate().map(move |(place, event)| {
-        let comma = if is_beginning && place == 0 { "" } else { "," };
+        let comma = if place == 0 { begin } else { "," };
         format!("{comma}{}", answer::event(&view::event(&event)))
     })
 }
@@ -180,7 +181,7 @@ impl Rest {
             Shape::Counted => Some(format!(r#"],"count":{}}}"#, self.count)),
             Shape::Array => Some("]".to_owned()),
         };
-        Ok(Some(Box::new(texts(found.events, false).chain(end))))
+        Ok(Some(Box::new(texts(found.events, ",").chain(end))))
     }
 }
 

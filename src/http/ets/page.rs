@@ -23,6 +23,7 @@ use crate::http::error::ApiError;
 use crate::http::ets::answer;
 use crate::http::ets::tree;
 use crate::http::ets::tree::Node;
+use crate::http::ets::tree::Trace;
 use crate::http::ets::tree::Tree;
 use crate::http::ets::view;
 use crate::http::operating::escape;
@@ -58,7 +59,7 @@ pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Response, ApiError
     notes.extend(note);
     let drawing = Drawing { prefix: app.web.route_prefix.clone(), asked: event.id.clone() };
     let begin = begin(&event, &notes);
-    let drawn = tree.walk(move |node, is_first| drawing.open(node, is_first), close);
+    let drawn = tree.walk(move |node, _| drawing.open(node), close);
     let end = std::iter::once("</ul>\n</html>\n".to_owned());
     let pieces = std::iter::once(begin).chain(drawn).chain(end);
     Ok(respond(StatusCode::OK, "text/html; charset=utf-8", answer::streamed(pieces)))
@@ -73,14 +74,14 @@ struct Relatives {
 }
 
 fn family(tenant: &Tenant, id: &str) -> Option<Relatives> {
-    let (mut causes, is_cut_above) = tree::trace(tenant, id);
+    let Trace { events: mut causes, is_cut } = tree::trace(tenant, id);
     let event = causes.first()?.clone();
     let tree = Tree::below(tenant, causes.pop()?);
     if !tree.has(&event.id) {
         let note = format!("its family has more than {} events: only what it caused itself is shown", tree::NODES_MAX);
         return Some(Relatives { tree: Tree::below(tenant, event.clone()), event, note: Some(note) });
     }
-    let note = is_cut_above.then(|| format!("it has more than {} causes: only the nearest are shown", tree::DEPTH_MAX - 1));
+    let note = is_cut.then(|| format!("it has more than {} causes: only the nearest are shown", tree::DEPTH_MAX - 1));
     Some(Relatives { event, tree, note })
 }
 
@@ -119,7 +120,7 @@ struct Drawing {
 }
 
 impl Drawing {
-    fn open(&self, node: &Node, _: bool) -> String {
+    fn open(&self, node: &Node) -> String {
         let event = view::event(&node.event);
         let mut classes = String::new();
         let failed = values(&event, "status").last().is_some_and(|status| **status == *"fail");
