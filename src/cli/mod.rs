@@ -1,6 +1,6 @@
 //! The command line: one enum of subcommands, one file per subcommand.
 //!
-//! A subcommand is `pub struct Args` (its flags) and `pub fn run(args: &Args) -> Result<ExitCode, Failure>`.
+//! A subcommand is `struct Args` (its flags) and `fn run(args: &Args) -> Result<ExitCode, Failure>`.
 //! To add one: a file, a `mod` line, a variant of [`Command`] and an arm of [`Cli::run`].
 //! Subcommands decide and print; the work is done by the other modules.
 

@@ -1,6 +1,6 @@
 //! Events as ETS (zillow/tycho) has them: eight keys, times of several forms, and what a merge or an update does to them.
 //!
-//! A field that is not in the body is not touched by either; so a [`Change`] knows what was there from what was not.
+//! A field that is not in the body is not touched by either; so [`Fields`] know what was there from what was not.
 
 mod merge;
 mod moment;

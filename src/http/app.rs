@@ -206,7 +206,7 @@ impl App {
         self.ready.get().ok_or_else(|| ApiError::unavailable("starting", "starting: the event log is being read"))
     }
 
-    /// Whether everything works; else what does not.
+    /// Whether the log was read, the server goes on, and the log may take more; a log that failed and may work again counts.
     pub(crate) fn readiness(&self) -> Result<(), ApiError> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(ApiError::unavailable("stopping", "the server is stopping"));

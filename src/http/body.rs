@@ -78,7 +78,7 @@ impl Default for Pace {
 /// A whole body, inflated, and its share of the bytes in flight.
 pub(crate) struct WholeBody {
     pub(crate) bytes: Bytes,
-    /// Given back when the request is answered.
+    /// Given back when this is dropped.
     _lease: Lease,
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn healthy() -> Response {
     text("text/plain; charset=utf-8", "healthy\n".to_owned())
 }
 
-/// 200 when events are taken and pages are shown.
+/// 200 from when the log was read until the server stops, unless nothing more is taken until a restart.
 pub(crate) fn ready(app: &App) -> Result<Response, ApiError> {
     app.readiness()?;
     Ok(text("text/plain; charset=utf-8", "ready\n".to_owned()))

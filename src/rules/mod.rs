@@ -1,7 +1,7 @@
 //! Writes ready alert rule files for states that last too long.
 //!
 //! Pure: what to watch in, the text of a rule file out. The text always passes `promtool check rules`, or there is
-//! an error instead; names never get into a template, only into quoted strings of an expression.
+//! an error instead; names of events and states get only into quoted strings of an expression, which nothing in them ends.
 //! The files in `alerts/stuck-*` are this module's output, so what is proven of them holds for what it writes.
 
 use std::time::Duration;

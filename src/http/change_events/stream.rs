@@ -1,7 +1,7 @@
 //! A stream of lines, one event each (`application/x-ndjson`): read, parsed and written at the same time, in its order.
 //!
-//! The answer is one JSON document when the stream has ended: totals, and the lines that were refused or come with a warning,
-//! at most a thousand of them. Memory is constant however long the stream is.
+//! The answer is one JSON document when the stream has ended or broke off: totals, and the lines that were refused or come
+//! with a warning, at most a thousand of them. Memory is constant however long the stream is.
 
 use std::pin::Pin;
 use std::sync::Arc;
