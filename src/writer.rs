@@ -1,7 +1,8 @@
-//! The only mutator: one thread that admits, appends, syncs, applies and answers, for everything that waited at once.
+//! The only mutator: one thread that decides and proposes everything that waited at once, and applies and answers what the log
+//! says is durable.
 //!
-//! Nothing but this module knows which log it is, and nothing but this module calls `apply`. It parses no payload and
-//! knows no HTTP. ARCHITECTURE.md walks through a commit.
+//! It knows its log by [`Log`] alone, and nothing but this module calls `apply`. It parses no payload and knows no HTTP.
+//! ARCHITECTURE.md walks through a commit.
 
 mod answer;
 mod apply;

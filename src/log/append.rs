@@ -9,18 +9,13 @@ use std::time::Instant;
 use parking_lot::RwLock;
 
 use crate::log::Appended;
-use crate::log::Committed;
-use crate::log::Log;
 use crate::log::Options;
 use crate::log::Position;
-use crate::log::Removed;
-use crate::log::SegmentInfo;
 use crate::log::batch::Batch;
 use crate::log::batch::PREFIX_BYTES;
 use crate::log::disk::Disk;
 use crate::log::disk::DiskFile;
 use crate::log::error::AppendError;
-use crate::log::error::CheckpointError;
 use crate::log::error::ReadError;
 use crate::log::error::Unhealthy;
 use crate::log::error::VisitError;
@@ -92,57 +87,6 @@ pub struct SegmentLog<D: Disk> {
     pub(crate) buffer: Vec<u8>,
     /// What readers see.
     pub(crate) extent: Arc<RwLock<Extent>>,
-}
-
-impl<D: Disk> Log for SegmentLog<D>
-where
-    Self: Send,
-{
-    fn propose(&mut self, batch: &Batch) -> Result<Position, AppendError> {
-        let appended = self.append(batch)?;
-        self.proposed = Some(appended);
-        Ok(appended.last)
-    }
-
-    fn committed(&mut self) -> Result<Option<Committed>, AppendError> {
-        Ok(self.proposed.take().map(Committed::Own))
-    }
-
-    fn last(&self) -> Position {
-        self.last()
-    }
-
-    fn healthy(&self) -> Result<(), Unhealthy> {
-        self.healthy()
-    }
-
-    fn record_bytes_max(&self) -> usize {
-        self.record_bytes_max()
-    }
-
-    fn close(self) -> Result<(), AppendError> {
-        self.close()
-    }
-
-    fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError> {
-        self.segments()
-    }
-
-    fn rotate(&mut self) -> Result<(), AppendError> {
-        self.rotate()
-    }
-
-    fn checkpoint_position(&self) -> Option<Position> {
-        self.checkpoint_position()
-    }
-
-    fn compact(&mut self, upto: Position, keep: &mut dyn FnMut(Position, &[u8]) -> bool) -> Result<(), CheckpointError> {
-        self.compact(upto, keep)
-    }
-
-    fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError> {
-        self.remove_segments_below(position)
-    }
 }
 
 impl<D: Disk> SegmentLog<D> {

@@ -6,7 +6,7 @@ use std::ops::Range;
 pub(crate) const PREFIX_BYTES: usize = 4;
 
 /// Records that are appended together, in one buffer that keeps its room from commit to commit.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
     records: usize,

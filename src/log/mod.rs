@@ -16,6 +16,7 @@ mod frame;
 mod hwm;
 mod inspect;
 mod open;
+mod proposed;
 mod reader;
 mod repair;
 mod replay;
@@ -46,6 +47,8 @@ pub use inspect::SegmentReport;
 pub use inspect::check;
 pub use inspect::check_records;
 pub use open::Replayed;
+pub use proposed::Committed;
+pub use proposed::Log;
 pub use reader::FollowError;
 pub use reader::LogReader;
 pub use repair::RepairError;
@@ -62,56 +65,6 @@ impl fmt::Display for Position {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }
-}
-
-/// The durable order of records, as the writer needs it: what is proposed is committed later or never, and what is committed
-/// may have been proposed elsewhere. Where it is one machine's disk ([`SegmentLog`]), proposing commits.
-pub trait Log: Send {
-    /// Hands over a batch that is not empty, whose records are to follow all that was proposed before; the position that the
-    /// last of them is to have. After an error nothing of it was kept, as in [`SegmentLog::append`].
-    fn propose(&mut self, batch: &Batch) -> Result<Position, AppendError>;
-
-    /// What is durable next, in the order of positions. Waits for it while something that was proposed here is on its way; an
-    /// error means that this is not coming. `None` when nothing is.
-    fn committed(&mut self) -> Result<Option<Committed>, AppendError>;
-
-    /// Position of the last durable record.
-    fn last(&self) -> Position;
-
-    /// The failure after which nothing more is accepted, if there was one. A full disk is none.
-    fn healthy(&self) -> Result<(), Unhealthy>;
-
-    /// Bytes of the largest record that can be proposed.
-    fn record_bytes_max(&self) -> usize;
-
-    /// Ends the log cleanly. Without it nothing is lost.
-    fn close(self) -> Result<(), AppendError>
-    where
-        Self: Sized;
-
-    /// What of it is on this machine's disk, in order: see [`SegmentLog::segments`].
-    fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError>;
-
-    /// Ends the last segment: see [`SegmentLog::rotate`].
-    fn rotate(&mut self) -> Result<(), AppendError>;
-
-    /// The position up to which a start reads a checkpoint instead of segments.
-    fn checkpoint_position(&self) -> Option<Position>;
-
-    /// Makes a checkpoint on this machine's disk: see [`SegmentLog::compact`].
-    fn compact(&mut self, upto: Position, keep: &mut dyn FnMut(Position, &[u8]) -> bool) -> Result<(), CheckpointError>;
-
-    /// Removes segments from this machine's disk: see [`SegmentLog::remove_segments_below`].
-    fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError>;
-}
-
-/// What is durable.
-#[derive(Debug)]
-pub enum Committed {
-    /// The batch that was proposed here first of those that are on their way.
-    Own(Appended),
-    /// Records that were proposed elsewhere.
-    Foreign(Frame),
 }
 
 /// What an append did.

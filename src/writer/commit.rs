@@ -211,7 +211,13 @@ impl<L: Log> Committer<L> {
     }
 
     /// Applies what another one proposed and is durable by now, so that what is decided next is decided by that.
-    fn catch_up(&mut self) -> Result<(), SubmitError> {
+    pub(super) fn catch_up(&mut self) -> Result<(), SubmitError> {
+        // After what is not understood nothing can be.
+        if let Health::Latched(error) = &*self.health.read()
+            && matches!(**error, AppendError::Foreign(_))
+        {
+            return Err(Arc::clone(error).into());
+        }
         loop {
             let followed = match self.log.committed() {
                 Ok(Some(Committed::Foreign(frame))) => self.follow(&frame),

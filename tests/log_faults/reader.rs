@@ -53,8 +53,8 @@ impl Readers {
         let reader = &mut self.readers[which];
         let from = reader.next().0;
         let expected: Records = ledger.acknowledged.range(from..).map(|(position, record)| (*position, record.clone())).collect();
-        let refused = expected.keys().nth(expected.len() / 2).copied().filter(|_| refuses);
-        let (found, outcome) = read(reader, refused);
+        let refusal = expected.keys().nth(expected.len() / 2).copied().filter(|_| refuses);
+        let (found, outcome) = read(reader, refusal);
         match outcome {
             Ok(()) => assert_eq!(found, expected, "from {from}"),
             Err(FollowError::Removed { wanted, oldest }) => {
@@ -64,7 +64,7 @@ impl Readers {
                 reader.seek(oldest);
             }
             Err(FollowError::Read(ReadError::Refused { .. })) => {
-                assert!(refused.is_some_and(|refused| reader.next().0 <= refused));
+                assert!(refusal.is_some_and(|refused| reader.next().0 <= refused));
                 assert!(found.iter().eq(expected.range(..reader.next().0)), "from {from}");
             }
             Err(FollowError::Read(ReadError::Io { .. })) => assert!(found.iter().eq(expected.range(..reader.next().0)), "from {from}"),

@@ -8,6 +8,7 @@ use crate::store::Order;
 use crate::store::Query;
 use crate::store::Stats;
 use crate::time::BelievedClock;
+use parking_lot::Mutex;
 
 pub(super) const ORGANIZATIONS: [&str; 2] = ["acme", "umbrella"];
 pub(super) const CLUSTERS: [&str; 2] = ["", "eu"];
@@ -84,6 +85,46 @@ impl Awaited {
     }
 }
 
+/// Some senders hand something over before the writer looks.
+pub(super) fn submit<L: Log>(committer: &mut Committer<L>, sent: Vec<Sent>) -> Vec<Answer> {
+    let (store, limit) = (Arc::clone(&committer.memory.store), committer.log.record_bytes_max());
+    let (sender, mut receiver) = mpsc::channel(QUEUE_MAX);
+    let hand_over = |sent| {
+        let (submission, awaited) = handed_over(sent, &store, limit);
+        sender.try_send(submission).unwrap();
+        awaited
+    };
+    let awaited: Vec<Awaited> = sent.into_iter().map(hand_over).collect();
+    drop(sender);
+    committer.commit_all(&mut receiver);
+    awaited.into_iter().map(|awaited| awaited.answer(&store)).collect()
+}
+
+/// A record as the log has it.
+type Recorded = (Position, Timestamp, Command);
+
+/// Remembers what it is told.
+#[derive(Clone, Debug, Default)]
+struct Listener(Arc<Mutex<Vec<Recorded>>>);
+
+impl Follower for Listener {
+    fn follow(&mut self, fed: &Fed<'_>) {
+        let command = match fed.outcome {
+            Outcome::Edge(edge, taken) => {
+                assert!(taken.id == edge.id() && taken.exposure.is_some());
+                Command::Edge(edge.clone())
+            }
+            Outcome::Claim(claim, claimed) => {
+                assert_eq!(claimed, Claimed::New);
+                Command::Claim(claim.clone())
+            }
+            Outcome::Change(change, _) => Command::Change(change.clone()),
+            Outcome::Own(command) => command.clone(),
+        };
+        self.0.lock().push((fed.position, fed.received, command));
+    }
+}
+
 pub(super) struct Server {
     pub(super) disk: FaultyDisk,
     pub(super) machine: Arc<ManualClock>,
@@ -93,12 +134,14 @@ pub(super) struct Server {
     pub(super) skew: Duration,
     committer: Option<Committer<SegmentLog<FaultyDisk>>>,
     /// Every record that there ever was, whatever retention has made of the log since.
-    pub(super) records: Vec<(Position, Timestamp, Command)>,
+    pub(super) records: Vec<Recorded>,
+    /// What was fed since the start.
+    fed: Listener,
     /// When somebody last looked; nobody looks at what was before.
     looked: Timestamp,
 }
 
-fn memory_of(skew: Duration) -> Memory {
+pub(super) fn memory_of(skew: Duration) -> Memory {
     memory_with(crate::store::Options { pairing_skew: skew, open_max_age: Duration::from_hours(3), ..crate::store::Options::default() })
 }
 
@@ -109,8 +152,17 @@ impl Server {
 
     pub(super) fn on(disk: FaultyDisk, retention: Duration) -> Self {
         let (machine, skew) = (Arc::new(ManualClock::at(START)), Duration::from_secs(5));
-        let mut server =
-            Self { disk, machine, memory: memory_of(skew), retention, skew, committer: None, records: Vec::new(), looked: START };
+        let mut server = Self {
+            disk,
+            machine,
+            memory: memory_of(skew),
+            retention,
+            skew,
+            committer: None,
+            records: Vec::new(),
+            fed: Listener::default(),
+            looked: START,
+        };
         server.start();
         server
     }
@@ -123,7 +175,10 @@ impl Server {
         let clock = Arc::new(BelievedClock::new(Arc::<ManualClock>::clone(&self.machine)));
         clock.not_before(opened.received());
         let (memory, options) = (self.memory.clone(), Options { retention: Some(self.retention) });
-        self.committer = Some(Committer::new(opened, memory, options, clock, Arc::default()));
+        let mut committer = Committer::new(opened, memory, options, clock, Arc::default());
+        self.fed = Listener::default();
+        committer.followers.push(Box::new(self.fed.clone()));
+        self.committer = Some(committer);
         self.note_records();
     }
 
@@ -131,7 +186,7 @@ impl Server {
     pub(super) fn as_on(&self, disk: FaultyDisk) -> Self {
         let (machine, memory, records) = (Arc::clone(&self.machine), self.memory.clone(), self.records.clone());
         let Self { retention, skew, looked, .. } = *self;
-        let mut server = Self { disk, machine, memory, retention, skew, committer: None, records, looked };
+        let mut server = Self { disk, machine, memory, retention, skew, committer: None, records, fed: Listener::default(), looked };
         server.start();
         let last = server.committer().log.last();
         server.records.retain(|(position, ..)| *position <= last);
@@ -157,18 +212,9 @@ impl Server {
 
     /// Some senders hand something over before the writer looks; it does as when it runs, retention too.
     pub(super) fn submit(&mut self, sent: Vec<Sent>) -> Vec<Answer> {
-        let (sender, mut receiver) = mpsc::channel(QUEUE_MAX);
-        let limit = self.committer().log.record_bytes_max();
-        let hand_over = |sent| {
-            let (submission, awaited) = handed_over(sent, &self.memory.store, limit);
-            sender.try_send(submission).unwrap();
-            awaited
-        };
-        let awaited: Vec<Awaited> = sent.into_iter().map(hand_over).collect();
-        drop(sender);
-        self.committer().commit_all(&mut receiver);
+        let answers = submit(self.committer(), sent);
         self.note_records();
-        awaited.into_iter().map(|awaited| awaited.answer(&self.memory.store)).collect()
+        answers
     }
 
     /// Sends one command.
@@ -208,6 +254,8 @@ impl Server {
             Ok(())
         });
         noted.unwrap();
+        let fed = self.fed.0.lock();
+        assert_eq!(self.records.get(self.records.len() - fed.len()..).unwrap(), *fed, "the feed is not the log");
     }
 
     /// A memory into which all records that there ever were are folded.

@@ -248,6 +248,17 @@ impl World {
         }
     }
 
+    /// A step that only senders and time take.
+    pub(super) fn step_of_senders(&mut self) {
+        match self.random.below(6) {
+            0 => self.overtake(),
+            1 => self.supersede(),
+            2 => self.server.machine.advance(Duration::from_secs(self.random.below(7200))),
+            3 => self.server.machine.advance(Duration::from_hours(self.random.below(30))),
+            _ => self.random_of_senders(),
+        }
+    }
+
     fn random_of_senders(&mut self) {
         match self.random.below(4) {
             0 => self.commit(),

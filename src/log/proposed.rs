@@ -1,0 +1,115 @@
+//! The seam between the writer and its log, and the log of one machine's disk behind it.
+
+use crate::log::Appended;
+use crate::log::Position;
+use crate::log::Removed;
+use crate::log::SegmentInfo;
+use crate::log::append::SegmentLog;
+use crate::log::batch::Batch;
+use crate::log::disk::Disk;
+use crate::log::error::AppendError;
+use crate::log::error::CheckpointError;
+use crate::log::error::ReadError;
+use crate::log::error::Unhealthy;
+use crate::log::frame::Frame;
+
+/// The durable order of records, as the writer needs it: what is proposed is committed later or never, and what is committed
+/// may have been proposed elsewhere. Where it is one machine's disk ([`SegmentLog`]), proposing commits.
+pub trait Log: Send {
+    /// Hands over a batch that is not empty, whose records are to follow all that was proposed before; the position that the
+    /// last of them is to have. After an error nothing of it was kept, as in [`SegmentLog::append`].
+    fn propose(&mut self, batch: &Batch) -> Result<Position, AppendError>;
+
+    /// What is durable next, in the order of positions. Waits for it while something that was proposed here is on its way; an
+    /// error means that this is not coming. `None` when nothing is.
+    fn committed(&mut self) -> Result<Option<Committed>, AppendError>;
+
+    /// Position of the last durable record.
+    fn last(&self) -> Position;
+
+    /// The failure after which nothing more is accepted, if there was one. A full disk is none.
+    fn healthy(&self) -> Result<(), Unhealthy>;
+
+    /// Bytes of the largest record that can be proposed.
+    fn record_bytes_max(&self) -> usize;
+
+    /// Ends the log cleanly. Without it nothing is lost.
+    fn close(self) -> Result<(), AppendError>
+    where
+        Self: Sized;
+
+    /// What of it is on this machine's disk, in order: see [`SegmentLog::segments`].
+    fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError>;
+
+    /// Ends the last segment: see [`SegmentLog::rotate`].
+    fn rotate(&mut self) -> Result<(), AppendError>;
+
+    /// The position up to which a start reads a checkpoint instead of segments.
+    fn checkpoint_position(&self) -> Option<Position>;
+
+    /// Makes a checkpoint on this machine's disk: see [`SegmentLog::compact`].
+    fn compact(&mut self, upto: Position, keep: &mut dyn FnMut(Position, &[u8]) -> bool) -> Result<(), CheckpointError>;
+
+    /// Removes segments from this machine's disk: see [`SegmentLog::remove_segments_below`].
+    fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError>;
+}
+
+/// What is durable.
+#[derive(Debug)]
+pub enum Committed {
+    /// The batch that was proposed here first of those that are on their way.
+    Own(Appended),
+    /// Records that were proposed elsewhere.
+    Foreign(Frame),
+}
+
+impl<D: Disk> Log for SegmentLog<D>
+where
+    Self: Send,
+{
+    fn propose(&mut self, batch: &Batch) -> Result<Position, AppendError> {
+        let appended = self.append(batch)?;
+        self.proposed = Some(appended);
+        Ok(appended.last)
+    }
+
+    fn committed(&mut self) -> Result<Option<Committed>, AppendError> {
+        Ok(self.proposed.take().map(Committed::Own))
+    }
+
+    fn last(&self) -> Position {
+        self.last()
+    }
+
+    fn healthy(&self) -> Result<(), Unhealthy> {
+        self.healthy()
+    }
+
+    fn record_bytes_max(&self) -> usize {
+        self.record_bytes_max()
+    }
+
+    fn close(self) -> Result<(), AppendError> {
+        self.close()
+    }
+
+    fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError> {
+        self.segments()
+    }
+
+    fn rotate(&mut self) -> Result<(), AppendError> {
+        self.rotate()
+    }
+
+    fn checkpoint_position(&self) -> Option<Position> {
+        self.checkpoint_position()
+    }
+
+    fn compact(&mut self, upto: Position, keep: &mut dyn FnMut(Position, &[u8]) -> bool) -> Result<(), CheckpointError> {
+        self.compact(upto, keep)
+    }
+
+    fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError> {
+        self.remove_segments_below(position)
+    }
+}

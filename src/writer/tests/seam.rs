@@ -1,0 +1,181 @@
+//! The writer on logs that are not a disk of its own: one that commits later, and one that follows another's.
+
+use super::edges::job;
+use super::server::Sent;
+use super::server::Server;
+use super::server::Told;
+use super::server::seen;
+use super::server::submit;
+use super::world::World;
+use super::*;
+use crate::log::Appended;
+use crate::log::Batch;
+use crate::log::CheckpointError;
+use crate::log::Committed;
+use crate::log::Frame;
+use crate::log::LogReader;
+use crate::log::ReadError;
+use crate::log::Removed;
+use crate::log::SegmentInfo;
+use crate::log::SegmentLog;
+use crate::log::Unhealthy;
+use std::collections::VecDeque;
+
+/// A log that is durable when somebody asks what is committed, and takes in what another one has.
+struct Relay {
+    local: SegmentLog<FaultyDisk>,
+    proposed: VecDeque<Batch>,
+    other: Option<LogReader<FaultyDisk>>,
+    read: VecDeque<Frame>,
+}
+
+impl Relay {
+    fn append(&mut self, batch: &Batch) -> Result<Appended, AppendError> {
+        self.local.append(batch)
+    }
+}
+
+impl Log for Relay {
+    fn propose(&mut self, batch: &Batch) -> Result<Position, AppendError> {
+        self.proposed.push_back(batch.clone());
+        Ok(Position(self.local.last().0 + batch.len() as u64))
+    }
+
+    fn committed(&mut self) -> Result<Option<Committed>, AppendError> {
+        if let Some(other) = self.other.as_mut().filter(|_| self.read.is_empty()) {
+            let mut keep = |frame| {
+                self.read.push_back(frame);
+                Ok(())
+            };
+            other.read(&mut keep).unwrap();
+        }
+        if let Some(frame) = self.read.pop_front() {
+            let mut batch = Batch::new();
+            frame.records().for_each(|(_, record)| batch.push(record));
+            let appended = self.append(&batch)?;
+            assert_eq!(Some(appended.last), frame.records().last().map(|(position, _)| position));
+            return Ok(Some(Committed::Foreign(frame)));
+        }
+        let Some(batch) = self.proposed.pop_front() else { return Ok(None) };
+        self.append(&batch).map(|appended| Some(Committed::Own(appended)))
+    }
+
+    fn last(&self) -> Position {
+        self.local.last()
+    }
+
+    fn healthy(&self) -> Result<(), Unhealthy> {
+        self.local.healthy()
+    }
+
+    fn record_bytes_max(&self) -> usize {
+        self.local.record_bytes_max()
+    }
+
+    fn close(self) -> Result<(), AppendError> {
+        self.local.close()
+    }
+
+    fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError> {
+        self.local.segments()
+    }
+
+    fn rotate(&mut self) -> Result<(), AppendError> {
+        self.local.rotate()
+    }
+
+    fn checkpoint_position(&self) -> Option<Position> {
+        self.local.checkpoint_position()
+    }
+
+    fn compact(&mut self, upto: Position, keep: &mut dyn FnMut(Position, &[u8]) -> bool) -> Result<(), CheckpointError> {
+        self.local.compact(upto, keep)
+    }
+
+    fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError> {
+        self.local.remove_segments_below(position)
+    }
+}
+
+/// A writer on such a log.
+fn relay(disk: &FaultyDisk, other: Option<LogReader<FaultyDisk>>, machine: &Arc<ManualClock>) -> Committer<Relay> {
+    let memory = super::server::memory_of(Duration::from_secs(5));
+    let Opened { log, course, replayed } = open(disk.clone(), log_options(), &memory).unwrap();
+    let log = Relay { local: log, proposed: VecDeque::new(), other, read: VecDeque::new() };
+    Committer::new(
+        Opened { log, course, replayed },
+        memory,
+        Options { retention: None },
+        Arc::<ManualClock>::clone(machine),
+        Arc::default(),
+    )
+}
+
+fn edges(names: &[&str]) -> Sent {
+    (names.iter().map(|name| Command::Edge(job(EdgeState::Start, super::server::START, name))).collect(), None)
+}
+
+#[test]
+fn what_is_committed_later_is_applied_and_answered_then() {
+    let (disk, machine) = (FaultyDisk::new(), Arc::new(ManualClock::at(super::server::START)));
+    let mut writer = relay(&disk, None, &machine);
+    let answers = submit(&mut writer, vec![edges(&["a", "b"]), edges(&["b"])]);
+    assert!(matches!(answers[0].as_deref(), Ok([Told::Edge { duplicate: false, .. }, Told::Edge { duplicate: false, .. }])));
+    assert!(matches!(answers[1].as_deref(), Ok([Told::Edge { duplicate: true, .. }])), "{answers:?}");
+    // What was proposed and is lost on its way is nowhere, and the next is taken.
+    for (fault, latches) in [(Call::Write, false), (Call::Sync, true)] {
+        disk.fail_next(fault, Fault::Before);
+        let answers = submit(&mut writer, vec![edges(&["lost"]), edges(&["a"])]);
+        assert!(answers.iter().all(|answer| matches!(answer, Err(SubmitError::Latched(_))) == latches && answer.is_err()), "{answers:?}");
+        assert_eq!(writer.memory.store.stats(super::server::START).edges, if latches { 3 } else { 2 });
+        let taken = submit(&mut writer, vec![edges(&["c"])]).remove(0).is_ok();
+        assert_eq!(taken, !latches);
+    }
+}
+
+#[test]
+fn a_writer_that_follows_another_log_has_the_same_memory_and_can_go_on() {
+    for seed in 0..6 {
+        let mut world = World::new(seed);
+        let disk = FaultyDisk::new();
+        let other = world.server.committer().log.reader(Position(1));
+        let mut follower = relay(&disk, Some(other), &world.server.machine);
+        for step in 0..60 {
+            world.step_of_senders();
+            follower.catch_up().unwrap();
+            let now = world.server.now();
+            super::server::compare(
+                &format!("seed {seed}, step {step}: following"),
+                &seen(&world.server.memory, now),
+                &seen(&follower.memory, now),
+            );
+            assert_eq!((follower.log.last(), *follower.applied.borrow()), (world.server.committer().log.last(), follower.log.last()));
+        }
+        // Its own log says the same, and it takes over where the other ended.
+        let again = relay(&disk, None, &world.server.machine);
+        let now = world.server.now();
+        super::server::compare("a restart of what follows", &seen(&follower.memory, now), &seen(&again.memory, now));
+        follower.log.other = None;
+        let sent = edges(&["first of its own"]);
+        let (theirs, ours) = (submit(world.server.committer(), vec![sent.clone()]), submit(&mut follower, vec![sent]));
+        assert_eq!(format!("{theirs:?}"), format!("{ours:?}"));
+        super::server::compare("going on", &seen(&world.server.memory, now), &seen(&follower.memory, now));
+    }
+}
+
+#[test]
+fn what_is_not_understood_stops_a_writer_that_follows() {
+    let (leader, machine) = (Server::new(Duration::from_hours(24)), Arc::new(ManualClock::at(super::server::START)));
+    let disk = leader.disk.clone();
+    drop(leader);
+    let (mut log, _) = SegmentLog::open(disk, log_options(), &mut |_| Ok(())).unwrap();
+    let mut follower = relay(&FaultyDisk::new(), Some(log.reader(Position(1))), &machine);
+    let mut batch = Batch::new();
+    batch.push(b"\xffnot a record");
+    assert_eq!(log.append(&batch).unwrap().last, Position(1));
+    for _ in 0..2 {
+        let answer = submit(&mut follower, vec![edges(&["a"])]).remove(0);
+        assert!(matches!(&answer, Err(SubmitError::Latched(error)) if matches!(**error, AppendError::Foreign(_))), "{answer:?}");
+        assert!(matches!(*follower.health.read(), Health::Latched(_)));
+    }
+}
