@@ -16,10 +16,11 @@ use ureq::http;
 use crate::time::Clock;
 
 pub use wire::Accepted;
-pub use wire::Edge;
+pub use wire::AnswerError;
+pub use wire::ListPage;
 pub use wire::ListedEdge;
 pub use wire::ListedEvent;
-pub use wire::Page;
+pub use wire::NewEdge;
 pub use wire::State;
 
 /// Longest answer to one `PUT` that is read, in bytes.
@@ -71,12 +72,14 @@ impl std::fmt::Debug for Token {
 /// Why a try did not work.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("the url \"{url}\" is not usable: {reason}")]
-    Url { url: String, reason: String },
+    #[error("the url \"{url}\" is not usable")]
+    Url { url: String, source: UrlError },
     #[error("the token is not usable: {0}")]
     Token(&'static str),
-    #[error("the certificates are not usable: {0}")]
-    Authorities(String),
+    #[error("the certificates are not usable: the file holds no certificate")]
+    NoAuthorities,
+    #[error("the certificates are not usable")]
+    Authorities(#[source] Box<ureq::Error>),
     /// No answer came.
     #[error("no answer from {url}")]
     Unreachable { url: String, source: Box<ureq::Error> },
@@ -87,8 +90,21 @@ pub enum ClientError {
     #[error("{url} refused it with {status}: {message}")]
     Refused { url: String, status: u16, message: String },
     /// It said yes in words that this API does not have.
-    #[error("{url} did not answer as a change events server does: {reason}")]
-    Unexpected { url: String, reason: String },
+    #[error("{url} did not answer as a change events server does")]
+    Unexpected { url: String, source: AnswerError },
+}
+
+/// Why an address is none of a server.
+#[derive(Debug, thiserror::Error)]
+pub enum UrlError {
+    #[error("the organization is empty")]
+    NoOrganization,
+    #[error(transparent)]
+    Form(http::uri::InvalidUri),
+    #[error("it has a query or a fragment")]
+    Query,
+    #[error("it does not begin with http:// or https://")]
+    Scheme,
 }
 
 impl ClientError {
@@ -134,7 +150,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// An edge under a key.
-    pub fn new(edge: &Edge, key: String) -> Self {
+    pub fn new(edge: &NewEdge, key: String) -> Self {
         Self { key, body: edge.to_json() }
     }
 }
@@ -174,11 +190,11 @@ impl Client {
             request = request.header("X-LAST9-API-TOKEN", token);
         }
         let text = self.answer(request.send(&delivery.body), ACCEPTED_BYTES_MAX)?;
-        Accepted::parse(&text).map_err(|reason| self.unexpected(&reason))
+        Accepted::parse(&text).map_err(|source| self.unexpected(source))
     }
 
     /// One page of the events that are open, newest first. `selectors` are Prometheus selectors; none means all.
-    pub fn open_events(&self, selectors: &[String], limit: usize, cursor: Option<&str>) -> Result<Page, ClientError> {
+    pub fn open_events(&self, selectors: &[String], limit: usize, cursor: Option<&str>) -> Result<ListPage, ClientError> {
         let mut request = self.agent.get(&self.url).query("state", "open").query("limit", limit.to_string());
         for selector in selectors {
             request = request.query("match[]", selector);
@@ -190,7 +206,7 @@ impl Client {
             request = request.header("X-LAST9-API-TOKEN", token);
         }
         let text = self.answer(request.call(), PAGE_BYTES_MAX)?;
-        Page::parse(&text).map_err(|reason| self.unexpected(&reason))
+        ListPage::parse(&text).map_err(|source| self.unexpected(source))
     }
 
     fn authorization(&self) -> Option<String> {
@@ -220,8 +236,8 @@ impl Client {
         Err(ClientError::Refused { url, status, message })
     }
 
-    fn unexpected(&self, reason: &str) -> ClientError {
-        ClientError::Unexpected { url: self.url.clone(), reason: reason.to_owned() }
+    fn unexpected(&self, source: AnswerError) -> ClientError {
+        ClientError::Unexpected { url: self.url.clone(), source }
     }
 }
 
@@ -234,29 +250,29 @@ fn tls(authorities: Option<&[u8]>) -> Result<ureq::tls::TlsConfig, ClientError> 
     let Some(pem) = authorities else { return Ok(builder.build()) };
     let mut certificates = Vec::new();
     for item in ureq::tls::parse_pem(pem) {
-        if let ureq::tls::PemItem::Certificate(certificate) = item.map_err(|error| ClientError::Authorities(error.to_string()))? {
+        if let ureq::tls::PemItem::Certificate(certificate) = item.map_err(|error| ClientError::Authorities(Box::new(error)))? {
             certificates.push(certificate);
         }
     }
     if certificates.is_empty() {
-        return Err(ClientError::Authorities("the file holds no certificate".to_owned()));
+        return Err(ClientError::NoAuthorities);
     }
     Ok(builder.root_certs(ureq::tls::RootCerts::new_with_certs(&certificates)).build())
 }
 
 /// `{url}/api/v4/organizations/{organization}/change_events`.
 fn events_url(url: &str, organization: &str) -> Result<String, ClientError> {
-    let refuse = |reason: String| ClientError::Url { url: shown(url).into_owned(), reason };
+    let refuse = |source| ClientError::Url { url: shown(url).into_owned(), source };
     if organization.is_empty() {
-        return Err(refuse("the organization is empty".to_owned()));
+        return Err(refuse(UrlError::NoOrganization));
     }
     let base = url.trim_end_matches('/');
     let whole = format!("{base}/api/v4/organizations/{}/change_events", escaped(organization));
-    let parsed: http::Uri = whole.parse().map_err(|error: http::uri::InvalidUri| refuse(error.to_string()))?;
+    let parsed: http::Uri = whole.parse().map_err(|error| refuse(UrlError::Form(error)))?;
     match parsed.scheme_str() {
         Some("http" | "https") if parsed.query().is_none() && !url.contains('#') => Ok(whole),
-        Some("http" | "https") => Err(refuse("it has a query or a fragment".to_owned())),
-        _ => Err(refuse("it does not begin with http:// or https://".to_owned())),
+        Some("http" | "https") => Err(refuse(UrlError::Query)),
+        _ => Err(refuse(UrlError::Scheme)),
     }
 }
 

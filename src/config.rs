@@ -8,14 +8,14 @@ mod flags;
 mod limits;
 mod listen;
 
+use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
-pub use crate::config::file::File;
+pub use crate::config::file::ConfigFile;
 pub use crate::config::flags::Flags;
 pub use crate::config::limits::Limits;
-pub use crate::config::listen::check_exposed;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,24 @@ pub enum ConfigError {
         what: String,
         /// What it must be.
         rule: String,
+    },
+    /// It has the right form, and a value that is none.
+    #[error("{}: {what}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key at fault, with its place.
+        what: String,
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A flag names what is no address.
+    #[error("{flag}: `{value}` is no HOST:PORT")]
+    Address {
+        /// The flag, with its dashes.
+        flag: &'static str,
+        /// What it says.
+        value: String,
+        source: io::Error,
     },
     /// A flag contradicts a rule.
     #[error("{flag}: {rule}")]

@@ -141,20 +141,26 @@ const SHOWN_CHARACTERS: usize = 80;
 
 /// `text` in quotes, escaped, cut to 80 characters.
 fn quoted(text: &str) -> String {
-    let (shown, cut) = shown(text);
-    format!("{shown:?}{}", if cut { "..." } else { "" })
+    let Shown { text, is_cut } = shown(text);
+    format!("{text:?}{}", if is_cut { "..." } else { "" })
 }
 
 /// JSON text cut to 80 characters; what needs escaping in it is escaped already.
 fn shown_json(json: &str) -> String {
-    let (shown, cut) = shown(json);
-    let line: String = shown.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
-    if cut { line + "..." } else { line }
+    let Shown { text, is_cut } = shown(json);
+    let line: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+    if is_cut { line + "..." } else { line }
 }
 
-fn shown(text: &str) -> (&str, bool) {
+/// What is shown of a text.
+struct Shown<'a> {
+    text: &'a str,
+    is_cut: bool,
+}
+
+fn shown(text: &str) -> Shown<'_> {
     match text.char_indices().nth(SHOWN_CHARACTERS) {
-        Some((end, _)) => (text.get(..end).unwrap_or_default(), true),
-        None => (text, false),
+        Some((end, _)) => Shown { text: text.get(..end).unwrap_or_default(), is_cut: true },
+        None => Shown { text, is_cut: false },
     }
 }

@@ -10,30 +10,43 @@ pub(crate) struct Attribute {
     pub(crate) value: Value,
 }
 
+/// Why something is no attribute, or no list of them. The flag's parser shows nothing but this, so it says its cause itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttributeError {
+    #[error("\"{0}\" has no \"=\": write name=value")]
+    NoValue(String),
+    #[error("the value of \"{text}\" is not JSON: {error}")]
+    Json { text: String, error: serde_json::Error },
+    #[error("\"{0}\" has no name before \"=\"")]
+    NoName(String),
+    #[error("the attribute \"{0}\" is given twice")]
+    Twice(String),
+}
+
 /// Reads one attribute.
-pub(crate) fn parse(text: &str) -> Result<Attribute, String> {
+pub(crate) fn parse(text: &str) -> Result<Attribute, AttributeError> {
     let Some((name, value)) = text.split_once('=') else {
-        return Err(format!("\"{text}\" has no \"=\": write name=value"));
+        return Err(AttributeError::NoValue(text.to_owned()));
     };
     let (name, value) = match name.strip_suffix(':') {
         Some(name) => {
             let parsed = serde_json::from_str(value);
-            (name, parsed.map_err(|error| format!("the value of \"{text}\" is not JSON: {error}"))?)
+            (name, parsed.map_err(|error| AttributeError::Json { text: text.to_owned(), error })?)
         }
         None => (name, Value::String(value.to_owned())),
     };
     if name.is_empty() {
-        return Err(format!("\"{text}\" has no name before \"=\""));
+        return Err(AttributeError::NoName(text.to_owned()));
     }
     Ok(Attribute { name: name.to_owned(), value })
 }
 
 /// All attributes of one event; a name that is given twice is a mistake.
-pub(crate) fn collect(attributes: &[Attribute]) -> Result<Map<String, Value>, String> {
+pub(crate) fn collect(attributes: &[Attribute]) -> Result<Map<String, Value>, AttributeError> {
     let mut all = Map::new();
     for attribute in attributes {
         if all.insert(attribute.name.clone(), attribute.value.clone()).is_some() {
-            return Err(format!("the attribute \"{}\" is given twice", attribute.name));
+            return Err(AttributeError::Twice(attribute.name.clone()));
         }
     }
     Ok(all)

@@ -13,6 +13,7 @@ use crate::log::FsDisk;
 use crate::log::Problem;
 use crate::log::Repaired;
 use crate::log::Report;
+use crate::writer::RefusedRecord;
 use crate::writer::Unread;
 
 const EXAMPLES: &str = "\
@@ -52,36 +53,47 @@ enum What {
     },
 }
 
+/// Why nothing was checked, or what was found.
+#[derive(Debug, thiserror::Error)]
+enum CheckError {
+    #[error("{} is no directory", .0.display())]
+    NoDirectory(PathBuf),
+    #[error("{} holds no log", .0.display())]
+    NoLog(PathBuf),
+    #[error("what the log says cannot be read{}, and no repair changes that", .more.map(|more| format!(", and {more} more like it")).unwrap_or_default())]
+    Unread { more: Option<u64>, source: RefusedRecord },
+}
+
 /// Checks, and repairs if asked to.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     match (&args.what, &args.directory) {
         (Some(What::Config { file }), _) => config(file),
-        (None, Some(directory)) => storage(directory, args.repair),
-        (None, None) => Err(Failure::Usage("neither a directory nor a configuration file is given".to_owned())),
+        (None, Some(directory)) => storage(directory, args),
+        (None, None) => Err(Failure::usage("neither a directory nor a configuration file is given")),
     }
 }
 
 fn config(file: &Path) -> Result<ExitCode, Failure> {
-    config::File::load(file).map_err(|error| Failure::Usage(cli::with_causes(&error)))?;
+    config::ConfigFile::load(file).map_err(Failure::usage)?;
     cli::print(&format!("{}: no problems\n", file.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn storage(directory: &Path, repair: bool) -> Result<ExitCode, Failure> {
+fn storage(directory: &Path, args: &Args) -> Result<ExitCode, Failure> {
     if !directory.is_dir() {
-        return Err(Failure::running(format!("{} is no directory", directory.display())));
+        return Err(Failure::running(CheckError::NoDirectory(directory.to_owned())));
     }
     let disk = FsDisk::open(directory).map_err(Failure::running)?;
     let mut unread = Unread::default();
     let report = log::check_records(&disk, &mut |frame| unread.look_at(frame)).map_err(Failure::running)?;
     if report.segments.is_empty() && report.checkpoint.is_none() && report.problems.is_empty() {
-        return Err(Failure::running(format!("{} holds no log", directory.display())));
+        return Err(Failure::running(CheckError::NoLog(directory.to_owned())));
     }
     cli::print(&summary(&report, &unread))?;
     if report.problems.is_empty() {
         return verdict(unread);
     }
-    if repair {
+    if args.repair {
         let repaired = log::repair(&disk).map_err(Failure::running)?;
         cli::print(&account(&repaired))?;
         return verdict(unread);
@@ -92,9 +104,8 @@ fn storage(directory: &Path, repair: bool) -> Result<ExitCode, Failure> {
 /// No repair changes what a record says.
 fn verdict(unread: Unread) -> Result<ExitCode, Failure> {
     let Some(first) = unread.first else { return Ok(ExitCode::SUCCESS) };
-    let more = if unread.count > 1 { format!(", and {} more like it", unread.count - 1) } else { String::new() };
-    let cause = cli::with_causes(&first);
-    Err(Failure::Damaged(format!("what the log says cannot be read{more}, and no repair changes that: {cause}").into()))
+    let more = Some(unread.count.saturating_sub(1)).filter(|more| *more > 0);
+    Err(Failure::Damaged(CheckError::Unread { more, source: first }.into()))
 }
 
 fn summary(report: &Report, unread: &Unread) -> String {

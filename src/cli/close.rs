@@ -16,9 +16,9 @@ use crate::cli::listing::Wanted;
 use crate::cli::server::ServerArgs;
 use crate::client::Client;
 use crate::client::Delivery;
-use crate::client::Edge;
 use crate::client::ListedEdge;
 use crate::client::ListedEvent;
+use crate::client::NewEdge;
 use crate::client::State;
 use crate::time::Clock as _;
 use crate::time::SystemClock;
@@ -77,11 +77,11 @@ pub(crate) struct Args {
 
 /// Closes, and looks whether it worked.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let mut extra = attribute::collect(&args.attributes).map_err(Failure::Usage)?;
+    let mut extra = attribute::collect(&args.attributes).map_err(Failure::usage)?;
     if let Some(result) = &args.result
         && extra.insert("result".to_owned(), Value::String(result.clone())).is_some()
     {
-        return Err(Failure::Usage("--result and -a result=.. say the same thing twice".to_owned()));
+        return Err(Failure::usage("--result and -a result=.. say the same thing twice"));
     }
     let client = args.server.client()?;
     let chosen = choose(args, &client)?;
@@ -134,13 +134,13 @@ fn choose(args: &Args, client: &Client) -> Result<Vec<ListedEvent>, Failure> {
     }
     if events.len() > 1 && !args.all {
         cli::show(&listing::table(&events, now));
-        return Err(Failure::Usage(format!("{} events match: give --all to close them all", events.len())));
+        return Err(Failure::usage(format!("{} events match: give --all to close them all", events.len())));
     }
     Ok(events)
 }
 
 /// The edge that ends an event: everything the start said, so that it is the same change, and what is known now.
-fn stop_of(event: &ListedEvent, args: &Args, extra: &Map<String, Value>, now: Timestamp) -> Edge {
+fn stop_of(event: &ListedEvent, args: &Args, extra: &Map<String, Value>, now: Timestamp) -> NewEdge {
     let mut attributes = match &event.start {
         Some(ListedEdge { attributes: Some(sent), .. }) => sent.clone(),
         Some(start) => start.labels.clone(),
@@ -154,7 +154,7 @@ fn stop_of(event: &ListedEvent, args: &Args, extra: &Map<String, Value>, now: Ti
     // This machine's clock may be behind: a stop before the last sign of life would not end anything.
     let earliest = listing::since(event).max(event.last_heartbeat);
     let at = earliest.map_or(now, |earliest| now.max(earliest));
-    Edge {
+    NewEdge {
         event_name: args.event_name.clone().unwrap_or_else(|| event.event_name.clone()),
         state: Some(State::Stop),
         timestamp: args.timestamp.clone().unwrap_or_else(|| at.to_string()),

@@ -26,14 +26,14 @@ use crate::cli::attribute::Attribute;
 use crate::cli::server::ServerArgs;
 use crate::client::Client;
 use crate::client::Delivery;
-use crate::client::Edge;
+use crate::client::NewEdge;
 use crate::client::State;
 use crate::time::Clock as _;
 use crate::time::SystemClock;
 use crate::time::Timestamp;
 use crate::time::millis_of;
 use inbox::Inbox;
-use job::Outcome;
+use job::Ending;
 use reporter::Parcel;
 use signals::Relay;
 use spool::Spool;
@@ -98,8 +98,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let attributes = attributes(args)?;
     let client = match client(args) {
-        Err(Failure::Running(error)) if !args.strict => {
-            cli::note(&format!("warning: this run is not reported: {error}"));
+        Err(failure @ Failure::Running(_)) if !args.strict => {
+            cli::note(&format!("warning: this run is not reported: {}", cli::with_causes(&failure)));
             None
         }
         result => Some(result?),
@@ -120,12 +120,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     let begun = Instant::now();
     let outcome = job::run(&args.command, &relay);
-    let cancelled = relay.take_asked_to_end().is_some();
-    if let Outcome::NotStarted { reason, .. } = &outcome {
-        cli::note(&format!("error: {reason}"));
+    let asked = relay.take_asked_to_end();
+    if let Ending::NotStarted { error, .. } = &outcome {
+        cli::note(&format!("error: {}", cli::with_causes(error)));
     }
     let mut attributes = attributes;
-    attributes.insert(RESULT.to_owned(), Value::from(outcome.result(cancelled)));
+    attributes.insert(RESULT.to_owned(), Value::from(outcome.result(asked)));
     attributes.insert(DURATION.to_owned(), Value::from(millis_of(begun.elapsed())));
     attributes.insert(EXIT_CODE.to_owned(), Value::from(outcome.exit_code()));
     let delivered = run.finish(started, attributes).inspect_err(cli::report).unwrap_or(false);
@@ -134,9 +134,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 fn attributes(args: &Args) -> Result<Map<String, Value>, Failure> {
-    let attributes = attribute::collect(&args.attributes).map_err(Failure::Usage)?;
+    let attributes = attribute::collect(&args.attributes).map_err(Failure::usage)?;
     match [RESULT, DURATION, EXIT_CODE].into_iter().find(|name| attributes.contains_key(*name)) {
-        Some(name) => Err(Failure::Usage(format!("the attribute \"{name}\" is what exec finds out itself"))),
+        Some(name) => Err(Failure::usage(format!("the attribute \"{name}\" is what exec finds out itself"))),
         None => Ok(attributes),
     }
 }
@@ -145,7 +145,7 @@ fn attributes(args: &Args) -> Result<Map<String, Value>, Failure> {
 fn client(args: &Args) -> Result<Client, Failure> {
     let token = match args.server.token() {
         Err(failure) if !args.strict => {
-            cli::note(&format!("warning: {failure}"));
+            cli::note(&format!("warning: {}", cli::with_causes(&failure)));
             None
         }
         token => token?,
@@ -153,8 +153,8 @@ fn client(args: &Args) -> Result<Client, Failure> {
     args.server.client_with(token)
 }
 
-fn edge(args: &Args, state: State, at: Timestamp, attributes: Map<String, Value>) -> Edge {
-    Edge {
+fn edge(args: &Args, state: State, at: Timestamp, attributes: Map<String, Value>) -> NewEdge {
+    NewEdge {
         event_name: args.event_name.clone(),
         state: Some(state),
         timestamp: at.to_string(),

@@ -1,6 +1,6 @@
 //! The command line: one enum of subcommands, one file per subcommand.
 //!
-//! A subcommand is `pub struct Args` (its flags) and `pub fn run(args: &Args) -> Result<ExitCode, Failure>`.
+//! A subcommand is `struct Args` (its flags) and `fn run(args: &Args) -> Result<ExitCode, Failure>`.
 //! To add one: a file, a `mod` line, a variant of [`Command`] and an arm of [`Cli::run`].
 //! Subcommands decide and print; the work is done by the other modules.
 
@@ -77,8 +77,8 @@ impl Cli {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The command line asks for what does not exist or contradicts itself.
-    #[error("{0}")]
-    Usage(String),
+    #[error(transparent)]
+    Usage(Box<dyn Error + Send + Sync>),
     /// It was asked for properly and did not work out.
     #[error(transparent)]
     Running(Box<dyn Error + Send + Sync>),
@@ -88,6 +88,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// A [`Failure::Usage`] from an error or a text.
+    pub(crate) fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Usage(error.into())
+    }
+
     /// A [`Failure::Running`] from an error or a text.
     pub(crate) fn running(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Running(error.into())
@@ -129,11 +134,21 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Why there are no random bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("no random numbers")]
+struct RandomError(#[source] getrandom::Error);
+
+/// Random bytes from the system.
+pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Failure> {
+    let mut bytes = [0; LENGTH];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::running(RandomError(error)))?;
+    Ok(bytes)
+}
+
 /// An idempotency key that nobody else has: 128 random bits.
 pub(crate) fn random_key() -> Result<String, Failure> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::running(format!("no random numbers: {error}")))?;
-    Ok(hex::encode(bytes))
+    random::<16>().map(hex::encode)
 }
 
 #[cfg(test)]

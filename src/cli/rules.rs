@@ -9,6 +9,7 @@ use crate::rules;
 use crate::rules::Dialect;
 use crate::rules::Notify;
 use crate::rules::Pattern;
+use crate::rules::RulesError;
 use crate::rules::Stuck;
 use crate::time::duration;
 
@@ -77,6 +78,11 @@ enum DialectArg {
     Metricsql,
 }
 
+/// No rule file.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the rule file")]
+struct WriteError(#[source] RulesError);
+
 /// Prints the file, or says why there is none.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let About::Stuck(args) = &args.about;
@@ -96,7 +102,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         },
         notify: if args.grouped { Notify::Grouped } else { Notify::Each },
     })
-    .map_err(|error| Failure::Usage(format!("cannot write the rule file: {error}")))?;
+    .map_err(|error| Failure::usage(WriteError(error)))?;
     cli::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ use crate::cli::attribute;
 use crate::cli::attribute::Attribute;
 use crate::cli::server::ServerArgs;
 use crate::client::Delivery;
-use crate::client::Edge;
+use crate::client::NewEdge;
 use crate::client::State;
 use crate::time::Clock as _;
 use crate::time::SystemClock;
@@ -68,17 +68,22 @@ pub(crate) struct Args {
     server: ServerArgs,
 }
 
-fn number(text: &str) -> Result<Number, String> {
-    serde_json::from_str(text).map_err(|_| format!("\"{text}\" is not a finite decimal number"))
+/// Text that is no value of a sample.
+#[derive(Debug, thiserror::Error)]
+#[error("\"{0}\" is not a finite decimal number")]
+struct ValueError(String);
+
+fn number(text: &str) -> Result<Number, ValueError> {
+    serde_json::from_str(text).map_err(|_| ValueError(text.to_owned()))
 }
 
 /// Sends it and prints the id.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let edge = Edge {
+    let edge = NewEdge {
         event_name: args.event_name.clone(),
         state: args.state,
         timestamp: args.timestamp.clone().unwrap_or_else(|| SystemClock.now().to_string()),
-        attributes: attribute::collect(&args.attributes).map_err(Failure::Usage)?,
+        attributes: attribute::collect(&args.attributes).map_err(Failure::usage)?,
         data_source_name: args.data_source_name.clone(),
         value: args.value.clone(),
     };

@@ -3,6 +3,8 @@
 //! Wiring only. Order: configuration, listening, replay of the log while pages answer 503, ready; on a signal: not ready,
 //! drain, sync, exit. Exit codes: 0 stopped, 1 failed while running, 2 wrong flags or configuration, 3 log damaged.
 
+mod reload;
+
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -19,14 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli;
 use crate::cli::Failure;
-use crate::config;
+use crate::cli::serve::reload::Reloader;
 use crate::config::ConfigError;
-use crate::config::File;
+use crate::config::ConfigFile;
 use crate::config::Flags;
 use crate::exposition::Pages;
 use crate::http::app::App;
 use crate::http::app::Parts;
-use crate::http::app::ReloadError;
 use crate::http::auth::Secret;
 use crate::http::routes;
 use crate::http::server;
@@ -40,7 +41,6 @@ use crate::telemetry;
 use crate::telemetry::Telemetry;
 use crate::telemetry::logging;
 use crate::time::BelievedClock;
-use crate::time::Clock;
 use crate::writer;
 use crate::writer::Memory;
 use crate::writer::Opened;
@@ -60,6 +60,19 @@ Signals: TERM and INT stop the server, a second one at once; HUP reads the confi
 
 Exit codes: 0 stopped, 1 failed while running, 2 wrong flags or configuration, 3 the log is damaged (see `change-events check`).";
 
+/// Why the server does not run, or did not end as it should.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("cannot listen on {address}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("stopped at once by a second signal; the log is safe")]
+    SecondSignal,
+    #[error("the writer ended by itself")]
+    WriterEnded,
+    #[error("the writer did not end within {} s", CLOSE_PATIENCE.as_secs())]
+    WriterStays,
+}
+
 /// Run the server
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -72,7 +85,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let flags = &args.flags;
     logging::init(flags.log_level, flags.log_format);
-    let plan = Plan::new(flags).map_err(|error| Failure::Usage(cli::with_causes(&error)))?;
+    let plan = Plan::new(flags).map_err(Failure::usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::running)?;
     let ended = runtime.block_on(serve(plan));
     // What still runs by now was cut off by a second signal or by its time.
@@ -83,9 +96,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// Everything that was asked for, checked.
 struct Plan {
     flags: Flags,
-    file: File,
     addresses: Vec<SocketAddr>,
     app: Arc<App>,
+    reloader: Arc<Reloader>,
     memory: Memory,
     server: server::Options,
     telemetry: Arc<Telemetry>,
@@ -94,10 +107,9 @@ struct Plan {
 
 impl Plan {
     fn new(flags: &Flags) -> Result<Self, ConfigError> {
-        let file = flags.config_file.as_deref().map_or_else(|| Ok(File::default()), File::load)?;
-        let addresses = flags.addresses()?;
+        let file = flags.config_file.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?;
         let settings = file.settings(&flags.limits)?;
-        config::check_exposed(&addresses, settings.access.is_anonymous(), flags.web_allow_anonymous)?;
+        let addresses = flags.addresses(&settings.access)?;
         let telemetry = Arc::new(Telemetry::new());
         telemetry.set_build(env!("CARGO_PKG_VERSION"), option_env!("CHANGE_EVENTS_REVISION").unwrap_or("unknown"));
         let memory = Memory { store: Arc::new(Store::new(flags.store(&file))), pages: Arc::new(Pages::new(&flags.exposition()?)) };
@@ -109,14 +121,15 @@ impl Plan {
             clock: Arc::<BelievedClock>::clone(&clock),
             storage: flags.storage_path.clone(),
         };
-        note_reload(&telemetry, &*clock, true);
+        reload::note_loaded(&telemetry, &*clock);
         let app = Arc::new(App::new(parts, flags.web(&file)?, settings));
+        let reloader = Arc::new(Reloader::new(flags, &file, &app));
         if flags.web_enable_lifecycle {
-            let (flags, weak, limits) = (flags.clone(), Arc::downgrade(&app), flags.limits(&file));
-            app.set_reload(Box::new(move || weak.upgrade().map_or(Ok(()), |app| reload(&flags, &app, &limits))));
+            let reloader = Arc::clone(&reloader);
+            app.set_reload(Box::new(move || reloader.reload()));
         }
         let server = flags.server(&file);
-        Ok(Self { flags: flags.clone(), file, addresses, app, memory, server, telemetry, clock })
+        Ok(Self { flags: flags.clone(), addresses, app, reloader, memory, server, telemetry, clock })
     }
 }
 
@@ -136,7 +149,7 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
         Err(error) => return Err(error),
     };
 
-    let reloading = tokio::spawn(reload_on_signal(plan.flags.clone(), Arc::clone(&plan.app), plan.flags.limits(&plan.file)));
+    let reloading = tokio::spawn(Arc::clone(&plan.reloader).on_signal());
     let writer_ended = signals.stop_or_end(&running).await;
     reloading.abort();
     plan.app.set_stopping();
@@ -144,9 +157,9 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
     stop.cancel();
     tokio::select! {
         ended = close(plan, serving, running) => ended?,
-        () = signals.stop() => return Err(Failure::running("stopped at once by a second signal; the log is safe")),
+        () = signals.stop() => return Err(Failure::running(ServeError::SecondSignal)),
     }
-    if writer_ended { Err(Failure::running("the writer ended by itself")) } else { Ok(()) }
+    if writer_ended { Err(Failure::running(ServeError::WriterEnded)) } else { Ok(()) }
 }
 
 /// Binds every address, and says so where a person or a script looks for it.
@@ -157,7 +170,7 @@ async fn listen(plan: &Plan) -> Result<Vec<TcpListener>, Failure> {
     }
     let mut listeners = Vec::new();
     for address in &plan.addresses {
-        let listener = bind(*address).await.map_err(|error| Failure::running(format!("cannot listen on {address}: {error}")))?;
+        let listener = bind(*address).await.map_err(|source| Failure::running(ServeError::Listen { address: *address, source }))?;
         let address = listener.local_addr().map_err(Failure::running)?;
         cli::print(&format!("listening on http://{address}{}\n", plan.app.route_prefix()))?;
         listeners.push(listener);
@@ -175,14 +188,14 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-struct Open {
+struct OpenedLog {
     opened: Opened<SegmentLog<FsDisk>>,
     secret: Secret,
     took: Duration,
 }
 
 /// Reads the log into memory.
-async fn open(plan: &Plan) -> Result<Open, Failure> {
+async fn open(plan: &Plan) -> Result<OpenedLog, Failure> {
     let (path, memory) = (plan.flags.storage_path.clone(), plan.memory.clone());
     let opening = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
@@ -192,7 +205,7 @@ async fn open(plan: &Plan) -> Result<Open, Failure> {
             ReplayError::Panicked => Failure::running(error),
         })?;
         let secret = Secret::open(&path).map_err(Failure::running)?;
-        Ok(Open { opened, secret, took: begun.elapsed() })
+        Ok(OpenedLog { opened, secret, took: begun.elapsed() })
     });
     opening.await.map_err(Failure::running)?
 }
@@ -207,8 +220,8 @@ fn damaged_or_not(error: OpenError) -> Failure {
 }
 
 /// Starts the writer: from here on everything is answered.
-fn start(plan: &Plan, open: Open) -> Result<Running, Failure> {
-    let Open { opened, secret, took } = open;
+fn start(plan: &Plan, open: OpenedLog) -> Result<Running, Failure> {
+    let OpenedLog { opened, secret, took } = open;
     let replayed = say_replayed(&opened.replayed, took, &plan.telemetry);
     plan.clock.not_before(opened.received());
     let (memory, clock, telemetry) = (plan.memory.clone(), Arc::<BelievedClock>::clone(&plan.clock), Arc::clone(&plan.telemetry));
@@ -244,7 +257,7 @@ async fn close(plan: Plan, serving: JoinHandle<()>, running: Running) -> Result<
         Ok(Ok(Ok(()))) => cli::print("stopped\n"),
         Ok(Ok(Err(error))) => Err(Failure::running(error)),
         Ok(Err(error)) => Err(Failure::running(error)),
-        Err(_) => Err(Failure::running(format!("the writer did not end within {} s", CLOSE_PATIENCE.as_secs()))),
+        Err(_) => Err(Failure::running(ServeError::WriterStays)),
     }
 }
 
@@ -274,45 +287,5 @@ impl Signals {
                 () = tokio::time::sleep(EVERY) => if running.has_ended() { return true },
             }
         }
-    }
-}
-
-async fn reload_on_signal(flags: Flags, app: Arc<App>, settled: config::Limits) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    while hangup.recv().await.is_some() {
-        let (flags, app, settled) = (flags.clone(), Arc::clone(&app), settled.clone());
-        // The outcome is logged and counted where it is made.
-        tokio::task::spawn_blocking(move || reload(&flags, &app, &settled)).await.ok();
-    }
-}
-
-/// Reads the file again; a bad one changes nothing. `settled` are the limits that only a restart can change.
-fn reload(flags: &Flags, app: &App, settled: &config::Limits) -> Result<(), ReloadError> {
-    let read = || -> Result<(), ConfigError> {
-        let Some(path) = flags.config_file.as_deref() else { return Ok(()) };
-        let file = File::load(path)?;
-        let settings = file.settings(&flags.limits)?;
-        config::check_exposed(&flags.addresses()?, settings.access.is_anonymous(), flags.web_allow_anonymous)?;
-        if flags.limits(&file).settled() != settled.settled() {
-            tracing::warn!("some of the limits that changed take effect at the next start only");
-        }
-        app.set_settings(settings);
-        Ok(())
-    };
-    let done = read();
-    match &done {
-        Ok(()) => tracing::info!("configuration read again"),
-        Err(error) => tracing::error!(reason = cli::with_causes(error), "cannot read the configuration again; the old one is kept"),
-    }
-    note_reload(app.telemetry(), app.clock(), done.is_ok());
-    done.map_err(|_| ReloadError)
-}
-
-fn note_reload(telemetry: &Telemetry, clock: &dyn Clock, worked: bool) {
-    telemetry.reload_successful.set(i64::from(worked));
-    if worked {
-        telemetry.reload_success_seconds.set(clock.now().seconds());
-    } else {
-        telemetry.reloads_failed.inc();
     }
 }

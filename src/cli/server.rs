@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -49,6 +50,21 @@ pub(crate) struct ServerArgs {
     pub(crate) retry_for: Duration,
 }
 
+/// Why these flags, and what they name, make no client.
+#[derive(Debug, thiserror::Error)]
+enum ServerError {
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot read the token in {}", path.display())]
+    ReadToken { path: PathBuf, source: io::Error },
+    #[error("{}", path.display())]
+    TokenFile { path: PathBuf, source: ClientError },
+    #[error("{TOKEN_VARIABLE}")]
+    TokenVariable(#[source] ClientError),
+    #[error("{TOKEN_VARIABLE}")]
+    Variable(#[source] env::VarError),
+}
+
 impl ServerArgs {
     /// The client that these flags describe.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
@@ -59,9 +75,9 @@ impl ServerArgs {
     /// The same with another token, or none.
     pub(crate) fn client_with(&self, token: Option<Token>) -> Result<Client, Failure> {
         if self.timeout.is_zero() {
-            return Err(Failure::Usage("--timeout must be longer than 0".to_owned()));
+            return Err(Failure::usage("--timeout must be longer than 0"));
         }
-        let read = |path: &PathBuf| fs::read(path).map_err(|error| Failure::running(format!("cannot read {}: {error}", path.display())));
+        let read = |path: &PathBuf| fs::read(path).map_err(|source| Failure::running(ServerError::Read { path: path.clone(), source }));
         let options = Options {
             url: self.url.clone(),
             organization: self.org.clone(),
@@ -70,7 +86,7 @@ impl ServerArgs {
             authorities: self.ca_file.as_ref().map(read).transpose()?,
         };
         Client::new(options, Arc::new(SystemClock)).map_err(|error| match error {
-            ClientError::Url { .. } => Failure::Usage(error.to_string()),
+            ClientError::Url { .. } => Failure::usage(error),
             other => Failure::running(other),
         })
     }
@@ -78,17 +94,17 @@ impl ServerArgs {
     /// The token of the file, else of the environment, else none.
     pub(crate) fn token(&self) -> Result<Option<Token>, Failure> {
         if let Some(path) = &self.token_file {
-            let place = path.display();
-            let text = fs::read_to_string(path).map_err(|error| Failure::running(format!("cannot read the token in {place}: {error}")))?;
-            let token = Token::parse(&text).map_err(|error| Failure::running(format!("{place}: {error}")))?;
-            return Ok(Some(token));
+            let text =
+                fs::read_to_string(path).map_err(|source| Failure::running(ServerError::ReadToken { path: path.clone(), source }))?;
+            let wrong = |source| Failure::running(ServerError::TokenFile { path: path.clone(), source });
+            return Token::parse(&text).map(Some).map_err(wrong);
         }
         match env::var(TOKEN_VARIABLE) {
             Ok(text) if !text.trim().is_empty() => {
-                Token::parse(&text).map(Some).map_err(|error| Failure::running(format!("{TOKEN_VARIABLE}: {error}")))
+                Token::parse(&text).map(Some).map_err(|error| Failure::running(ServerError::TokenVariable(error)))
             }
             Ok(_) | Err(env::VarError::NotPresent) => Ok(None),
-            Err(error) => Err(Failure::running(format!("{TOKEN_VARIABLE}: {error}"))),
+            Err(error) => Err(Failure::running(ServerError::Variable(error))),
         }
     }
 

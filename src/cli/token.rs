@@ -99,19 +99,26 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Why what is on standard input is no token.
+#[derive(Debug, thiserror::Error)]
+enum TokenError {
+    #[error("cannot read the token")]
+    Read(#[source] io::Error),
+    #[error("a token is printable ASCII without blanks, and not empty")]
+    Form,
+}
+
 fn make() -> Result<String, Failure> {
-    let mut secret = [0; SECRET_BYTES];
-    getrandom::fill(&mut secret).map_err(|error| Failure::running(format!("no random numbers: {error}")))?;
-    Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret)))
+    Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(cli::random::<SECRET_BYTES>()?)))
 }
 
 fn read() -> Result<String, Failure> {
     let mut text = String::new();
     let read = io::stdin().lock().take(STDIN_BYTES_MAX).read_to_string(&mut text);
-    read.map_err(|error| Failure::running(format!("cannot read the token: {error}")))?;
+    read.map_err(|error| Failure::running(TokenError::Read(error)))?;
     let token = text.trim();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Failure::running("a token is printable ASCII without blanks, and not empty"));
+        return Err(Failure::running(TokenError::Form));
     }
     Ok(token.to_owned())
 }

@@ -36,7 +36,7 @@ impl fmt::Display for State {
 
 /// One edge, as it is sent.
 #[derive(Clone, Debug)]
-pub struct Edge {
+pub struct NewEdge {
     pub event_name: String,
     /// None: a point in time.
     pub state: Option<State>,
@@ -47,7 +47,7 @@ pub struct Edge {
     pub value: Option<Number>,
 }
 
-impl Edge {
+impl NewEdge {
     pub(super) fn to_json(&self) -> String {
         let wire = PutBody {
             event_name: &self.event_name,
@@ -88,23 +88,23 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| not_ours(text, &error))
+    pub(super) fn parse(text: &str) -> Result<Self, AnswerError> {
+        serde_json::from_str(text).map_err(|error| AnswerError::new(text, error))
     }
 }
 
 /// One page of a list.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct ListPage {
     pub events: Vec<ListedEvent>,
     /// Asks for the next page; none after the last one.
     pub next_cursor: Option<String>,
     pub warnings: Vec<String>,
 }
 
-impl Page {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wire: PageBody = serde_json::from_str(text).map_err(|error| not_ours(text, &error))?;
+impl ListPage {
+    pub(super) fn parse(text: &str) -> Result<Self, AnswerError> {
+        let wire: PageBody = serde_json::from_str(text).map_err(|error| AnswerError::new(text, error))?;
         let events = wire.events.into_iter().map(ListedEvent::parse).collect::<Result<_, _>>()?;
         Ok(Self { events, next_cursor: wire.next_cursor, warnings: wire.warnings })
     }
@@ -164,8 +164,8 @@ struct EventBody {
 }
 
 impl ListedEvent {
-    fn parse(raw: Value) -> Result<Self, String> {
-        let wire = EventBody::deserialize(&raw).map_err(|error| not_ours(&raw.to_string(), &error))?;
+    fn parse(raw: Value) -> Result<Self, AnswerError> {
+        let wire = EventBody::deserialize(&raw).map_err(|error| AnswerError::new(&raw.to_string(), error))?;
         Ok(Self {
             raw,
             id: wire.id,
@@ -190,7 +190,16 @@ pub(super) fn error_message(text: &str) -> String {
     if message.is_empty() { "no reason given".to_owned() } else { shown(&message).into_owned() }
 }
 
-fn not_ours(text: &str, error: &serde_json::Error) -> String {
-    let beginning: String = shown(text).chars().take(80).collect();
-    format!("{error} in \"{beginning}\"")
+/// An answer that does not have the form that it should have.
+#[derive(Debug, thiserror::Error)]
+#[error("{error} in \"{beginning}\"")]
+pub struct AnswerError {
+    error: serde_json::Error,
+    beginning: String,
+}
+
+impl AnswerError {
+    fn new(text: &str, error: serde_json::Error) -> Self {
+        Self { error, beginning: shown(text).chars().take(80).collect() }
+    }
 }

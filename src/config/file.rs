@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ use crate::time::Timestamp;
 
 /// A configuration file that holds together.
 #[derive(Debug, Default)]
-pub struct File {
+pub struct ConfigFile {
     path: PathBuf,
     wire: Wire,
 }
@@ -109,7 +110,7 @@ struct WirePairing {
     supersede: Vec<String>,
 }
 
-impl File {
+impl ConfigFile {
     /// Reads the file and checks all of it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
@@ -157,6 +158,10 @@ impl File {
 
     fn rule(&self, what: impl Into<String>, rule: impl Into<String>) -> ConfigError {
         ConfigError::rule(&self.path, what, rule)
+    }
+
+    fn wrong(&self, what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> ConfigError {
+        ConfigError::Value { path: self.path.clone(), what: what.into(), source: source.into() }
     }
 
     fn organizations(&self) -> Result<Vec<Organization>, ConfigError> {
@@ -210,7 +215,7 @@ impl File {
                 self.rule(format!("{at}.scopes"), format!("`{name}` is none of {}", known.join(", ")))
             })?;
             let expires = token.expires.as_deref().map(Timestamp::parse).transpose();
-            let expires = expires.map_err(|error| self.rule(format!("{at}.expires"), error.to_string()))?;
+            let expires = expires.map_err(|error| self.wrong(format!("{at}.expires"), error))?;
             credentials.push(Credential { name: token.name.as_str().into(), hash, scopes, expires });
         }
         Ok(credentials)
@@ -221,7 +226,7 @@ impl File {
             name: wire.name.as_str().into(),
             labels: wire.labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
         });
-        Clusters::new(configured.collect(), default).map_err(|error| self.rule("clusters", error.to_string()))
+        Clusters::new(configured.collect(), default).map_err(|error| self.wrong("clusters", error))
     }
 
     fn mapping(&self, limits: &Limits) -> Result<Mapping, ConfigError> {

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::ConfigError;
-use crate::config::File;
+use crate::config::ConfigFile;
 use crate::config::Limits;
 use crate::config::listen;
 use crate::exposition;
 use crate::http::app::WebOptions;
+use crate::http::auth::Access;
 use crate::http::server;
 use crate::store;
 use crate::telemetry::logging;
@@ -93,12 +94,13 @@ pub struct Flags {
 
     /// How log lines look
     #[arg(long = "log.format", value_enum, default_value_t, help_heading = "Logging")]
-    pub log_format: logging::Format,
+    pub log_format: logging::LineFormat,
 }
 
 impl Flags {
-    /// The addresses to listen on.
-    pub fn addresses(&self) -> Result<Vec<SocketAddr>, ConfigError> {
+    /// The addresses to listen on. Those that other machines reach are refused where anybody may read and write, unless a flag
+    /// says that it is meant so.
+    pub fn addresses(&self, access: &Access) -> Result<Vec<SocketAddr>, ConfigError> {
         let mut addresses = Vec::new();
         for text in &self.web_listen_address {
             for address in listen::resolve(text)? {
@@ -107,16 +109,19 @@ impl Flags {
                 }
             }
         }
+        if access.is_anonymous() && !self.web_allow_anonymous {
+            listen::check_loopback(&addresses)?;
+        }
         Ok(addresses)
     }
 
     /// The limits of flags and file together.
-    pub fn limits(&self, file: &File) -> Limits {
+    pub fn limits(&self, file: &ConfigFile) -> Limits {
         self.limits.or(file.limits())
     }
 
     /// What the store is to be.
-    pub fn store(&self, file: &File) -> store::Options {
+    pub fn store(&self, file: &ConfigFile) -> store::Options {
         let mut options = store::Options { pairing_skew: self.pairing_skew, open_max_age: self.open_max_age, ..store::Options::default() };
         self.limits(file).apply_to_store(&mut options);
         options
@@ -148,14 +153,14 @@ impl Flags {
     }
 
     /// How connections are treated.
-    pub fn server(&self, file: &File) -> server::Options {
+    pub fn server(&self, file: &ConfigFile) -> server::Options {
         let mut options = server::Options::default();
         self.limits(file).apply_to_server(&mut options);
         options
     }
 
     /// Where things are served.
-    pub fn web(&self, file: &File) -> Result<WebOptions, ConfigError> {
+    pub fn web(&self, file: &ConfigFile) -> Result<WebOptions, ConfigError> {
         let path_of_url = self.web_external_url.as_deref().map(path_of_url).transpose()?;
         let prefix = self.web_route_prefix.as_deref().or(path_of_url).unwrap_or_default();
         let trimmed = prefix.trim_matches('/');

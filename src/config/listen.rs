@@ -10,7 +10,7 @@ use crate::config::ConfigError;
 
 /// The socket addresses that `HOST:PORT` stands for. An empty host is every address of the machine.
 pub(super) fn resolve(text: &str) -> Result<Vec<SocketAddr>, ConfigError> {
-    let wrong = |cause: io::Error| ConfigError::flag("--web.listen-address", format!("`{text}` is no HOST:PORT: {cause}"));
+    let wrong = |source: io::Error| ConfigError::Address { flag: "--web.listen-address", value: text.to_owned(), source };
     if let Some(port) = text.strip_prefix(':') {
         let port = port.parse().map_err(|_| wrong(io::ErrorKind::InvalidInput.into()))?;
         return Ok(vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))]);
@@ -19,11 +19,10 @@ pub(super) fn resolve(text: &str) -> Result<Vec<SocketAddr>, ConfigError> {
     if addresses.is_empty() { Err(wrong(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
 }
 
-/// Refuses addresses that other machines reach, when anybody may read and write.
-pub fn check_exposed(addresses: &[SocketAddr], anonymous: bool, allowed: bool) -> Result<(), ConfigError> {
-    let exposed = addresses.iter().find(|address| !is_loopback(address.ip()));
-    match exposed {
-        Some(address) if anonymous && !allowed => Err(ConfigError::flag(
+/// Refuses addresses that other machines reach.
+pub(super) fn check_loopback(addresses: &[SocketAddr]) -> Result<(), ConfigError> {
+    match addresses.iter().find(|address| !is_loopback(address.ip())) {
+        Some(address) => Err(ConfigError::flag(
             "--web.listen-address",
             format!(
                 "{address} can be reached from other machines, and without organizations in --config.file anybody who reaches it may read and \
@@ -31,7 +30,7 @@ pub fn check_exposed(addresses: &[SocketAddr], anonymous: bool, allowed: bool) -
                  --web.allow-anonymous if the network is trusted"
             ),
         )),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

@@ -1,7 +1,9 @@
 use clap::Parser as _;
 
 use super::*;
+use crate::http::auth::Access;
 use crate::http::auth::Secret;
+use crate::telemetry::logging::with_causes;
 use crate::time::Timestamp;
 
 const DESIGN: &str = "
@@ -26,11 +28,11 @@ pairing:
 limits: {open_events: 100000, item_bytes: 1000}
 ";
 
-fn parse(text: &str) -> Result<File, ConfigError> {
+fn parse(text: &str) -> Result<ConfigFile, ConfigError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.yml");
     std::fs::write(&path, text).unwrap();
-    File::load(&path)
+    ConfigFile::load(&path)
 }
 
 #[test]
@@ -60,7 +62,7 @@ fn an_empty_file_is_the_default() {
 
 #[track_caller]
 fn refused(text: &str, parts: &[&str]) {
-    let error = parse(text).unwrap_err().to_string();
+    let error = with_causes(&parse(text).unwrap_err());
     for part in parts {
         assert!(error.contains(part), "{part:?} is not in {error:?}");
     }
@@ -127,12 +129,12 @@ fn flags(arguments: &[&str]) -> Flags {
 
 #[test]
 fn defaults_are_those_of_the_parts() {
-    let (flags, file) = (flags(&[]), File::default());
+    let (flags, file) = (flags(&[]), ConfigFile::default());
     assert_eq!(format!("{:?}", flags.store(&file)), format!("{:?}", crate::store::Options::default()));
     assert_eq!(format!("{:?}", flags.exposition().unwrap()), format!("{:?}", crate::exposition::Options::default()));
     assert_eq!(format!("{:?}", flags.server(&file)), format!("{:?}", crate::http::server::Options::default()));
     assert_eq!(format!("{:?}", flags.web(&file).unwrap()), format!("{:?}", crate::http::app::WebOptions::default()));
-    assert_eq!(flags.addresses().unwrap(), ["127.0.0.1:10555".parse().unwrap()]);
+    assert_eq!(flags.addresses(&Access::default()).unwrap(), ["127.0.0.1:10555".parse().unwrap()]);
     assert_eq!(flags.writer().retention, Some(std::time::Duration::from_hours(365 * 24)));
 }
 
@@ -147,7 +149,7 @@ fn flags_win_over_the_file() {
 fn paths_are_those_of_prometheus() {
     #[track_caller]
     fn check(arguments: &[&str], expected: Result<(&str, &str), &str>) {
-        let web = flags(arguments).web(&File::default());
+        let web = flags(arguments).web(&ConfigFile::default());
         match (web, expected) {
             (Ok(web), Ok((prefix, path))) => assert_eq!((&*web.route_prefix, &*web.telemetry_path), (prefix, path)),
             (Err(error), Err(text)) => assert!(error.to_string().contains(text), "{error}"),
@@ -171,9 +173,11 @@ fn paths_are_those_of_prometheus() {
 
 #[test]
 fn strangers_are_kept_out_unless_told() {
-    let check = |address: &str, anonymous, allowed| {
-        let addresses = flags(&["--web.listen-address", address]).addresses().unwrap();
-        check_exposed(&addresses, anonymous, allowed).is_ok()
+    let named = parse(DESIGN).unwrap().settings(&Limits::default()).unwrap().access;
+    let check = |address: &str, anonymous: bool, allowed: bool| {
+        let access = if anonymous { &Access::default() } else { &named };
+        let allow = if allowed { &["--web.allow-anonymous"][..] } else { &[] };
+        flags(&[&["--web.listen-address", address], allow].concat()).addresses(access).is_ok()
     };
     assert!(check("127.0.0.1:0", true, false));
     assert!(check("[::1]:0", true, false));
@@ -184,8 +188,9 @@ fn strangers_are_kept_out_unless_told() {
     assert!(!check("192.0.2.1:0", true, false));
     assert!(check("0.0.0.0:0", true, true));
     assert!(check("0.0.0.0:0", false, false));
-    assert!(flags(&["--web.listen-address=nonsense"]).addresses().is_err());
-    assert!(flags(&["--web.listen-address=:many"]).addresses().is_err());
+    let unreadable = |address| matches!(flags(&[address]).addresses(&named), Err(ConfigError::Address { .. }));
+    assert!(unreadable("--web.listen-address=nonsense"));
+    assert!(unreadable("--web.listen-address=:many"));
 }
 
 #[test]

@@ -55,20 +55,20 @@ impl Default for Seed {
 
 /// What makes two blocks the same: a seeded hash of their entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key(u128);
+pub(super) struct BlockKey(u128);
 
 /// The lines of some entries.
 #[derive(Debug)]
 pub(super) struct Block {
     /// The labels of all lines.
     labels: String,
-    lines: Vec<Line>,
+    lines: Vec<LabelledEntry>,
     /// Compressed, by family and format.
     parts: [OnceLock<Part>; 4],
 }
 
 #[derive(Debug)]
-struct Line {
+struct LabelledEntry {
     entry: Entry,
     /// Where its labels end.
     end: usize,
@@ -90,7 +90,7 @@ pub(super) fn cut(entries: &[Entry]) -> impl Iterator<Item = &[Entry]> {
     })
 }
 
-impl Key {
+impl BlockKey {
     pub(super) fn of(family: Family, entries: &[Entry], seed: Seed) -> Self {
         let mut hash = Xxh3::with_seed(seed.0);
         hash.update(&[u8::from(family == Family::Open)]);
@@ -115,7 +115,7 @@ impl Block {
         while let Some((&entry, after)) = rest.split_first() {
             if let Some(text) = known.get(&entry.place()) {
                 labels.push_str(text);
-                lines.push(Line { entry, end: labels.len() });
+                lines.push(LabelledEntry { entry, end: labels.len() });
                 rest = after;
                 continue;
             }
@@ -176,7 +176,7 @@ impl Block {
 }
 
 /// Appends the labels of these entries, and a line for each that has any.
-fn look_up(family: Family, entries: &[Entry], tenant: &Tenant, labels: &mut String, lines: &mut Vec<Line>) {
+fn look_up(family: Family, entries: &[Entry], tenant: &Tenant, labels: &mut String, lines: &mut Vec<LabelledEntry>) {
     let series: Vec<SeriesId> = entries.iter().map(|entry| entry.series).collect();
     let mut last = None;
     let mut begin = labels.len();
@@ -184,7 +184,7 @@ fn look_up(family: Family, entries: &[Entry], tenant: &Tenant, labels: &mut Stri
         if last != Some(index) {
             last = Some(index);
             begin = labels.len();
-            lines.extend(entries.get(index).map(|&entry| Line { entry, end: begin }));
+            lines.extend(entries.get(index).map(|&entry| LabelledEntry { entry, end: begin }));
         }
         if family.has_label(name) {
             push_label(labels, begin, name, value);

@@ -5,8 +5,8 @@
 
 use super::block;
 use super::block::Block;
+use super::block::BlockKey;
 use super::block::Entry;
-use super::block::Key;
 use super::block::Known;
 use super::block::Seed;
 use super::body::in_parallel;
@@ -29,7 +29,7 @@ pub(super) struct Cache {
     seed: Seed,
     renders: u64,
     /// With the render that used it last.
-    blocks: HashMap<Key, (u64, Arc<Block>)>,
+    blocks: HashMap<BlockKey, (u64, Arc<Block>)>,
     edges: Option<(Arc<Shown>, Blocks)>,
     open: Option<Open>,
     /// When a page was last rendered.
@@ -40,7 +40,7 @@ pub(super) struct Cache {
 pub(super) type Blocks = Arc<[Arc<Block>]>;
 
 /// Entries that make a block, and the block once it is there.
-type Piece<'a> = (Key, &'a [Entry], OnceLock<Arc<Block>>);
+type Piece<'a> = (BlockKey, &'a [Entry], OnceLock<Arc<Block>>);
 
 #[derive(Debug)]
 struct Open {
@@ -75,7 +75,7 @@ impl Cache {
 
     fn blocks_of(&mut self, family: Family, entries: &[Entry], tenant: &Tenant) -> Blocks {
         let known = |entries| {
-            let key = Key::of(family, entries, self.seed);
+            let key = BlockKey::of(family, entries, self.seed);
             let block = self.blocks.get(&key).map(|(_, block)| OnceLock::from(Arc::clone(block)));
             (key, entries, block.unwrap_or_default())
         };

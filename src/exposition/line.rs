@@ -4,11 +4,12 @@
 use super::AGE_MAX;
 use super::Exposure;
 use super::queue::Coalesced;
-use super::queue::Context;
 use super::queue::Inserted;
 use super::queue::On;
 use super::queue::Place;
+use super::queue::Placing;
 use super::queue::Queue;
+use super::queue::Reach;
 use super::schedule::Counts;
 use crate::time::Timestamp;
 
@@ -63,7 +64,7 @@ pub(super) struct Queues {
 impl Queues {
     /// The queues as they stand at the time of receipt; what they no longer need is taken off the timeline, as are the
     /// places of a series that is gone and had the same number.
-    pub(super) fn open(places: &[Place], context: &mut Context<'_>) -> Self {
+    pub(super) fn open(places: &[Place], context: &mut Placing<'_>) -> Self {
         let generation = context.series.generation;
         let own = || places.iter().filter(move |place| place.generation == generation);
         let queue = |on| Queue::at(own().filter(|place| place.is_on(on)).copied(), context.received);
@@ -83,7 +84,7 @@ impl Queues {
     }
 
     /// Takes in a sample.
-    pub(super) fn apply(&mut self, sample: Place, context: &mut Context<'_>, counts: &mut Counts) -> Exposure {
+    pub(super) fn apply(&mut self, sample: Place, context: &mut Placing<'_>, counts: &mut Counts) -> Exposure {
         if self.unhide(sample.at) {
             return Exposure::Shown;
         }
@@ -123,10 +124,10 @@ impl Queues {
     }
 
     /// Takes off the sample of this time, from both kinds of page.
-    pub(super) fn withdraw(&mut self, at: Timestamp, hide: bool, context: &mut Context<'_>) {
-        self.plain.withdraw(at, hide, context);
+    pub(super) fn withdraw(&mut self, at: Timestamp, reach: Reach, context: &mut Placing<'_>) {
+        self.plain.withdraw(at, reach, context);
         if let Some(windowed) = &mut self.windowed {
-            windowed.withdraw(at, hide, context);
+            windowed.withdraw(at, reach, context);
         }
     }
 
@@ -143,7 +144,7 @@ impl Queues {
     }
 
     /// Takes in a sample that only pages with a window can show; answers whether they will.
-    fn show_behind(&mut self, sample: Place, context: &mut Context<'_>) -> bool {
+    fn show_behind(&mut self, sample: Place, context: &mut Placing<'_>) -> bool {
         let sample = Place { on: On::Windowed, behind: true, ..sample };
         match self.windowed(context).insert_behind(sample, context) {
             Inserted::Placed { evicted } => evicted.iter().all(|place| place.at != sample.at),
@@ -168,7 +169,7 @@ impl Queues {
     }
 
     /// The queue of pages with a window, apart from now on. What waits is on the timeline twice then.
-    pub(super) fn windowed(&mut self, context: &mut Context<'_>) -> &mut Queue {
+    pub(super) fn windowed(&mut self, context: &mut Placing<'_>) -> &mut Queue {
         let plain = &mut self.plain;
         self.windowed.get_or_insert_with(|| {
             let windowed = plain.clone().on(On::Windowed);

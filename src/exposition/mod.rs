@@ -1,7 +1,7 @@
 //! What a scrape gets: which sample of each series is on a page now, and its text.
 //!
-//! A page is a pure function of the log and the clock; there is no state per scraper. [`Pages`] is the second fold of the
-//! log, beside the store. Not for our own metrics, which are handed in as text, nor for HTTP.
+//! A page is a pure function of the log, the clock and what is asked for; there is no state per scraper. [`Pages`] is the second
+//! fold of the log, beside the store. Not for our own metrics, which are handed in as text, nor for HTTP.
 
 mod block;
 mod body;

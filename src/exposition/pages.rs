@@ -15,6 +15,7 @@ use super::cache;
 use super::cache::Cache;
 use super::filter;
 use super::filter::Filter;
+use super::queue::Reach;
 use super::schedule::Sample;
 use super::schedule::Schedule;
 use super::schedule::Shown;
@@ -46,12 +47,12 @@ const OVERLAP_MAX: Duration = Duration::from_secs(5);
 pub struct Pages {
     sizes: Sizes,
     timestamp_family: bool,
-    clusters: RwLock<BTreeMap<(TenantId, ClusterId), Arc<Cluster>>>,
+    clusters: RwLock<BTreeMap<(TenantId, ClusterId), Arc<ClusterPage>>>,
     moments: Mutex<Moments>,
 }
 
 #[derive(Debug)]
-struct Cluster {
+struct ClusterPage {
     shown: Mutex<Scheduled>,
     cache: Mutex<Cache>,
 }
@@ -122,7 +123,7 @@ impl Pages {
         if let Some(cluster) = self.clusters.read().get(&key) {
             return cluster.shown.lock().schedule.apply(received, &sample);
         }
-        let cluster = Arc::clone(self.clusters.write().entry(key).or_insert_with(|| Arc::new(Cluster::new(self.sizes))));
+        let cluster = Arc::clone(self.clusters.write().entry(key).or_insert_with(|| Arc::new(ClusterPage::new(self.sizes))));
         cluster.shown.lock().schedule.apply(received, &sample)
     }
 
@@ -130,7 +131,8 @@ impl Pages {
     pub fn withdraw(&self, received: Timestamp, sample: &Withdrawn) {
         let cluster = self.clusters.read().get(&(sample.tenant.id(), sample.cluster)).map(Arc::clone);
         if let Some(cluster) = cluster {
-            cluster.shown.lock().schedule.withdraw(received, sample.series, sample.at, sample.hide);
+            let reach = if sample.hide { Reach::Exposed } else { Reach::Waiting };
+            cluster.shown.lock().schedule.withdraw(received, sample.series, sample.at, reach);
         }
     }
 
@@ -166,7 +168,7 @@ impl Pages {
         let now = self.moment_of_page(now);
         let view = View::new(now, None, None, &self.sizes);
         let mut stats = PageStats::default();
-        let clusters: Vec<Arc<Cluster>> = self.clusters.read().values().map(Arc::clone).collect();
+        let clusters: Vec<Arc<ClusterPage>> = self.clusters.read().values().map(Arc::clone).collect();
         for cluster in clusters {
             let shown = cluster.shown(view);
             let scheduled = cluster.shown.lock();
@@ -236,7 +238,7 @@ impl Pages {
     }
 }
 
-impl Cluster {
+impl ClusterPage {
     fn new(sizes: Sizes) -> Self {
         Self { shown: Mutex::new(Scheduled { schedule: Schedule::new(sizes), last: None }), cache: Mutex::default() }
     }

@@ -76,7 +76,7 @@ impl Place {
 
 /// What a queue needs to know to place a sample.
 #[derive(Debug)]
-pub(super) struct Context<'a> {
+pub(super) struct Placing<'a> {
     pub(super) series: SeriesId,
     pub(super) received: Timestamp,
     pub(super) sizes: &'a Sizes,
@@ -92,6 +92,15 @@ pub(super) struct Queue {
     pub(super) newest: Option<Place>,
     /// What waits, by `exposed`.
     pub(super) waiting: Vec<Place>,
+}
+
+/// How far a sample is taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Only as long as it waits: what was exposed stays.
+    Waiting,
+    /// It is hidden where it was exposed, too.
+    Exposed,
 }
 
 /// What came of a sample that was put into a queue.
@@ -146,21 +155,21 @@ impl Queue {
         self.newest.or(self.last).map(|place| place.at)
     }
 
-    /// Takes off the sample of this time: what waits goes, what was exposed is hidden if `hide` says so.
-    pub(super) fn withdraw(&mut self, at: Timestamp, hide: bool, context: &mut Context<'_>) {
+    /// Takes off the sample of this time: what waits goes, what was exposed as `reach` says.
+    pub(super) fn withdraw(&mut self, at: Timestamp, reach: Reach, context: &mut Placing<'_>) {
         self.waiting.retain(|place| {
             if place.at == at {
                 context.timeline.release(place);
             }
             place.at != at
         });
-        for place in [&mut self.last, &mut self.newest].into_iter().flatten().filter(|place| hide && place.at == at) {
+        for place in [&mut self.last, &mut self.newest].into_iter().flatten().filter(|place| reach == Reach::Exposed && place.at == at) {
             place.hidden = true;
         }
     }
 
     /// Takes in a sample that is newer than all exposed before: shown in its order, before all that is behind.
-    pub(super) fn insert(&mut self, sample: Place, context: &mut Context<'_>) -> Inserted {
+    pub(super) fn insert(&mut self, sample: Place, context: &mut Placing<'_>) -> Inserted {
         if sample.heartbeat
             && let Some(coalesced) = self.coalesce(&sample, context)
         {
@@ -173,7 +182,7 @@ impl Queue {
     }
 
     /// Takes in a sample that can no longer be shown in its order: it waits for a gap.
-    pub(super) fn insert_behind(&mut self, sample: Place, context: &mut Context<'_>) -> Inserted {
+    pub(super) fn insert_behind(&mut self, sample: Place, context: &mut Placing<'_>) -> Inserted {
         let position = self.waiting.iter().rposition(|waits| waits.behind).map_or(0, |last| last + 1);
         if sample.heartbeat
             && let Some(waits) = position.checked_sub(1).and_then(|last| self.waiting.get_mut(last)).filter(|waits| waits.heartbeat)
@@ -185,7 +194,7 @@ impl Queue {
     }
 
     /// Of two neighbouring heartbeats the older gives way when the newer is due by the time that the older is shown.
-    fn coalesce(&mut self, sample: &Place, context: &mut Context<'_>) -> Option<Coalesced> {
+    fn coalesce(&mut self, sample: &Place, context: &mut Placing<'_>) -> Option<Coalesced> {
         let mut ready = sample.at.max(context.received).max(self.last.map_or(Timestamp::MIN, |last| last.exposed.plus(context.sizes.hold)));
         let mut fresh = self.waiting.iter_mut().filter(|waits| !waits.behind);
         let mut before = None;
@@ -206,7 +215,7 @@ impl Queue {
     }
 
     /// Gives `sample` and all that waits from `position` on their places.
-    fn place_from(&mut self, position: usize, sample: Place, context: &mut Context<'_>) -> Inserted {
+    fn place_from(&mut self, position: usize, sample: Place, context: &mut Placing<'_>) -> Inserted {
         if self.waiting.len() >= WAITING_MAX {
             return Inserted::Crowded;
         }
@@ -224,7 +233,7 @@ impl Queue {
         Inserted::Placed { evicted: self.place_all(fresh, behind, context) }
     }
 
-    fn place_all(&mut self, fresh: Vec<Place>, behind: Vec<Place>, context: &mut Context<'_>) -> Vec<Place> {
+    fn place_all(&mut self, fresh: Vec<Place>, behind: Vec<Place>, context: &mut Placing<'_>) -> Vec<Place> {
         let hold = context.sizes.hold;
         let mut evicted = Vec::new();
         let mut fresh = fresh.into_iter().peekable();
@@ -256,7 +265,7 @@ impl Queue {
     }
 }
 
-impl Context<'_> {
+impl Placing<'_> {
     /// When a sample's place must have begun at the latest.
     fn age_limit(&self, place: &Place) -> Timestamp {
         let on_page = place.at.plus(place.on.age_max());
@@ -265,7 +274,7 @@ impl Context<'_> {
 }
 
 /// Puts the newer heartbeat in the place of the older one.
-fn replace(waits: &mut Place, sample: &Place, context: &mut Context<'_>) -> Coalesced {
+fn replace(waits: &mut Place, sample: &Place, context: &mut Placing<'_>) -> Coalesced {
     let newer = Place { exposed: waits.exposed, ..*sample };
     context.timeline.hand_over(waits, &newer);
     *waits = newer;

@@ -15,9 +15,10 @@ use super::line::Line;
 use super::line::Queues;
 use super::lines::Lines;
 use super::queue::Class;
-use super::queue::Context;
 use super::queue::On;
 use super::queue::Place;
+use super::queue::Placing;
+use super::queue::Reach;
 use super::timeline::Slot;
 use super::timeline::Timeline;
 use crate::store::SeriesId;
@@ -146,7 +147,7 @@ impl Schedule {
         }
         self.version += 1;
         let Self { sizes, received, lines, timeline, crowds, counts, .. } = self;
-        let mut context = Context { series: sample.series, received: *received, sizes, timeline };
+        let mut context = Placing { series: sample.series, received: *received, sizes, timeline };
         let place = Place {
             exposed: Timestamp::MIN,
             at: sample.at,
@@ -171,14 +172,14 @@ impl Schedule {
         exposure
     }
 
-    /// Takes off the sample of this time: one that waits goes, one that was exposed is hidden if `hide` says so.
-    pub(super) fn withdraw(&mut self, received: Timestamp, series: SeriesId, at: Timestamp, hide: bool) {
+    /// Takes off the sample of this time: one that waits goes, one that was exposed as `reach` says.
+    pub(super) fn withdraw(&mut self, received: Timestamp, series: SeriesId, at: Timestamp, reach: Reach) {
         self.advance(received);
         self.version += 1;
         let Self { sizes, received, lines, timeline, .. } = self;
-        let mut context = Context { series, received: *received, sizes, timeline };
+        let mut context = Placing { series, received: *received, sizes, timeline };
         let mut queues = Queues::open(lines.get(series.number).map_or(&[], Line::places), &mut context);
-        queues.withdraw(at, hide, &mut context);
+        queues.withdraw(at, reach, &mut context);
         self.crowds.forget(series.number);
         lines.set(series.number, queues.close());
         self.tidy();

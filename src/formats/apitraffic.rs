@@ -7,7 +7,7 @@ mod metadata;
 use crate::event::Details;
 use crate::formats::FormatError;
 use crate::formats::json;
-use crate::formats::json::Kind;
+use crate::formats::json::JsonKind;
 use crate::formats::quoted;
 use crate::formats::shown_json;
 use crate::formats::whole::End;
@@ -121,9 +121,9 @@ impl Fields {
     /// Reads a body.
     pub fn parse(body: &[u8]) -> Result<Self, FieldError> {
         let text = text(body)?;
-        let members = json::members(text).map_err(|error| match Kind::of(text) {
-            Kind::Object => FieldError::body(error.to_string()),
-            kind if kind != Kind::Number => FieldError::body(format!("must be a JSON object, not {kind}")),
+        let members = json::members(text).map_err(|error| match JsonKind::of(text) {
+            JsonKind::Object => FieldError::body(error.to_string()),
+            kind if kind != JsonKind::Number => FieldError::body(format!("must be a JSON object, not {kind}")),
             _ => FieldError::body("must be a JSON object"),
         })?;
         if let Some(name) = json::repeated(&members) {
@@ -159,7 +159,7 @@ impl Fields {
     }
 
     fn set(&mut self, name: &str, json: &str) -> Result<(), FieldError> {
-        let is_null = Kind::of(json) == Kind::Null;
+        let is_null = JsonKind::of(json) == JsonKind::Null;
         match name {
             "type" => self.kind = Some(kind(json)?),
             "name" => self.name = Some(filled("name", json)?),
@@ -212,8 +212,8 @@ fn shortened(name: &str) -> Box<str> {
 }
 
 fn string<'a>(field: &str, json: &'a str) -> Result<Cow<'a, str>, FieldError> {
-    match Kind::of(json) {
-        Kind::String => json::string(json).map_err(|error| FieldError::new(field, json, error.to_string())),
+    match JsonKind::of(json) {
+        JsonKind::String => json::string(json).map_err(|error| FieldError::new(field, json, error.to_string())),
         kind => Err(FieldError::new(field, json, format!("must be a string, not {kind}"))),
     }
 }
@@ -224,7 +224,7 @@ fn filled(field: &str, json: &str) -> Result<Box<str>, FieldError> {
 }
 
 fn optional(field: &str, json: &str) -> Result<Box<str>, FieldError> {
-    if Kind::of(json) == Kind::Null { Ok("".into()) } else { string(field, json).map(Into::into) }
+    if JsonKind::of(json) == JsonKind::Null { Ok("".into()) } else { string(field, json).map(Into::into) }
 }
 
 fn kind(json: &str) -> Result<Type, FieldError> {
@@ -237,9 +237,9 @@ fn timestamp(field: &str, json: &str) -> Result<Timestamp, FieldError> {
 }
 
 fn scopes(field: &str, json: &str) -> Result<Vec<Box<str>>, FieldError> {
-    let elements = match Kind::of(json) {
-        Kind::Null => Vec::new(),
-        Kind::Array => json::elements(json).map_err(|error| FieldError::new(field, json, error.to_string()))?,
+    let elements = match JsonKind::of(json) {
+        JsonKind::Null => Vec::new(),
+        JsonKind::Array => json::elements(json).map_err(|error| FieldError::new(field, json, error.to_string()))?,
         kind => return Err(FieldError::new(field, json, format!("must be an array of strings, not {kind}"))),
     };
     if elements.len() > SCOPES_MAX {

@@ -6,7 +6,7 @@
 
 use crate::formats::FormatError;
 use crate::formats::json;
-use crate::formats::json::Kind;
+use crate::formats::json::JsonKind;
 use crate::formats::quoted;
 use std::borrow::Cow;
 
@@ -42,43 +42,49 @@ pub(super) fn flatten(json: &str) -> Result<Flat<'_>, FormatError> {
     flat.members = members.len();
     flat.attributes.reserve(members.len());
     for member in members {
-        walk(member.name, member.value, 1, Place::Outside, &mut flat.attributes)?;
+        walk(member.name, member.value, 1, Nesting::Outside, &mut flat.attributes)?;
     }
     Ok(flat)
 }
 
 /// Where a value stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Nesting {
     Outside,
     InArray,
 }
 
 /// Adds what is in the value `json` at `path`.
-fn walk<'a>(path: Cow<'a, str>, json: &'a str, depth: usize, place: Place, attributes: &mut Vec<Attribute<'a>>) -> Result<(), FormatError> {
-    let kind = Kind::of(json);
+fn walk<'a>(
+    path: Cow<'a, str>,
+    json: &'a str,
+    depth: usize,
+    nesting: Nesting,
+    attributes: &mut Vec<Attribute<'a>>,
+) -> Result<(), FormatError> {
+    let kind = JsonKind::of(json);
     if path.len() > PATH_BYTES_MAX {
         return Err(FormatError::limit(format!("bytes in the name of {}", subject(&path)), path.len(), PATH_BYTES_MAX));
     }
-    if depth > DEPTH_MAX && matches!(kind, Kind::Object | Kind::Array) {
+    if depth > DEPTH_MAX && matches!(kind, JsonKind::Object | JsonKind::Array) {
         return Err(FormatError::malformed(subject(&path), format!("nested deeper than {DEPTH_MAX} levels")));
     }
     let value = match kind {
-        Kind::Null => return Ok(()),
-        Kind::Bool | Kind::Number => Cow::Borrowed(json),
-        Kind::String => json::string(json).map_err(|error| unreadable(&path, &error))?,
-        Kind::Object => {
+        JsonKind::Null => return Ok(()),
+        JsonKind::Bool | JsonKind::Number => Cow::Borrowed(json),
+        JsonKind::String => json::string(json).map_err(|error| unreadable(&path, &error))?,
+        JsonKind::Object => {
             for member in members(&path, json)? {
-                walk(Cow::Owned(format!("{path}.{}", member.name)), member.value, depth + 1, place, attributes)?;
+                walk(Cow::Owned(format!("{path}.{}", member.name)), member.value, depth + 1, nesting, attributes)?;
             }
             return Ok(());
         }
-        Kind::Array => {
+        JsonKind::Array => {
             let start = attributes.len();
             for element in json::elements(json).map_err(|error| unreadable(&path, &error))? {
-                walk(path.clone(), element, depth + 1, Place::InArray, attributes)?;
+                walk(path.clone(), element, depth + 1, Nesting::InArray, attributes)?;
             }
-            if place == Place::Outside {
+            if nesting == Nesting::Outside {
                 join(attributes, start);
             }
             return Ok(());
@@ -88,7 +94,7 @@ fn walk<'a>(path: Cow<'a, str>, json: &'a str, depth: usize, place: Place, attri
         if attributes.len() >= SCALARS_MAX {
             return Err(FormatError::limit("values in the attributes", attributes.len() + 1, SCALARS_MAX));
         }
-        attributes.push(Attribute { path, value, verbatim: kind == Kind::String && depth == 1 });
+        attributes.push(Attribute { path, value, verbatim: kind == JsonKind::String && depth == 1 });
     }
     Ok(())
 }

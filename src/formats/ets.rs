@@ -1,6 +1,6 @@
 //! Events as ETS (zillow/tycho) has them: eight keys, times of several forms, and what a merge or an update does to them.
 //!
-//! A field that is not in the body is not touched by either; so a [`Change`] knows what was there from what was not.
+//! A field that is not in the body is not touched by either; so [`Fields`] know what was there from what was not.
 
 mod merge;
 mod moment;
@@ -51,7 +51,7 @@ pub struct Event {
 
 /// The fields of an event that a body has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Change {
+pub struct Fields {
     /// See [`Event::id`].
     pub id: Option<Box<str>>,
     /// See [`Event::source_id`].
@@ -84,7 +84,7 @@ pub enum Operation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The event, as far as it is there.
-    pub change: Change,
+    pub change: Fields,
     /// For POST only.
     pub operation: Operation,
     /// Whether to put the event when it is not there; for POST only.
@@ -121,7 +121,7 @@ impl EtsError {
 
 impl Event {
     /// The event that a change is when there is none yet. `id` is used when it names none. One time alone is both; none, `now`.
-    pub fn new(change: Change, id: impl FnOnce() -> Box<str>, now: Timestamp) -> Result<Self, EtsError> {
+    pub fn new(change: Fields, id: impl FnOnce() -> Box<str>, now: Timestamp) -> Result<Self, EtsError> {
         let start = change.start.or(change.end.flatten()).unwrap_or(now);
         let event = Self {
             id: change.id.unwrap_or_else(id),

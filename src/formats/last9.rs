@@ -12,7 +12,7 @@ use crate::formats::Parsed;
 use crate::formats::attributes;
 use crate::formats::attributes::Flat;
 use crate::formats::json;
-use crate::formats::json::Kind;
+use crate::formats::json::JsonKind;
 use crate::formats::mapping::Incoming;
 use crate::formats::quoted;
 use crate::formats::shown_json;
@@ -38,7 +38,7 @@ pub fn parse_one(body: &[u8], context: &Context<'_>) -> Result<Parsed, FormatErr
 /// The event or events in `body`, which is a JSON object or an array of them.
 pub fn parse_body(body: &[u8], context: &Context<'_>) -> Result<Body, FormatError> {
     let text = text(body)?;
-    if Kind::of(text.trim_ascii_start()) != Kind::Array {
+    if JsonKind::of(text.trim_ascii_start()) != JsonKind::Array {
         return Ok(Body::One(parse_object(text, context)));
     }
     let items = json::elements(text).map_err(|error| FormatError::malformed("body", error.to_string()))?;
@@ -106,8 +106,8 @@ fn text(body: &[u8]) -> Result<&str, FormatError> {
 }
 
 fn fields(text: &str) -> Result<Fields<'_>, FormatError> {
-    let members = json::members(text).map_err(|error| match Kind::of(text.trim_ascii_start()) {
-        Kind::Object => FormatError::malformed("body", error.to_string()),
+    let members = json::members(text).map_err(|error| match JsonKind::of(text.trim_ascii_start()) {
+        JsonKind::Object => FormatError::malformed("body", error.to_string()),
         _ => FormatError::malformed(format!("body {}", shown_json(text.trim_ascii())), "must be a JSON object, or an array of them"),
     })?;
     if let Some(name) = json::repeated(&members) {
@@ -129,7 +129,7 @@ fn fields(text: &str) -> Result<Fields<'_>, FormatError> {
                 ));
             }
         };
-        *field = (Kind::of(member.value) != Kind::Null).then_some(member.value);
+        *field = (JsonKind::of(member.value) != JsonKind::Null).then_some(member.value);
     }
     Ok(fields)
 }
@@ -152,8 +152,8 @@ fn timestamp(json: &str) -> Result<Timestamp, FormatError> {
 }
 
 fn value(json: &str) -> Result<f64, FormatError> {
-    let kind = Kind::of(json);
-    if kind != Kind::Number {
+    let kind = JsonKind::of(json);
+    if kind != JsonKind::Number {
         return Err(wrong("value", json, &format!("must be a number, not {kind}")));
     }
     let value: f64 = json.parse().map_err(|_| wrong("value", json, "must be a number"))?;
@@ -161,15 +161,15 @@ fn value(json: &str) -> Result<f64, FormatError> {
 }
 
 fn attributes(json: &str) -> Result<Flat<'_>, FormatError> {
-    match Kind::of(json) {
-        Kind::Object => attributes::flatten(json),
+    match JsonKind::of(json) {
+        JsonKind::Object => attributes::flatten(json),
         kind => Err(wrong("attributes", json, &format!("must be an object, not {kind}"))),
     }
 }
 
 fn string<'a>(field: &str, json: &'a str) -> Result<Cow<'a, str>, FormatError> {
-    match Kind::of(json) {
-        Kind::String => json::string(json).map_err(|error| wrong(field, json, &error.to_string())),
+    match JsonKind::of(json) {
+        JsonKind::String => json::string(json).map_err(|error| wrong(field, json, &error.to_string())),
         kind => Err(wrong(field, json, &format!("must be a string, not {kind}"))),
     }
 }

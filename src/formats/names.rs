@@ -35,10 +35,10 @@ fn is_legacy(name: &str) -> bool {
 
 /// Names, or patterns of names in which `*` stands for any text.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Patterns(Vec<Pattern>);
+pub(super) struct Patterns(Vec<NamePattern>);
 
 #[derive(Clone, Debug)]
-struct Pattern {
+struct NamePattern {
     first: Box<str>,
     /// What stands after each `*`; none when there is no `*`.
     others: Vec<Box<str>>,
@@ -48,7 +48,7 @@ impl Patterns {
     pub(super) fn new(patterns: &[String]) -> Self {
         let pattern = |text: &String| {
             let mut parts = text.split('*').map(Box::from);
-            Pattern { first: parts.next().unwrap_or_default(), others: parts.collect() }
+            NamePattern { first: parts.next().unwrap_or_default(), others: parts.collect() }
         };
         Self(patterns.iter().map(pattern).collect())
     }
@@ -58,7 +58,7 @@ impl Patterns {
     }
 }
 
-impl Pattern {
+impl NamePattern {
     fn matches(&self, name: &str) -> bool {
         let Some((last, middle)) = self.others.split_last() else { return *self.first == *name };
         let mut rest = name.as_bytes();

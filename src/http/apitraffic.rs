@@ -19,20 +19,20 @@ use crate::formats::apitraffic::FieldError;
 use crate::formats::apitraffic::Fields;
 use crate::http::apitraffic::edit::edited;
 pub(crate) use crate::http::apitraffic::list::list;
-use crate::http::apitraffic::record::Record;
+use crate::http::apitraffic::record::EventRecord;
 use crate::http::app::App;
 use crate::http::app::Settings;
 use crate::http::body;
-use crate::http::body::Whole;
+use crate::http::body::WholeBody;
 use crate::http::change_events;
 use crate::http::change_events::PARSE_INLINE_BYTES;
 use crate::http::error::ApiError;
 use crate::http::error::json_response;
 use crate::http::routes::Call;
 use crate::http::wholes;
+use crate::http::wholes::Actor;
 use crate::http::wholes::ChangeError;
-use crate::http::wholes::Changed;
-use crate::http::wholes::Door;
+use crate::http::wholes::ChangedEvent;
 use crate::http::wholes::IfMatch;
 use crate::store::EventView;
 
@@ -56,26 +56,26 @@ impl From<FieldError> for ChangeError {
 pub(crate) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     let writer = app.writer()?;
     let key = change_events::idempotency_key(&call.parts.headers).map_err(|error| error.at(IDEMPOTENCY_KEY))?;
-    let mut door = call.door(app.clock.now())?;
+    let mut actor = call.actor(app.clock.now())?;
     let grant = call.grant()?.clone();
     let account = call.parameter(0).to_owned();
     let path = call.parts.uri.path().to_owned();
     let whole = read(&app, &call.parts.headers, call.body, &call.settings).await?;
-    let fields = parse(whole.bytes.clone()).await?;
+    let fields = parse(&app, whole.bytes.clone()).await?;
     let sid = match key {
         Some(key) => {
-            let claimed = change_events::claim(writer, &grant, &key, &whole.bytes, door.now).await;
+            let claimed = change_events::claim(writer, &grant, &key, &whole.bytes, actor.now).await;
             let at_key = |error: ApiError| if error.status == StatusCode::UNPROCESSABLE_ENTITY { error.at(IDEMPOTENCY_KEY) } else { error };
-            door.now = claimed.map_err(at_key)?;
-            sid::derived(&grant.organization, &grant.token, &key, door.now)
+            actor.now = claimed.map_err(at_key)?;
+            sid::derived(&grant.organization, &grant.token, &key, actor.now)
         }
         None => sid::random().ok_or_else(ApiError::internal)?,
     };
-    let changed = match earlier(&app, &door, &sid)? {
+    let changed = match earlier(&app, &actor, &sid)? {
         Some(event) => unchanged(event),
-        None => match wholes::create(&app, &door, &fields.create(sid.clone(), door.now)?).await {
+        None => match wholes::create(&app, &actor, &fields.create(sid.clone(), actor.now)?).await {
             // Sent twice with the same key at the same time: the other was faster.
-            Err(ChangeError::Exists) => unchanged(wholes::find(&app, &door, &sid).ok_or_else(ApiError::internal)?),
+            Err(ChangeError::Exists) => unchanged(wholes::find(&app, &actor, &sid).ok_or_else(ApiError::internal)?),
             other => other.map_err(refused)?,
         },
     };
@@ -87,9 +87,9 @@ pub(crate) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiErr
 }
 
 /// The event that an earlier request with the same `Idempotency-Key` created, as it is now.
-fn earlier(app: &App, door: &Door, sid: &str) -> Result<Option<EventView>, ApiError> {
-    let event = wholes::find(app, door, sid);
-    if event.is_none() && app.store.remembers(&door.organization, sid) {
+fn earlier(app: &App, actor: &Actor, sid: &str) -> Result<Option<EventView>, ApiError> {
+    let event = wholes::find(app, actor, sid);
+    if event.is_none() && app.store.remembers(&actor.organization, sid) {
         let message = format!("{IDEMPOTENCY_KEY}: the event that it created was deleted");
         return Err(ApiError::new(StatusCode::CONFLICT, "conflict", message).at(IDEMPOTENCY_KEY));
     }
@@ -99,35 +99,35 @@ fn earlier(app: &App, door: &Door, sid: &str) -> Result<Option<EventView>, ApiEr
 /// `GET` of one event.
 pub(crate) fn get(app: &App, call: &Call) -> Result<Response, ApiError> {
     app.writer()?;
-    let door = call.door(app.clock.now())?;
-    let event = wholes::find(app, &door, call.parameter(1)).ok_or(ChangeError::Unknown)?;
+    let actor = call.actor(app.clock.now())?;
+    let event = wholes::find(app, &actor, call.parameter(1)).ok_or(ChangeError::Unknown)?;
     answer(StatusCode::OK, call.parameter(0), &unchanged(event))
 }
 
 /// `PUT` and `PATCH`, which are the same: what the body does not have stays.
 pub(crate) async fn update(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
-    let door = call.door(app.clock.now())?;
+    let actor = call.actor(app.clock.now())?;
     let if_match = IfMatch::of(&call.parts.headers);
     let (account, sid) = (call.parameter(0).to_owned(), call.parameter(1).to_owned());
     let whole = read(&app, &call.parts.headers, call.body, &call.settings).await?;
-    let fields = parse(whole.bytes.clone()).await?;
-    let changed = wholes::update(&app, &door, &sid, &if_match, |event, whole| edited(event, whole, &fields)).await.map_err(refused)?;
+    let fields = parse(&app, whole.bytes.clone()).await?;
+    let changed = wholes::update(&app, &actor, &sid, &if_match, |event, whole| edited(event, whole, &fields)).await.map_err(refused)?;
     answer(StatusCode::OK, &account, &changed)
 }
 
 /// `DELETE`.
 pub(crate) async fn delete(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
-    let door = call.door(app.clock.now())?;
-    wholes::delete(&app, &door, call.parameter(1), &IfMatch::of(&call.parts.headers)).await.map_err(refused)?;
+    let actor = call.actor(app.clock.now())?;
+    wholes::delete(&app, &actor, call.parameter(1), &IfMatch::of(&call.parts.headers)).await.map_err(refused)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
 }
 
 /// The body, which says that it is JSON or nothing to the contrary.
-async fn read(app: &App, headers: &HeaderMap, body: Body, settings: &Settings) -> Result<Whole, ApiError> {
+async fn read(app: &App, headers: &HeaderMap, body: Body, settings: &Settings) -> Result<WholeBody, ApiError> {
     let media_type = body::media_type(headers);
     let as_curl_sends_it = ["", "text/plain", "application/x-www-form-urlencoded", "application/octet-stream"];
     let is_json = matches!(&*media_type, "application/json" | "text/json") || media_type.ends_with("+json");
@@ -148,12 +148,11 @@ fn too_large(error: ApiError, most: usize) -> ApiError {
     if error.status == StatusCode::PAYLOAD_TOO_LARGE { ApiError::too_large(format!("the body is longer than {most} bytes")) } else { error }
 }
 
-async fn parse(bytes: Bytes) -> Result<Fields, ApiError> {
+async fn parse(app: &App, bytes: Bytes) -> Result<Fields, ApiError> {
     if bytes.len() <= PARSE_INLINE_BYTES {
         return Ok(Fields::parse(&bytes)?);
     }
-    let parsing = tokio::task::spawn_blocking(move || Fields::parse(&bytes));
-    Ok(parsing.await.map_err(|_| ApiError::internal())??)
+    Ok(app.elsewhere(move || Fields::parse(&bytes)).await??)
 }
 
 /// The error with the names that the fields have here.
@@ -173,12 +172,12 @@ fn refused(error: ChangeError) -> ApiError {
     }
 }
 
-fn unchanged(event: EventView) -> Changed {
-    Changed { event, warnings: Vec::new() }
+fn unchanged(event: EventView) -> ChangedEvent {
+    ChangedEvent { event, warnings: Vec::new() }
 }
 
-fn answer(status: StatusCode, account: &str, Changed { event, warnings }: &Changed) -> Result<Response, ApiError> {
-    let body = serde_json::to_vec(&Record::of(event, account)).map_err(|_| ApiError::internal())?;
+fn answer(status: StatusCode, account: &str, ChangedEvent { event, warnings }: &ChangedEvent) -> Result<Response, ApiError> {
+    let body = serde_json::to_vec(&EventRecord::of(event, account)).map_err(|_| ApiError::internal())?;
     let mut response = json_response(status, body);
     response.headers_mut().insert(header::ETAG, wholes::etag(event.version));
     wholes::warn(&mut response, warnings);

@@ -206,7 +206,7 @@ impl App {
         self.ready.get().ok_or_else(|| ApiError::unavailable("starting", "starting: the event log is being read"))
     }
 
-    /// Whether everything works; else what does not.
+    /// Whether the log was read, the server goes on, and the log may take more; a log that failed and may work again counts.
     pub(crate) fn readiness(&self) -> Result<(), ApiError> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(ApiError::unavailable("stopping", "the server is stopping"));
@@ -226,12 +226,27 @@ impl App {
         const PATIENCE: Duration = Duration::from_secs(10);
         let place = tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned()).await;
         let Ok(Ok(place)) = place else { return Err(ApiError::unavailable("busy", "busy: too many pages or queries at once")) };
-        let done = tokio::task::spawn_blocking(move || {
+        let done = self.elsewhere(move || {
             let result = work();
             drop(place);
             result
         });
-        done.await.map_err(|_| ApiError::internal())
+        done.await
+    }
+
+    /// Begins work off the async threads, and waits for it. When it panics that is counted, and an internal error.
+    pub(crate) fn elsewhere<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = Result<T, ApiError>> {
+        let done = tokio::task::spawn_blocking(work);
+        async move { done.await.map_err(|_| self.panicked()) }
+    }
+
+    /// Counts that the work for a request panicked.
+    pub(crate) fn panicked(&self) -> ApiError {
+        self.telemetry.panics.inc();
+        ApiError::internal()
     }
 }
 

@@ -76,20 +76,20 @@ impl Default for Pace {
 }
 
 /// A whole body, inflated, and its share of the bytes in flight.
-pub(crate) struct Whole {
+pub(crate) struct WholeBody {
     pub(crate) bytes: Bytes,
-    /// Given back when the request is answered.
+    /// Given back when this is dropped.
     _lease: Lease,
 }
 
-impl fmt::Debug for Whole {
+impl fmt::Debug for WholeBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Whole({} bytes)", self.bytes.len())
+        write!(f, "WholeBody({} bytes)", self.bytes.len())
     }
 }
 
 /// Reads a body to its end.
-pub(crate) async fn read_whole(headers: &HeaderMap, body: Body, limits: &Limits, budget: &Budget) -> Result<Whole, ApiError> {
+pub(crate) async fn read_whole(headers: &HeaderMap, body: Body, limits: &Limits, budget: &Budget) -> Result<WholeBody, ApiError> {
     let encoding = Encoding::of(headers)?;
     let declared = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     let most = if encoding == Encoding::Identity { limits.body_bytes.min(limits.inflated_bytes) } else { limits.body_bytes };
@@ -102,12 +102,12 @@ pub(crate) async fn read_whole(headers: &HeaderMap, body: Body, limits: &Limits,
     }
     let bytes = collect(PacedBody::new(body, limits.pace), declared, most, &mut lease).await?;
     if encoding == Encoding::Identity {
-        return Ok(Whole { bytes, _lease: lease });
+        return Ok(WholeBody { bytes, _lease: lease });
     }
     let (inflated_most, ratio) = (limits.inflated_bytes, limits.inflation_ratio);
     let inflating = tokio::task::spawn_blocking(move || {
         let inflated = inflate_whole(&bytes, encoding, inflated_most, ratio, &mut lease)?;
-        Ok(Whole { bytes: inflated, _lease: lease })
+        Ok(WholeBody { bytes: inflated, _lease: lease })
     });
     inflating.await.unwrap_or_else(|_| Err(ApiError::internal()))
 }

@@ -23,7 +23,7 @@ use crate::http::app::App;
 use crate::http::app::Settings;
 use crate::http::auth::Grant;
 use crate::http::body;
-use crate::http::change_events::answer::Batch;
+use crate::http::change_events::answer::BatchAnswer;
 use crate::http::change_events::answer::Item;
 pub(crate) use crate::http::change_events::answer::warnings;
 use crate::http::error::ApiError;
@@ -44,7 +44,7 @@ const KEY_BYTES: usize = 255;
 
 /// What a body holds, by its media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Payload {
     /// An object or an array.
     Json,
     /// One object a line.
@@ -53,11 +53,11 @@ enum Kind {
 
 /// Takes in what the body holds; a 2xx means that it is durable and visible.
 pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
-    let kind = kind(&call.parts.headers)?;
+    let payload = payload(&call.parts.headers)?;
     let key = idempotency_key(&call.parts.headers)?;
     app.writer()?;
     let grant = call.grant()?.clone();
-    if kind == Kind::Lines && key.is_none() {
+    if payload == Payload::Lines && key.is_none() {
         return stream::ingest(app, call.parts.headers, call.body, call.settings, grant).await;
     }
     let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.budget).await?;
@@ -66,12 +66,11 @@ pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiErr
         Some(key) => claim(writer, &grant, &key, &whole.bytes, app.clock.now()).await?,
         None => app.clock.now(),
     };
-    if kind == Kind::Lines {
+    if payload == Payload::Lines {
         return stream::ingest_whole(&app, whole.bytes, call.settings, grant, now).await;
     }
     let parsed = if whole.bytes.len() > PARSE_INLINE_BYTES {
-        let parsing = tokio::task::spawn_blocking(move || parse(&whole.bytes, &call.settings, &grant, now));
-        parsing.await.map_err(|_| ApiError::internal())?
+        app.elsewhere(move || parse(&whole.bytes, &call.settings, &grant, now)).await?
     } else {
         parse(&whole.bytes, &call.settings, &grant, now)
     };
@@ -82,14 +81,14 @@ pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiErr
 }
 
 /// `application/json`; also what curl and Python send unless told otherwise, since no other reading of such a body makes sense.
-fn kind(headers: &HeaderMap) -> Result<Kind, ApiError> {
+fn payload(headers: &HeaderMap) -> Result<Payload, ApiError> {
     let media_type = body::media_type(headers);
     match media_type.as_str() {
         "" | "application/json" | "text/plain" | "text/json" | "application/x-www-form-urlencoded" | "application/octet-stream" => {
-            Ok(Kind::Json)
+            Ok(Payload::Json)
         }
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" | "application/json-lines" => {
-            Ok(Kind::Lines)
+            Ok(Payload::Lines)
         }
         _ => {
             let shown: String = media_type.chars().take(80).collect();
@@ -161,7 +160,7 @@ async fn many(app: &App, writer: &Writer, events: Vec<Result<Parsed, FormatError
         }
     }
     let mut taken = writer.edges(edges).await.map_err(|error| unavailable(&error))?.into_iter();
-    let mut batch = Batch::default();
+    let mut batch = BatchAnswer::default();
     for item in items {
         batch.push(match item {
             Ok((at, warnings)) => judge(taken.next(), at, &warnings),
@@ -240,19 +239,19 @@ mod tests {
     #[test]
     fn media_types() {
         for (media_type, expected) in [
-            ("application/json", Some(Kind::Json)),
-            ("Application/JSON; charset=utf-8", Some(Kind::Json)),
-            ("application/x-www-form-urlencoded", Some(Kind::Json)),
-            ("text/plain", Some(Kind::Json)),
-            ("application/x-ndjson", Some(Kind::Lines)),
-            ("application/x-ndjson; charset=utf-8", Some(Kind::Lines)),
+            ("application/json", Some(Payload::Json)),
+            ("Application/JSON; charset=utf-8", Some(Payload::Json)),
+            ("application/x-www-form-urlencoded", Some(Payload::Json)),
+            ("text/plain", Some(Payload::Json)),
+            ("application/x-ndjson", Some(Payload::Lines)),
+            ("application/x-ndjson; charset=utf-8", Some(Payload::Lines)),
             ("application/xml", None),
             ("multipart/form-data; boundary=x", None),
             ("application/x-protobuf", None),
         ] {
             let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, media_type.parse().unwrap())]);
-            assert_eq!(kind(&headers).ok(), expected, "{media_type}");
+            assert_eq!(payload(&headers).ok(), expected, "{media_type}");
         }
-        assert_eq!(kind(&HeaderMap::new()).ok(), Some(Kind::Json));
+        assert_eq!(payload(&HeaderMap::new()).ok(), Some(Payload::Json));
     }
 }

@@ -24,7 +24,7 @@ pub struct ApiError {
     pub message: Cow<'static, str>,
     /// For 503: when to try again, in seconds.
     pub retry_after: Option<u32>,
-    /// The field, parameter or header at fault, where there is one; [`Dialect::ApiTraffic`] says it.
+    /// The field, parameter or header at fault, where there is one; [`ErrorForm::ApiTraffic`] says it.
     pub field: Option<Box<str>>,
 }
 
@@ -63,7 +63,7 @@ impl ApiError {
 
 /// The shape of errors of one front door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
+pub enum ErrorForm {
     /// `{"error": "..."}`.
     Last9,
     /// `{"success": false, "error": {"code", "message", "details"}}`.
@@ -72,7 +72,7 @@ pub enum Dialect {
     Ets,
 }
 
-impl Dialect {
+impl ErrorForm {
     /// The error as this door's clients know it.
     pub(crate) fn refuse(self, error: &ApiError) -> Response {
         let body = match self {
@@ -115,7 +115,7 @@ fn apitraffic_code(status: StatusCode) -> &'static str {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        Dialect::Last9.refuse(&self)
+        ErrorForm::Last9.refuse(&self)
     }
 }
 

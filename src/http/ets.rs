@@ -28,13 +28,14 @@ use crate::http::app::App;
 use crate::http::body;
 use crate::http::change_events::PARSE_INLINE_BYTES;
 use crate::http::error::ApiError;
-use crate::http::ets::answer::Format;
+use crate::http::ets::answer::Notation;
+use crate::http::ets::tree::Trace;
 use crate::http::negotiate;
 use crate::http::routes::Call;
 use crate::http::wholes;
+use crate::http::wholes::Actor;
 use crate::http::wholes::ChangeError;
-use crate::http::wholes::Changed;
-use crate::http::wholes::Door;
+use crate::http::wholes::ChangedEvent;
 use crate::http::wholes::IfMatch;
 use crate::store::EventView;
 use crate::store::Keep;
@@ -51,8 +52,8 @@ pub(crate) async fn put(app: Arc<App>, call: Call) -> Result<Response, ApiError>
     if sent.if_match != IfMatch::Absent {
         return Err(ChangeError::Stale.into());
     }
-    let event = Event::new(sent.request.change, uuid4()?, sent.door.now).map_err(refusal)?;
-    match wholes::create(&app, &sent.door, &view::whole(&event)).await {
+    let event = Event::new(sent.request.change, uuid4()?, sent.actor.now).map_err(refusal)?;
+    match wholes::create(&app, &sent.actor, &view::whole(&event)).await {
         Ok(changed) => Ok(answer_changed(sent.format, &changed)),
         Err(ChangeError::Exists) => {
             Err(ApiError::new(StatusCode::BAD_REQUEST, "conflict", format!("Error: id '{}' already exists", event.id)))
@@ -63,9 +64,9 @@ pub(crate) async fn put(app: Arc<App>, call: Call) -> Result<Response, ApiError>
 
 /// Merges into an event, or updates it; puts it when it is not there and the body says `insert`.
 pub(crate) async fn post(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
-    let Sent { request, format, if_match, door } = Sent::of(&app, call).await?;
+    let Sent { request, format, if_match, actor } = Sent::of(&app, call).await?;
     let Request { change, operation, insert } = request;
-    let new = Event::new(change.clone(), uuid4()?, door.now);
+    let new = Event::new(change.clone(), uuid4()?, actor.now);
     let id = new.as_ref().map_or_else(|_| change.id.clone().unwrap_or_default(), |new| new.id.clone());
     for _ in 0..TRIES {
         let edit = |event: &EventView, whole| {
@@ -73,7 +74,7 @@ pub(crate) async fn post(app: Arc<App>, call: Call) -> Result<Response, ApiError
             let after = ets::apply(operation, shown.clone(), &change).map_err(refusal)?;
             Ok::<_, ApiError>(view::written(event, &shown, after, whole))
         };
-        match wholes::update(&app, &door, &id, &if_match, edit).await {
+        match wholes::update(&app, &actor, &id, &if_match, edit).await {
             Ok(changed) => return Ok(answer_changed(format, &changed)),
             Err(ChangeError::Unknown) if if_match != IfMatch::Absent => return Err(ChangeError::Stale.into()),
             Err(ChangeError::Unknown) => {}
@@ -83,7 +84,7 @@ pub(crate) async fn post(app: Arc<App>, call: Call) -> Result<Response, ApiError
         if !insert {
             return if app.web.ets_strict { Err(not_found()) } else { Ok(format.respond(&answer::event(&new))) };
         }
-        match wholes::create(&app, &door, &view::whole(&new)).await {
+        match wholes::create(&app, &actor, &view::whole(&new)).await {
             Ok(changed) => return Ok(answer_changed(format, &changed)),
             Err(ChangeError::Exists) => {}
             Err(error) => return Err(error.into()),
@@ -95,9 +96,9 @@ pub(crate) async fn post(app: Arc<App>, call: Call) -> Result<Response, ApiError
 /// One event.
 pub(crate) fn get(app: &App, call: &Call) -> Result<Response, ApiError> {
     app.writer()?;
-    let door = call.door(app.clock.now())?;
-    let event = wholes::find(app, &door, call.parameter(0)).ok_or_else(not_found)?;
-    let mut response = Format::of(&call.parts.headers).respond(&answer::event(&view::event(&event)));
+    let actor = call.actor(app.clock.now())?;
+    let event = wholes::find(app, &actor, call.parameter(0)).ok_or_else(not_found)?;
+    let mut response = Notation::of(&call.parts.headers).respond(&answer::event(&view::event(&event)));
     response.headers_mut().insert(header::ETAG, wholes::etag(event.version));
     Ok(response)
 }
@@ -105,12 +106,12 @@ pub(crate) fn get(app: &App, call: &Call) -> Result<Response, ApiError> {
 /// Deletes an event.
 pub(crate) async fn delete(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
-    let (door, id) = (call.door(app.clock.now())?, call.parameter(0));
+    let (actor, id) = (call.actor(app.clock.now())?, call.parameter(0));
     let if_match = IfMatch::of(&call.parts.headers);
-    match wholes::delete(&app, &door, id, &if_match).await {
+    match wholes::delete(&app, &actor, id, &if_match).await {
         Ok(_) => {
             let message = json!({ "message": format!("Event: {id} deleted successfully") });
-            Ok(Format::of(&call.parts.headers).respond(&message.to_string()))
+            Ok(Notation::of(&call.parts.headers).respond(&message.to_string()))
         }
         Err(ChangeError::Unknown) => Err(ApiError::new(StatusCode::BAD_REQUEST, "unknown", format!("Can not delete event with id: {id}"))),
         Err(error) => Err(error.into()),
@@ -121,7 +122,7 @@ pub(crate) async fn delete(app: Arc<App>, call: Call) -> Result<Response, ApiErr
 pub(crate) async fn children(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let query = children_of(call.parameter(0), usize::MAX);
-    let (format, tenant) = (Format::of(&call.parts.headers), call.tenant(&app)?);
+    let (format, tenant) = (Notation::of(&call.parts.headers), call.tenant(&app)?);
     list::respond(app, tenant, query, list::Shape::Array, format).await
 }
 
@@ -129,8 +130,9 @@ pub(crate) async fn children(app: Arc<App>, call: Call) -> Result<Response, ApiE
 pub(crate) async fn trace(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let (tenant, id) = (call.tenant(&app)?, call.parameter(0).to_owned());
-    let (events, is_cut) = app.heavy(&app.queries, move || tenant.map(|tenant| tree::trace(&tenant, &id)).unwrap_or_default()).await?;
-    let format = Format::of(&call.parts.headers);
+    let Trace { events, is_cut } =
+        app.heavy(&app.queries, move || tenant.map(|tenant| tree::trace(&tenant, &id)).unwrap_or_default()).await?;
+    let format = Notation::of(&call.parts.headers);
     let items = events.into_iter().enumerate().map(|(place, event)| {
         let comma = if place > 0 { "," } else { "" };
         format!("{comma}{}", answer::event(&view::event(&event)))
@@ -149,7 +151,7 @@ pub(crate) async fn impact(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let grown = app.heavy(&app.queries, move || tenant.and_then(|tenant| Some(tree::Tree::below(&tenant, tenant.event(&id)?)))).await?;
     let tree = grown.ok_or_else(not_found)?;
     let warnings = tree.warnings();
-    let mut response = Format::of(&call.parts.headers).stream(answer::impact(tree));
+    let mut response = Notation::of(&call.parts.headers).stream(answer::impact(tree));
     wholes::warn(&mut response, &warnings);
     Ok(response)
 }
@@ -175,24 +177,21 @@ impl Call {
 /// A request that changes something.
 struct Sent {
     request: Request,
-    format: Format,
+    format: Notation,
     if_match: IfMatch,
-    door: Door,
+    actor: Actor,
 }
 
 impl Sent {
     async fn of(app: &App, call: Call) -> Result<Self, ApiError> {
         app.writer()?;
-        let door = call.door(app.clock.now())?;
-        let (format, if_match) = (Format::of(&call.parts.headers), IfMatch::of(&call.parts.headers));
+        let actor = call.actor(app.clock.now())?;
+        let (format, if_match) = (Notation::of(&call.parts.headers), IfMatch::of(&call.parts.headers));
         let parse = parser(&call.parts.headers)?;
         let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.budget).await?;
-        let request = if whole.bytes.len() > PARSE_INLINE_BYTES {
-            tokio::task::spawn_blocking(move || parse(&whole.bytes)).await.map_err(|_| ApiError::internal())?
-        } else {
-            parse(&whole.bytes)
-        };
-        Ok(Self { request: request.map_err(refusal)?, format, if_match, door })
+        let request =
+            if whole.bytes.len() > PARSE_INLINE_BYTES { app.elsewhere(move || parse(&whole.bytes)).await? } else { parse(&whole.bytes) };
+        Ok(Self { request: request.map_err(refusal)?, format, if_match, actor })
     }
 }
 
@@ -215,7 +214,7 @@ fn parser(headers: &HeaderMap) -> Result<Parse, ApiError> {
     }
 }
 
-fn answer_changed(format: Format, changed: &Changed) -> Response {
+fn answer_changed(format: Notation, changed: &ChangedEvent) -> Response {
     let mut response = format.respond(&answer::event(&view::event(&changed.event)));
     response.headers_mut().insert(header::ETAG, wholes::etag(changed.event.version));
     wholes::warn(&mut response, &changed.warnings);

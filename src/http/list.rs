@@ -25,6 +25,7 @@ use crate::store::EventView;
 use crate::store::Query;
 use crate::store::Selected;
 use crate::time::Timestamp;
+use crate::time::iso8601::TimeError;
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1000;
@@ -42,6 +43,15 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
     Ok(json_response(StatusCode::OK, body.await?.map_err(|_| ApiError::internal())?))
 }
 
+/// Why the value of a parameter means nothing; its name comes before this.
+#[derive(Debug, thiserror::Error)]
+enum ValueError {
+    #[error("`{}` is neither `open` nor `closed`", shown(.0))]
+    State(Box<str>),
+    #[error("`{}` is not a whole number from 1 to {LIMIT_MAX}", shown(.0))]
+    Limit(Box<str>),
+}
+
 fn query(text: Option<&str>) -> Result<Query, ApiError> {
     let parameters = Parameters::parse(text, &["match[]", "search", "start", "end", "state", "limit", "cursor"])?;
     Ok(Query {
@@ -52,7 +62,7 @@ fn query(text: Option<&str>) -> Result<Query, ApiError> {
         open: parameters.parsed("state", |state| match state {
             "open" => Ok(true),
             "closed" => Ok(false),
-            _ => Err(format!("`{}` is neither `open` nor `closed`", shown(state))),
+            _ => Err(ValueError::State(state.into())),
         })?,
         limit: parameters.parsed("limit", limit)?.unwrap_or(LIMIT_DEFAULT),
         after: parameters.parsed("cursor", str::parse::<Cursor>)?,
@@ -60,13 +70,12 @@ fn query(text: Option<&str>) -> Result<Query, ApiError> {
     })
 }
 
-fn limit(text: &str) -> Result<usize, String> {
-    let wrong = || format!("`{}` is not a whole number from 1 to {LIMIT_MAX}", shown(text));
-    text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(wrong)
+fn limit(text: &str) -> Result<usize, ValueError> {
+    text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| ValueError::Limit(text.into()))
 }
 
 /// ISO 8601, or Unix seconds as Prometheus' own API takes them.
-fn iso8601_or_seconds(text: &str) -> Result<Timestamp, String> {
+fn iso8601_or_seconds(text: &str) -> Result<Timestamp, TimeError> {
     #[expect(clippy::cast_possible_truncation, reason = "bounded by the filter")]
     let seconds = text
         .parse::<f64>()
@@ -75,7 +84,7 @@ fn iso8601_or_seconds(text: &str) -> Result<Timestamp, String> {
         .map(|seconds| Timestamp::from_millis((seconds * 1000.0).round() as i64));
     match seconds {
         Some(at) if !looks_like_a_date(text) => Ok(at),
-        _ => Timestamp::parse(text).map_err(|error| error.to_string()),
+        _ => Timestamp::parse(text),
     }
 }
 
@@ -86,21 +95,21 @@ fn looks_like_a_date(text: &str) -> bool {
 
 #[derive(Serialize)]
 struct Answer<'a> {
-    events: Vec<Event<'a>>,
+    events: Vec<ListedEvent<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Event<'a> {
+struct ListedEvent<'a> {
     id: &'a str,
     #[serde(rename = "event_name")]
     name: &'a str,
     state: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
     data_source_name: &'a str,
-    start: Option<Edge<'a>>,
-    stop: Option<Edge<'a>>,
+    start: Option<ListedEdge<'a>>,
+    stop: Option<ListedEdge<'a>>,
     heartbeats: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_heartbeat: Option<String>,
@@ -149,23 +158,23 @@ impl<T: Serialize> Serialize for Pairs<'_, T> {
 }
 
 #[derive(Serialize)]
-struct Edge<'a> {
+struct ListedEdge<'a> {
     id: String,
     timestamp: String,
     received: String,
     value: f64,
-    labels: Labels<'a>,
-    attributes: Attributes<'a>,
+    labels: ListedLabels<'a>,
+    attributes: ListedAttributes<'a>,
 }
 
 impl<'a> Answer<'a> {
     fn of(selected: &'a Selected, now: Timestamp) -> Self {
-        let events = selected.events.iter().map(|event| Event::of(event, now)).collect();
+        let events = selected.events.iter().map(|event| ListedEvent::of(event, now)).collect();
         Self { events, next_cursor: selected.next.as_ref().map(ToString::to_string) }
     }
 }
 
-impl<'a> Event<'a> {
+impl<'a> ListedEvent<'a> {
     fn of(event: &'a EventView, now: Timestamp) -> Self {
         let end = event.ended().unwrap_or(now);
         let began = event.start.as_ref().filter(|_| !event.point);
@@ -178,8 +187,8 @@ impl<'a> Event<'a> {
                 _ => "closed",
             },
             data_source_name: &event.cluster,
-            start: event.start.as_ref().map(Edge::of),
-            stop: event.stop.as_ref().map(Edge::of),
+            start: event.start.as_ref().map(ListedEdge::of),
+            stop: event.stop.as_ref().map(ListedEdge::of),
             heartbeats: event.heartbeats,
             last_heartbeat: event.last_heartbeat.map(|at| at.to_string()),
             superseded_at: event.superseded_at.map(|at| at.to_string()),
@@ -189,31 +198,31 @@ impl<'a> Event<'a> {
     }
 }
 
-impl<'a> Edge<'a> {
+impl<'a> ListedEdge<'a> {
     fn of(edge: &'a EdgeView) -> Self {
         Self {
             id: edge.id.to_string(),
             timestamp: edge.at.to_string(),
             received: edge.received.to_string(),
             value: edge.value,
-            labels: Labels(&edge.labels),
-            attributes: Attributes(edge),
+            labels: ListedLabels(&edge.labels),
+            attributes: ListedAttributes(edge),
         }
     }
 }
 
-struct Labels<'a>(&'a LabelSet);
+struct ListedLabels<'a>(&'a LabelSet);
 
-impl Serialize for Labels<'_> {
+impl Serialize for ListedLabels<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0)
     }
 }
 
 /// The attributes as sent: kept as JSON, or to be read off the labels.
-struct Attributes<'a>(&'a EdgeView);
+struct ListedAttributes<'a>(&'a EdgeView);
 
-impl Serialize for Attributes<'_> {
+impl Serialize for ListedAttributes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let sent = self.0.attributes.as_deref().and_then(|json| serde_json::from_str::<&RawValue>(json).ok());
         if let Some(sent) = sent {

@@ -1,4 +1,4 @@
-//! The `OpenAPI` document of every route, for people's tools. `tests/http` compares it with the routes, and schemathesis with
+//! The `OpenAPI` document of every route, for people's tools. `tests/architecture.rs` compares it with the routes, and schemathesis with
 //! what they answer.
 
 use axum::http::StatusCode;

@@ -15,7 +15,7 @@ pub(crate) fn healthy() -> Response {
     text("text/plain; charset=utf-8", "healthy\n".to_owned())
 }
 
-/// 200 when events are taken and pages are shown.
+/// 200 from when the log was read until the server stops, unless nothing more is taken until a restart.
 pub(crate) fn ready(app: &App) -> Result<Response, ApiError> {
     app.readiness()?;
     Ok(text("text/plain; charset=utf-8", "ready\n".to_owned()))
@@ -26,11 +26,10 @@ pub(crate) async fn reload(app: Arc<App>) -> Result<Response, ApiError> {
     if app.reload().is_none() {
         return Err(ApiError::new(StatusCode::FORBIDDEN, "lifecycle", "reloading over HTTP is off: start with --web.enable-lifecycle"));
     }
-    let reloaded = tokio::task::spawn_blocking(move || app.reload().map_or(Ok(()), |reload| reload()));
-    match reloaded.await {
-        Ok(Ok(())) => Ok(text("text/plain; charset=utf-8", "reloaded\n".to_owned())),
-        Ok(Err(error)) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "reload", error.to_string())),
-        Err(_) => Err(ApiError::internal()),
+    let reloading = Arc::clone(&app);
+    match app.elsewhere(move || reloading.reload().map_or(Ok(()), |reload| reload())).await? {
+        Ok(()) => Ok(text("text/plain; charset=utf-8", "reloaded\n".to_owned())),
+        Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "reload", error.to_string())),
     }
 }
 

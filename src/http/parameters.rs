@@ -51,7 +51,13 @@ impl<'a> Parameters<'a> {
         if self.all("match[]").count() > SELECTORS_MAX {
             return Err(ApiError::malformed(format!("match[]: more than {SELECTORS_MAX} selectors")));
         }
-        self.all("match[]").map(|text| selector::parse(text).map_err(|error| ApiError::malformed(format!("match[]: {error}")))).collect()
+        let parsed = self.all("match[]").map(|text| {
+            selector::parse(text).map_err(|error| {
+                let cut: String = text.chars().take(80).collect();
+                ApiError::malformed(format!("match[]: selector {cut:?}: {error}"))
+            })
+        });
+        parsed.collect()
     }
 
     /// All values of a parameter.
@@ -61,10 +67,10 @@ impl<'a> Parameters<'a> {
 }
 
 /// Reads a time by `parse`; the `+` of an offset that was not escaped arrives as a space.
-pub(crate) fn moment<E: Display>(text: &str, parse: impl Fn(&str) -> Result<Timestamp, E>) -> Result<Timestamp, String> {
+pub(crate) fn moment<E>(text: &str, parse: impl Fn(&str) -> Result<Timestamp, E>) -> Result<Timestamp, E> {
     parse(text).or_else(|error| {
         let offset = text.rsplit_once(' ').filter(|(before, _)| before.contains(['T', ':']));
-        offset.and_then(|(before, offset)| parse(&format!("{before}+{offset}")).ok()).ok_or_else(|| error.to_string())
+        offset.and_then(|(before, offset)| parse(&format!("{before}+{offset}")).ok()).ok_or(error)
     })
 }
 

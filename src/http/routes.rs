@@ -33,7 +33,7 @@ use crate::http::auth::Grant;
 use crate::http::auth::Scope;
 use crate::http::change_events;
 use crate::http::error::ApiError;
-use crate::http::error::Dialect;
+use crate::http::error::ErrorForm;
 use crate::http::ets;
 use crate::http::list;
 use crate::http::metrics;
@@ -41,7 +41,7 @@ use crate::http::oauth;
 use crate::http::openapi;
 use crate::http::operating;
 use crate::http::server::Lane;
-use crate::http::wholes::Door;
+use crate::http::wholes::Actor;
 use crate::telemetry::RouteMetrics;
 use crate::time::Timestamp;
 
@@ -77,7 +77,7 @@ pub struct Route {
     /// Whether it is answered on the connections reserved for operators.
     pub lane: Lane,
     /// The shape of its errors.
-    pub dialect: Dialect,
+    pub errors: ErrorForm,
     handler: Handler,
 }
 
@@ -105,8 +105,8 @@ impl Call {
     }
 
     /// For whom and by which settings the request changes events.
-    pub(crate) fn door(&self, now: Timestamp) -> Result<Door, ApiError> {
-        Ok(Door { organization: Arc::clone(&self.grant()?.organization), settings: Arc::clone(&self.settings), now })
+    pub(crate) fn actor(&self, now: Timestamp) -> Result<Actor, ApiError> {
+        Ok(Actor { organization: Arc::clone(&self.grant()?.organization), settings: Arc::clone(&self.settings), now })
     }
 }
 
@@ -120,7 +120,7 @@ pub const ROUTES: &[Route] = &[
         path: CHANGE_EVENTS,
         needs: WRITE,
         lane: Lane::Open,
-        dialect: Dialect::Last9,
+        errors: ErrorForm::Last9,
         handler: |app, call| change_events::ingest(app, call).boxed(),
     },
     Route {
@@ -128,7 +128,7 @@ pub const ROUTES: &[Route] = &[
         path: CHANGE_EVENTS,
         needs: WRITE,
         lane: Lane::Open,
-        dialect: Dialect::Last9,
+        errors: ErrorForm::Last9,
         handler: |app, call| change_events::ingest(app, call).boxed(),
     },
     Route {
@@ -136,7 +136,7 @@ pub const ROUTES: &[Route] = &[
         path: CHANGE_EVENTS,
         needs: READ,
         lane: Lane::Open,
-        dialect: Dialect::Last9,
+        errors: ErrorForm::Last9,
         handler: |app, call| list::list(app, call).boxed(),
     },
     ets_route(&Method::PUT, ETS, WRITE, |app, call| ets::put(app, call).boxed()),
@@ -156,7 +156,7 @@ pub const ROUTES: &[Route] = &[
         path: ACCOUNT_EVENTS,
         needs: WRITE,
         lane: Lane::Open,
-        dialect: Dialect::ApiTraffic,
+        errors: ErrorForm::ApiTraffic,
         handler: |app, call| apitraffic::create(app, call).boxed(),
     },
     Route {
@@ -164,7 +164,7 @@ pub const ROUTES: &[Route] = &[
         path: ACCOUNT_EVENTS,
         needs: READ,
         lane: Lane::Open,
-        dialect: Dialect::ApiTraffic,
+        errors: ErrorForm::ApiTraffic,
         handler: |app, call| apitraffic::list(app, call).boxed(),
     },
     Route {
@@ -172,7 +172,7 @@ pub const ROUTES: &[Route] = &[
         path: ACCOUNT_EVENT,
         needs: READ,
         lane: Lane::Open,
-        dialect: Dialect::ApiTraffic,
+        errors: ErrorForm::ApiTraffic,
         handler: |app, call| ready(apitraffic::get(&app, &call)).boxed(),
     },
     Route {
@@ -180,7 +180,7 @@ pub const ROUTES: &[Route] = &[
         path: ACCOUNT_EVENT,
         needs: WRITE,
         lane: Lane::Open,
-        dialect: Dialect::ApiTraffic,
+        errors: ErrorForm::ApiTraffic,
         handler: |app, call| apitraffic::update(app, call).boxed(),
     },
     Route {
@@ -188,7 +188,7 @@ pub const ROUTES: &[Route] = &[
         path: ACCOUNT_EVENT,
         needs: WRITE,
         lane: Lane::Open,
-        dialect: Dialect::ApiTraffic,
+        errors: ErrorForm::ApiTraffic,
         handler: |app, call| apitraffic::update(app, call).boxed(),
     },
     Route {
@@ -196,7 +196,7 @@ pub const ROUTES: &[Route] = &[
         path: ACCOUNT_EVENT,
         needs: WRITE,
         lane: Lane::Open,
-        dialect: Dialect::ApiTraffic,
+        errors: ErrorForm::ApiTraffic,
         handler: |app, call| apitraffic::delete(app, call).boxed(),
     },
     Route {
@@ -204,7 +204,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v4/oauth/access_token",
         needs: Needs::Nothing,
         lane: Lane::Open,
-        dialect: Dialect::Last9,
+        errors: ErrorForm::Last9,
         handler: |app, call| oauth::access_token(app, call).boxed(),
     },
     Route {
@@ -212,7 +212,7 @@ pub const ROUTES: &[Route] = &[
         path: TELEMETRY_PATH,
         needs: Needs::Any(&[Scope::Read, Scope::Telemetry]),
         lane: Lane::Reserved,
-        dialect: Dialect::Last9,
+        errors: ErrorForm::Last9,
         handler: |app, call| metrics::default_page(app, call).boxed(),
     },
     Route {
@@ -220,7 +220,7 @@ pub const ROUTES: &[Route] = &[
         path: "/clusters/{name}/metrics",
         needs: READ,
         lane: Lane::Reserved,
-        dialect: Dialect::Last9,
+        errors: ErrorForm::Last9,
         handler: |app, call| metrics::cluster_page(app, call).boxed(),
     },
     Route {
@@ -228,7 +228,7 @@ pub const ROUTES: &[Route] = &[
         path: "/-/healthy",
         needs: Needs::Nothing,
         lane: Lane::Reserved,
-        dialect: Dialect::Last9,
+        errors: ErrorForm::Last9,
         handler: |_, _| ready(Ok(operating::healthy())).boxed(),
     },
     Route {
@@ -236,7 +236,7 @@ pub const ROUTES: &[Route] = &[
         path: "/-/ready",
         needs: Needs::Nothing,
         lane: Lane::Reserved,
-        dialect: Dialect::Last9,
+        errors: ErrorForm::Last9,
         handler: |app, _| ready(operating::ready(&app)).boxed(),
     },
     Route {
@@ -244,7 +244,7 @@ pub const ROUTES: &[Route] = &[
         path: "/-/reload",
         needs: Needs::Any(&[Scope::Admin]),
         lane: Lane::Open,
-        dialect: Dialect::Last9,
+        errors: ErrorForm::Last9,
         handler: |app, _| operating::reload(app).boxed(),
     },
     Route {
@@ -252,7 +252,7 @@ pub const ROUTES: &[Route] = &[
         path: "/-/reload",
         needs: Needs::Any(&[Scope::Admin]),
         lane: Lane::Open,
-        dialect: Dialect::Last9,
+        errors: ErrorForm::Last9,
         handler: |app, _| operating::reload(app).boxed(),
     },
     Route {
@@ -260,7 +260,7 @@ pub const ROUTES: &[Route] = &[
         path: "/api/openapi.json",
         needs: Needs::Nothing,
         lane: Lane::Open,
-        dialect: Dialect::Last9,
+        errors: ErrorForm::Last9,
         handler: |app, _| ready(openapi::document(&app)).boxed(),
     },
     Route {
@@ -268,13 +268,13 @@ pub const ROUTES: &[Route] = &[
         path: "/",
         needs: Needs::Nothing,
         lane: Lane::Open,
-        dialect: Dialect::Last9,
+        errors: ErrorForm::Last9,
         handler: |app, _| ready(Ok(operating::landing(&app))).boxed(),
     },
 ];
 
 const fn ets_route(method: &'static Method, path: &'static str, needs: Needs, handler: Handler) -> Route {
-    Route { method, path, needs, lane: Lane::Open, dialect: Dialect::Ets, handler }
+    Route { method, path, needs, lane: Lane::Open, errors: ErrorForm::Ets, handler }
 }
 
 /// A router for every route, under the prefix.
@@ -297,25 +297,25 @@ pub fn router(app: &Arc<App>) -> Router {
     let unknown = Arc::new(app.telemetry.route("unknown", "any"));
     let wrong_method = Arc::clone(&unknown);
     let (path_prefix, method_prefix) = (prefix.clone(), prefix.clone());
-    let no_path = async move |uri: Uri| refuse(&unknown, dialect_at(&uri, &path_prefix), StatusCode::NOT_FOUND, "no such path");
+    let no_path = async move |uri: Uri| refuse(&unknown, errors_at(&uri, &path_prefix), StatusCode::NOT_FOUND, "no such path");
     let no_method = async move |uri: Uri| {
-        let dialect = dialect_at(&uri, &method_prefix);
-        refuse(&wrong_method, dialect, StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
+        let errors = errors_at(&uri, &method_prefix);
+        refuse(&wrong_method, errors, StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
     };
     router.fallback(no_path).method_not_allowed_fallback(no_method)
 }
 
 /// Whose errors answer a request that no route takes: those of the door whose paths begin like this one.
-fn dialect_at(uri: &Uri, prefix: &str) -> Dialect {
+fn errors_at(uri: &Uri, prefix: &str) -> ErrorForm {
     let path = uri.path().strip_prefix(prefix).unwrap_or_default();
     let is_below = |route: &&Route| path.starts_with(route.path.split('{').next().unwrap_or_default());
-    let other = ROUTES.iter().filter(|route| route.dialect != Dialect::Last9).find(is_below);
-    other.map_or(Dialect::Last9, |route| route.dialect)
+    let other = ROUTES.iter().filter(|route| route.errors != ErrorForm::Last9).find(is_below);
+    other.map_or(ErrorForm::Last9, |route| route.errors)
 }
 
-fn refuse(metrics: &RouteMetrics, dialect: Dialect, status: StatusCode, message: &'static str) -> Response {
+fn refuse(metrics: &RouteMetrics, errors: ErrorForm, status: StatusCode, message: &'static str) -> Response {
     metrics.observe(status.as_u16(), std::time::Duration::ZERO);
-    dialect.refuse(&ApiError::new(status, "route", message))
+    errors.refuse(&ApiError::new(status, "route", message))
 }
 
 #[derive(Debug)]
@@ -328,13 +328,10 @@ struct Served {
 /// One request, from its headers to its answer.
 async fn serve(app: Arc<App>, served: Arc<Served>, request: Request) -> Response {
     let begun = Instant::now();
-    let answer = AssertUnwindSafe(answer(&app, &served, request)).catch_unwind().await.unwrap_or_else(|_| {
-        app.telemetry.panics.inc();
-        Err(ApiError::internal())
-    });
+    let answer = AssertUnwindSafe(answer(&app, &served, request)).catch_unwind().await.unwrap_or_else(|_| Err(app.panicked()));
     let response = answer.unwrap_or_else(|error| {
         app.telemetry.refused.get_or_create(&[("reason", error.reason)]).inc();
-        served.route.dialect.refuse(&error)
+        served.route.errors.refuse(&error)
     });
     served.metrics.observe(response.status().as_u16(), begun.elapsed());
     response

@@ -42,7 +42,7 @@ const TRIES: usize = 16;
 
 /// An event after a change.
 #[derive(Debug)]
-pub(crate) struct Changed {
+pub(crate) struct ChangedEvent {
     /// As it is now.
     pub(crate) event: EventView,
     /// What the sender should know: labels that say less than was sent, samples that are not simply shown.
@@ -94,7 +94,7 @@ impl From<ChangeError> for ApiError {
 
 /// For whom and by which settings an event is changed.
 #[derive(Clone, Debug)]
-pub(crate) struct Door {
+pub(crate) struct Actor {
     pub(crate) organization: Arc<str>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) now: Timestamp,
@@ -143,10 +143,10 @@ pub(crate) fn etag(version: Version) -> HeaderValue {
 }
 
 /// Puts an event that is not there.
-pub(crate) async fn create(app: &App, door: &Door, whole: &Whole) -> Result<Changed, ChangeError> {
-    let (put, warnings) = put(door, whole, None)?;
+pub(crate) async fn create(app: &App, actor: &Actor, whole: &Whole) -> Result<ChangedEvent, ChangeError> {
+    let (put, warnings) = put(actor, whole, None)?;
     match change(app, put, Expect::New).await? {
-        Some(exposures) => changed(app, door, &whole.id, &warnings, &exposures),
+        Some(exposures) => changed(app, actor, &whole.id, &warnings, &exposures),
         None => Err(ChangeError::Exists),
     }
 }
@@ -154,37 +154,37 @@ pub(crate) async fn create(app: &App, door: &Door, whole: &Whole) -> Result<Chan
 /// Changes an event. `edit` gets it as it is and as the record that would put it again, and may be called more than once.
 pub(crate) async fn update<E: Into<ChangeError>>(
     app: &App,
-    door: &Door,
+    actor: &Actor,
     id: &str,
     if_match: &IfMatch,
     edit: impl Fn(&EventView, Whole) -> Result<Whole, E>,
-) -> Result<Changed, ChangeError> {
-    let _turn = turn(app, &door.organization, id).await;
+) -> Result<ChangedEvent, ChangeError> {
+    let _turn = turn(app, &actor.organization, id).await;
     for _ in 0..TRIES {
-        let event = find(app, door, id).ok_or(ChangeError::Unknown)?;
+        let event = find(app, actor, id).ok_or(ChangeError::Unknown)?;
         if !if_match.admits(event.version) {
             return Err(ChangeError::Stale);
         }
         let before = whole(&event);
         let after = edit(&event, before.clone()).map_err(Into::into)?;
         let (edited, warnings) =
-            if event.own_id { put(door, &after, Some(event.created))? } else { (describe(door, &event, &before, &after)?, Vec::new()) };
+            if event.own_id { put(actor, &after, Some(event.created))? } else { (describe(actor, &event, &before, &after)?, Vec::new()) };
         if let Some(exposures) = change(app, edited, Expect::Version(event.version)).await? {
-            return changed(app, door, &event.id, &warnings, &exposures);
+            return changed(app, actor, &event.id, &warnings, &exposures);
         }
     }
     Err(ApiError::unavailable("busy", "busy: others keep changing this event").into())
 }
 
 /// Deletes an event, and returns what it was.
-pub(crate) async fn delete(app: &App, door: &Door, id: &str, if_match: &IfMatch) -> Result<EventView, ChangeError> {
-    let _turn = turn(app, &door.organization, id).await;
+pub(crate) async fn delete(app: &App, actor: &Actor, id: &str, if_match: &IfMatch) -> Result<EventView, ChangeError> {
+    let _turn = turn(app, &actor.organization, id).await;
     for _ in 0..TRIES {
-        let event = find(app, door, id).ok_or(ChangeError::Unknown)?;
+        let event = find(app, actor, id).ok_or(ChangeError::Unknown)?;
         if !if_match.admits(event.version) {
             return Err(ChangeError::Stale);
         }
-        let delete = Delete { organization: Arc::clone(&door.organization), id: event.id.clone(), span: None };
+        let delete = Delete { organization: Arc::clone(&actor.organization), id: event.id.clone(), span: None };
         if change(app, Change::Delete(delete), Expect::Version(event.version)).await?.is_some() {
             return Ok(event);
         }
@@ -193,8 +193,8 @@ pub(crate) async fn delete(app: &App, door: &Door, id: &str, if_match: &IfMatch)
 }
 
 /// The event with this id: its own, or that of one of its edges.
-pub(crate) fn find(app: &App, door: &Door, id: &str) -> Option<EventView> {
-    app.store.tenant(&door.organization)?.event(id)
+pub(crate) fn find(app: &App, actor: &Actor, id: &str) -> Option<EventView> {
+    app.store.tenant(&actor.organization)?.event(id)
 }
 
 /// The event as it is now, to be changed. One with only an end begins there.
@@ -222,14 +222,14 @@ async fn turn<'a>(app: &'a App, organization: &str, id: &str) -> tokio::sync::Mu
     app.turns[(hash % count) as usize].lock().await
 }
 
-fn put(door: &Door, whole: &Whole, created: Option<Timestamp>) -> Result<(Change, Vec<Warning>), ApiError> {
-    let context = change_events::context(&door.settings, &door.organization, door.now);
+fn put(actor: &Actor, whole: &Whole, created: Option<Timestamp>) -> Result<(Change, Vec<Warning>), ApiError> {
+    let context = change_events::context(&actor.settings, &actor.organization, actor.now);
     let (put, warnings) = whole.put(created, &context).map_err(|error| change_events::refusal(&error))?;
     Ok((Change::Put(Box::new(put)), warnings))
 }
 
 /// The change of an event that came as edges: new details, and a stop if it is to end.
-fn describe(door: &Door, event: &EventView, before: &Whole, after: &Whole) -> Result<Change, ChangeError> {
+fn describe(actor: &Actor, event: &EventView, before: &Whole, after: &Whole) -> Result<Change, ChangeError> {
     let first = event.first().ok_or(ChangeError::Unknown)?;
     for (field, same) in [
         ("event_name", before.event_name == after.event_name),
@@ -242,16 +242,16 @@ fn describe(door: &Door, event: &EventView, before: &Whole, after: &Whole) -> Re
     }
     let stop = match (before.end, after.end) {
         (before, after) if before == after => None,
-        (End::Open, End::At(at)) => Some(stop(door, event, first, at)),
+        (End::Open, End::At(at)) => Some(stop(actor, event, first, at)),
         _ => return Err(ChangeError::Edges("end")),
     };
-    let organization = Arc::clone(&door.organization);
+    let organization = Arc::clone(&actor.organization);
     Ok(Change::Describe(Box::new(Describe { organization, edge: first.id, span: None, stop, details: after.details.clone() })))
 }
 
-fn stop(door: &Door, event: &EventView, start: &EdgeView, at: Timestamp) -> Edge {
+fn stop(actor: &Actor, event: &EventView, start: &EdgeView, at: Timestamp) -> Edge {
     Edge {
-        organization: Arc::clone(&door.organization),
+        organization: Arc::clone(&actor.organization),
         cluster: Arc::clone(&event.cluster),
         state: EdgeState::Stop,
         at,
@@ -277,7 +277,7 @@ async fn change(app: &App, change: Change, expect: Expect) -> Result<Option<Vec<
     }
 }
 
-fn changed(app: &App, door: &Door, id: &str, labels: &[Warning], exposures: &[Exposure]) -> Result<Changed, ChangeError> {
+fn changed(app: &App, actor: &Actor, id: &str, labels: &[Warning], exposures: &[Exposure]) -> Result<ChangedEvent, ChangeError> {
     change_events::count_warnings(&app.telemetry, labels);
     let mut warnings = change_events::warnings(labels, None);
     for exposure in exposures {
@@ -288,8 +288,8 @@ fn changed(app: &App, door: &Door, id: &str, labels: &[Warning], exposures: &[Ex
         }
     }
     // Deleted by another in the meantime: as if that had come first.
-    let event = find(app, door, id).ok_or(ChangeError::Unknown)?;
-    Ok(Changed { event, warnings })
+    let event = find(app, actor, id).ok_or(ChangeError::Unknown)?;
+    Ok(ChangedEvent { event, warnings })
 }
 
 /// Adds the warnings to the headers, for the doors whose answers have no place for them.

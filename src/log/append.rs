@@ -28,7 +28,7 @@ use crate::log::frame;
 use crate::log::frame::FRAME_HEADER_BYTES;
 use crate::log::frame::Frame;
 use crate::log::frame::FrameHeader;
-use crate::log::frame::Kind;
+use crate::log::frame::FrameKind;
 use crate::log::hwm::HighWater;
 use crate::log::hwm::HwmFile;
 use crate::log::reader::Extent;
@@ -139,7 +139,7 @@ impl<D: Disk> SegmentLog<D> {
         self.healthy().map_err(AppendError::Latched)?;
         self.buffer.clear();
         let header = FrameHeader {
-            kind: Kind::Footer,
+            kind: FrameKind::Footer,
             len: 0,
             first: self.chain.next,
             count: 0,
@@ -239,7 +239,7 @@ impl<D: Disk> SegmentLog<D> {
         let mut chain = self.chain;
         for part in batch.parts(self.options.frame_bytes) {
             let header = FrameHeader {
-                kind: Kind::Records,
+                kind: FrameKind::Records,
                 len: u32::try_from(part.payload.len()).unwrap_or(u32::MAX),
                 first: chain.next,
                 count: part.count,

@@ -15,7 +15,7 @@ use crate::log::file::TEMPORARY;
 use crate::log::frame;
 use crate::log::frame::Frame;
 use crate::log::frame::FrameHeader;
-use crate::log::frame::Kind;
+use crate::log::frame::FrameKind;
 use crate::log::replay::io_error;
 use crate::log::replay::open_header;
 use crate::log::scan::After;
@@ -79,7 +79,7 @@ impl<F: DiskFile> Carry<F> {
         let len = u32::try_from(record.len()).ok().filter(|_| fits);
         let len = len.ok_or(CheckpointError::RecordTooLarge { bytes: record.len(), limit: self.record_bytes })?;
         if self.count > 0 && self.payload.len() + PREFIX_BYTES + record.len() > FRAME_BYTES {
-            self.write_frame(Kind::Carried)?;
+            self.write_frame(FrameKind::Carried)?;
         }
         self.payload.extend_from_slice(&position.0.to_le_bytes());
         self.payload.extend_from_slice(&len.to_le_bytes());
@@ -92,15 +92,15 @@ impl<F: DiskFile> Carry<F> {
     /// Ends the file and makes it durable, answering the chain that a reader must arrive at.
     pub(crate) fn finish(mut self) -> Result<Chain, CheckpointError> {
         if self.count > 0 {
-            self.write_frame(Kind::Carried)?;
+            self.write_frame(FrameKind::Carried)?;
         }
-        self.write_frame(Kind::Footer)?;
+        self.write_frame(FrameKind::Footer)?;
         let synced = self.file.sync();
         synced.map_err(|source| self.write_error(source))?;
         Ok(self.chain)
     }
 
-    fn write_frame(&mut self, kind: Kind) -> Result<(), CheckpointError> {
+    fn write_frame(&mut self, kind: FrameKind) -> Result<(), CheckpointError> {
         let header = FrameHeader {
             kind,
             len: u32::try_from(self.payload.len()).unwrap_or(u32::MAX),

@@ -12,7 +12,7 @@ pub(crate) const FRAME_MAGIC: [u8; 3] = *b"chg";
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FrameKind {
     /// Records at consecutive positions.
     Records,
     /// Records that each carry their own position (only in checkpoints).
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     Footer,
 }
 
-impl Kind {
+impl FrameKind {
     const fn byte(self) -> u8 {
         match self {
             Self::Records => b'R',
@@ -51,7 +51,7 @@ pub(crate) fn seed(log_id: u64, first: u64) -> u32 {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameHeader {
-    pub(crate) kind: Kind,
+    pub(crate) kind: FrameKind,
     /// Bytes of the payload.
     pub(crate) len: u32,
     /// Position of the first record, or of the next one to come when there is none. In a checkpoint, where positions are
@@ -103,7 +103,7 @@ impl FrameHeader {
         }
         let [kind] = take(&mut fields)?;
         let header = Self {
-            kind: Kind::from_byte(kind)?,
+            kind: FrameKind::from_byte(kind)?,
             len: u32::from_le_bytes(take(&mut fields)?),
             first: u64::from_le_bytes(take(&mut fields)?),
             count: u32::from_le_bytes(take(&mut fields)?),
@@ -156,7 +156,7 @@ fn take_record<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 /// Verified records that were written together. Cheap to clone and to send to another thread: the bytes are shared.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    kind: Kind,
+    kind: FrameKind,
     first: u64,
     count: u32,
     payload: Bytes,
@@ -182,14 +182,14 @@ impl Frame {
 
     /// Whether a checkpoint carried its records, each under its own position.
     pub fn is_carried(&self) -> bool {
-        self.kind == Kind::Carried
+        self.kind == FrameKind::Carried
     }
 
     /// Position of the first record.
     pub fn first(&self) -> Position {
         Position(match self.kind {
-            Kind::Carried => self.records().next().map_or(self.first, |(position, _)| position.0),
-            Kind::Records | Kind::Splice | Kind::Footer => self.first,
+            FrameKind::Carried => self.records().next().map_or(self.first, |(position, _)| position.0),
+            FrameKind::Records | FrameKind::Splice | FrameKind::Footer => self.first,
         })
     }
 
@@ -218,7 +218,7 @@ impl Frame {
 
     /// The frame without its records at or before `upto`; `None` when nothing is left.
     pub(crate) fn after(mut self, upto: u64) -> Option<Self> {
-        if upto == 0 || (self.kind == Kind::Records && self.first > upto) {
+        if upto == 0 || (self.kind == FrameKind::Records && self.first > upto) {
             return (self.count > 0).then_some(self);
         }
         let mut records = self.records();
@@ -239,7 +239,7 @@ impl Frame {
 /// The records of one [`Frame`].
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
-    kind: Kind,
+    kind: FrameKind,
     next: u64,
     left: u32,
     bytes: &'a [u8],
@@ -251,8 +251,8 @@ impl<'a> Iterator for Records<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         let position = match self.kind {
-            Kind::Carried => u64::from_le_bytes(take(&mut self.bytes)?),
-            Kind::Records | Kind::Splice | Kind::Footer => self.next,
+            FrameKind::Carried => u64::from_le_bytes(take(&mut self.bytes)?),
+            FrameKind::Records | FrameKind::Splice | FrameKind::Footer => self.next,
         };
         self.next = position.checked_add(1)?;
         Some((Position(position), take_record(&mut self.bytes)?))
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     fn header() -> FrameHeader {
-        FrameHeader { kind: Kind::Records, len: 7, first: 42, count: 3, prev_crc: 0xdead_beef, durable_upto: 1 << 40, payload_crc: 17 }
+        FrameHeader { kind: FrameKind::Records, len: 7, first: 42, count: 3, prev_crc: 0xdead_beef, durable_upto: 1 << 40, payload_crc: 17 }
     }
 
     #[test]
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(kind: Kind, count: u32, payload: Bytes, after: u64, expected: Option<&[(u64, &[u8])]>) {
+    fn check(kind: FrameKind, count: u32, payload: Bytes, after: u64, expected: Option<&[(u64, &[u8])]>) {
         let header = FrameHeader { kind, count, ..header() };
         let got = Frame::parse(&header, payload).map(|frame| {
             frame.after(after).map_or_else(Vec::new, |frame| {
@@ -312,21 +312,21 @@ mod tests {
     fn frames_give_their_records_after_a_position() {
         let dense = || payload(&[(None, b"a"), (None, b""), (None, b"ccc")]);
         let all: &[(u64, &[u8])] = &[(42, b"a"), (43, b""), (44, b"ccc")];
-        check(Kind::Records, 3, dense(), 0, Some(all));
-        check(Kind::Records, 3, dense(), 42, Some(&all[1..]));
-        check(Kind::Records, 3, dense(), 43, Some(&all[2..]));
-        check(Kind::Records, 3, dense(), 44, Some(&[]));
+        check(FrameKind::Records, 3, dense(), 0, Some(all));
+        check(FrameKind::Records, 3, dense(), 42, Some(&all[1..]));
+        check(FrameKind::Records, 3, dense(), 43, Some(&all[2..]));
+        check(FrameKind::Records, 3, dense(), 44, Some(&[]));
         let sparse = || payload(&[(Some(3), b"a"), (Some(9), b"bb")]);
-        check(Kind::Carried, 2, sparse(), 0, Some(&[(3, b"a"), (9, b"bb")]));
-        check(Kind::Carried, 2, sparse(), 8, Some(&[(9, b"bb")]));
+        check(FrameKind::Carried, 2, sparse(), 0, Some(&[(3, b"a"), (9, b"bb")]));
+        check(FrameKind::Carried, 2, sparse(), 8, Some(&[(9, b"bb")]));
     }
 
     #[test]
     fn a_payload_that_is_not_what_the_header_says_is_refused() {
         let dense = || payload(&[(None, b"a"), (None, b"bb")]);
-        check(Kind::Records, 1, dense(), 0, None);
-        check(Kind::Records, 3, dense(), 0, None);
-        check(Kind::Records, 2, dense().slice(..dense().len() - 1), 0, None);
-        check(Kind::Carried, 2, payload(&[(Some(9), b"a"), (Some(9), b"b")]), 0, None);
+        check(FrameKind::Records, 1, dense(), 0, None);
+        check(FrameKind::Records, 3, dense(), 0, None);
+        check(FrameKind::Records, 2, dense().slice(..dense().len() - 1), 0, None);
+        check(FrameKind::Carried, 2, payload(&[(Some(9), b"a"), (Some(9), b"b")]), 0, None);
     }
 }

@@ -19,7 +19,7 @@ use crate::log::file::TEMPORARY;
 use crate::log::frame;
 use crate::log::frame::Frame;
 use crate::log::frame::FrameHeader;
-use crate::log::frame::Kind;
+use crate::log::frame::FrameKind;
 use crate::log::frame::Splice;
 use crate::log::inspect::Problem;
 use crate::log::inspect::SegmentSurvey;
@@ -272,7 +272,7 @@ impl<F: DiskFile> Salvage<F> {
     fn frame(&mut self, frame: &Frame) -> Result<(), RepairError> {
         self.skip_to(frame.first().0)?;
         self.records += frame.len() as u64;
-        self.write(Kind::Records, u32::try_from(frame.len()).unwrap_or(u32::MAX), frame.payload())
+        self.write(FrameKind::Records, u32::try_from(frame.len()).unwrap_or(u32::MAX), frame.payload())
     }
 
     /// Leaves the positions before `position` empty, if there are any.
@@ -285,12 +285,12 @@ impl<F: DiskFile> Salvage<F> {
 
     fn splice(&mut self, splice: Splice) -> Result<(), RepairError> {
         self.skipped += gap(self.chain.next, splice.resume, self.base);
-        self.write(Kind::Splice, 0, &splice.encode())?;
+        self.write(FrameKind::Splice, 0, &splice.encode())?;
         self.chain = Chain { next: splice.resume, crc: splice.crc };
         Ok(())
     }
 
-    fn write(&mut self, kind: Kind, count: u32, payload: &[u8]) -> Result<(), RepairError> {
+    fn write(&mut self, kind: FrameKind, count: u32, payload: &[u8]) -> Result<(), RepairError> {
         let header = FrameHeader {
             kind,
             len: u32::try_from(payload.len()).unwrap_or(u32::MAX),

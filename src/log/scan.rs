@@ -16,7 +16,7 @@ use crate::log::frame::FRAME_HEADER_BYTES;
 use crate::log::frame::FRAME_MAGIC;
 use crate::log::frame::Frame;
 use crate::log::frame::FrameHeader;
-use crate::log::frame::Kind;
+use crate::log::frame::FrameKind;
 use crate::log::frame::Splice;
 
 /// Bytes read at once, unless a frame is larger.
@@ -196,7 +196,7 @@ impl<'a, F: DiskFile> Walk<'a, F> {
 
     /// The last frame is a footer, so nothing was going on when the file was left.
     pub(crate) fn closed(&self) -> bool {
-        self.last.is_some_and(|header| header.kind == Kind::Footer)
+        self.last.is_some_and(|header| header.kind == FrameKind::Footer)
     }
 
     /// Bytes that were durable when the last frame was written, so that at most those after it were not.
@@ -254,9 +254,9 @@ impl<'a, F: DiskFile> Walk<'a, F> {
         let next = header.next();
         let chain = Chain { next, crc };
         match header.kind {
-            Kind::Records | Kind::Carried => Some((Item::Frame(Frame::parse(header, payload)?), chain)),
-            Kind::Footer => Some((Item::Mark, chain)),
-            Kind::Splice => {
+            FrameKind::Records | FrameKind::Carried => Some((Item::Frame(Frame::parse(header, payload)?), chain)),
+            FrameKind::Footer => Some((Item::Mark, chain)),
+            FrameKind::Splice => {
                 let Splice { resume, crc } = Splice::decode(&payload).filter(|splice| splice.resume >= next)?;
                 Some((Item::Mark, Chain { next: resume, crc }))
             }

@@ -1,6 +1,7 @@
 //! The rule file around an expression: what to know about the pattern, the YAML, the words of the alert.
 //!
-//! Words of the sender reach an alert only as values of its labels, never as part of a template.
+//! Words of the sender reach an alert only as values of its labels, and a template only within the raw string of a query, which
+//! they cannot end ([`quote::string`]).
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! Writes ready alert rule files for states that last too long.
 //!
 //! Pure: what to watch in, the text of a rule file out. The text always passes `promtool check rules`, or there is
-//! an error instead; names never get into a template, only into quoted strings of an expression.
+//! an error instead; names of events and states get only into quoted strings of an expression, which nothing in them ends.
 //! The files in `alerts/stuck-*` are this module's output, so what is proven of them holds for what it writes.
 
 use std::time::Duration;
@@ -82,12 +82,37 @@ pub enum RulesError {
     NoEntity,
     #[error("entity label `{label}` is given twice")]
     Repeated { label: String },
-    #[error("`{label}` cannot be an entity label: {reason}")]
-    Label { label: String, reason: String },
+    #[error("`{label}` cannot be an entity label")]
+    Label { label: String, source: LabelError },
     #[error("a limit of {limit} is out of bounds: {pattern} rules take {least} to {most}")]
     Limit { pattern: &'static str, limit: String, least: String, most: String },
     #[error("a limit of {limit} is not in whole minutes: a heartbeat rule counts in steps of a minute")]
     Steps { limit: String },
+}
+
+/// Why a label cannot stand in `by (...)`, in `on (...)` and on an alert.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    #[error("it is empty")]
+    Empty,
+    #[error("a label name is [a-zA-Z_][a-zA-Z0-9_]*; on the page it is `{mapped}`")]
+    Name { mapped: String },
+    #[error("PromQL reads it as a {0}")]
+    Taken(&'static str),
+    #[error("it is the scrape job, it only tells one exporter from another; an attribute `job` is `exported_job` in Prometheus")]
+    Job,
+    #[error("it is the address of the exporter, which may change; an attribute `instance` is `exported_instance` in Prometheus")]
+    Instance,
+    #[error("one rule is about one event name")]
+    EventName,
+    #[error("a start and a stop differ in it")]
+    EventState,
+    #[error("the rule is about one state")]
+    State,
+    #[error("the rule sets this label of the alert itself")]
+    Alert,
+    #[error("names that start with `__` are internal")]
+    Internal,
 }
 
 /// Writes the rule file, with a header that says when to use it and what it costs.
@@ -96,7 +121,7 @@ pub fn stuck(stuck: &Stuck) -> Result<String, RulesError> {
     if let Some(state) = &stuck.state {
         check_name("state", state)?;
     }
-    check_entity(&stuck.entity, stuck.state.is_some())?;
+    check_entity(stuck)?;
     check_limit(stuck.pattern, stuck.limit)?;
     Ok(file::write(stuck, &Expression::of(stuck)))
 }
@@ -124,17 +149,13 @@ fn check_name(field: &'static str, value: &str) -> Result<(), RulesError> {
     Ok(())
 }
 
-fn check_entity(entity: &[String], state_given: bool) -> Result<(), RulesError> {
+fn check_entity(stuck: &Stuck) -> Result<(), RulesError> {
+    let entity = &stuck.entity;
     if entity.iter().all(|label| label == "job") && !entity.is_empty() {
-        return Err(RulesError::Label {
-            label: "job".into(),
-            reason: "it is the scrape job, it only tells one exporter from another; an attribute `job` is \
-                     `exported_job` in Prometheus"
-                .into(),
-        });
+        return Err(RulesError::Label { label: "job".into(), source: LabelError::Job });
     }
     for (index, label) in entity.iter().enumerate() {
-        check_label(label, state_given).map_err(|reason| RulesError::Label { label: shown(label), reason })?;
+        check_label(label, stuck).map_err(|source| RulesError::Label { label: shown(label), source })?;
         if entity.iter().take(index).any(|other| other == label) {
             return Err(RulesError::Repeated { label: label.clone() });
         }
@@ -145,36 +166,32 @@ fn check_entity(entity: &[String], state_given: bool) -> Result<(), RulesError> 
     Ok(())
 }
 
-/// The reason why this name cannot stand in `by (...)`, in `on (...)` and on an alert.
-fn check_label(label: &str, state_given: bool) -> Result<(), String> {
+fn check_label(label: &str, stuck: &Stuck) -> Result<(), LabelError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if label.is_empty() {
-        return Err("it is empty".into());
+        return Err(LabelError::Empty);
     }
     if !label.chars().all(fits) || label.starts_with(|c: char| c.is_ascii_digit()) {
         let mut mapped: String = label.chars().map(|c| if fits(c) { c } else { '_' }).collect();
         if mapped.starts_with(|c: char| c.is_ascii_digit()) {
             mapped.insert(0, '_');
         }
-        return Err(format!("a label name is [a-zA-Z_][a-zA-Z0-9_]*; on the page it is `{}`", shown(&mapped)));
+        return Err(LabelError::Name { mapped: shown(&mapped) });
     }
-    let reason = match label.to_ascii_lowercase().as_str() {
-        "inf" | "nan" => "PromQL reads it as a number",
-        "without" => "PromQL reads it as a keyword",
-        _ => match label {
-            "event_name" => "one rule is about one event name",
-            "event_state" => "a start and a stop differ in it",
-            "state" if state_given => "the rule is about one state",
-            "instance" => {
-                "it is the address of the exporter, which may change; an attribute `instance` is \
-                 `exported_instance` in Prometheus"
-            }
-            "alertname" | "severity" => "the rule sets this label of the alert itself",
-            _ if label.starts_with("__") => "names that start with `__` are internal",
-            _ => return Ok(()),
-        },
-    };
-    Err(reason.into())
+    match label.to_ascii_lowercase().as_str() {
+        "inf" | "nan" => return Err(LabelError::Taken("number")),
+        "without" => return Err(LabelError::Taken("keyword")),
+        _ => {}
+    }
+    match label {
+        "event_name" => Err(LabelError::EventName),
+        "event_state" => Err(LabelError::EventState),
+        "state" if stuck.state.is_some() => Err(LabelError::State),
+        "instance" => Err(LabelError::Instance),
+        "alertname" | "severity" => Err(LabelError::Alert),
+        _ if label.starts_with("__") => Err(LabelError::Internal),
+        _ => Ok(()),
+    }
 }
 
 fn check_limit(pattern: Pattern, limit: Duration) -> Result<(), RulesError> {

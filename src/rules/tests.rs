@@ -1,5 +1,6 @@
 //! What the generator writes and refuses; whether it is true is for `tests/alerts.rs` and real servers.
 
+use std::error::Error as _;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -47,7 +48,8 @@ fn entity_labels_that_cannot_work_are_refused_with_the_reason() {
     let check = |labels: &[&str], says: &str| {
         let entity = labels.iter().map(|label| (*label).into()).collect();
         let error = stuck(&Stuck { entity, ..queued() }).unwrap_err();
-        assert!(error.to_string().contains(says), "{labels:?}: {error}");
+        let reason = error.source().map(ToString::to_string).unwrap_or_default();
+        assert!(format!("{error}: {reason}").contains(says), "{labels:?}: {error}: {reason}");
     };
     for number in ["inf", "Inf", "INF", "nan", "NaN"] {
         check(&[number], "reads it as a number");

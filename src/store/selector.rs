@@ -39,19 +39,41 @@ pub struct Matcher {
     pub value: Box<str>,
 }
 
-/// Why a selector is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("selector {selector:?}: {reason}")]
-pub struct SelectorError {
-    /// The selector, cut.
-    pub selector: String,
-    /// The rule it breaks.
-    pub reason: String,
+/// Why a selector is refused: which rule it breaks, or one of its matchers.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SelectorError {
+    #[error("{bytes} bytes: at most {SELECTOR_BYTES_MAX}")]
+    Long {
+        /// How long it is.
+        bytes: usize,
+    },
+    #[error("not a selector such as {{service_name=\"api\"}}")]
+    Nested,
+    /// In the words of the parser.
+    #[error("{0}")]
+    Syntax(String),
+    #[error("an expression: only a selector such as {{service_name=\"api\"}} is taken")]
+    Expression,
+    #[error("offset, @ and or are not taken: use start, end, and match[] more than once")]
+    Modified,
+    #[error("{count} matchers: at most {MATCHERS_MAX}")]
+    Matchers {
+        /// How many there are.
+        count: usize,
+    },
+    #[error("a regular expression of {bytes} bytes: at most {REGEX_BYTES_MAX}")]
+    LongRegex {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// The last line of what the compiler says is what is wrong; those before it point at the place.
+    #[error("not a regular expression: {}", .0.to_string().lines().last().unwrap_or("invalid"))]
+    Regex(regex::Error),
 }
 
 impl Matcher {
-    /// A matcher; `kind` decides whether `value` is compiled.
-    pub fn new(name: &str, op: &MatchOp, value: &str) -> Result<Self, String> {
+    /// A matcher; `op` decides whether `value` is compiled.
+    pub fn new(name: &str, op: &MatchOp, value: &str) -> Result<Self, SelectorError> {
         let kind = match op {
             MatchOp::Equal => MatchKind::Equal,
             MatchOp::NotEqual => MatchKind::NotEqual,
@@ -96,14 +118,14 @@ impl Matcher {
     }
 }
 
-fn anchored(pattern: &str) -> Result<Regex, String> {
+fn anchored(pattern: &str) -> Result<Regex, SelectorError> {
     if pattern.len() > REGEX_BYTES_MAX {
-        return Err(format!("a regular expression of {} bytes: at most {REGEX_BYTES_MAX}", pattern.len()));
+        return Err(SelectorError::LongRegex { bytes: pattern.len() });
     }
     let compile = |pattern: &str| {
         let mut builder = RegexBuilder::new(pattern);
         let builder = builder.dot_matches_new_line(true).size_limit(REGEX_SIZE_MAX).dfa_size_limit(REGEX_SIZE_MAX);
-        builder.build().map_err(|error| format!("not a regular expression: {}", error.to_string().lines().last().unwrap_or("invalid")))
+        builder.build().map_err(SelectorError::Regex)
     };
     // By itself first: `a)(b` is none, and would be one between the anchors.
     compile(pattern)?;
@@ -112,13 +134,12 @@ fn anchored(pattern: &str) -> Result<Regex, String> {
 
 /// The matchers of a vector selector such as `last9_change_events{service_name="api"}`; the family becomes a matcher on `__name__`.
 pub fn parse(selector: &str) -> Result<Vec<Matcher>, SelectorError> {
-    let refuse = |reason: String| SelectorError { selector: selector.chars().take(80).collect(), reason };
     if selector.len() > SELECTOR_BYTES_MAX {
-        return Err(refuse(format!("{} bytes: at most {SELECTOR_BYTES_MAX}", selector.len())));
+        return Err(SelectorError::Long { bytes: selector.len() });
     }
     let nesting = selector.bytes().filter(|byte| matches!(byte, b'(' | b'[')).count();
     if nesting > MATCHERS_MAX && !selector.contains('"') {
-        return Err(refuse("not a selector such as {service_name=\"api\"}".into()));
+        return Err(SelectorError::Nested);
     }
     // PromQL wants one matcher that refuses the empty value; every event has a name, so here it is no danger.
     let parsed = promql_parser::parser::parse(selector).or_else(|error| match selector.trim_start() {
@@ -127,19 +148,19 @@ pub fn parse(selector: &str) -> Result<Vec<Matcher>, SelectorError> {
     });
     let vector = match parsed {
         Ok(Expr::VectorSelector(vector)) => vector,
-        Ok(_) => return Err(refuse("an expression: only a selector such as {service_name=\"api\"} is taken".into())),
-        Err(reason) => return Err(refuse(reason)),
+        Ok(_) => return Err(SelectorError::Expression),
+        Err(words) => return Err(SelectorError::Syntax(words)),
     };
     if vector.offset.is_some() || vector.at.is_some() || !vector.matchers.or_matchers.is_empty() {
-        return Err(refuse("offset, @ and or are not taken: use start, end, and match[] more than once".into()));
+        return Err(SelectorError::Modified);
     }
     if vector.matchers.matchers.len() > MATCHERS_MAX {
-        return Err(refuse(format!("{} matchers: at most {MATCHERS_MAX}", vector.matchers.matchers.len())));
+        return Err(SelectorError::Matchers { count: vector.matchers.matchers.len() });
     }
     let family = vector.name.iter().map(|name| Matcher::equal("__name__", name));
     let mut matchers: Vec<Matcher> = family.collect();
     for matcher in &vector.matchers.matchers {
-        matchers.push(Matcher::new(&matcher.name, &matcher.op, &matcher.value).map_err(refuse)?);
+        matchers.push(Matcher::new(&matcher.name, &matcher.op, &matcher.value)?);
     }
     Ok(matchers)
 }

@@ -16,7 +16,7 @@ pub enum Level {
 
 /// How lines look (`--log.format`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub enum LineFormat {
     /// A line of text with `key=value` fields.
     #[default]
     Logfmt,
@@ -25,7 +25,7 @@ pub enum Format {
 }
 
 /// Sends every log line of this process to standard error. A second call changes nothing.
-pub fn init(level: Level, format: Format) {
+pub fn init(level: Level, format: LineFormat) {
     let filter = match level {
         Level::Debug => LevelFilter::DEBUG,
         Level::Info => LevelFilter::INFO,
@@ -34,8 +34,8 @@ pub fn init(level: Level, format: Format) {
     };
     let lines = tracing_subscriber::fmt().with_max_level(filter).with_writer(io::stderr);
     let set = match format {
-        Format::Logfmt => lines.with_target(false).with_ansi(false).try_init(),
-        Format::Json => lines.json().try_init(),
+        LineFormat::Logfmt => lines.with_target(false).with_ansi(false).try_init(),
+        LineFormat::Json => lines.json().try_init(),
     };
     set.ok();
 }

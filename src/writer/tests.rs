@@ -48,6 +48,12 @@ fn memory_with(options: crate::store::Options) -> Memory {
     Memory { store: Arc::new(store), pages: Arc::new(pages) }
 }
 
+/// A writer on an empty disk, for the tests of those who send.
+pub(crate) fn started(memory: &Memory, clock: Arc<dyn Clock>, telemetry: Arc<Telemetry>) -> Writer {
+    let opened = open(FaultyDisk::new(), crate::log::Options::default(), memory).unwrap();
+    Writer::start(opened, memory.clone(), Options { retention: None }, clock, telemetry, Vec::new()).unwrap().0
+}
+
 /// Small files, so that a test has many of them.
 fn log_options() -> crate::log::Options {
     crate::log::Options { segment_bytes: 16 << 10, hwm_bytes: 2 << 10, ..crate::log::Options::default() }

@@ -90,6 +90,34 @@ fn a_stop_survives_a_kill_in_the_middle_of_sending_and_nobody_else_sends_it_befo
     assert!(bench.spooled().is_empty());
 }
 
+/// The start is safe before this run has time for others.
+#[test]
+fn a_start_survives_a_kill_while_what_was_left_is_delivered() {
+    let (delivering, heard) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (for_script, notes) = (Arc::clone(&delivering), Arc::clone(&heard));
+    let server = FakeServer::start(move |request, _| {
+        if request.header("idempotency-key") == Some("left") {
+            notes.store(true, Ordering::SeqCst);
+            return Reply::Hang;
+        }
+        if for_script.load(Ordering::SeqCst) { Reply::accepted() } else { Reply::error(503, "away") }
+    });
+    let bench = Bench::new(&server.url());
+    run(&mut bench.exec(&["--retry-for", "0", "-a", "n=old"], ":"));
+    let left = bench.spooled().remove(0);
+    let mut entry: Value = serde_json::from_str(&fs::read_to_string(&left).unwrap()).unwrap();
+    entry["key"] = json!("left");
+    fs::write(&left, entry.to_string()).unwrap();
+
+    delivering.store(true, Ordering::SeqCst);
+    let mut child = Running::start(&mut bench.exec(&["--timeout", "50s", "-a", "n=new"], ":"));
+    until("what was left is on its way", || heard.load(Ordering::SeqCst));
+    child.signal(Signal::KILL);
+    child.code();
+    let is_its_start = |edge: &Value| edge["attributes"]["n"] == "new" && edge["event_state"] == "start";
+    assert!(bench.spooled_edges().iter().any(is_its_start), "{:?}", bench.spooled_edges());
+}
+
 #[test]
 fn runs_at_the_same_time_share_it() {
     let (server, there) = away();

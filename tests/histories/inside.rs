@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use change_events::config::File;
+use change_events::config::ConfigFile;
 use change_events::config::Limits;
 use change_events::event::Change;
 use change_events::event::Delete;
@@ -60,7 +60,7 @@ pub(crate) fn settings(config: &str) -> Settings {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.yml");
     std::fs::write(&path, config).unwrap();
-    let settings = File::load(&path).unwrap().settings(&Limits::default()).unwrap();
+    let settings = ConfigFile::load(&path).unwrap().settings(&Limits::default()).unwrap();
     Settings { default_clusters: Clusters::new(Vec::new(), Some("main")).unwrap(), ..settings }
 }
 

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::Method;
 use axum::http::Request;
-use change_events::config::File;
+use change_events::config::ConfigFile;
 use change_events::config::Limits;
 use change_events::exposition;
 use change_events::exposition::Pages;
@@ -74,7 +74,7 @@ pub(crate) fn settings(yaml: &str) -> Settings {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.yml");
     std::fs::write(&path, yaml).unwrap();
-    File::load(&path).unwrap().settings(&Limits::default()).unwrap()
+    ConfigFile::load(&path).unwrap().settings(&Limits::default()).unwrap()
 }
 
 impl Server {

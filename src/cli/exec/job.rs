@@ -11,22 +11,33 @@ use rustix::process::Pid;
 use rustix::process::WaitId;
 use rustix::process::WaitIdOptions;
 
-use super::signals::Refusal;
+use super::signals::AdoptError;
 use super::signals::Relay;
 use super::signals::asks_for_the_end;
 
 /// How a job ended, or why it did not begin.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+#[derive(Debug)]
+pub(super) enum Ending {
     /// By itself, with this exit code.
     Exited(u8),
     /// By this signal, or by its coming before the beginning.
     Killed(i32),
     /// It cannot be run; the exit code is that of a shell.
-    NotStarted { code: u8, reason: String },
+    NotStarted { code: u8, error: RunError },
 }
 
-impl Outcome {
+/// Why a job cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RunError {
+    #[error("no command is given")]
+    NoCommand,
+    #[error("cannot run {}", .program.display())]
+    Start { program: OsString, source: io::Error },
+    #[error("cannot wait for {}", .program.display())]
+    Wait { program: OsString, source: io::Error },
+}
+
+impl Ending {
     /// What `exec` exits with.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
@@ -35,18 +46,19 @@ impl Outcome {
         }
     }
 
-    /// The attribute `result`. A job that was asked to end and did not end well was cancelled, however it put that.
-    pub(super) fn result(&self, asked_to_end: bool) -> &'static str {
+    /// The attribute `result`. A job that was asked to end, by the signal `asked`, and did not end well was cancelled, however it
+    /// put that.
+    pub(super) fn result(&self, asked: Option<i32>) -> &'static str {
         match self {
             Self::Exited(0) => "success",
             Self::Killed(signal) if asks_for_the_end(*signal) => "cancelled",
-            Self::Exited(_) | Self::Killed(_) if asked_to_end => "cancelled",
+            Self::Exited(_) | Self::Killed(_) if asked.is_some() => "cancelled",
             _ => "failure",
         }
     }
 }
 
-impl From<ExitStatus> for Outcome {
+impl From<ExitStatus> for Ending {
     fn from(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {
             (Some(code), _) => Self::Exited(u8::try_from(code).unwrap_or(255)),
@@ -57,23 +69,23 @@ impl From<ExitStatus> for Outcome {
 }
 
 /// Runs it to its end, with our own standard input, output and error.
-pub(super) fn run(command: &[OsString], relay: &Relay) -> Outcome {
+pub(super) fn run(command: &[OsString], relay: &Relay) -> Ending {
     let Some((program, arguments)) = command.split_first() else {
-        return Outcome::NotStarted { code: 127, reason: "no command is given".to_owned() };
+        return Ending::NotStarted { code: 127, error: RunError::NoCommand };
     };
     let mut child = match relay.adopt(|| Command::new(program).args(arguments).spawn()) {
         Ok(child) => child,
-        Err(Refusal::Asked(signal)) => return Outcome::Killed(signal),
-        Err(Refusal::Failed(error)) => {
-            let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
-            return Outcome::NotStarted { code, reason: format!("cannot run {}: {error}", program.display()) };
+        Err(AdoptError::Asked(signal)) => return Ending::Killed(signal),
+        Err(AdoptError::Failed(source)) => {
+            let code = if source.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+            return Ending::NotStarted { code, error: RunError::Start { program: program.clone(), source } };
         }
     };
     wait_without_reaping(&child);
     relay.release();
     match child.wait() {
         Ok(status) => status.into(),
-        Err(error) => Outcome::NotStarted { code: 126, reason: format!("cannot wait for {}: {error}", program.display()) },
+        Err(source) => Ending::NotStarted { code: 126, error: RunError::Wait { program: program.clone(), source } },
     }
 }
 
@@ -86,23 +98,24 @@ fn wait_without_reaping(child: &Child) {
 
 #[cfg(test)]
 mod tests {
-    use super::Outcome;
+    use super::Ending;
+    use super::RunError;
 
     #[test]
     fn exit_codes_and_results() {
         #[track_caller]
-        fn check(outcome: &Outcome, asked: bool, code: u8, result: &str) {
+        fn check(outcome: &Ending, asked: Option<i32>, code: u8, result: &str) {
             assert_eq!((outcome.exit_code(), outcome.result(asked)), (code, result), "{outcome:?}");
         }
-        check(&Outcome::Exited(0), false, 0, "success");
-        check(&Outcome::Exited(0), true, 0, "success");
-        check(&Outcome::Exited(3), false, 3, "failure");
-        check(&Outcome::Exited(3), true, 3, "cancelled");
-        check(&Outcome::Killed(15), false, 143, "cancelled");
-        check(&Outcome::Killed(2), true, 130, "cancelled");
-        check(&Outcome::Killed(9), false, 137, "failure");
-        check(&Outcome::Killed(9), true, 137, "cancelled");
-        check(&Outcome::Killed(10), false, 138, "failure");
-        check(&Outcome::NotStarted { code: 127, reason: String::new() }, true, 127, "failure");
+        check(&Ending::Exited(0), None, 0, "success");
+        check(&Ending::Exited(0), Some(15), 0, "success");
+        check(&Ending::Exited(3), None, 3, "failure");
+        check(&Ending::Exited(3), Some(15), 3, "cancelled");
+        check(&Ending::Killed(15), None, 143, "cancelled");
+        check(&Ending::Killed(2), Some(15), 130, "cancelled");
+        check(&Ending::Killed(9), None, 137, "failure");
+        check(&Ending::Killed(9), Some(15), 137, "cancelled");
+        check(&Ending::Killed(10), None, 138, "failure");
+        check(&Ending::NotStarted { code: 127, error: RunError::NoCommand }, Some(15), 127, "failure");
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that talks to the server while the job runs: first what earlier runs left, then the start, then the stop.
+//! The thread that talks to the server while the job runs: what earlier runs left, then the start, then the stop.
 //!
 //! It tries for as long as the process lives; how long that is, is for the main thread to say.
 
@@ -49,17 +49,17 @@ impl Parcel {
     }
 }
 
-/// Begins with the spool and the start; the stop is sent to what is returned.
+/// Keeps the start, delivers what is in the spool, then the start; the stop is sent to what is returned.
 pub(super) fn spawn(client: Client, spool: Option<Spool>, start: Delivery, wakes: Sender<Wake>) -> Sender<Parcel> {
     let (stops, incoming) = mpsc::channel::<Parcel>();
     thread::spawn(move || {
         let mut start = Parcel::new(start);
         if let Some(spool) = &spool {
-            for line in spool.flush(&client) {
-                wakes.send(Wake::Note(line)).ok();
-            }
             if let Err(error) = start.keep(spool, State::Start) {
                 wakes.send(Wake::Unkept(error)).ok();
+            }
+            for line in spool.flush(&client) {
+                wakes.send(Wake::Note(line)).ok();
             }
         }
         let mut stop = None;

@@ -17,13 +17,14 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Cause;
 use signal_hook::low_level::siginfo::Origin;
 
-/// What is passed on, and whether it asks for the end.
-const PASSED_ON: [(Signal, bool); 6] =
-    [(Signal::INT, true), (Signal::TERM, true), (Signal::HUP, true), (Signal::QUIT, true), (Signal::USR1, false), (Signal::USR2, false)];
+/// What is passed on and asks for the end.
+const ENDING: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
+/// What is passed on and means what the job makes of it.
+const OTHERS: [Signal; 2] = [Signal::USR1, Signal::USR2];
 
 /// Whether a signal of that number asks a process to end.
 pub(super) fn asks_for_the_end(number: i32) -> bool {
-    PASSED_ON.iter().any(|(signal, ends)| *ends && signal.as_raw() == number)
+    ENDING.iter().any(|signal| signal.as_raw() == number)
 }
 
 /// Where signals go.
@@ -42,13 +43,15 @@ impl Relay {
         let relay = Self { job: Arc::default(), asked: Arc::default() };
         // A caller that ignores SIGCHLD would take the exit code of the job from us.
         let mut numbers = vec![SIGCHLD];
-        for (signal, ends) in PASSED_ON {
+        for signal in ENDING.into_iter().chain(OTHERS) {
             let number = signal.as_raw();
             // Under `nohup`, and in the background of a script, a signal is ignored on purpose; the job inherits that.
             if ignored & (1 << (number - 1)) != 0 {
                 continue;
             }
-            if ends && let Ok(value) = usize::try_from(number) {
+            if asks_for_the_end(number)
+                && let Ok(value) = usize::try_from(number)
+            {
                 signal_hook::flag::register_usize(number, Arc::clone(&relay.asked), value)?;
             }
             numbers.push(number);
@@ -64,12 +67,12 @@ impl Relay {
     }
 
     /// Starts the job, which gets every signal from then on; not when one has asked for the end before.
-    pub(super) fn adopt(&self, start: impl FnOnce() -> io::Result<Child>) -> Result<Child, Refusal> {
+    pub(super) fn adopt(&self, start: impl FnOnce() -> io::Result<Child>) -> Result<Child, AdoptError> {
         let mut job = self.job.lock();
         if let Some(number) = self.asked_to_end() {
-            return Err(Refusal::Asked(number));
+            return Err(AdoptError::Asked(number));
         }
-        let child = start().map_err(Refusal::Failed)?;
+        let child = start().map_err(AdoptError::Failed)?;
         *job = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         Ok(child)
     }
@@ -90,7 +93,7 @@ impl Relay {
     }
 
     fn pass_on(&self, origin: &Origin) {
-        let Some((signal, _)) = PASSED_ON.iter().find(|(signal, _)| signal.as_raw() == origin.signal) else { return };
+        let Some(signal) = ENDING.iter().chain(&OTHERS).find(|signal| signal.as_raw() == origin.signal) else { return };
         // A terminal sends ^C to all of the foreground, the job included; twice is a different order to many programs.
         if origin.cause == Cause::Kernel {
             return;
@@ -106,7 +109,7 @@ fn number(asked: usize) -> Option<i32> {
 }
 
 /// Why there is no job.
-pub(super) enum Refusal {
+pub(super) enum AdoptError {
     /// By this signal, before it began.
     Asked(i32),
     Failed(io::Error),

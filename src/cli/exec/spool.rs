@@ -62,7 +62,7 @@ pub(super) struct Spool {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Entry {
+struct SpoolEntry {
     url: String,
     key: String,
     body: String,
@@ -94,7 +94,7 @@ impl Spool {
 
     /// Keeps an edge; it is on the disk when this returns.
     pub(super) fn put(&self, state: State, delivery: &Delivery) -> io::Result<Kept> {
-        let entry = Entry { url: self.url.clone(), key: delivery.key.clone(), body: delivery.body.clone() };
+        let entry = SpoolEntry { url: self.url.clone(), key: delivery.key.clone(), body: delivery.body.clone() };
         let text = serde_json::to_vec(&entry)?;
         if text.len() as u64 > ENTRY_BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
@@ -164,7 +164,7 @@ impl Spool {
         }
         let mut text = Vec::new();
         (&file).take(ENTRY_BYTES_MAX + 1).read_to_end(&mut text)?;
-        let entry: Entry = serde_json::from_slice(&text)?;
+        let entry: SpoolEntry = serde_json::from_slice(&text)?;
         if entry.url != self.url {
             return Ok(None);
         }

@@ -426,7 +426,7 @@ fn what_a_series_that_is_gone_left_makes_way_for_the_next_one_of_its_number() {
     // One that only pages with a window can show, so that there are two queues.
     schedule.apply(ms(2), &sample(1, -10 * MINUTE));
     assert_eq!(schedule.waiting(ms(3)).queued, 2);
-    schedule.withdraw(ms(3), next(2).series, ms(2), true);
+    schedule.withdraw(ms(3), next(2).series, ms(2), Reach::Exposed);
     assert_eq!(schedule.places_of(1), []);
     assert_eq!((schedule.waiting(ms(3)).queued, page(&schedule, 3, None)), (0, vec![]));
     // It neither repeats nor follows what was there, nor waits for it.

@@ -2,7 +2,7 @@
 
 use crate::formats::apitraffic::FieldError;
 use crate::formats::json;
-use crate::formats::json::Kind;
+use crate::formats::json::JsonKind;
 use serde::Deserializer;
 use serde::de;
 use serde::de::DeserializeSeed;
@@ -13,9 +13,9 @@ const DEPTH_MAX: usize = 100;
 
 /// The object without the space between its tokens; empty for `null`.
 pub(super) fn parse(json: &str) -> Result<Box<str>, FieldError> {
-    match Kind::of(json) {
-        Kind::Null => return Ok("".into()),
-        Kind::Object => {}
+    match JsonKind::of(json) {
+        JsonKind::Null => return Ok("".into()),
+        JsonKind::Object => {}
         kind => return Err(FieldError::new("metadata", json, format!("must be an object, not {kind}"))),
     }
     let mut deserializer = serde_json::Deserializer::from_str(json);

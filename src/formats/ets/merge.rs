@@ -1,13 +1,13 @@
 //! What merge and update do, field by field, after tycho's own code; only fields that the change has take part.
 
-use crate::formats::ets::Change;
 use crate::formats::ets::EtsError;
 use crate::formats::ets::Event;
+use crate::formats::ets::Fields;
 use crate::formats::ets::Operation;
 use crate::formats::ets::Tags;
 
 /// The event after the change. The change's id is not looked at.
-pub fn apply(operation: Operation, event: Event, change: &Change) -> Result<Event, EtsError> {
+pub fn apply(operation: Operation, event: Event, change: &Fields) -> Result<Event, EtsError> {
     let changed = match operation {
         Operation::Merge => merged(event, change)?,
         Operation::Update => updated(event, change),
@@ -16,8 +16,8 @@ pub fn apply(operation: Operation, event: Event, change: &Change) -> Result<Even
     Ok(changed)
 }
 
-fn updated(event: Event, change: &Change) -> Event {
-    let Change { id: _, source_id, parent_id, start, end, description, detail_urls, tags } = change.clone();
+fn updated(event: Event, change: &Fields) -> Event {
+    let Fields { id: _, source_id, parent_id, start, end, description, detail_urls, tags } = change.clone();
     Event {
         id: event.id,
         source_id: source_id.unwrap_or(event.source_id),
@@ -30,7 +30,7 @@ fn updated(event: Event, change: &Change) -> Event {
     }
 }
 
-fn merged(mut event: Event, change: &Change) -> Result<Event, EtsError> {
+fn merged(mut event: Event, change: &Fields) -> Result<Event, EtsError> {
     reserved(&mut event.source_id, change.source_id.as_deref())?;
     reserved(&mut event.parent_id, change.parent_id.as_deref())?;
     event.start = event.start.min(change.start.unwrap_or(event.start));

@@ -4,7 +4,7 @@ use serde_json::json;
 
 const NOW: Timestamp = Timestamp::from_millis(1_771_581_600_000);
 
-fn change(event: &serde_json::Value) -> Change {
+fn change(event: &serde_json::Value) -> Fields {
     parse_json(json!({ "event": event }).to_string().as_bytes()).unwrap().change
 }
 

@@ -1,8 +1,8 @@
 //! Bodies, JSON or YAML: `{"event": {...}, "operation": "merge", "insert": false}`.
 
 use crate::formats::FormatError;
-use crate::formats::ets::Change;
 use crate::formats::ets::EtsError;
+use crate::formats::ets::Fields;
 use crate::formats::ets::Links;
 use crate::formats::ets::MEMBERS_MAX;
 use crate::formats::ets::Operation;
@@ -76,10 +76,10 @@ fn request(body: Body) -> Result<Request, EtsError> {
         None | Some(Value::Null) => Operation::default(),
         Some(Value::String(text)) if text == "merge" => Operation::Merge,
         Some(Value::String(text)) if text == "update" => Operation::Update,
-        Some(Value::String(text)) => return Err(EtsError::Operation(shown(&text).0.to_owned())),
+        Some(Value::String(text)) => return Err(EtsError::Operation(shown(&text).text.to_owned())),
         Some(other) => return Err(EtsError::Operation(shown_json(&other.to_string()))),
     };
-    let change = Change {
+    let change = Fields {
         id: id("id", event.id)?,
         source_id: id("source_id", event.source_id)?,
         parent_id: id("parent_id", event.parent_id)?,

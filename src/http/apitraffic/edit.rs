@@ -16,12 +16,12 @@ use crate::formats::apitraffic::is_all;
 use crate::formats::whole::End;
 use crate::formats::whole::Whole;
 use crate::http::apitraffic::record;
-use crate::http::apitraffic::record::Record;
+use crate::http::apitraffic::record::EventRecord;
 use crate::store::EventView;
 
 /// The event with these fields.
 pub(super) fn edited(event: &EventView, mut whole: Whole, fields: &Fields) -> Result<Whole, FieldError> {
-    let shown = Record::of(event, "");
+    let shown = EventRecord::of(event, "");
     let kind = fields.kind.filter(|kind| *kind != shown.kind);
     if let Some(kind) = kind {
         rename(&mut whole, kind);
@@ -65,7 +65,7 @@ fn rename(whole: &mut Whole, kind: Type) {
 }
 
 /// When it ends. `kind` is its type if that changes.
-fn end(shown: &Record<'_>, kind: Option<Type>, end: End, ended_at: EndedAt) -> End {
+fn end(shown: &EventRecord<'_>, kind: Option<Type>, end: End, ended_at: EndedAt) -> End {
     let without_end = kind.unwrap_or(shown.kind).without_end();
     match ended_at {
         EndedAt::At(at) => End::At(at),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::formats::apitraffic::ALL;
 use crate::formats::apitraffic::Type;
 use crate::http::apitraffic::record;
-use crate::http::apitraffic::record::Record;
+use crate::http::apitraffic::record::EventRecord;
 use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::error::json_response;
@@ -28,6 +28,7 @@ use crate::store::Selected;
 use crate::store::Tenant;
 use crate::store::selector::MatchKind;
 use crate::time::Timestamp;
+use crate::time::iso8601::TimeError;
 
 const LIMIT_DEFAULT: usize = 25;
 const LIMIT_MAX: usize = 100;
@@ -51,7 +52,7 @@ const KNOWN: [&[&str]; 10] = [TYPE, START, END, BUCKET, ENVIRONMENT, SOURCE, TEX
 #[serde(rename_all = "camelCase")]
 struct Answer<'a> {
     has_more: bool,
-    records: Vec<Record<'a>>,
+    records: Vec<EventRecord<'a>>,
 }
 
 /// Answers the events that the parameters select.
@@ -62,7 +63,7 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let account = call.parameter(0).to_owned();
     let body = app.heavy(&app.queries, move || {
         let selected = asked.select(tenant.as_deref())?;
-        let records = selected.events.iter().map(|event| Record::of(event, &account)).collect();
+        let records = selected.events.iter().map(|event| EventRecord::of(event, &account)).collect();
         serde_json::to_vec(&Answer { has_more: selected.next.is_some(), records }).map_err(|_| ApiError::internal())
     });
     Ok(json_response(StatusCode::OK, body.await??))
@@ -81,9 +82,7 @@ impl Asked {
         let one = |spellings: &[&'static str]| given(&parameters, spellings);
         let filled =
             |spellings: &[&'static str]| one(spellings).map(|given| given.filter(|(_, text)| !text.is_empty()).map(|(_, text)| text));
-        let kind = parsed(one(TYPE)?, |text| {
-            Type::parse(text).ok_or("must be one of deployment, incident, config_change, scale and custom".to_owned())
-        })?;
+        let kind = parsed(one(TYPE)?, |text| Type::parse(text).ok_or(ValueError::Type))?;
         let limit = parsed(one(LIMIT)?, |text| whole_number(text, LIMIT_MAX))?.unwrap_or(LIMIT_DEFAULT);
         let page = parsed(one(PAGE)?, |text| whole_number(text, PAGED_MAX / limit))?;
         let after = one(AFTER)?.map(|(_, sid)| sid);
@@ -91,7 +90,7 @@ impl Asked {
             return Err(ApiError::malformed("page: not together with startingAfter").at("page"));
         }
         let skip = page.unwrap_or(1).saturating_sub(1).saturating_mul(limit);
-        let scope = Scope { kind, bucket: filled(BUCKET)?, environment: filled(ENVIRONMENT)?, source: filled(SOURCE)? };
+        let scope = Criteria { kind, bucket: filled(BUCKET)?, environment: filled(ENVIRONMENT)?, source: filled(SOURCE)? };
         let query = Query {
             text: filled(TEXT)?,
             start: parsed(one(START)?, iso8601)?,
@@ -118,14 +117,14 @@ impl Asked {
 
 /// Which events are meant, as this door understands them.
 #[derive(Debug)]
-struct Scope {
+struct Criteria {
     kind: Option<Type>,
     bucket: Option<Box<str>>,
     environment: Option<Box<str>>,
     source: Option<Box<str>>,
 }
 
-impl Scope {
+impl Criteria {
     /// The indexes narrow it down, the condition decides.
     fn query(self) -> Query {
         let selectors = self.kind.map(|kind| match kind {
@@ -163,18 +162,28 @@ fn given(parameters: &Parameters<'_>, spellings: &[&'static str]) -> Result<Opti
     Ok(found)
 }
 
-fn parsed<T>(given: Option<(&'static str, Box<str>)>, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, ApiError> {
+/// Why the value of a parameter means nothing; its name and the value come before this.
+#[derive(Debug, thiserror::Error)]
+enum ValueError {
+    #[error("must be one of deployment, incident, config_change, scale and custom")]
+    Type,
+    #[error("must be ISO 8601; {0}")]
+    Moment(TimeError),
+    #[error("must be a whole number from 1 to {most}")]
+    Number { most: usize },
+}
+
+fn parsed<T>(given: Option<(&'static str, Box<str>)>, parse: impl FnOnce(&str) -> Result<T, ValueError>) -> Result<Option<T>, ApiError> {
     let Some((name, text)) = given else { return Ok(None) };
     parse(&text).map(Some).map_err(|rule| ApiError::malformed(format!("{name} `{}`: {rule}", shown(&text))).at(name))
 }
 
-fn iso8601(text: &str) -> Result<Timestamp, String> {
-    moment(text, |text| Timestamp::parse(text).map_err(|error| format!("must be ISO 8601; {error}")))
+fn iso8601(text: &str) -> Result<Timestamp, ValueError> {
+    moment(text, Timestamp::parse).map_err(ValueError::Moment)
 }
 
-fn whole_number(text: &str, most: usize) -> Result<usize, String> {
-    let wrong = || format!("must be a whole number from 1 to {most}");
-    text.parse().ok().filter(|number| (1..=most).contains(number)).ok_or_else(wrong)
+fn whole_number(text: &str, most: usize) -> Result<usize, ValueError> {
+    text.parse().ok().filter(|number| (1..=most).contains(number)).ok_or(ValueError::Number { most })
 }
 
 /// The first parameter that means nothing here.

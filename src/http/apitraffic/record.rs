@@ -27,7 +27,7 @@ const SEPARATED: [&str; 4] = ["bucket", "deployment_environment", "environment",
 /// An event as it is answered.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Record<'a> {
+pub(super) struct EventRecord<'a> {
     pub(super) sid: &'a str,
     pub(super) account_sid: &'a str,
     #[serde(rename = "type", serialize_with = "type_name")]
@@ -50,7 +50,7 @@ pub(super) struct Record<'a> {
     updated_at: Timestamp,
 }
 
-impl<'a> Record<'a> {
+impl<'a> EventRecord<'a> {
     pub(super) fn of(event: &'a EventView, account: &'a str) -> Self {
         let ended_at = event.ended().filter(|_| !event.point);
         let started_at = event.began();

@@ -61,11 +61,14 @@ impl Encoding {
 pub(crate) enum Inflater {
     Identity,
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
-    Zstd {
-        decoder: Decoder<'static>,
-        /// Between two frames, where a body may end.
-        between: bool,
-    },
+    Zstd(Zstd),
+}
+
+/// A decoder, and where it is.
+pub(crate) struct Zstd {
+    decoder: Decoder<'static>,
+    /// Between two frames, where a body may end.
+    is_between: bool,
 }
 
 impl Inflater {
@@ -76,7 +79,7 @@ impl Inflater {
             Encoding::Zstd => {
                 let mut decoder = Decoder::new().map_err(InflateError::Decoder)?;
                 decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG)).map_err(InflateError::Decoder)?;
-                Self::Zstd { decoder, between: true }
+                Self::Zstd(Zstd { decoder, is_between: true })
             }
         })
     }
@@ -98,13 +101,13 @@ impl Inflater {
                 *input = input.get(taken..).unwrap_or_default();
                 out.append(decoder.get_mut());
             }
-            Self::Zstd { decoder, between } => {
+            Self::Zstd(Zstd { decoder, is_between }) => {
                 out.reserve(STEP_BYTES);
                 let start = out.len();
                 let mut from = InBuffer::around(now);
                 let mut to = OutBuffer::around_pos(out, start);
                 let hint = decoder.run(&mut from, &mut to).map_err(|cause| InflateError::Damaged { name: "zstd", cause })?;
-                *between = hint == 0;
+                *is_between = hint == 0;
                 *input = input.get(from.pos()..).unwrap_or_default();
             }
         }
@@ -120,20 +123,22 @@ impl Inflater {
                 out.append(decoder.get_mut());
                 Ok(())
             }
-            Self::Zstd { decoder, between } => Self::finish_zstd(decoder, *between, out),
+            Self::Zstd(zstd) => zstd.finish(out),
         }
     }
+}
 
-    fn finish_zstd(decoder: &mut Decoder<'static>, mut between: bool, out: &mut Vec<u8>) -> Result<(), InflateError> {
+impl Zstd {
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), InflateError> {
         let damaged = |cause| InflateError::Damaged { name: "zstd", cause };
         // All input is taken, yet output may be held back for want of room.
-        while !between {
+        while !self.is_between {
             out.reserve(STEP_BYTES);
             let start = out.len();
             let mut to = OutBuffer::around_pos(out, start);
-            let hint = decoder.run(&mut InBuffer::around(&[]), &mut to).map_err(damaged)?;
-            between = hint == 0;
-            if !between && to.pos() == start {
+            let hint = self.decoder.run(&mut InBuffer::around(&[]), &mut to).map_err(damaged)?;
+            self.is_between = hint == 0;
+            if !self.is_between && to.pos() == start {
                 return Err(damaged(io::Error::new(io::ErrorKind::UnexpectedEof, "it ends early")));
             }
         }

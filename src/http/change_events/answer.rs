@@ -89,11 +89,11 @@ impl Item {
 
 /// The events of one array, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct BatchAnswer {
     results: Vec<Item>,
 }
 
-impl Batch {
+impl BatchAnswer {
     pub(super) fn push(&mut self, item: Item) {
         self.results.push(item);
     }
@@ -117,7 +117,7 @@ impl Batch {
 
 /// The lines of one stream: totals, and only the lines that the sender should look at.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct StreamAnswer {
     accepted: usize,
     duplicates: usize,
     refused: usize,
@@ -126,10 +126,15 @@ pub(super) struct Lines {
     first_refused: Option<Item>,
 }
 
-impl Lines {
-    pub(super) fn taken(&mut self, duplicate: bool) {
+impl StreamAnswer {
+    pub(super) fn taken(&mut self) {
         self.accepted += 1;
-        self.duplicates += usize::from(duplicate);
+    }
+
+    /// One more was there already.
+    pub(super) fn duplicate(&mut self) {
+        self.accepted += 1;
+        self.duplicates += 1;
     }
 
     pub(super) fn warned(&mut self, item: impl FnOnce() -> Item) {

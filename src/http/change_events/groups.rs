@@ -25,11 +25,26 @@ pub(super) const GROUP_BYTES: usize = 256 * 1024;
 const GROUP_PAUSE: Duration = Duration::from_millis(2);
 
 /// Some whole lines.
-pub(super) struct Group {
+pub(super) struct LineGroup {
     pub(super) bytes: Bytes,
     /// The first line of `bytes` is what is left of one that is too long.
     pub(super) first_is_too_long: bool,
     pub(super) lease: Lease,
+}
+
+/// How much of what came is taken.
+#[derive(Clone, Copy, Debug)]
+enum Upto {
+    /// The lines that have their end.
+    LineEnd,
+    /// All of it, as nothing more will come.
+    BodyEnd,
+}
+
+struct WholeLines {
+    bytes: Bytes,
+    /// See [`LineGroup::first_is_too_long`].
+    first_is_too_long: bool,
 }
 
 /// Collects bytes and gives them out by whole lines.
@@ -58,11 +73,15 @@ impl Splitter {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The whole lines so far, and whether the first is too long; `last` also takes a line without an end.
-    fn take(&mut self, last: bool) -> Option<(Bytes, bool)> {
-        let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
-        let end = unsearched.iter().rposition(|byte| *byte == b'\n').map(|place| self.searched + place + 1);
-        let end = if last { Some(self.buffer.len()).filter(|length| *length > 0 || self.dropping) } else { end };
+    /// The lines so far.
+    fn take(&mut self, upto: Upto) -> Option<WholeLines> {
+        let end = match upto {
+            Upto::LineEnd => {
+                let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
+                unsearched.iter().rposition(|byte| *byte == b'\n').map(|place| self.searched + place + 1)
+            }
+            Upto::BodyEnd => Some(self.buffer.len()).filter(|length| *length > 0 || self.dropping),
+        };
         let Some(end) = end else {
             self.searched = self.buffer.len();
             if self.buffer.len() > self.line_bytes_max {
@@ -72,10 +91,9 @@ impl Splitter {
             }
             return None;
         };
-        let lines = self.buffer.split_to(end).freeze();
+        let bytes = self.buffer.split_to(end).freeze();
         self.searched = 0;
-        let first_is_too_long = std::mem::take(&mut self.dropping);
-        Some((lines, first_is_too_long))
+        Some(WholeLines { bytes, first_is_too_long: std::mem::take(&mut self.dropping) })
     }
 }
 
@@ -85,28 +103,28 @@ pub(super) async fn read(
     encoding: Encoding,
     settings: Arc<Settings>,
     budget: Budget,
-    groups: mpsc::Sender<Result<Group, ApiError>>,
+    groups: mpsc::Sender<Result<LineGroup, ApiError>>,
 ) {
-    let mut reader = Reader { splitter: Splitter::new(settings.mapping.limits().item_bytes), total: 0, settings, budget, groups };
+    let mut reader = LineReader { splitter: Splitter::new(settings.mapping.limits().item_bytes), total: 0, settings, budget, groups };
     if let Err(Some(error)) = reader.read(body, encoding).await {
         // The lines that came whole are as good as if the rest had come.
-        reader.hand_on(false).await.ok();
+        reader.hand_on(Upto::LineEnd).await.ok();
         reader.groups.send(Err(error)).await.ok();
     }
 }
 
-struct Reader {
+struct LineReader {
     splitter: Splitter,
     total: u64,
     settings: Arc<Settings>,
     budget: Budget,
-    groups: mpsc::Sender<Result<Group, ApiError>>,
+    groups: mpsc::Sender<Result<LineGroup, ApiError>>,
 }
 
 /// `None`: nobody wants more groups.
 type Stop = Option<ApiError>;
 
-impl Reader {
+impl LineReader {
     async fn read(&mut self, mut body: PacedBody, encoding: Encoding) -> Result<(), Stop> {
         let mut inflater =
             (encoding != Encoding::Identity).then(|| Inflater::new(encoding)).transpose().map_err(|error| Some(error.into()))?;
@@ -114,7 +132,7 @@ impl Reader {
             let frame = if let Ok(frame) = tokio::time::timeout(GROUP_PAUSE, body.frame()).await {
                 frame
             } else {
-                self.hand_on(false).await?;
+                self.hand_on(Upto::LineEnd).await?;
                 body.frame().await
             };
             let Some(frame) = frame.map_err(|error| Some(error.into()))? else { break };
@@ -128,7 +146,7 @@ impl Reader {
             inflater.finish(&mut rest).map_err(|error| Some(error.into()))?;
             self.push(&rest).await?;
         }
-        self.hand_on(true).await
+        self.hand_on(Upto::BodyEnd).await
     }
 
     /// Inflates a frame piece by piece, off the async threads.
@@ -157,13 +175,13 @@ impl Reader {
             return Err(Some(ApiError::too_large(format!("the stream is longer than {most} bytes (--limit.stream-bytes)"))));
         }
         self.splitter.push(bytes);
-        if self.splitter.buffer.len() >= GROUP_BYTES { self.hand_on(false).await } else { Ok(()) }
+        if self.splitter.buffer.len() >= GROUP_BYTES { self.hand_on(Upto::LineEnd).await } else { Ok(()) }
     }
 
-    async fn hand_on(&mut self, last: bool) -> Result<(), Stop> {
-        let Some((bytes, first_is_too_long)) = self.splitter.take(last) else { return Ok(()) };
+    async fn hand_on(&mut self, upto: Upto) -> Result<(), Stop> {
+        let Some(WholeLines { bytes, first_is_too_long }) = self.splitter.take(upto) else { return Ok(()) };
         let lease = self.budget.wait_for(bytes.len()).await;
-        self.groups.send(Ok(Group { bytes, first_is_too_long, lease })).await.map_err(|_| None)
+        self.groups.send(Ok(LineGroup { bytes, first_is_too_long, lease })).await.map_err(|_| None)
     }
 }
 
@@ -177,8 +195,8 @@ mod tests {
     fn split(chunks: &[&[u8]], line_bytes_max: usize) -> Vec<Option<Vec<u8>>> {
         let mut splitter = Splitter::new(line_bytes_max);
         let mut lines = Vec::new();
-        let mut take = |splitter: &mut Splitter, last| {
-            if let Some((bytes, first_is_too_long)) = splitter.take(last) {
+        let mut take = |splitter: &mut Splitter, upto| {
+            if let Some(WholeLines { bytes, first_is_too_long }) = splitter.take(upto) {
                 let mut parts: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
                 if bytes.last() == Some(&b'\n') {
                     parts.pop();
@@ -191,10 +209,10 @@ mod tests {
         };
         for chunk in chunks {
             splitter.push(chunk);
-            take(&mut splitter, false);
+            take(&mut splitter, Upto::LineEnd);
             assert!(splitter.buffer.len() <= line_bytes_max, "memory is bounded");
         }
-        take(&mut splitter, true);
+        take(&mut splitter, Upto::BodyEnd);
         lines
     }
 

@@ -1,7 +1,7 @@
 //! A stream of lines, one event each (`application/x-ndjson`): read, parsed and written at the same time, in its order.
 //!
-//! The answer is one JSON document when the stream has ended: totals, and the lines that were refused or come with a warning,
-//! at most a thousand of them. Memory is constant however long the stream is.
+//! The answer is one JSON document when the stream has ended or broke off: totals, and the lines that were refused or come
+//! with a warning, at most a thousand of them. Memory is constant however long the stream is.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,11 +30,11 @@ use crate::http::body::inflate::Encoding;
 use crate::http::body::pace::PacedBody;
 use crate::http::change_events::answer;
 use crate::http::change_events::answer::Item;
-use crate::http::change_events::answer::Lines;
+use crate::http::change_events::answer::StreamAnswer;
 use crate::http::change_events::context;
 use crate::http::change_events::count_warnings;
 use crate::http::change_events::groups;
-use crate::http::change_events::groups::Group;
+use crate::http::change_events::groups::LineGroup;
 use crate::http::change_events::reason;
 use crate::http::change_events::status_of;
 use crate::http::change_events::unavailable;
@@ -54,7 +54,7 @@ const WRITING_MAX: usize = 6;
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
 /// One event of a group: its line, from 1 within the group, and what it is.
-struct Line {
+struct ParsedLine {
     number: u64,
     at: Timestamp,
     warnings: Vec<Warning>,
@@ -64,7 +64,7 @@ struct Line {
 struct ParsedGroup {
     lines_total: u64,
     edges: Edges,
-    lines: Vec<Line>,
+    lines: Vec<ParsedLine>,
     /// Line, status, text.
     refused: Vec<(u64, u16, String)>,
     lease: Option<Lease>,
@@ -75,7 +75,9 @@ struct Written {
     taken: Result<Vec<Result<Taken, Refused>>, SubmitError>,
 }
 
-type Parsing = FuturesOrdered<BoxFuture<'static, Result<ParsedGroup, ApiError>>>;
+/// What makes commands of a group.
+type Parse = fn(LineGroup, &Settings, &Grant, Timestamp) -> ParsedGroup;
+type Parsing<'a> = FuturesOrdered<BoxFuture<'a, Result<ParsedGroup, ApiError>>>;
 type Writing<'a> = FuturesOrdered<Pin<Box<dyn Future<Output = Written> + Send + 'a>>>;
 
 /// Takes in a stream of any length.
@@ -87,13 +89,8 @@ pub(super) async fn ingest(
     grant: Grant,
 ) -> Result<Response, ApiError> {
     let encoding = Encoding::of(&headers)?;
-    let (sender, receiver) = mpsc::channel(1);
-    let body = PacedBody::new(body, settings.limits.pace);
-    let reading = tokio::spawn(groups::read(body, encoding, Arc::clone(&settings), app.budget.clone(), sender));
-    let reading = AbortOnDropHandle::new(reading);
-    let response = pipeline(&app, receiver, &settings, &grant, None).await;
-    drop(reading);
-    Ok(response)
+    let source = GroupSource::open(body, encoding, &settings, &app);
+    Ok(Pipeline::new(&app, settings, grant).run(source).await)
 }
 
 /// Takes in lines that were read whole, as an `Idempotency-Key` asks. `now` is what an absent timestamp means.
@@ -104,65 +101,96 @@ pub(super) async fn ingest_whole(
     grant: Grant,
     now: Timestamp,
 ) -> Result<Response, ApiError> {
-    let (sender, receiver) = mpsc::channel(1);
-    let body = PacedBody::new(Body::from(bytes), settings.limits.pace);
-    let reading = tokio::spawn(groups::read(body, Encoding::Identity, Arc::clone(&settings), app.budget.clone(), sender));
-    let reading = AbortOnDropHandle::new(reading);
-    let response = pipeline(app, receiver, &settings, &grant, Some(now)).await;
-    drop(reading);
-    Ok(response)
+    let source = GroupSource::open(Body::from(bytes), Encoding::Identity, &settings, app);
+    let pipeline = Pipeline { now: Some(now), ..Pipeline::new(app, settings, grant) };
+    Ok(pipeline.run(source).await)
 }
 
-async fn pipeline(
-    app: &App,
-    mut groups: mpsc::Receiver<Result<Group, ApiError>>,
-    settings: &Arc<Settings>,
-    grant: &Grant,
-    fixed_now: Option<Timestamp>,
-) -> Response {
-    let mut report = Report { app, lines: Lines::default(), before: 0, broken: None };
-    let mut parsing = Parsing::new();
-    let mut writing = Writing::new();
-    let mut reading = true;
-    loop {
-        tokio::select! {
-            biased;
-            Some(written) = writing.next() => {
-                report.add(written);
-                reading &= report.broken.is_none();
-            }
-            Some(parsed) = parsing.next(), if writing.len() < WRITING_MAX => match parsed {
-                Ok(group) => writing.push_back(write(app, group).await),
-                Err(error) => report.broken = report.broken.or(Some(error)),
-            },
-            group = groups.recv(), if reading && parsing.len() < PARSING_MAX => match group {
-                Some(Ok(group)) => {
-                    let now = fixed_now.unwrap_or_else(|| app.clock.now());
-                    parsing.push_back(parse_elsewhere(group, Arc::clone(settings), grant.clone(), now));
-                }
-                Some(Err(error)) => {
-                    report.broken = Some(error);
-                    reading = false;
-                }
-                None => reading = false,
-            },
-            else => break,
+/// Where the groups come from: a task that ends with the body, or with this.
+struct GroupSource {
+    groups: mpsc::Receiver<Result<LineGroup, ApiError>>,
+    reading: AbortOnDropHandle<()>,
+}
+
+impl GroupSource {
+    fn open(body: Body, encoding: Encoding, settings: &Arc<Settings>, app: &App) -> Self {
+        let (sender, groups) = mpsc::channel(1);
+        let body = PacedBody::new(body, settings.limits.pace);
+        let reading = tokio::spawn(groups::read(body, encoding, Arc::clone(settings), app.budget.clone(), sender));
+        Self { groups, reading: AbortOnDropHandle::new(reading) }
+    }
+
+    /// `None` when the body has ended. A reader that ended by itself, before that, is an error.
+    async fn next(&mut self, app: &App) -> Option<Result<LineGroup, ApiError>> {
+        match self.groups.recv().await {
+            None => (&mut self.reading).await.err().map(|_| Err(app.panicked())),
+            group => group,
         }
     }
-    report.lines.respond(report.broken)
 }
 
-fn parse_elsewhere(
-    group: Group,
+/// How the lines of one stream are parsed and written.
+struct Pipeline<'a> {
+    app: &'a App,
     settings: Arc<Settings>,
     grant: Grant,
-    now: Timestamp,
-) -> BoxFuture<'static, Result<ParsedGroup, ApiError>> {
-    let parsing = tokio::task::spawn_blocking(move || parse(group, &settings, &grant, now));
-    Box::pin(async move { parsing.await.map_err(|_| ApiError::internal()) })
+    /// What an absent timestamp means; else the time at which the group was read.
+    now: Option<Timestamp>,
+    parse: Parse,
 }
 
-fn parse(group: Group, settings: &Settings, grant: &Grant, now: Timestamp) -> ParsedGroup {
+impl<'a> Pipeline<'a> {
+    fn new(app: &'a App, settings: Arc<Settings>, grant: Grant) -> Self {
+        Self { app, settings, grant, now: None, parse }
+    }
+
+    /// After an error nothing more is read or written, but what is in the writer's queue by then.
+    async fn run(self, mut source: GroupSource) -> Response {
+        let app = self.app;
+        let mut progress = Progress { app, lines: StreamAnswer::default(), before: 0, unwritten: None, broken: None };
+        let mut parsing = Parsing::new();
+        let mut writing = Writing::new();
+        let mut reading = true;
+        loop {
+            tokio::select! {
+                biased;
+                Some(written) = writing.next() => {
+                    progress.add(written);
+                    if progress.unwritten.is_some() {
+                        reading = false;
+                        parsing.clear();
+                    }
+                }
+                Some(parsed) = parsing.next(), if writing.len() < WRITING_MAX => match parsed {
+                    Ok(group) => writing.push_back(write(app, group).await),
+                    Err(error) => {
+                        progress.broken = Some(error);
+                        reading = false;
+                        parsing.clear();
+                    }
+                },
+                group = source.next(app), if reading && parsing.len() < PARSING_MAX => match group {
+                    Some(Ok(group)) => parsing.push_back(self.parse_elsewhere(group)),
+                    Some(Err(error)) => {
+                        progress.broken = Some(error);
+                        reading = false;
+                    }
+                    None => reading = false,
+                },
+                else => break,
+            }
+        }
+        progress.lines.respond(progress.unwritten.or(progress.broken))
+    }
+
+    fn parse_elsewhere(&self, group: LineGroup) -> BoxFuture<'a, Result<ParsedGroup, ApiError>> {
+        let now = self.now.unwrap_or_else(|| self.app.clock.now());
+        let (parse, settings, grant) = (self.parse, Arc::clone(&self.settings), self.grant.clone());
+        Box::pin(self.app.elsewhere(move || parse(group, &settings, &grant, now)))
+    }
+}
+
+fn parse(group: LineGroup, settings: &Settings, grant: &Grant, now: Timestamp) -> ParsedGroup {
     let context = context(settings, &grant.organization, now);
     let too_long = FormatError::TooLong { limit: settings.mapping.limits().item_bytes };
     let expected = group.bytes.len() / 200 + 1;
@@ -187,7 +215,7 @@ fn parse(group: Group, settings: &Settings, grant: &Grant, now: Timestamp) -> Pa
         } else if !line.trim_ascii().is_empty() {
             match last9::parse_one(line, &context) {
                 Ok(Parsed { edge, warnings }) => {
-                    parsed.lines.push(Line { number, at: edge.at, warnings });
+                    parsed.lines.push(ParsedLine { number, at: edge.at, warnings });
                     parsed.edges.push(edge);
                 }
                 Err(error) => parsed.refuse(number, &error),
@@ -226,15 +254,18 @@ async fn write(app: &App, mut group: ParsedGroup) -> Pin<Box<dyn Future<Output =
     })
 }
 
-struct Report<'a> {
+struct Progress<'a> {
     app: &'a App,
-    lines: Lines,
+    lines: StreamAnswer,
     /// Lines of the groups before.
     before: u64,
+    /// Why the first group that is not written is not.
+    unwritten: Option<ApiError>,
+    /// What ended the stream behind the groups that were to be written.
     broken: Option<ApiError>,
 }
 
-impl Report<'_> {
+impl Progress<'_> {
     fn add(&mut self, written: Written) {
         let Written { mut group, taken } = written;
         match taken {
@@ -244,7 +275,7 @@ impl Report<'_> {
                 }
             }
             Err(error) => {
-                self.broken.get_or_insert(unavailable(&error));
+                self.unwritten.get_or_insert(unavailable(&error));
             }
         }
         for (number, status, error) in &group.refused {
@@ -254,10 +285,13 @@ impl Report<'_> {
         drop(group.lease.take());
     }
 
-    fn add_line(&mut self, line: &Line, taken: Result<Taken, Refused>) {
+    fn add_line(&mut self, line: &ParsedLine, taken: Result<Taken, Refused>) {
         match taken {
             Ok(Taken { id, exposure }) => {
-                self.lines.taken(exposure.is_none());
+                match exposure {
+                    Some(_) => self.lines.taken(),
+                    None => self.lines.duplicate(),
+                }
                 count_warnings(&self.app.telemetry, &line.warnings);
                 if !line.warnings.is_empty() || !matches!(exposure, None | Some(Exposure::Shown)) {
                     let warnings = || answer::warnings(&line.warnings, exposure.as_ref());
@@ -274,3 +308,6 @@ impl Report<'_> {
         self.lines.refused(self.before + number, status, error);
     }
 }
+
+#[cfg(test)]
+mod tests;

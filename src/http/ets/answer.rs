@@ -14,6 +14,7 @@ use serde::Serializer;
 
 use crate::formats::ets;
 use crate::formats::ets::isoformat;
+use crate::http::ets::tree::Sibling;
 use crate::http::ets::tree::Tree;
 use crate::http::ets::view;
 use crate::http::negotiate;
@@ -23,13 +24,13 @@ const PIECE_BYTES: usize = 32 * 1024;
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum Notation {
     Json,
     /// JSON text is YAML in flow style; what older YAML readers refuse in it is escaped.
     Yaml,
 }
 
-impl Format {
+impl Notation {
     pub(super) fn of(headers: &HeaderMap) -> Self {
         if negotiate::prefers_yaml(headers) { Self::Yaml } else { Self::Json }
     }
@@ -137,8 +138,11 @@ impl<T: Serialize> Serialize for Members<'_, T> {
 /// A tree as `{"event": {...}, "children": [...]}`, in pieces; nothing recurses.
 pub(super) fn impact(tree: Tree) -> impl Iterator<Item = String> + Send + 'static {
     tree.walk(
-        |node, is_first| {
-            let comma = if is_first { "" } else { "," };
+        |node, sibling| {
+            let comma = match sibling {
+                Sibling::First => "",
+                Sibling::Later => ",",
+            };
             format!(r#"{comma}{{"event":{},"children":["#, event(&view::event(&node.event)))
         },
         |_| "]}".to_owned(),

@@ -14,7 +14,7 @@ use crate::formats::ets;
 use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::ets::answer;
-use crate::http::ets::answer::Format;
+use crate::http::ets::answer::Notation;
 use crate::http::ets::view;
 use crate::http::parameters::Parameters;
 use crate::http::parameters::moment;
@@ -46,7 +46,7 @@ pub(super) enum Shape {
 pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let query = query(call.parts.uri.query())?;
-    let (format, tenant) = (Format::of(&call.parts.headers), call.tenant(&app)?);
+    let (format, tenant) = (Notation::of(&call.parts.headers), call.tenant(&app)?);
     respond(app, tenant, query, Shape::Counted, format).await
 }
 
@@ -72,9 +72,15 @@ fn query(text: Option<&str>) -> Result<Query, ApiError> {
     })
 }
 
-fn whole_number(text: &str, least: usize) -> Result<usize, String> {
-    let wrong = || format!("`{}` is not a whole number of at least {least}", shown(text));
-    text.parse().ok().filter(|number| *number >= least).ok_or_else(wrong)
+/// Why the value of a parameter means nothing; its name comes before this.
+#[derive(Debug, thiserror::Error)]
+enum ValueError {
+    #[error("`{}` is not a whole number of at least {least}", shown(text))]
+    Number { text: Box<str>, least: usize },
+}
+
+fn whole_number(text: &str, least: usize) -> Result<usize, ValueError> {
+    text.parse().ok().filter(|number| *number >= least).ok_or_else(|| ValueError::Number { text: text.into(), least })
 }
 
 /// Key and value.
@@ -102,7 +108,7 @@ pub(super) async fn respond(
     tenant: Option<Arc<Tenant>>,
     query: Query,
     shape: Shape,
-    format: Format,
+    format: Notation,
 ) -> Result<Response, ApiError> {
     let limit = query.limit;
     let first = piece(&app, tenant.as_ref(), &query, limit).await?;
@@ -113,13 +119,13 @@ pub(super) async fn respond(
             Shape::Counted => (format!(r#"{{"count":{count},"result":["#), "]}"),
             Shape::Array => ("[".to_owned(), "]"),
         };
-        return Ok(format.stream(once(opening).chain(texts(first.events, true)).chain(once(end.to_owned()))));
+        return Ok(format.stream(once(opening).chain(texts(first.events, "")).chain(once(end.to_owned()))));
     }
     let opening = match shape {
         Shape::Counted => r#"{"result":["#,
         Shape::Array => "[",
     };
-    let begun: Pieces = Box::new(once(opening.to_owned()).chain(texts(first.events, true)));
+    let begun: Pieces = Box::new(once(opening.to_owned()).chain(texts(first.events, "")));
     let rest =
         Rest { app, tenant, query: Query { after: first.next, skip: 0, ..query }, left: limit - count, count, shape, is_done: false };
     let rest = stream::try_unfold(rest, async move |mut rest| Ok::<_, ApiError>(rest.pieces().await?.map(|pieces| (pieces, rest))));
@@ -141,9 +147,10 @@ async fn piece(app: &App, tenant: Option<&Arc<Tenant>>, query: &Query, left: usi
 /// Texts that are made as they are sent: one event may have megabytes.
 type Pieces = Box<dyn Iterator<Item = String> + Send>;
 
-fn texts(events: Vec<EventView>, is_beginning: bool) -> impl Iterator<Item = String> + Send + 'static {
+/// The events with commas between them; `begin` stands before the first.
+fn texts(events: Vec<EventView>, begin: &'static str) -> impl Iterator<Item = String> + Send + 'static {
     events.into_iter().enumerate().map(move |(place, event)| {
-        let comma = if is_beginning && place == 0 { "" } else { "," };
+        let comma = if place == 0 { begin } else { "," };
         format!("{comma}{}", answer::event(&view::event(&event)))
     })
 }
@@ -174,7 +181,7 @@ impl Rest {
             Shape::Counted => Some(format!(r#"],"count":{}}}"#, self.count)),
             Shape::Array => Some("]".to_owned()),
         };
-        Ok(Some(Box::new(texts(found.events, false).chain(end))))
+        Ok(Some(Box::new(texts(found.events, ",").chain(end))))
     }
 }
 

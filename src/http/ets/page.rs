@@ -23,6 +23,7 @@ use crate::http::error::ApiError;
 use crate::http::ets::answer;
 use crate::http::ets::tree;
 use crate::http::ets::tree::Node;
+use crate::http::ets::tree::Trace;
 use crate::http::ets::tree::Tree;
 use crate::http::ets::view;
 use crate::http::operating::escape;
@@ -47,7 +48,7 @@ pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let (tenant, id) = (call.tenant(&app)?, call.parameter(0).to_owned());
     let asked = id.clone();
     let family = app.heavy(&app.queries, move || tenant.and_then(|tenant| family(&tenant, &asked))).await?;
-    let Some(Family { event, tree, note }) = family else {
+    let Some(Relatives { event, tree, note }) = family else {
         return Ok(respond(
             StatusCode::NOT_FOUND,
             "text/plain; charset=utf-8",
@@ -58,13 +59,13 @@ pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Response, ApiError
     notes.extend(note);
     let drawing = Drawing { prefix: app.web.route_prefix.clone(), asked: event.id.clone() };
     let begin = begin(&event, &notes);
-    let drawn = tree.walk(move |node, is_first| drawing.open(node, is_first), close);
+    let drawn = tree.walk(move |node, _| drawing.open(node), close);
     let end = std::iter::once("</ul>\n</html>\n".to_owned());
     let pieces = std::iter::once(begin).chain(drawn).chain(end);
     Ok(respond(StatusCode::OK, "text/html; charset=utf-8", answer::streamed(pieces)))
 }
 
-struct Family {
+struct Relatives {
     /// The one that was asked for.
     event: EventView,
     tree: Tree,
@@ -72,16 +73,16 @@ struct Family {
     note: Option<String>,
 }
 
-fn family(tenant: &Tenant, id: &str) -> Option<Family> {
-    let (mut causes, is_cut_above) = tree::trace(tenant, id);
+fn family(tenant: &Tenant, id: &str) -> Option<Relatives> {
+    let Trace { events: mut causes, is_cut } = tree::trace(tenant, id);
     let event = causes.first()?.clone();
     let tree = Tree::below(tenant, causes.pop()?);
     if !tree.has(&event.id) {
         let note = format!("its family has more than {} events: only what it caused itself is shown", tree::NODES_MAX);
-        return Some(Family { tree: Tree::below(tenant, event.clone()), event, note: Some(note) });
+        return Some(Relatives { tree: Tree::below(tenant, event.clone()), event, note: Some(note) });
     }
-    let note = is_cut_above.then(|| format!("it has more than {} causes: only the nearest are shown", tree::DEPTH_MAX - 1));
-    Some(Family { event, tree, note })
+    let note = is_cut.then(|| format!("it has more than {} causes: only the nearest are shown", tree::DEPTH_MAX - 1));
+    Some(Relatives { event, tree, note })
 }
 
 fn respond(status: StatusCode, media_type: &'static str, body: Body) -> Response {
@@ -119,7 +120,7 @@ struct Drawing {
 }
 
 impl Drawing {
-    fn open(&self, node: &Node, _: bool) -> String {
+    fn open(&self, node: &Node) -> String {
         let event = view::event(&node.event);
         let mut classes = String::new();
         let failed = values(&event, "status").last().is_some_and(|status| **status == *"fail");

@@ -14,20 +14,28 @@ pub(super) const DEPTH_MAX: usize = 100;
 /// Most events of a tree.
 pub(super) const NODES_MAX: usize = 10_000;
 
-/// The event, its parent, and so on to the root or to the first that is not there; and whether there are more than are taken.
-pub(super) fn trace(tenant: &Tenant, id: &str) -> (Vec<EventView>, bool) {
+/// What caused an event.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    /// The event, its parent, and so on to the root or to the first that is not there.
+    pub(super) events: Vec<EventView>,
+    /// There are more than are taken.
+    pub(super) is_cut: bool,
+}
+
+pub(super) fn trace(tenant: &Tenant, id: &str) -> Trace {
     let mut chain: Vec<EventView> = Vec::new();
     let mut seen = HashSet::new();
     let mut next = tenant.event(id);
     while let Some(event) = next.filter(|event| seen.insert(event.id.clone())) {
         if chain.len() == DEPTH_MAX {
-            return (chain, true);
+            return Trace { events: chain, is_cut: true };
         }
         let parent = view::parent(&event);
         next = if parent.is_empty() { None } else { tenant.event(parent) };
         chain.push(event);
     }
-    (chain, false)
+    Trace { events: chain, is_cut: false }
 }
 
 /// An event and what it caused.
@@ -101,27 +109,34 @@ impl Tree {
         all.into_iter().filter(|(is_so, _)| *is_so).map(|(_, text)| text).collect()
     }
 
-    /// Opens and closes every node in turn, children between the two; `open` is told whether the node is the first of its parent.
+    /// Opens and closes every node in turn, children between the two; `open` is told where the node is among those of its parent.
     pub(super) fn walk(
         self,
-        open: impl Fn(&Node, bool) -> String + Send + 'static,
+        open: impl Fn(&Node, Sibling) -> String + Send + 'static,
         close: impl Fn(&Node) -> String + Send + 'static,
     ) -> impl Iterator<Item = String> + Send + 'static {
-        let mut steps = vec![Step::Open(0, true)];
+        let mut steps = vec![Step::Open(0, Sibling::First)];
         std::iter::from_fn(move || match steps.pop()? {
-            Step::Open(place, is_first) => {
+            Step::Open(place, sibling) => {
                 let node = self.nodes.get(place)?;
                 steps.push(Step::Close(place));
                 let below = node.children.iter().enumerate().rev();
-                steps.extend(below.map(|(order, &child)| Step::Open(child, order == 0)));
-                Some(open(node, is_first))
+                steps.extend(below.map(|(order, &child)| Step::Open(child, if order == 0 { Sibling::First } else { Sibling::Later })));
+                Some(open(node, sibling))
             }
             Step::Close(place) => Some(close(self.nodes.get(place)?)),
         })
     }
 }
 
+/// Where a node is among those of its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sibling {
+    First,
+    Later,
+}
+
 enum Step {
-    Open(usize, bool),
+    Open(usize, Sibling),
     Close(usize),
 }

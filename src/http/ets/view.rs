@@ -80,7 +80,7 @@ pub(super) fn written(event: &EventView, shown: &Event, after: Event, mut whole:
         let had_type = !details.tag("type").is_empty();
         let made_up = made_up(event, details);
         let named = after.tags.iter().find(|(key, _)| **key == *"type").and_then(|(_, values)| values.first()).cloned();
-        details.tags = kept(event.own_id, &made_up, after.tags);
+        details.tags = kept(event, &made_up, after.tags);
         match named.filter(|name| !name.is_empty()) {
             Some(name) => whole.event_name = name,
             None if event.own_id && had_type => whole.event_name = EVENT_NAME_DEFAULT.into(),
@@ -91,13 +91,13 @@ pub(super) fn written(event: &EventView, shown: &Event, after: Event, mut whole:
 }
 
 /// The tags of which none was made up.
-fn kept(own_id: bool, made_up: &Tags, tags: Tags) -> Tags {
+fn kept(event: &EventView, made_up: &Tags, tags: Tags) -> Tags {
     let mut kept = Tags::new();
     for (key, values) in tags {
         let known = made_up.iter().find(|(known, _)| *known == key).map(|(_, known)| known);
         let left: Vec<Box<str>> = match known {
             // The first type is the event's name, so a list that begins with a name that was made up is kept whole.
-            Some(known) if own_id && *key == *"type" && values != *known => values,
+            Some(known) if event.own_id && *key == *"type" && values != *known => values,
             Some(known) => values.into_iter().filter(|value| !known.contains(value)).collect(),
             None => values,
         };

@@ -1,0 +1,88 @@
+//! Reading the configuration file again, on a signal or when asked over HTTP.
+
+use std::sync::Arc;
+use std::sync::Weak;
+
+use parking_lot::Mutex;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+
+use crate::cli;
+use crate::config;
+use crate::config::ConfigError;
+use crate::config::ConfigFile;
+use crate::config::Flags;
+use crate::http::app::App;
+use crate::http::app::ReloadError;
+use crate::http::app::Settings;
+use crate::telemetry::Telemetry;
+use crate::time::Clock;
+
+/// Replaces the settings of an app by what the file says now; a bad file changes nothing.
+pub(super) struct Reloader {
+    flags: Flags,
+    /// The limits that only a restart can change.
+    settled: config::Limits,
+    app: Weak<App>,
+    /// Held from before the file is read until its settings are in place.
+    turn: Mutex<()>,
+}
+
+impl Reloader {
+    pub(super) fn new(flags: &Flags, file: &ConfigFile, app: &Arc<App>) -> Self {
+        Self { flags: flags.clone(), settled: flags.limits(file), app: Arc::downgrade(app), turn: Mutex::new(()) }
+    }
+
+    /// Waits until no other reload is under way, then reads the file. The outcome is logged and counted here.
+    pub(super) fn reload(&self) -> Result<(), ReloadError> {
+        self.reload_from(|| self.read())
+    }
+
+    /// Reloads each time a hangup is signalled.
+    pub(super) async fn on_signal(self: Arc<Self>) {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+        while hangup.recv().await.is_some() {
+            let reloader = Arc::clone(&self);
+            tokio::task::spawn_blocking(move || reloader.reload()).await.ok();
+        }
+    }
+
+    /// Of several, the last one that begins to read is the last one whose settings are set.
+    fn reload_from(&self, read: impl FnOnce() -> Result<Settings, ConfigError>) -> Result<(), ReloadError> {
+        let _turn = self.turn.lock();
+        let Some(app) = self.app.upgrade() else { return Ok(()) };
+        match read() {
+            Ok(settings) => {
+                app.set_settings(settings);
+                tracing::info!("configuration read again");
+                note_loaded(app.telemetry(), app.clock());
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(reason = cli::with_causes(&error), "cannot read the configuration again; the old one is kept");
+                app.telemetry().reload_successful.set(0);
+                app.telemetry().reloads_failed.inc();
+                Err(ReloadError)
+            }
+        }
+    }
+
+    fn read(&self) -> Result<Settings, ConfigError> {
+        let file = self.flags.config_file.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?;
+        let settings = file.settings(&self.flags.limits)?;
+        self.flags.addresses(&settings.access)?;
+        if self.flags.limits(&file).settled() != self.settled.settled() {
+            tracing::warn!("some of the limits that changed take effect at the next start only");
+        }
+        Ok(settings)
+    }
+}
+
+/// Says in our own metrics that the configuration is that of the file.
+pub(super) fn note_loaded(telemetry: &Telemetry, clock: &dyn Clock) {
+    telemetry.reload_successful.set(1);
+    telemetry.reload_success_seconds.set(clock.now().seconds());
+}
+
+#[cfg(test)]
+mod tests;
