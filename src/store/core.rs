@@ -51,8 +51,9 @@ pub(super) struct SeriesRow {
     pub(super) stop: bool,
     /// Of all of these but the edges; keeps the table from looking at the labels when it grows.
     hash: u32,
-    /// Tells it from every other series that had its number before or has it later.
-    pub(super) generation: u32,
+    /// How many series there ever were when it came, itself among them: tells it from every other series that had its number
+    /// before or has it later, and what was there at some moment from what came after.
+    pub(super) born: u64,
 }
 
 #[derive(Debug, Default)]
@@ -62,8 +63,8 @@ pub(super) struct Core {
     pub(super) identities: Rows<IdentityRow>,
     by_identity: HashTable<u32>,
     pub(super) series: Rows<SeriesRow>,
-    /// How many series there ever were, around 2^32.
-    generations: u32,
+    /// How many series there ever were.
+    pub(super) born: u64,
     by_series: HashTable<u32>,
     series_by_cluster: HashMap<u16, u32>,
     start_series: RoaringBitmap,
@@ -91,6 +92,13 @@ pub(super) struct Core {
     changed: Changes,
     /// Starts whose events may be superseded by another start now.
     rivalled: Vec<u32>,
+}
+
+impl SeriesRow {
+    /// What a page knows it by, beside its number; around 2^32.
+    pub(super) fn generation(&self) -> u32 {
+        u32::try_from(self.born & u64::from(u32::MAX)).unwrap_or_default()
+    }
 }
 
 pub(super) fn place_in(rows: &Rows<EdgeRow>) -> impl Fn(u32) -> Place {

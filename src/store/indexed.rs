@@ -1,4 +1,7 @@
 //! What the label index says of a question, resolved once, and whether an event fits it.
+//!
+//! It is resolved without the tenant's lock, to numbers of series, which may be those of others by the time they are looked
+//! at: a series that came after the question is in no answer to it, whatever its number is.
 
 use super::Tenant;
 use super::core::Core;
@@ -21,6 +24,8 @@ const LABELS_COST: u64 = 4;
 
 /// The series that a question names.
 pub(super) struct Indexed {
+    /// How many series there had ever been before any was looked up.
+    asked: u64,
     pub(super) wanted: Wanted,
     /// Those that have each tag as a label.
     pub(super) tagged: Vec<RoaringBitmap>,
@@ -41,7 +46,9 @@ struct Text {
 
 impl Indexed {
     pub(super) fn of(tenant: &Tenant, query: &Query) -> Self {
+        let asked = tenant.core.read().born;
         Self {
+            asked,
             wanted: tenant.wanted(&query.selectors),
             tagged: query.tags.iter().map(|(key, value)| tenant.series_tagged(key, value)).collect(),
             text: query.text.as_ref().map(|text| tenant.saying(text)),
@@ -50,16 +57,41 @@ impl Indexed {
 
     /// Whether the event has the labels, tags and text that the query asks for.
     pub(super) fn accepts(&self, core: &Core, query: &Query, head: u32) -> bool {
-        is_wanted(core, head, &self.wanted)
-            && query.tags.iter().zip(&self.tagged).all(|(tag, series)| has_tag(core, head, tag, series))
-            && self.text.as_ref().is_none_or(|text| text.is_said(core, head))
+        self.is_wanted(core, head)
+            && query.tags.iter().zip(&self.tagged).all(|(tag, series)| self.has_tag(core, head, tag, series))
+            && self.text.as_ref().is_none_or(|text| self.is_said(core, head, text))
     }
-}
 
-impl Text {
-    fn is_said(&self, core: &Core, head: u32) -> bool {
-        let said = |details: &Details| is_in(&details.name, &self.lower) || is_in(&details.description, &self.lower);
-        has_edge_in(core, head, &self.series) || core.details(head).is_some_and(|detailed| said(&detailed.details))
+    /// Whether the edge is in one of these series, and that is the one that was looked up.
+    fn is_edge_in(&self, core: &Core, edge: u32, series: &RoaringBitmap) -> bool {
+        let is_it = |number: u32| core.series.get(number).is_some_and(|row| row.born <= self.asked);
+        core.row(edge).is_some_and(|row| series.contains(row.series) && is_it(row.series))
+    }
+
+    /// Whether the start or the stop of the event is in one of these series.
+    fn has_edge_in(&self, core: &Core, head: u32, series: &RoaringBitmap) -> bool {
+        [Some(head), core.stop_of(head)].into_iter().flatten().any(|edge| self.is_edge_in(core, edge, series))
+    }
+
+    fn is_wanted(&self, core: &Core, head: u32) -> bool {
+        let Wanted::These(series) = &self.wanted else { return true };
+        self.has_edge_in(core, head, series) || core.beats(head).any(|beat| self.is_edge_in(core, beat, series))
+    }
+
+    /// `series` are those that have the tag as a label.
+    fn has_tag(&self, core: &Core, head: u32, (key, value): &(Box<str>, Box<str>), series: &RoaringBitmap) -> bool {
+        let length = key.len() + value.len();
+        let text = |key: &str, value: &str| [key, ":", value].concat();
+        let is_it = |(own_key, own_value): (&str, &str)| {
+            (own_key, own_value) == (key, value)
+                || (own_key.len() + own_value.len() == length && text(own_key, own_value) == text(key, value))
+        };
+        self.has_edge_in(core, head, series) || core.details(head).is_some_and(|detailed| detailed.details.all_tags().any(is_it))
+    }
+
+    fn is_said(&self, core: &Core, head: u32, text: &Text) -> bool {
+        let said = |details: &Details| is_in(&details.name, &text.lower) || is_in(&details.description, &text.lower);
+        self.has_edge_in(core, head, &text.series) || core.details(head).is_some_and(|detailed| said(&detailed.details))
     }
 }
 
@@ -169,26 +201,4 @@ impl Tenant {
 /// Whether `text` has `lower` in it, whatever the case.
 fn is_in(text: &str, lower: &str) -> bool {
     text.to_lowercase().contains(lower)
-}
-
-/// Whether the start or the stop of the event is in one of these series.
-fn has_edge_in(core: &Core, head: u32, series: &RoaringBitmap) -> bool {
-    let has = |edge: u32| core.row(edge).is_some_and(|row| series.contains(row.series));
-    has(head) || core.stop_of(head).is_some_and(has)
-}
-
-/// `series` are those that have the tag as a label.
-fn has_tag(core: &Core, head: u32, (key, value): &(Box<str>, Box<str>), series: &RoaringBitmap) -> bool {
-    let length = key.len() + value.len();
-    let text = |key: &str, value: &str| [key, ":", value].concat();
-    let is_it = |(own_key, own_value): (&str, &str)| {
-        (own_key, own_value) == (key, value) || (own_key.len() + own_value.len() == length && text(own_key, own_value) == text(key, value))
-    };
-    has_edge_in(core, head, series) || core.details(head).is_some_and(|detailed| detailed.details.all_tags().any(is_it))
-}
-
-fn is_wanted(core: &Core, head: u32, wanted: &Wanted) -> bool {
-    let Wanted::These(series) = wanted else { return true };
-    let beats = |beat: u32| core.row(beat).is_some_and(|row| series.contains(row.series));
-    has_edge_in(core, head, series) || core.beats(head).any(beats)
 }

@@ -367,7 +367,7 @@ impl Tenant {
     pub fn labels_of(&self, series: &[SeriesId], visit: &mut dyn FnMut(usize, &str, &str)) {
         let core = self.core.read();
         let set = |series: &SeriesId| {
-            core.series.get(series.number).filter(|row| row.generation == series.generation).map_or((&[][..], ""), |row| {
+            core.series.get(series.number).filter(|row| row.generation() == series.generation).map_or((&[][..], ""), |row| {
                 let state = if row.stop { EdgeState::Stop } else { EdgeState::Start };
                 (&*row.labels, state.label())
             })

@@ -149,10 +149,14 @@ impl Tenant {
 
     /// The same, with so many events looked at closely at once.
     pub(super) fn select_by(&self, query: &Query, at_once: usize) -> Selected {
-        let indexed = Indexed::of(self, query);
+        self.select_among(query, &Indexed::of(self, query), at_once)
+    }
+
+    /// The same, of what was looked up already.
+    pub(super) fn select_among(&self, query: &Query, indexed: &Indexed, at_once: usize) -> Selected {
         let mut selected = Selected::default();
         let mut rest = Cow::Borrowed(query);
-        while let Some(further) = self.select_some(&rest, &indexed, at_once, &mut selected) {
+        while let Some(further) = self.select_some(&rest, indexed, at_once, &mut selected) {
             rest = Cow::Owned(further);
         }
         selected

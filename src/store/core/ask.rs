@@ -5,6 +5,7 @@ use super::EdgeRow;
 use super::Member;
 use super::NONE;
 use super::Part;
+use super::SeriesRow;
 use crate::store::SeriesId;
 use crate::store::details::Detailed;
 use crate::store::edges::EdgeKey;
@@ -13,7 +14,7 @@ use crate::time::Timestamp;
 impl Core {
     /// The series that has this number now.
     pub(in crate::store) fn series_id(&self, number: u32) -> SeriesId {
-        SeriesId { number, generation: self.series.get(number).map_or(0, |row| row.generation) }
+        SeriesId { number, generation: self.series.get(number).map_or(0, SeriesRow::generation) }
     }
 
     pub(in crate::store) fn row(&self, edge: u32) -> Option<&EdgeRow> {

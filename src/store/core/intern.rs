@@ -72,8 +72,8 @@ impl Core {
         if let Some(&found) = self.by_series.find(spread(hash), |&series| self.series.get(series).is_some_and(same)) {
             return Some(found);
         }
-        self.generations = self.generations.wrapping_add(1);
-        let row = SeriesRow { labels: labels.into(), edges: Seq::Empty, cluster, stop, hash, generation: self.generations };
+        self.born += 1;
+        let row = SeriesRow { labels: labels.into(), edges: Seq::Empty, cluster, stop, hash, born: self.born };
         let new = self.series.place(row)?;
         let rows = &self.series;
         self.by_series.insert_unique(spread(hash), new, |&series| spread(rows.get(series).map_or(0, |row| row.hash)));

@@ -46,6 +46,7 @@ impl Core {
     /// Takes the edges out of everything. What is left folds to what it is.
     fn forget(&mut self, index: &LabelIndex, old: &[u32]) {
         let (mut identities, mut series) = (BTreeSet::new(), BTreeSet::new());
+        self.forget_deleted(old);
         for &edge in old {
             let Some(row) = self.edges.get(edge) else { continue };
             let (part, id, key, identity) = (row.part, row.id, row.key(), row.identity);
@@ -55,7 +56,6 @@ impl Core {
                 if let Some(past) = self.past.get_mut(&identity) {
                     past.remove(&(key, edge));
                 }
-                self.deleted_by.remove(&edge);
                 self.replaced.remove(&(identity, edge));
             } else {
                 if part.is_head() {
@@ -93,6 +93,18 @@ impl Core {
             }
             self.edges.vacate(edge);
         }
+    }
+
+    /// Takes the edges off what deletions of the first format took: their numbers will be those of others.
+    fn forget_deleted(&mut self, old: &[u32]) {
+        if self.deleted_by.is_empty() {
+            return;
+        }
+        let old: HashSet<u32> = old.iter().copied().collect();
+        self.deleted_by.retain(|by, deleted| {
+            deleted.retain(|edge| !old.contains(edge));
+            !old.contains(by)
+        });
     }
 }
 
