@@ -56,6 +56,8 @@ pub(super) struct Committer<D: Disk> {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) health: Arc<RwLock<Health>>,
     pub(super) marks: Marks,
+    /// The last record that a retirement was about.
+    pub(super) retired: Position,
     /// The time of receipt of the last record: it never goes back, whatever the clock does.
     pub(super) received: Timestamp,
     pub(super) steady: SteadyTime,
@@ -78,11 +80,11 @@ impl<D: Disk> Committer<D> {
         telemetry: Arc<Telemetry>,
         health: Arc<RwLock<Health>>,
     ) -> Self {
-        let Opened { log, marks, received, mut steady, settled, former, .. } = opened;
+        let Opened { log, marks, received, mut steady, settled, former, retired, .. } = opened;
         steady.begin(clock.read());
         let skew = Some(memory.store.configured_skew()).filter(|skew| *skew != memory.store.skew());
         let (retired_at, batch) = (Timestamp::MIN, Batch::new());
-        Self { log, memory, options, clock, telemetry, health, marks, received, steady, retired_at, skew, settled, former, batch }
+        Self { log, memory, options, clock, telemetry, health, marks, received, steady, retired_at, skew, settled, former, retired, batch }
     }
 
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.
