@@ -1,6 +1,7 @@
 mod between;
 mod limits;
 mod names;
+mod retired;
 
 use super::*;
 use crate::event::Delete;

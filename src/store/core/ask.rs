@@ -37,6 +37,12 @@ impl Core {
         put.map_or_else(received, |detailed| detailed.updated)
     }
 
+    /// When the records were received that it came in: the first, and the last that had it again.
+    pub(super) fn came(&self, edge: u32) -> [Timestamp; 2] {
+        let first = self.row(edge).map_or(Timestamp::MIN, |row| row.received);
+        [first, self.renewed.get(&edge).copied().unwrap_or(first)]
+    }
+
     pub(in crate::store) fn value(&self, edge: u32) -> f64 {
         self.values.get(&edge).copied().unwrap_or(1.0)
     }

@@ -164,12 +164,23 @@ impl<'a> Sweep<'a> {
 
     /// What is past and came with an edge that stays, stays too: their record does, which would bring it back.
     fn keep_siblings(&self, candidates: &[u32], stays: &mut HashSet<u32>) {
-        let came = |edge: &u32| self.core.row(*edge).map(|row| (row.identity, row.received));
-        let has_past = |came: &(u32, Timestamp)| self.core.past.contains_key(&came.0);
-        let records: HashSet<(u32, Timestamp)> = stays.iter().filter_map(came).filter(has_past).collect();
-        let is_past = |edge: &&u32| matches!(self.part(**edge), Part::Past { .. });
-        if !records.is_empty() {
-            stays.extend(candidates.iter().filter(is_past).filter(|edge| came(edge).is_some_and(|came| records.contains(&came))));
+        if self.core.past.is_empty() {
+            return;
+        }
+        let came = |edge: u32| {
+            let identity = self.core.row(edge).map(|row| row.identity).filter(|identity| self.core.past.contains_key(identity));
+            identity.into_iter().flat_map(move |identity| self.core.came(edge).map(|came| (identity, came)))
+        };
+        let mut goes: HashMap<(u32, Timestamp), Vec<u32>> = HashMap::new();
+        for &edge in candidates.iter().filter(|&&edge| matches!(self.part(edge), Part::Past { .. }) && !stays.contains(&edge)) {
+            for record in came(edge) {
+                goes.entry(record).or_default().push(edge);
+            }
+        }
+        let mut kept: Vec<u32> = stays.iter().copied().collect();
+        while let Some(edge) = kept.pop() {
+            let came_with = came(edge).filter_map(|record| goes.remove(&record)).flatten();
+            kept.extend(came_with.filter(|&edge| stays.insert(edge)).collect::<Vec<_>>());
         }
     }
 

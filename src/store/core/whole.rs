@@ -63,7 +63,7 @@ impl Core {
     /// Whether this record of a put, received then, is what an edge or the details that are here come from.
     pub(in crate::store) fn remembers_put(&self, put: &Put, received: Timestamp) -> bool {
         let Some(identity) = self.number_of(put.start.identity) else { return false };
-        let from_it = |edge: u32| self.row(edge).is_some_and(|row| row.received == received && row.identity == identity);
+        let from_it = |edge: u32| self.row(edge).is_some_and(|row| row.identity == identity) && self.came(edge).contains(&received);
         let mut anchors = self.details.anchors(identity).into_iter().flatten();
         let said = anchors.any(|(_, anchor)| self.details.get(*anchor).is_some_and(|detailed| detailed.updated == received));
         said || put.edges().filter_map(|edge| self.find_edge(edge.id())).any(from_it)
@@ -159,6 +159,7 @@ impl Core {
             Some(attributes) => drop(self.attributes.insert(known, attributes.clone())),
             None => drop(self.attributes.remove(&known)),
         }
+        self.renewed.insert(known, received);
         self.values.remove(&known);
         if edge.value.to_bits() != 1f64.to_bits() {
             self.values.insert(known, edge.value);
@@ -172,7 +173,6 @@ impl Core {
             if let Some(row) = self.edges.get_mut(known) {
                 row.part = Part::alone(key.1);
             }
-            self.renewed.insert(known, received);
             self.replaced.remove(&(identity, known));
             self.enter(known, None)?;
         }
