@@ -84,7 +84,7 @@ impl<D: Disk> Committer<D> {
         steady.begin(clock.read());
         let skew = Some(memory.store.configured_skew()).filter(|skew| *skew != memory.store.skew());
         let (retired_at, batch) = (Timestamp::MIN, Batch::new());
-        Self { log, memory, options, clock, telemetry, health, marks, received, steady, retired_at, skew, settled, former, retired, batch }
+        Self { log, memory, options, clock, telemetry, health, marks, retired, received, steady, retired_at, skew, settled, former, batch }
     }
 
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.

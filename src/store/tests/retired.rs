@@ -88,8 +88,8 @@ impl Log {
         }
     }
 
-    fn play(&mut self, step: &Step) {
-        match step {
+    fn play(&mut self, next: &Step) {
+        match next {
             Step::Edge(state, time, entity, group) => {
                 let edge = Said { state: *state, at: *time, entity: *entity, outcome: 0, superseding: *group }.edge();
                 self.sent.push(edge.clone());
