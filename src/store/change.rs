@@ -61,7 +61,7 @@ impl Tenant {
         let mut core = self.core.write();
         let cluster = self.intern_cluster(&core, &put.start.cluster);
         let mut labels = names.lock();
-        let (added, lost) = core.put(&mut labels, put, cluster.0, received)?;
+        let (added, lost) = core.put(&mut labels, put, cluster, received)?;
         let sample = |(added, edge): (&super::core::Added, &Edge)| AppliedEdge {
             id: edge.id(),
             duplicate: added.duplicate,
@@ -98,8 +98,7 @@ impl Tenant {
     }
 
     fn withdrawn(self: &Arc<Self>, lost: &[Lost], hide: bool) -> Vec<Withdrawn> {
-        let withdrawn =
-            |lost: &Lost| Withdrawn { tenant: Arc::clone(self), cluster: ClusterId(lost.cluster), series: lost.series, at: lost.at, hide };
+        let withdrawn = |lost: &Lost| Withdrawn { tenant: Arc::clone(self), cluster: lost.cluster, series: lost.series, at: lost.at, hide };
         lost.iter().map(withdrawn).collect()
     }
 }

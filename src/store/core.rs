@@ -7,13 +7,13 @@ mod whole;
 
 pub(super) use whole::Lost;
 
+use super::ClusterId;
 use super::details::DetailTable;
 use super::edges::EdgeKey;
 use super::edges::EdgeRow;
 use super::edges::IdentityRow;
 use super::edges::Line;
 use super::edges::Members;
-use super::edges::NONE;
 use super::edges::Part;
 use super::fold::Changes;
 use super::fold::Fold;
@@ -24,6 +24,10 @@ use super::groups::Member;
 use super::index::LabelIndex;
 use super::index::LabelRef;
 use super::index::LabelWriter;
+use super::number::EdgeNo;
+use super::number::IdentityNo;
+use super::number::SeriesNo;
+use super::number::Set;
 use super::open::OpenEvents;
 use super::rows::Rows;
 use super::seq::Seq;
@@ -35,7 +39,6 @@ use crate::event::EdgeState;
 use crate::time::Timestamp;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
-use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -47,7 +50,7 @@ pub(super) struct SeriesRow {
     pub(super) labels: Box<[LabelRef]>,
     /// Its edges in order of time, those of the past among them.
     pub(super) edges: Seq,
-    pub(super) cluster: u16,
+    pub(super) cluster: ClusterId,
     pub(super) stop: bool,
     /// Of all of these but the edges; keeps the table from looking at the labels when it grows.
     hash: u32,
@@ -58,40 +61,40 @@ pub(super) struct SeriesRow {
 
 #[derive(Debug, Default)]
 pub(super) struct Core {
-    pub(super) edges: Rows<EdgeRow>,
-    by_edge: HashTable<u32>,
-    pub(super) identities: Rows<IdentityRow>,
-    by_identity: HashTable<u32>,
-    pub(super) series: Rows<SeriesRow>,
+    pub(super) edges: Rows<EdgeNo, EdgeRow>,
+    by_edge: HashTable<EdgeNo>,
+    pub(super) identities: Rows<IdentityNo, IdentityRow>,
+    by_identity: HashTable<IdentityNo>,
+    pub(super) series: Rows<SeriesNo, SeriesRow>,
     /// How many series there ever were.
     pub(super) born: u64,
-    by_series: HashTable<u32>,
-    series_by_cluster: HashMap<u16, u32>,
-    start_series: RoaringBitmap,
-    stop_series: RoaringBitmap,
+    by_series: HashTable<SeriesNo>,
+    series_by_cluster: HashMap<ClusterId, u32>,
+    start_series: Set<SeriesNo>,
+    stop_series: Set<SeriesNo>,
     hasher: DefaultHashBuilder,
     pub(super) timeline: Timeline,
     pub(super) open: OpenEvents,
     pub(super) groups: Groups,
     pub(super) skews: Skews,
-    values: HashMap<u32, f64>,
-    attributes: HashMap<u32, Box<str>>,
+    values: HashMap<EdgeNo, f64>,
+    attributes: HashMap<EdgeNo, Box<str>>,
     pub(super) details: DetailTable,
     /// Per identity the edges that are past, in order.
-    past: HashMap<u32, BTreeSet<(EdgeKey, u32)>>,
+    past: HashMap<IdentityNo, BTreeSet<(EdgeKey, EdgeNo)>>,
     /// Edges of the past, by identity, whose event was put without them and not deleted since: their samples may be shown.
-    replaced: BTreeSet<(u32, u32)>,
+    replaced: BTreeSet<(IdentityNo, EdgeNo)>,
     /// Edges that came again later, and when they last did: those that a whole event has again, and those that logs of the
     /// first format repeat.
-    renewed: HashMap<u32, Timestamp>,
+    renewed: HashMap<EdgeNo, Timestamp>,
     /// The edges that a deletion named an edge for, by that edge: only of deletions of the first format.
-    deleted_by: HashMap<u32, Vec<u32>>,
+    deleted_by: HashMap<EdgeNo, Vec<EdgeNo>>,
     /// Edges in order of receipt, for retirement; first those that an earlier retirement had to keep.
-    arrivals: VecDeque<u32>,
+    arrivals: VecDeque<EdgeNo>,
     /// What folds changed that is not yet followed by what is derived: the timeline and what is open.
     changed: Changes,
     /// Starts whose events may be superseded by another start now.
-    rivalled: Vec<u32>,
+    rivalled: Vec<EdgeNo>,
 }
 
 impl SeriesRow {
@@ -101,7 +104,7 @@ impl SeriesRow {
     }
 }
 
-pub(super) fn place_in(rows: &Rows<EdgeRow>) -> impl Fn(u32) -> Place {
+pub(super) fn place_in(rows: &Rows<EdgeNo, EdgeRow>) -> impl Fn(EdgeNo) -> Place {
     |edge| rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::place)
 }
 
@@ -110,14 +113,14 @@ pub(super) fn place_in(rows: &Rows<EdgeRow>) -> impl Fn(u32) -> Place {
 pub(super) struct New<'a> {
     pub(super) edge: &'a Edge,
     pub(super) id: EdgeId,
-    pub(super) cluster: u16,
+    pub(super) cluster: ClusterId,
     pub(super) received: Timestamp,
 }
 
 /// What the sender of an edge added.
 pub(super) struct Added {
-    pub(super) edge: u32,
-    pub(super) series: u32,
+    pub(super) edge: EdgeNo,
+    pub(super) series: SeriesNo,
     pub(super) duplicate: bool,
 }
 
@@ -179,7 +182,7 @@ impl Core {
     }
 
     /// Puts the edge into its identity's order and its group's, and folds.
-    fn enter(&mut self, edge: u32, group: Option<u128>) -> Option<()> {
+    fn enter(&mut self, edge: EdgeNo, group: Option<u128>) -> Option<()> {
         let row = self.row(edge)?;
         let (identity, key, state) = (row.identity, row.key(), row.part.state());
         let members = &mut self.identities.get_mut(identity)?.members;
@@ -212,13 +215,13 @@ impl Core {
 
     /// Whether a stop is the second edge of its identity after a start, which it then closes: what most stops do, and what the
     /// fold would find.
-    fn closes_only(&mut self, stop: u32, only: u32) -> bool {
-        let key = |edge: u32| self.row(edge).map(EdgeRow::key);
+    fn closes_only(&mut self, stop: EdgeNo, only: EdgeNo) -> bool {
+        let key = |edge: EdgeNo| self.row(edge).map(EdgeRow::key);
         let Some(part @ Part::Start { open, .. }) = self.row(only).map(|row| row.part).filter(|_| key(only) < key(stop)) else {
             return false;
         };
         self.changed.entry(only).or_insert(part);
-        self.set_part(only, Part::Start { open, stop });
+        self.set_part(only, Part::Start { open, stop: Some(stop) });
         self.set_part(stop, Part::Stop { early: false, of: only });
         true
     }
@@ -232,7 +235,7 @@ impl Core {
         }
     }
 
-    fn fold_around(&mut self, identity: u32, key: EdgeKey, here: Option<u32>, gone: Option<Duration>) {
+    fn fold_around(&mut self, identity: IdentityNo, key: EdgeKey, here: Option<EdgeNo>, gone: Option<Duration>) {
         let Self { edges, identities, groups, skews, changed, .. } = self;
         if let Some(row) = identities.get_mut(identity) {
             Fold { rows: edges, members: &mut row.members, groups, skews, changed }.around(key, here, gone);
@@ -257,7 +260,7 @@ impl Core {
         self.rivalled = rivalled;
     }
 
-    fn follow_one(&mut self, edge: u32, before: Part) {
+    fn follow_one(&mut self, edge: EdgeNo, before: Part) {
         let Some(part) = self.row(edge).map(|row| row.part) else { return };
         if before.is_open() {
             match part {
@@ -275,17 +278,17 @@ impl Core {
         }
     }
 
-    fn set_part(&mut self, edge: u32, part: Part) {
+    fn set_part(&mut self, edge: EdgeNo, part: Part) {
         if let Some(row) = self.edges.get_mut(edge) {
             row.part = part;
         }
     }
 
     /// Brings the table of open events up to date about the event that begins with this edge, if one does.
-    fn settle(&mut self, head: u32) {
+    fn settle(&mut self, head: EdgeNo) {
         let Some(row) = self.row(head) else { return };
         let Part::Start { open: was_open, stop } = row.part else { return };
-        let open = stop == NONE && self.superseded_at(head).is_none();
+        let open = stop.is_none() && self.superseded_at(head).is_none();
         if open == was_open {
             return;
         }
@@ -299,7 +302,7 @@ impl Core {
     }
 
     /// The same of the event of a start, whose end may have changed because it is superseded by another one.
-    fn settle_event_of(&mut self, start: u32) {
+    fn settle_event_of(&mut self, start: EdgeNo) {
         let head = self.head(start);
         self.settle(head);
         if self.row(head).is_some_and(|row| row.part.is_start()) {
@@ -307,24 +310,24 @@ impl Core {
         }
     }
 
-    fn note_open(&mut self, head: u32) {
+    fn note_open(&mut self, head: EdgeNo) {
         let Some(row) = self.row(head) else { return };
         let (place, series) = (row.place(), row.series);
         let lapses = self.identities.get(row.identity).is_some_and(|identity| identity.lapses);
-        let cluster = self.series.get(series).map_or(0, |series| series.cluster);
+        let cluster = self.series.get(series).map_or_else(ClusterId::default, |series| series.cluster);
         self.open.insert(head, self.public_id(head), place, cluster, series, lapses);
     }
 
-    fn close(&mut self, head: u32) {
+    fn close(&mut self, head: EdgeNo) {
         let Some(row) = self.row(head) else { return };
         let (place, series) = (row.place(), row.series);
-        let cluster = self.series.get(series).map_or(0, |series| series.cluster);
+        let cluster = self.series.get(series).map_or_else(ClusterId::default, |series| series.cluster);
         self.open.remove(head, self.public_id(head), place, cluster, series);
     }
 
     /// Takes edges of one identity, all that there are between two, out of their events. Their rows say what they were.
-    fn leave(&mut self, identity: u32, edges: &[u32]) {
-        let mut rivals: BTreeSet<(Place, u32, u32)> = BTreeSet::new();
+    fn leave(&mut self, identity: IdentityNo, edges: &[EdgeNo]) {
+        let mut rivals: BTreeSet<(Place, EdgeNo, IdentityNo)> = BTreeSet::new();
         let mut last: Option<(EdgeKey, Option<Duration>)> = None;
         for &edge in edges {
             let Some(row) = self.row(edge) else { continue };
@@ -356,21 +359,21 @@ impl Core {
         self.follow();
     }
 
-    fn know(&mut self, id: EdgeId, number: u32) {
+    fn know(&mut self, id: EdgeId, number: EdgeNo) {
         let (rows, hasher) = (&self.edges, &self.hasher);
         let hash = id_hash(hasher, halves(id.0));
         self.by_edge.insert_unique(hash, number, |&edge| rows.get(edge).map_or(0, |row| id_hash(hasher, row.id)));
     }
 
-    pub(super) fn line(&self, identity: u32) -> Option<Line<'_>> {
+    pub(super) fn line(&self, identity: IdentityNo) -> Option<Line<'_>> {
         self.identities.get(identity).map(|row| Line { members: &row.members, rows: &self.edges })
     }
 
-    pub(super) fn look(&self, identity: u32) -> Option<Look<'_>> {
+    pub(super) fn look(&self, identity: IdentityNo) -> Option<Look<'_>> {
         self.line(identity).map(|line| Look { line, skews: &self.skews })
     }
 
-    pub(super) fn members(&self, identity: u32) -> Option<&Members> {
+    pub(super) fn members(&self, identity: IdentityNo) -> Option<&Members> {
         self.identities.get(identity).map(|row| &row.members)
     }
 }

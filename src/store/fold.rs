@@ -13,10 +13,10 @@ use super::edges::EdgeKey;
 use super::edges::EdgeRow;
 use super::edges::Line;
 use super::edges::Members;
-use super::edges::NONE;
 use super::edges::Part;
 use super::edges::key_to;
 use super::groups::Groups;
+use super::number::EdgeNo;
 use super::rows::Rows;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
@@ -28,21 +28,21 @@ use std::time::Duration;
 pub(super) struct Skews {
     pub(super) usual: Duration,
     /// Those of stops that were received under another setting.
-    pub(super) own: HashMap<u32, Duration>,
+    pub(super) own: HashMap<EdgeNo, Duration>,
 }
 
 impl Skews {
-    pub(super) fn of(&self, stop: u32) -> Duration {
+    pub(super) fn of(&self, stop: EdgeNo) -> Duration {
         if self.own.is_empty() { self.usual } else { self.own.get(&stop).copied().unwrap_or(self.usual) }
     }
 }
 
 /// What folds changed: each edge with what it was to its event before the first of them.
-pub(super) type Changes = hashbrown::HashMap<u32, Part>;
+pub(super) type Changes = hashbrown::HashMap<EdgeNo, Part>;
 
 /// One identity, to be folded.
 pub(super) struct Fold<'a> {
-    pub(super) rows: &'a mut Rows<EdgeRow>,
+    pub(super) rows: &'a mut Rows<EdgeNo, EdgeRow>,
     pub(super) members: &'a mut Members,
     pub(super) groups: &'a Groups,
     pub(super) skews: &'a Skews,
@@ -59,7 +59,7 @@ pub(super) struct Look<'a> {
 
 impl Look<'_> {
     /// Whether a stop has no run before it.
-    fn is_alone(self, stop: u32) -> bool {
+    fn is_alone(self, stop: EdgeNo) -> bool {
         let key = self.line.key(stop);
         match (self.line.start_before(&key), self.line.stop_before(&key)) {
             (None, _) => true,
@@ -69,13 +69,13 @@ impl Look<'_> {
     }
 
     /// The first start after a stop that does not follow within its skew.
-    pub(super) fn beyond(self, stop: u32) -> Option<u32> {
+    pub(super) fn beyond(self, stop: EdgeNo) -> Option<EdgeNo> {
         let at = self.line.key(stop).0;
         self.line.start_after(&key_to(at.plus(self.skews.of(stop))))
     }
 
     /// The start just behind a stop, when it follows within the skew and before another stop.
-    pub(super) fn near_start(self, stop: u32) -> Option<u32> {
+    pub(super) fn near_start(self, stop: EdgeNo) -> Option<EdgeNo> {
         let key = self.line.key(stop);
         let start = self.line.start_after(&key)?;
         let (at, next) = (self.line.key(start).0, self.line.stop_after(&key));
@@ -84,14 +84,14 @@ impl Look<'_> {
     }
 
     /// The start that a stop just before it closes.
-    pub(super) fn early_for(self, stop: u32) -> Option<u32> {
+    pub(super) fn early_for(self, stop: EdgeNo) -> Option<EdgeNo> {
         let start = self.near_start(stop).filter(|_| self.is_alone(stop))?;
         let Some(next) = self.line.stop_after(&self.line.key(stop)) else { return Some(start) };
         self.beyond(stop).filter(|&beyond| self.line.key(beyond) < self.line.key(next)).map(|_| start)
     }
 
     /// The first start of the event that a start belongs to.
-    pub(super) fn head(self, start: u32) -> Option<u32> {
+    pub(super) fn head(self, start: EdgeNo) -> Option<EdgeNo> {
         match self.line.rows.get(start)?.part {
             Part::Beat => self.line.head_before(&self.line.key(start)),
             _ => Some(start),
@@ -99,7 +99,7 @@ impl Look<'_> {
     }
 
     /// The stop that closes the event that begins with this start.
-    fn closing(self, head: u32) -> Option<u32> {
+    fn closing(self, head: EdgeNo) -> Option<EdgeNo> {
         let key = self.line.key(head);
         if let Some(early) = self.line.stop_before(&key).filter(|&stop| self.early_for(stop) == Some(head)) {
             return Some(early);
@@ -109,7 +109,7 @@ impl Look<'_> {
     }
 
     /// The last start of an event.
-    pub(super) fn last_start(self, head: u32) -> u32 {
+    pub(super) fn last_start(self, head: EdgeNo) -> EdgeNo {
         let key = self.line.key(head);
         let next = self.line.head_after(&key).map(|next| self.line.key(next));
         let stop = self.line.stop_after(&key).map(|stop| self.line.key(stop));
@@ -125,7 +125,7 @@ impl Fold<'_> {
 
     /// Looks again at what can have changed around `key`: where the edge `here` has come or may be something else now, or
     /// where one has gone, which if it was a stop had the skew `gone`.
-    pub(super) fn around(&mut self, key: EdgeKey, here: Option<u32>, gone: Option<Duration>) {
+    pub(super) fn around(&mut self, key: EdgeKey, here: Option<EdgeNo>, gone: Option<Duration>) {
         let (touched, stops) = self.touched(key, here, gone);
         for &edge in &touched {
             if self.state(edge) == Some(EdgeState::Start) {
@@ -146,12 +146,12 @@ impl Fold<'_> {
     }
 
     /// The edges that can be something else now, in order, and which of them are stops.
-    fn touched(&self, key: EdgeKey, here: Option<u32>, gone: Option<Duration>) -> (Vec<u32>, Vec<u32>) {
+    fn touched(&self, key: EdgeKey, here: Option<EdgeNo>, gone: Option<Duration>) -> (Vec<EdgeNo>, Vec<EdgeNo>) {
         let look = self.look();
         let line = look.line;
         let mut touched = Vec::with_capacity(16);
         let next_stop = line.stop_after(&key);
-        let mut stops: Vec<u32> =
+        let mut stops: Vec<EdgeNo> =
             [line.stop_before(&key), here.filter(|_| key.1 == EdgeState::Stop), next_stop].into_iter().flatten().collect();
         for &stop in &stops {
             touched.extend(line.start_after(&line.key(stop)));
@@ -166,22 +166,22 @@ impl Fold<'_> {
         (touched, stops)
     }
 
-    fn state(&self, edge: u32) -> Option<EdgeState> {
+    fn state(&self, edge: EdgeNo) -> Option<EdgeState> {
         self.rows.get(edge).map(|row| row.part.state())
     }
 
     /// Whether a start begins an event, or is a heartbeat.
-    fn set_start(&mut self, edge: u32) {
+    fn set_start(&mut self, edge: EdgeNo) {
         let begins = self.begins(edge);
         let Some(part) = self.rows.get(edge).map(|row| row.part) else { return };
         match (begins, part) {
-            (true, Part::Beat) => self.set(edge, Part::Start { open: false, stop: NONE }),
+            (true, Part::Beat) => self.set(edge, Part::Start { open: false, stop: None }),
             (false, Part::Start { .. }) => self.set(edge, Part::Beat),
             _ => {}
         }
     }
 
-    fn begins(&self, edge: u32) -> bool {
+    fn begins(&self, edge: EdgeNo) -> bool {
         let look = self.look();
         let line = look.line;
         let key = line.key(edge);
@@ -201,7 +201,7 @@ impl Fold<'_> {
         })
     }
 
-    fn set_stop(&mut self, stop: u32) {
+    fn set_stop(&mut self, stop: EdgeNo) {
         let look = self.look();
         let part = if look.is_alone(stop) {
             look.early_for(stop).map_or(Part::Lone, |of| Part::Stop { early: true, of })
@@ -211,13 +211,13 @@ impl Fold<'_> {
         self.set(stop, part);
     }
 
-    fn set_closing(&mut self, head: u32) {
+    fn set_closing(&mut self, head: EdgeNo) {
         let Some(Part::Start { open, .. }) = self.rows.get(head).map(|row| row.part) else { return };
-        let stop = self.look().closing(head).unwrap_or(NONE);
+        let stop = self.look().closing(head);
         self.set(head, Part::Start { open, stop });
     }
 
-    fn set(&mut self, edge: u32, part: Part) {
+    fn set(&mut self, edge: EdgeNo, part: Part) {
         let Some(before) = self.rows.get(edge).map(|row| row.part) else { return };
         if before == part {
             return;

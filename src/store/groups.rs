@@ -2,6 +2,9 @@
 //! identity, has open; so between two starts of one identity that are of one group there is either no such rival, and they
 //! belong together, or there is, and the second begins anew.
 
+use super::number::EdgeNo;
+use super::number::GroupNo;
+use super::number::IdentityNo;
 use super::rows::Rows;
 use super::timeline::Place;
 use std::collections::BTreeMap;
@@ -9,7 +12,7 @@ use std::collections::HashMap;
 use std::ops::Bound;
 
 /// Starts in their order: edge and identity.
-type Starts = BTreeMap<Place, (u32, u32)>;
+type Starts = BTreeMap<Place, (EdgeNo, IdentityNo)>;
 
 #[derive(Debug, Default)]
 struct Group {
@@ -21,16 +24,16 @@ struct Group {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Member {
     pub(super) place: Place,
-    pub(super) edge: u32,
-    pub(super) identity: u32,
+    pub(super) edge: EdgeNo,
+    pub(super) identity: IdentityNo,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    rows: Rows<Group>,
-    by_key: HashMap<u128, u32>,
+    rows: Rows<GroupNo, Group>,
+    by_key: HashMap<u128, GroupNo>,
     /// The group of each start that is in one.
-    of: HashMap<u32, u32>,
+    of: HashMap<EdgeNo, GroupNo>,
 }
 
 impl Groups {
@@ -45,7 +48,7 @@ impl Groups {
     }
 
     /// The number of the group of a start.
-    pub(super) fn of(&self, edge: u32) -> Option<u32> {
+    pub(super) fn of(&self, edge: EdgeNo) -> Option<GroupNo> {
         self.of.get(&edge).copied()
     }
 
@@ -91,7 +94,7 @@ impl Groups {
     }
 
     /// Whether a start of another identity stands between this one and `place`, where the next of its identity is.
-    pub(super) fn has_rival_between(&self, edge: u32, from: Place, to: Place) -> bool {
+    pub(super) fn has_rival_between(&self, edge: EdgeNo, from: Place, to: Place) -> bool {
         let Some(group) = self.of(edge).and_then(|number| self.rows.get(number)) else { return false };
         from < to && group.starts.range((Bound::Excluded(from), Bound::Excluded(to))).next().is_some()
     }

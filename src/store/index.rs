@@ -8,6 +8,10 @@ mod writing;
 pub(super) use writing::LabelWriter;
 
 use super::names::LabelNames;
+use super::number::Number as _;
+use super::number::SeriesNo;
+use super::number::Set;
+use super::number::ValueNo;
 use super::postings::Postings;
 use super::rows::Rows;
 use super::runs::Runs;
@@ -17,7 +21,6 @@ use crate::labels::EVENT_STATE;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
 use parking_lot::RwLock;
-use roaring::RoaringBitmap;
 use std::hash::BuildHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
@@ -28,19 +31,23 @@ const SCAN_SLICE: usize = 4096;
 /// Forgotten values are swept out of the sorted runs when there are more than this many, and more than half are forgotten.
 const DEAD_MIN: usize = 1024;
 
+/// A label name of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NameNo(pub(super) u16);
+
 /// A label of a series: which name, which of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, packed(2))]
 pub(super) struct LabelRef {
-    pub(super) name: u16,
-    pub(super) value: u32,
+    pub(super) name: NameNo,
+    pub(super) value: ValueNo,
 }
 
 impl Hash for LabelRef {
     /// As one number, which is several times faster than field by field.
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (name, value) = (self.name, self.value);
-        state.write_u64(u64::from(name) << 32 | u64::from(value));
+        state.write_u64(u64::from(name.0) << 32 | u64::from(value.place()));
     }
 }
 
@@ -52,16 +59,16 @@ pub(super) struct LabelIndex {
 /// One label name with its values.
 #[derive(Debug)]
 pub(super) struct LabelName {
-    pub(super) number: u16,
+    pub(super) number: NameNo,
     pub(super) name: Box<str>,
     values: RwLock<Values>,
 }
 
 #[derive(Debug, Default)]
 struct Values {
-    rows: Rows<Value>,
-    dead: Vec<u32>,
-    by_text: HashTable<u32>,
+    rows: Rows<ValueNo, Value>,
+    dead: Vec<ValueNo>,
+    by_text: HashTable<ValueNo>,
     hasher: DefaultHashBuilder,
     sorted: Runs,
 }
@@ -69,7 +76,7 @@ struct Values {
 #[derive(Debug)]
 struct Value {
     text: Box<str>,
-    series: Postings,
+    series: Postings<SeriesNo>,
 }
 
 impl LabelIndex {
@@ -88,7 +95,7 @@ impl LabelIndex {
     }
 
     /// Takes `series` off these labels; a value that is left on no series is forgotten, and a name that is left with no value.
-    pub(super) fn remove(&self, labels: &[LabelRef], series: u32) {
+    pub(super) fn remove(&self, labels: &[LabelRef], series: SeriesNo) {
         let mut unused = Vec::new();
         let by_number = self.names.by_number();
         for label in labels {
@@ -109,7 +116,7 @@ impl LabelIndex {
     /// Calls `visit` with the number of the set, and name and text of each of its labels in order, `event_state` with the
     /// state of the set among them. Looks up names once for all sets; an empty set has nothing, nor a state.
     pub(super) fn texts_of(&self, sets: &[(&[LabelRef], &str)], visit: &mut dyn FnMut(usize, &str, &str)) {
-        let mut numbers: Vec<u16> = sets.iter().flat_map(|(set, _)| set.iter().map(|label| label.name)).collect();
+        let mut numbers: Vec<NameNo> = sets.iter().flat_map(|(set, _)| set.iter().map(|label| label.name)).collect();
         numbers.sort_unstable();
         numbers.dedup();
         let by_number = self.names.by_number();
@@ -150,7 +157,7 @@ impl LabelIndex {
 
 impl LabelName {
     /// A name without values.
-    pub(super) fn new(number: u16, name: &str) -> Self {
+    pub(super) fn new(number: NameNo, name: &str) -> Self {
         Self { number, name: name.into(), values: RwLock::default() }
     }
 
@@ -165,7 +172,7 @@ impl LabelName {
     /// How many values [`LabelName::matching`] would look at.
     pub(super) fn effort(&self, matcher: &Matcher) -> u64 {
         let values = self.values.read();
-        let text = |number: u32| values.rows.get(number).map_or("", |value| &*value.text);
+        let text = |number: ValueNo| values.rows.get(number).map_or("", |value| &*value.text);
         let looked_at = match matcher.kind {
             MatchKind::Regex(_) => values.sorted.count_prefix(&matcher.literal_prefix().0, text),
             _ => values.rows.len(),
@@ -174,7 +181,7 @@ impl LabelName {
     }
 
     /// Keeps in `set` the series that have this label with exactly this value.
-    pub(super) fn intersect_equal(&self, value: &str, set: &mut RoaringBitmap) {
+    pub(super) fn intersect_equal(&self, value: &str, set: &mut Set<SeriesNo>) {
         match self.values.read().postings(value) {
             Some(postings) => postings.intersect(set),
             None => set.clear(),
@@ -182,26 +189,27 @@ impl LabelName {
     }
 
     /// The series that have this label with exactly this value.
-    pub(super) fn equal(&self, value: &str) -> RoaringBitmap {
-        self.values.read().postings(value).map(Postings::to_bitmap).unwrap_or_default()
+    pub(super) fn equal(&self, value: &str) -> Set<SeriesNo> {
+        self.values.read().postings(value).map(Postings::to_set).unwrap_or_default()
     }
 
     /// The series that have this label, with a value for which `wanted` is the matcher's answer.
-    pub(super) fn matching(&self, matcher: &Matcher, wanted: bool) -> RoaringBitmap {
+    pub(super) fn matching(&self, matcher: &Matcher, wanted: bool) -> Set<SeriesNo> {
         if let (MatchKind::Regex(_), true) = (&matcher.kind, wanted) {
             let (prefix, free) = matcher.literal_prefix();
             if !prefix.is_empty() {
-                let (mut found, mut singles) = (RoaringBitmap::new(), Vec::new());
+                let (mut found, mut singles) = (Set::default(), Vec::new());
                 self.with_prefix(&prefix, |text| free || matcher.matches(text), &mut found, &mut singles);
-                return union(found, singles);
+                found.add_all(singles);
+                return found;
             }
         }
         self.whose(|text| matcher.matches(text) == wanted)
     }
 
     /// The series that have this label with a value that `keep` accepts.
-    pub(super) fn whose(&self, keep: impl Fn(&str) -> bool) -> RoaringBitmap {
-        let mut found = RoaringBitmap::new();
+    pub(super) fn whose(&self, keep: impl Fn(&str) -> bool) -> Set<SeriesNo> {
+        let mut found = Set::default();
         let mut singles = Vec::new();
         let mut from = 0;
         loop {
@@ -214,15 +222,16 @@ impl LabelName {
                 }
             }
             if slice.is_empty() {
-                return union(found, singles);
+                found.add_all(singles);
+                return found;
             }
             from += slice.len();
         }
     }
 
-    fn with_prefix(&self, prefix: &str, keep: impl Fn(&str) -> bool, found: &mut RoaringBitmap, singles: &mut Vec<u32>) {
+    fn with_prefix(&self, prefix: &str, keep: impl Fn(&str) -> bool, found: &mut Set<SeriesNo>, singles: &mut Vec<SeriesNo>) {
         let values = self.values.read();
-        let text = |number: u32| values.rows.get(number).map_or("", |value| &*value.text);
+        let text = |number: ValueNo| values.rows.get(number).map_or("", |value| &*value.text);
         values.sorted.with_prefix(prefix, text, |number| {
             if let Some(value) = values.rows.get(number)
                 && !value.series.is_empty()
@@ -234,49 +243,40 @@ impl LabelName {
     }
 }
 
-fn union(mut found: RoaringBitmap, mut singles: Vec<u32>) -> RoaringBitmap {
-    singles.sort_unstable();
-    singles.dedup();
-    if let Ok(bitmap) = RoaringBitmap::from_sorted_iter(singles) {
-        found |= bitmap;
-    }
-    found
-}
-
 impl Values {
     /// Whether no value is on any series.
     fn is_empty(&self) -> bool {
         self.by_text.is_empty()
     }
 
-    fn find(&self, hash: u64, text: &str) -> Option<u32> {
+    fn find(&self, hash: u64, text: &str) -> Option<ValueNo> {
         self.by_text.find(hash, |&number| self.rows.get(number).is_some_and(|value| *value.text == *text)).copied()
     }
 
-    fn postings(&self, text: &str) -> Option<&Postings> {
+    fn postings(&self, text: &str) -> Option<&Postings<SeriesNo>> {
         self.find(self.hasher.hash_one(text), text).and_then(|number| self.rows.get(number)).map(|value| &value.series)
     }
 
-    fn intern(&mut self, text: &str) -> Option<u32> {
+    fn intern(&mut self, text: &str) -> Option<ValueNo> {
         let hash = self.hasher.hash_one(text);
         if let Some(number) = self.find(hash, text) {
             return Some(number);
         }
         let number = self.rows.place(Value { text: text.into(), series: Postings::None })?;
         let (rows, hasher) = (&self.rows, &self.hasher);
-        let text_of = |number: u32| rows.get(number).map_or("", |value| &*value.text);
+        let text_of = |number: ValueNo| rows.get(number).map_or("", |value| &*value.text);
         self.by_text.insert_unique(hash, number, |&number| hasher.hash_one(text_of(number)));
         self.sorted.insert(number, text_of);
         Some(number)
     }
 
-    fn add(&mut self, number: u32, series: u32) {
+    fn add(&mut self, number: ValueNo, series: SeriesNo) {
         if let Some(value) = self.rows.get_mut(number) {
             value.series.insert(series);
         }
     }
 
-    fn remove(&mut self, number: u32, series: u32) {
+    fn remove(&mut self, number: ValueNo, series: SeriesNo) {
         let Some(value) = self.rows.get_mut(number) else { return };
         value.series.remove(series);
         if !value.series.is_empty() {
@@ -307,19 +307,23 @@ impl Values {
 mod tests {
     use super::*;
 
+    fn series(place: u32) -> SeriesNo {
+        SeriesNo::at(place).unwrap()
+    }
+
     #[test]
     fn values_that_no_series_has_any_more_make_room() {
         let mut values = Values::default();
-        let add = |values: &mut Values, text: &str, series| {
-            let number = values.intern(text).unwrap();
-            values.add(number, series);
-            number
+        let add = |values: &mut Values, text: &str, number: u32| {
+            let value = values.intern(text).unwrap();
+            values.add(value, series(number));
+            value
         };
         add(&mut values, "stays", 0);
         for round in 0..50 {
-            let numbers: Vec<u32> = (1..=100).map(|series| add(&mut values, &format!("{round}-{series}"), series)).collect();
-            for (number, series) in numbers.into_iter().zip(1..) {
-                values.remove(number, series);
+            let numbers: Vec<ValueNo> = (1..=100).map(|number| add(&mut values, &format!("{round}-{number}"), number)).collect();
+            for (value, number) in numbers.into_iter().zip(1..) {
+                values.remove(value, series(number));
             }
             let (rows, text) = (&values.rows, |number| values.rows.get(number).map_or("", |value| &*value.text));
             assert!(rows.len() + values.sorted.count_prefix("", text) < 4 * (100 + DEAD_MIN), "{} in round {round}", rows.len());

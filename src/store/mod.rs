@@ -15,6 +15,7 @@ mod groups;
 mod index;
 mod indexed;
 mod names;
+mod number;
 mod open;
 mod postings;
 mod rows;
@@ -57,6 +58,8 @@ use crate::event::EdgeState;
 use crate::time::Timestamp;
 use index::LabelIndex;
 use index::LabelWriter;
+use number::Number as _;
+use number::SeriesNo;
 use parking_lot::Mutex;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -353,8 +356,8 @@ impl Tenant {
         u16::try_from(position).ok().map(ClusterId)
     }
 
-    fn cluster_name(&self, cluster: u16) -> Arc<str> {
-        self.clusters.read().get(usize::from(cluster)).map_or_else(|| "".into(), Arc::clone)
+    fn cluster_name(&self, cluster: ClusterId) -> Arc<str> {
+        self.clusters.read().get(usize::from(cluster.0)).map_or_else(|| "".into(), Arc::clone)
     }
 
     /// Calls `visit` with the labels of a series in the order of their names, `event_state` among them.
@@ -367,10 +370,13 @@ impl Tenant {
     pub fn labels_of(&self, series: &[SeriesId], visit: &mut dyn FnMut(usize, &str, &str)) {
         let core = self.core.read();
         let set = |series: &SeriesId| {
-            core.series.get(series.number).filter(|row| row.generation() == series.generation).map_or((&[][..], ""), |row| {
-                let state = if row.stop { EdgeState::Stop } else { EdgeState::Start };
-                (&*row.labels, state.label())
-            })
+            SeriesNo::at(series.number)
+                .and_then(|number| core.series.get(number))
+                .filter(|row| row.generation() == series.generation)
+                .map_or((&[][..], ""), |row| {
+                    let state = if row.stop { EdgeState::Stop } else { EdgeState::Start };
+                    (&*row.labels, state.label())
+                })
         };
         self.index.texts_of(&series.iter().map(set).collect::<Vec<_>>(), visit);
     }
@@ -399,7 +405,7 @@ impl Tenant {
     /// Calls `visit` once per label set that is open on the cluster, with its oldest start.
     pub fn open_gauges(&self, cluster: ClusterId, now: Timestamp, visit: &mut dyn FnMut(OpenGauge)) {
         let core = self.core.read();
-        for (series, since) in core.open.gauges(cluster.0, now.minus(self.open_max_age)) {
+        for (series, since) in core.open.gauges(cluster, now.minus(self.open_max_age)) {
             visit(OpenGauge { series: core.series_id(series), since });
         }
     }
@@ -440,7 +446,7 @@ impl Tenant {
         (received, edge, id): (Timestamp, &Edge, EdgeId),
     ) -> Option<AppliedEdge> {
         let cluster = self.intern_cluster(core, &edge.cluster);
-        let added = core.add(labels, set, &New { edge, id, cluster: cluster.0, received })?;
+        let added = core.add(labels, set, &New { edge, id, cluster, received })?;
         let row = core.row(added.edge)?;
         Some(AppliedEdge {
             id: core::edge_id(row.id),
@@ -456,7 +462,7 @@ impl Tenant {
 
     /// Whether something of the cluster `name` is here. Its number stays when all of it was forgotten, until another needs one.
     fn uses(&self, name: &str) -> bool {
-        self.cluster(name).is_some_and(|cluster| self.core.read().has_cluster(cluster.0))
+        self.cluster(name).is_some_and(|cluster| self.core.read().has_cluster(cluster))
     }
 
     /// The number of the cluster `name`.
@@ -468,7 +474,7 @@ impl Tenant {
             return known;
         }
         let mut clusters = self.clusters.write();
-        let free = (1..clusters.len()).find(|number| u16::try_from(*number).is_ok_and(|number| !core.has_cluster(number)));
+        let free = (1..clusters.len()).find(|number| u16::try_from(*number).is_ok_and(|number| !core.has_cluster(ClusterId(number))));
         let number = free.unwrap_or(clusters.len());
         match clusters.get_mut(number) {
             Some(free) => *free = Arc::clone(name),

@@ -5,6 +5,7 @@
 //! reads a series' labels makes sure of by the tenant's lock; a reader that holds the name itself finds it empty then.
 
 use super::index::LabelName;
+use super::index::NameNo;
 use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
 use parking_lot::RwLock;
@@ -21,7 +22,7 @@ pub(super) struct LabelNames {
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     names: Vec<Option<Arc<LabelName>>>,
-    free: Vec<u16>,
+    free: Vec<NameNo>,
 }
 
 impl LabelNames {
@@ -48,10 +49,10 @@ impl LabelNames {
         let mut by_number = self.by_number.write();
         let number = match by_number.free.pop() {
             Some(free) => free,
-            None => u16::try_from(by_number.names.len()).ok()?,
+            None => NameNo(u16::try_from(by_number.names.len()).ok()?),
         };
         let label = Arc::new(LabelName::new(number, name));
-        match by_number.names.get_mut(usize::from(number)) {
+        match by_number.names.get_mut(usize::from(number.0)) {
             Some(place) => *place = Some(Arc::clone(&label)),
             None => by_number.names.push(Some(Arc::clone(&label))),
         }
@@ -62,7 +63,7 @@ impl LabelNames {
     /// Forgets a name that has no values.
     pub(super) fn forget(&self, label: &LabelName) {
         let mut by_number = self.by_number.write();
-        if let Some(place) = by_number.names.get_mut(usize::from(label.number))
+        if let Some(place) = by_number.names.get_mut(usize::from(label.number.0))
             && place.take().is_some()
         {
             by_number.free.push(label.number);
@@ -72,7 +73,7 @@ impl LabelNames {
 }
 
 impl Numbers {
-    pub(super) fn get(&self, number: u16) -> Option<&Arc<LabelName>> {
-        self.names.get(usize::from(number))?.as_ref()
+    pub(super) fn get(&self, number: NameNo) -> Option<&Arc<LabelName>> {
+        self.names.get(usize::from(number.0))?.as_ref()
     }
 }

@@ -1,5 +1,9 @@
 //! What is open: by time for listing and counting, and by series for the gauge.
 
+use super::ClusterId;
+use super::number::EdgeNo;
+use super::number::Number as _;
+use super::number::SeriesNo;
 use super::timeline::Place;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
@@ -11,19 +15,19 @@ use std::ops::Bound;
 pub(super) struct OpenEvents {
     by_time: BTreeMap<Place, OpenStart>,
     /// By what they answer to: the order of what has no end.
-    by_id: BTreeSet<(Box<str>, u32)>,
+    by_id: BTreeSet<(Box<str>, EdgeNo)>,
     /// Those of identity rule 4, which leave the gauge with age.
     lapsing: BTreeSet<Place>,
     /// (cluster, series of the start) to the starts of its open events and whether they lapse.
-    by_series: HashMap<(u16, u32), Starts>,
+    by_series: HashMap<(ClusterId, SeriesNo), Starts>,
     version: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct OpenStart {
-    edge: u32,
-    cluster: u16,
-    series: u32,
+    edge: EdgeNo,
+    cluster: ClusterId,
+    series: SeriesNo,
 }
 
 /// The open starts of one series: nearly always one.
@@ -73,7 +77,7 @@ impl OpenEvents {
     }
 
     /// `id` is what the event answers to; see [`OpenEvents::rename`].
-    pub(super) fn insert(&mut self, edge: u32, id: Box<str>, place: Place, cluster: u16, series: u32, lapses: bool) {
+    pub(super) fn insert(&mut self, edge: EdgeNo, id: Box<str>, place: Place, cluster: ClusterId, series: SeriesNo, lapses: bool) {
         self.version += 1;
         self.by_id.insert((id, edge));
         self.by_time.insert(place, OpenStart { edge, cluster, series });
@@ -83,7 +87,7 @@ impl OpenEvents {
         self.by_series.entry((cluster, series)).and_modify(|starts| starts.insert(place, lapses)).or_insert(Starts::One(place, lapses));
     }
 
-    pub(super) fn remove(&mut self, edge: u32, id: Box<str>, place: Place, cluster: u16, series: u32) {
+    pub(super) fn remove(&mut self, edge: EdgeNo, id: Box<str>, place: Place, cluster: ClusterId, series: SeriesNo) {
         self.version += 1;
         self.by_id.remove(&(id, edge));
         self.by_time.remove(&place);
@@ -94,15 +98,15 @@ impl OpenEvents {
     }
 
     /// The event answers to another id now.
-    pub(super) fn rename(&mut self, edge: u32, before: Box<str>, after: Box<str>) {
+    pub(super) fn rename(&mut self, edge: EdgeNo, before: Box<str>, after: Box<str>) {
         if self.by_id.remove(&(before, edge)) {
             self.by_id.insert((after, edge));
         }
     }
 
     /// The open events whose ids come after `id`, in the order of those.
-    pub(super) fn after_id(&self, id: &str) -> impl Iterator<Item = u32> {
-        self.by_id.range((Bound::Excluded((id.into(), u32::MAX)), Bound::Unbounded)).map(|(_, edge)| *edge)
+    pub(super) fn after_id(&self, id: &str) -> impl Iterator<Item = EdgeNo> {
+        self.by_id.range((Bound::Excluded((id.into(), EdgeNo::MAX)), Bound::Unbounded)).map(|(_, edge)| *edge)
     }
 
     /// How many of rule 4 began before `lapsed`.
@@ -116,15 +120,15 @@ impl OpenEvents {
     }
 
     /// Per series of the cluster the oldest open start that has not lapsed.
-    pub(super) fn gauges(&self, cluster: u16, lapsed: Timestamp) -> impl Iterator<Item = (u32, Timestamp)> {
+    pub(super) fn gauges(&self, cluster: ClusterId, lapsed: Timestamp) -> impl Iterator<Item = (SeriesNo, Timestamp)> {
         // In the order of time, so that a page is the same after a restart, whatever numbers the series have then.
         let here = self.by_time.iter().filter(move |(_, start)| start.cluster == cluster);
-        let oldest = move |series: u32| self.by_series.get(&(cluster, series)).and_then(|starts| starts.oldest(lapsed));
+        let oldest = move |series: SeriesNo| self.by_series.get(&(cluster, series)).and_then(|starts| starts.oldest(lapsed));
         here.filter_map(move |(place, start)| oldest(start.series).filter(|oldest| oldest == place).map(|oldest| (start.series, oldest.0)))
     }
 
     /// The open events before `before`, newest first.
-    pub(super) fn newest_first(&self, before: Option<Place>) -> impl Iterator<Item = u32> {
+    pub(super) fn newest_first(&self, before: Option<Place>) -> impl Iterator<Item = EdgeNo> {
         let before = before.unwrap_or((Timestamp::MAX, [u64::MAX; 2]));
         self.by_time.range(..before).rev().map(|(_, start)| start.edge)
     }

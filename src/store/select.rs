@@ -8,11 +8,13 @@ use super::collect::Collector;
 use super::core::Core;
 use super::indexed::Indexed;
 use super::indexed::Wanted;
+use super::number::EdgeNo;
+use super::number::SeriesNo;
+use super::number::Set;
 use super::selector::Matcher;
 use super::view::EventView;
 use crate::store::edges::Part;
 use crate::time::Timestamp;
-use roaring::RoaringBitmap;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
@@ -166,7 +168,7 @@ impl Tenant {
     fn select_some(&self, query: &Query, indexed: &Indexed, at_once: usize, selected: &mut Selected) -> Option<Query> {
         let core = self.core.read();
         let mut found = Collector::new(&core, query);
-        let accepts = |head: u32| {
+        let accepts = |head: EdgeNo| {
             query.open.is_none_or(|open| core.row(head).is_some_and(|row| row.part.is_open()) == open)
                 && indexed.accepts(&core, query, head)
                 && query.keep.as_ref().is_none_or(|keep| self.view(&core, head).is_some_and(|event| keep.0(&event)))
@@ -201,7 +203,7 @@ fn cheaper_by_series(matching: u64, events: usize, limit: usize) -> bool {
 }
 
 /// The events that may be in the answer, when looking at each of them is cheaper than walking all events in order.
-fn candidates(core: &Core, query: &Query, indexed: &Indexed) -> Option<HashSet<u32>> {
+fn candidates(core: &Core, query: &Query, indexed: &Indexed) -> Option<HashSet<EdgeNo>> {
     let Indexed { wanted, tagged, .. } = indexed;
     let by_tag = query.tags.iter().zip(tagged).map(|((key, value), series)| (series, core.details.tagged(key, value)));
     let fewest = by_tag.min_by_key(|(series, heads)| series.len() + heads.len() as u64);
@@ -230,7 +232,7 @@ fn candidates(core: &Core, query: &Query, indexed: &Indexed) -> Option<HashSet<u
 }
 
 /// Adds the events that have an edge in one of these series.
-fn add_events(core: &Core, series: &RoaringBitmap, heads: &mut HashSet<u32>) {
+fn add_events(core: &Core, series: &Set<SeriesNo>, heads: &mut HashSet<EdgeNo>) {
     for row in series.iter().filter_map(|series| core.series.get(series)) {
         let present = row.edges.iter().filter(|&edge| core.row(edge).is_some_and(|row| !matches!(row.part, Part::Past { .. })));
         heads.extend(present.map(|edge| core.head(edge)));

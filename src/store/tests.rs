@@ -143,7 +143,7 @@ fn naive_matches(store: &Store, event: &EventView, selector: &[Matcher]) -> bool
     })
 }
 
-fn drop_in(tenant: &Tenant, core: &Core, series: u32, labels: &mut BTreeMap<String, String>) {
+fn drop_in(tenant: &Tenant, core: &Core, series: SeriesNo, labels: &mut BTreeMap<String, String>) {
     let row = core.series.get(series).unwrap();
     labels.insert(EVENT_STATE.into(), if row.stop { "stop" } else { "start" }.into());
     tenant.index.texts(&row.labels, |name, value| {

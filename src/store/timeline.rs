@@ -1,5 +1,6 @@
 //! Events in order of time: numbers of their first edges, sorted by (time, id), in chunks that know how late their events end.
 
+use super::number::EdgeNo;
 use crate::time::Timestamp;
 use std::collections::BinaryHeap;
 use std::sync::atomic::AtomicI64;
@@ -15,7 +16,7 @@ pub(super) type Place = (Timestamp, [u64; 2]);
 /// What ends at some time, or at some time at the latest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Item {
-    Edge(u32),
+    Edge(EdgeNo),
     Chunk(usize),
 }
 
@@ -27,7 +28,7 @@ pub(super) struct Timeline {
 
 #[derive(Debug)]
 struct Chunk {
-    edges: Vec<u32>,
+    edges: Vec<EdgeNo>,
     /// The latest end of an event of this chunk in milliseconds (an open one ends never), or `UNKNOWN`.
     latest_end: AtomicI64,
     /// The same of those that are not open.
@@ -40,7 +41,7 @@ impl Timeline {
     }
 
     /// Adds an edge; `place` tells where it and every other in here stand.
-    pub(super) fn insert(&mut self, edge: u32, place: impl Fn(u32) -> Place) {
+    pub(super) fn insert(&mut self, edge: EdgeNo, place: impl Fn(EdgeNo) -> Place) {
         self.len += 1;
         let new = place(edge);
         let appends = self.chunks.last().and_then(|chunk| chunk.edges.last()).is_none_or(|&last| place(last) < new);
@@ -60,7 +61,7 @@ impl Timeline {
     }
 
     /// Takes out an edge.
-    pub(super) fn remove(&mut self, edge: u32, place: impl Fn(u32) -> Place) {
+    pub(super) fn remove(&mut self, edge: EdgeNo, place: impl Fn(EdgeNo) -> Place) {
         let index = self.chunk_of(place(edge), &place);
         let Some(chunk) = self.chunks.get_mut(index) else { return };
         let position = chunk.edges.partition_point(|&other| place(other) < place(edge));
@@ -76,7 +77,7 @@ impl Timeline {
     }
 
     /// The event of this edge ends at another time than before.
-    pub(super) fn end_changed(&mut self, edge: u32, place: impl Fn(u32) -> Place) {
+    pub(super) fn end_changed(&mut self, edge: EdgeNo, place: impl Fn(EdgeNo) -> Place) {
         let index = self.chunk_of(place(edge), &place);
         if let Some(chunk) = self.chunks.get(index) {
             chunk.forget_end();
@@ -88,9 +89,9 @@ impl Timeline {
         &self,
         before: Option<Place>,
         ends_from: Timestamp,
-        place: impl Fn(u32) -> Place,
-        end: impl Fn(u32) -> Timestamp,
-        mut visit: impl FnMut(u32) -> bool,
+        place: impl Fn(EdgeNo) -> Place,
+        end: impl Fn(EdgeNo) -> Timestamp,
+        mut visit: impl FnMut(EdgeNo) -> bool,
     ) {
         let last = before.map_or(self.chunks.len(), |before| self.chunk_of(before, &place) + 1);
         for chunk in self.chunks.get(..last).unwrap_or_default().iter().rev() {
@@ -113,9 +114,9 @@ impl Timeline {
         &self,
         before: Option<Place>,
         upto: Timestamp,
-        place: impl Fn(u32) -> Place,
-        end: impl Fn(u32) -> Timestamp,
-        mut visit: impl FnMut(u32) -> bool,
+        place: impl Fn(EdgeNo) -> Place,
+        end: impl Fn(EdgeNo) -> Timestamp,
+        mut visit: impl FnMut(EdgeNo) -> bool,
     ) {
         let last = before.map_or(self.chunks.len(), |before| self.chunk_of(before, &place) + 1);
         let chunks = self.chunks.get(..last).unwrap_or_default().iter();
@@ -135,7 +136,7 @@ impl Timeline {
     }
 
     /// The index of the chunk that holds `wanted` or would. Looks from the end, near which most of what comes in belongs.
-    fn chunk_of(&self, wanted: Place, place: impl Fn(u32) -> Place) -> usize {
+    fn chunk_of(&self, wanted: Place, place: impl Fn(EdgeNo) -> Place) -> usize {
         let begins_by = |chunk: &Chunk| chunk.edges.first().is_some_and(|&first| place(first) <= wanted);
         let (mut end, mut step) = (self.chunks.len(), 1);
         while let Some(begin) = end.checked_sub(step) {
@@ -151,7 +152,7 @@ impl Timeline {
 }
 
 impl Chunk {
-    fn new(edges: Vec<u32>) -> Self {
+    fn new(edges: Vec<EdgeNo>) -> Self {
         Self { edges, latest_end: AtomicI64::new(UNKNOWN), latest_closed: AtomicI64::new(UNKNOWN) }
     }
 
@@ -160,15 +161,15 @@ impl Chunk {
         self.latest_closed.store(UNKNOWN, Ordering::Relaxed);
     }
 
-    fn latest_end(&self, end: impl Fn(u32) -> Timestamp) -> Timestamp {
+    fn latest_end(&self, end: impl Fn(EdgeNo) -> Timestamp) -> Timestamp {
         self.latest(&self.latest_end, end)
     }
 
-    fn latest_closed(&self, end: impl Fn(u32) -> Timestamp) -> Timestamp {
+    fn latest_closed(&self, end: impl Fn(EdgeNo) -> Timestamp) -> Timestamp {
         self.latest(&self.latest_closed, |edge| Some(end(edge)).filter(|end| *end < Timestamp::MAX).unwrap_or(Timestamp::MIN))
     }
 
-    fn latest(&self, kept: &AtomicI64, end: impl Fn(u32) -> Timestamp) -> Timestamp {
+    fn latest(&self, kept: &AtomicI64, end: impl Fn(EdgeNo) -> Timestamp) -> Timestamp {
         let known = kept.load(Ordering::Relaxed);
         if known != UNKNOWN {
             return Timestamp::from_millis(known);
@@ -182,6 +183,7 @@ impl Chunk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::number::Number as _;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -189,15 +191,16 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn walks_as_a_sorted_set(times in prop::collection::vec(0i64..400, 1..2500), remove in prop::collection::vec(any::<prop::sample::Index>(), 0..300), before in 0i64..420, ends_from in 0i64..420) {
-            let place = |edge: u32| (Timestamp::from_millis(times[edge as usize]), [u64::from(edge), 0]);
-            let end = |edge: u32| Timestamp::from_millis(times[edge as usize] + i64::from(edge % 7) * 20);
+            let edge = |place: usize| EdgeNo::at(u32::try_from(place).unwrap()).unwrap();
+            let place = |edge: EdgeNo| (Timestamp::from_millis(times[edge.place() as usize]), [u64::from(edge.place()), 0]);
+            let end = |edge: EdgeNo| Timestamp::from_millis(times[edge.place() as usize] + i64::from(edge.place() % 7) * 20);
             let (mut timeline, mut model) = (Timeline::default(), BTreeSet::new());
-            for edge in 0..u32::try_from(times.len()).unwrap() {
+            for edge in (0..times.len()).map(edge) {
                 timeline.insert(edge, place);
                 model.insert((place(edge), edge));
             }
             for index in remove {
-                let edge = u32::try_from(index.index(times.len())).unwrap();
+                let edge = edge(index.index(times.len()));
                 timeline.remove(edge, place);
                 model.remove(&(place(edge), edge));
             }
@@ -212,7 +215,7 @@ mod tests {
                         }
                         found.len() < limit
                     });
-                    let expected: Vec<u32> = model.iter().rev().filter(|&&p| before.is_none_or(|b| p.0 < b)).map(|p| p.1).filter(|&e| end(e) >= ends_from).take(limit).collect();
+                    let expected: Vec<EdgeNo> = model.iter().rev().filter(|&&p| before.is_none_or(|b| p.0 < b)).map(|p| p.1).filter(|&e| end(e) >= ends_from).take(limit).collect();
                     prop_assert_eq!(found, expected);
                 }
             }

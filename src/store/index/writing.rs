@@ -6,6 +6,7 @@ use super::LabelName;
 use super::LabelRef;
 use super::Values;
 use crate::labels::LabelSet;
+use crate::store::number::SeriesNo;
 use parking_lot::RwLockWriteGuard;
 use std::ops::Range;
 use std::sync::Arc;
@@ -106,7 +107,7 @@ impl LabelWriter<'_> {
     }
 
     /// Records that `series` carries the labels that were looked up last, which are set number `set` of the names.
-    pub(in crate::store) fn add(&mut self, set: usize, series: u32) {
+    pub(in crate::store) fn add(&mut self, set: usize, series: SeriesNo) {
         for (label, &slot) in self.refs.iter().zip(self.names.slots(set)) {
             if let Some(values) = self.values.get_mut(usize::from(slot)) {
                 values.add(label.value, series);

@@ -7,7 +7,7 @@ fn said(entity: u8, outcome: u8, time: i64) -> Said {
     Said { state: EdgeState::Point, at: time, entity, outcome, superseding: false }
 }
 
-fn number(tenant: &Tenant, edge: &Edge) -> u32 {
+fn number(tenant: &Tenant, edge: &Edge) -> number::SeriesNo {
     let core = tenant.core.read();
     core.row(core.find_edge(edge.id()).unwrap()).unwrap().series
 }
