@@ -57,43 +57,43 @@ impl Tenant {
     }
 
     pub(super) fn put(self: &Arc<Self>, received: Timestamp, put: &Put) -> Option<Changed> {
-        let names = self.index.names_of(put.edges().map(|edge| &edge.labels))?;
-        let mut core = self.core.write();
-        let cluster = self.intern_cluster(&core, &put.start.cluster);
-        let mut labels = names.lock();
-        let (added, lost) = core.put(&mut labels, put, cluster, received)?;
-        let sample = |(added, edge): (&super::core::Added, &Edge)| AppliedEdge {
-            id: edge.id(),
-            duplicate: added.duplicate,
-            tenant: Arc::clone(self),
-            cluster,
-            series: core.series_id(added.series),
-            kind: SampleKind::Change,
-            at: edge.at,
-            value: edge.value,
-        };
-        let version = core.resolve(&put.id).map(|head| core.version(head));
-        let fresh = added.iter().zip(put.edges()).filter(|(added, _)| !added.duplicate);
-        Some(Changed { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, false) })
+        let labels = self.index.intern(put.edges().map(|edge| &edge.labels))?;
+        self.fold(|core| {
+            let cluster = self.intern_cluster(core, &put.start.cluster);
+            let (added, lost) = core.put(&labels, put, cluster, received)?;
+            let sample = |(added, edge): (&super::core::Added, &Edge)| AppliedEdge {
+                id: edge.id(),
+                duplicate: added.duplicate,
+                tenant: Arc::clone(self),
+                cluster,
+                series: core.series_id(added.series),
+                kind: SampleKind::Change,
+                at: edge.at,
+                value: edge.value,
+            };
+            let version = core.resolve(&put.id).map(|head| core.version(head));
+            let fresh = added.iter().zip(put.edges()).filter(|(added, _)| !added.duplicate);
+            Some(Changed { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, false) })
+        })
     }
 
     pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Option<Changed> {
-        let names = self.index.names_of(describe.stop.iter().map(|stop| &stop.labels))?;
-        let mut core = self.core.write();
-        let mut labels = names.lock();
-        let mut added = Vec::new();
-        if let Some(stop) = &describe.stop {
-            added.push(self.add(&mut core, &mut labels, 0, (received, stop, stop.id()))?);
-            core.follow();
-        }
-        core.describe(describe, received);
-        let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
-        added.retain(|stop| !stop.duplicate);
-        Some(Changed { version, added, withdrawn: Vec::new() })
+        let labels = self.index.intern(describe.stop.iter().map(|stop| &stop.labels))?;
+        self.fold(|core| {
+            let mut added = Vec::new();
+            if let Some(stop) = &describe.stop {
+                added.push(self.add(core, labels.labels(0)?, (received, stop, stop.id()))?);
+                core.follow();
+            }
+            core.describe(describe, received);
+            let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
+            added.retain(|stop| !stop.duplicate);
+            Some(Changed { version, added, withdrawn: Vec::new() })
+        })
     }
 
     pub(super) fn delete(self: &Arc<Self>, delete: &Delete) -> Changed {
-        let lost = self.core.write().delete(delete);
+        let lost = self.fold(|core| core.delete(delete));
         Changed { withdrawn: self.withdrawn(&lost, true), ..Changed::default() }
     }
 

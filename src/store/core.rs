@@ -23,7 +23,6 @@ use super::groups::Groups;
 use super::groups::Member;
 use super::index::LabelIndex;
 use super::index::LabelRef;
-use super::index::LabelWriter;
 use super::number::EdgeNo;
 use super::number::IdentityNo;
 use super::number::SeriesNo;
@@ -70,6 +69,8 @@ pub(super) struct Core {
     pub(super) born: u64,
     by_series: HashTable<SeriesNo>,
     series_by_cluster: HashMap<ClusterId, u32>,
+    /// Series that the label index does not know of yet.
+    unpublished: Vec<SeriesNo>,
     start_series: Set<SeriesNo>,
     stop_series: Set<SeriesNo>,
     hasher: DefaultHashBuilder,
@@ -108,11 +109,12 @@ pub(super) fn place_in(rows: &Rows<EdgeNo, EdgeRow>) -> impl Fn(EdgeNo) -> Place
     |edge| rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::place)
 }
 
-/// An edge to be added, its id, to which cluster, and when it was received.
+/// An edge to be added, its id, its labels in the index, to which cluster, and when it was received.
 #[derive(Clone, Copy)]
 pub(super) struct New<'a> {
     pub(super) edge: &'a Edge,
     pub(super) id: EdgeId,
+    pub(super) labels: &'a [LabelRef],
     pub(super) cluster: ClusterId,
     pub(super) received: Timestamp,
 }
@@ -145,8 +147,8 @@ impl Core {
         Self { skews: Skews { usual: skew, ..Skews::default() }, ..Self::default() }
     }
 
-    /// Adds an edge; call [`Core::follow`] after the last of some. Its labels are set number `set` of those that are held.
-    pub(super) fn add(&mut self, labels: &mut LabelWriter<'_>, set: usize, new: &New<'_>) -> Option<Added> {
+    /// Adds an edge; call [`Core::follow`] and [`Core::publish`] after the last of some.
+    pub(super) fn add(&mut self, new: &New<'_>) -> Option<Added> {
         if let Some(found) = self.find_edge(new.id) {
             let row = self.row(found)?;
             let series = row.series;
@@ -155,13 +157,13 @@ impl Core {
             }
             return Some(Added { edge: found, series, duplicate: true });
         }
-        self.insert(labels, set, new)
+        self.insert(new)
     }
 
     /// Adds an edge that is not there.
-    fn insert(&mut self, labels: &mut LabelWriter<'_>, set: usize, new: &New<'_>) -> Option<Added> {
+    fn insert(&mut self, new: &New<'_>) -> Option<Added> {
         let New { edge, id, received, .. } = *new;
-        let series = self.intern_series(labels, set, new)?;
+        let series = self.intern_series(new)?;
         let identity = self.intern_identity(edge.identity, edge.lapses)?;
         let part = Part::alone(edge.state);
         let number = self.edges.place(EdgeRow { id: halves(id.0), at: edge.at, received, series, identity, part })?;
@@ -258,6 +260,18 @@ impl Core {
             self.settle_event_of(start);
         }
         self.rivalled = rivalled;
+    }
+
+    /// Tells the label index of series that are new, so that whoever finds their edges finds them by their labels too. To be
+    /// called before the tenant's lock is given up, while their labels are still pinned.
+    pub(super) fn publish(&mut self, index: &LabelIndex) {
+        let mut new = std::mem::take(&mut self.unpublished);
+        if !new.is_empty() {
+            let labels = |&series: &SeriesNo| self.series.get(series).map(|row| (series, &*row.labels));
+            index.add(new.iter().filter_map(labels));
+        }
+        new.clear();
+        self.unpublished = new;
     }
 
     fn follow_one(&mut self, edge: EdgeNo, before: Part) {

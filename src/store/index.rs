@@ -1,11 +1,15 @@
 //! The label index: name to values to series. Its leaf map is concurrent, so readers resolve matchers without the
 //! tenant's lock; what they find is a set of series numbers, copied out.
 //!
-//! Lock order: a tenant's core before the names by number before a label's values, never the other way round.
+//! Lock order: a tenant's core, then the names by number, then values. Values cannot come before the core: whoever reads the
+//! labels of a series holds the core, so that none of them is forgotten meanwhile. Several labels' values at once are held
+//! only by readers who hold the core, and by the writer while it holds it for writing; without the core one label's values
+//! are held at a time, and nothing is waited for meanwhile. So texts are interned before the core is taken, and only the
+//! numbers of series that are new are added under it.
 
-mod writing;
+mod interned;
 
-pub(super) use writing::LabelWriter;
+pub(super) use interned::Interned;
 
 use super::names::LabelNames;
 use super::number::Number as _;
@@ -21,10 +25,14 @@ use crate::labels::EVENT_STATE;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
 use parking_lot::RwLock;
+use parking_lot::RwLockWriteGuard;
 use std::hash::BuildHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 
 /// How many values a regular expression is tried on before the label's lock is given up for a moment.
 const SCAN_SLICE: usize = 4096;
@@ -41,6 +49,11 @@ pub(super) struct NameNo(pub(super) u16);
 pub(super) struct LabelRef {
     pub(super) name: NameNo,
     pub(super) value: ValueNo,
+}
+
+impl LabelRef {
+    /// One that is yet to be set.
+    const NONE: Self = Self { name: NameNo(0), value: ValueNo::MIN };
 }
 
 impl Hash for LabelRef {
@@ -61,6 +74,10 @@ pub(super) struct LabelIndex {
 pub(super) struct LabelName {
     pub(super) number: NameNo,
     pub(super) name: Box<str>,
+    /// How many hold references to values of it that may be on no series yet, or no longer.
+    pins: AtomicU32,
+    /// It has no value, or some that are on no series, which are to be forgotten with the last pin.
+    loose: AtomicBool,
     values: RwLock<Values>,
 }
 
@@ -71,6 +88,10 @@ struct Values {
     by_text: HashTable<ValueNo>,
     hasher: DefaultHashBuilder,
     sorted: Runs,
+    /// Values that were on no series while they could not be forgotten.
+    idle: Vec<ValueNo>,
+    /// The name is forgotten: this is not what its text means any more.
+    forgotten: bool,
 }
 
 #[derive(Debug)]
@@ -94,6 +115,27 @@ impl LabelIndex {
         self.names.get(name)
     }
 
+    /// Records that these series carry these labels.
+    pub(super) fn add<'s>(&self, new: impl Iterator<Item = (SeriesNo, &'s [LabelRef])>) {
+        let by_number = self.names.by_number();
+        let mut held: Vec<(NameNo, RwLockWriteGuard<'_, Values>)> = Vec::new();
+        for (series, labels) in new {
+            for (place, label) in labels.iter().enumerate() {
+                let is_it = |(name, _): &(NameNo, _)| *name == label.name;
+                // Most have the names of the first.
+                let likely = held.get(place).is_some_and(is_it).then_some(place);
+                let found = likely.or_else(|| held.iter().position(is_it));
+                if let Some((_, values)) = found.and_then(|found| held.get_mut(found)) {
+                    values.add(label.value, series);
+                } else if let Some(name) = by_number.get(label.name) {
+                    let mut values = name.values.write();
+                    values.add(label.value, series);
+                    held.push((label.name, values));
+                }
+            }
+        }
+    }
+
     /// Takes `series` off these labels; a value that is left on no series is forgotten, and a name that is left with no value.
     pub(super) fn remove(&self, labels: &[LabelRef], series: SeriesNo) {
         let mut unused = Vec::new();
@@ -101,7 +143,7 @@ impl LabelIndex {
         for label in labels {
             if let Some(name) = by_number.get(label.name) {
                 let mut values = name.values.write();
-                values.remove(label.value, series);
+                values.remove(label.value, series, name);
                 if values.is_empty() {
                     unused.push(Arc::clone(name));
                 }
@@ -158,7 +200,34 @@ impl LabelIndex {
 impl LabelName {
     /// A name without values.
     pub(super) fn new(number: NameNo, name: &str) -> Self {
-        Self { number, name: name.into(), values: RwLock::default() }
+        Self { number, name: name.into(), pins: AtomicU32::new(0), loose: AtomicBool::new(true), values: RwLock::default() }
+    }
+
+    /// Nothing of it is forgotten until [`LabelName::unpin`]. To be called while its values are held for writing.
+    fn pin(&self) {
+        self.pins.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Forgets what could not be forgotten, if nobody else wants that. Says whether it is left without a value.
+    fn unpin(&self) -> bool {
+        if self.pins.fetch_sub(1, Ordering::SeqCst) > 1 || !self.loose.load(Ordering::SeqCst) {
+            return false;
+        }
+        let mut values = self.values.write();
+        values.sweep(self);
+        values.is_empty()
+    }
+
+    fn is_pinned(&self) -> bool {
+        self.pins.load(Ordering::SeqCst) > 0
+    }
+
+    /// Forgets that there is such a name, unless it has values or will have. Says whether it did.
+    pub(super) fn forget(&self) -> bool {
+        let mut values = self.values.write();
+        let forgets = values.is_empty() && !self.is_pinned() && !values.forgotten;
+        values.forgotten |= forgets;
+        forgets
     }
 
     /// How many series a matcher of this label could select at most, for ordering matchers; cheap.
@@ -257,7 +326,8 @@ impl Values {
         self.find(self.hasher.hash_one(text), text).and_then(|number| self.rows.get(number)).map(|value| &value.series)
     }
 
-    fn intern(&mut self, text: &str) -> Option<ValueNo> {
+    /// The number of a text of this label, which is pinned.
+    fn intern(&mut self, text: &str, label: &LabelName) -> Option<ValueNo> {
         let hash = self.hasher.hash_one(text);
         if let Some(number) = self.find(hash, text) {
             return Some(number);
@@ -267,6 +337,7 @@ impl Values {
         let text_of = |number: ValueNo| rows.get(number).map_or("", |value| &*value.text);
         self.by_text.insert_unique(hash, number, |&number| hasher.hash_one(text_of(number)));
         self.sorted.insert(number, text_of);
+        self.is_idle(number, label);
         Some(number)
     }
 
@@ -276,15 +347,44 @@ impl Values {
         }
     }
 
-    fn remove(&mut self, number: ValueNo, series: SeriesNo) {
+    fn remove(&mut self, number: ValueNo, series: SeriesNo, label: &LabelName) {
         let Some(value) = self.rows.get_mut(number) else { return };
         value.series.remove(series);
-        if !value.series.is_empty() {
-            return;
+        if value.series.is_empty() {
+            self.is_idle(number, label);
+            if !label.is_pinned() {
+                self.sweep(label);
+            }
         }
+    }
+
+    /// It is on no series, and may be wanted.
+    fn is_idle(&mut self, number: ValueNo, label: &LabelName) {
+        self.idle.push(number);
+        label.loose.store(true, Ordering::SeqCst);
+    }
+
+    /// Forgets the values that are on no series, if none of them is wanted.
+    fn sweep(&mut self, label: &LabelName) {
+        if !label.is_pinned() {
+            label.loose.store(false, Ordering::SeqCst);
+            let mut idle = std::mem::take(&mut self.idle);
+            for number in idle.drain(..) {
+                self.forget(number);
+            }
+            self.idle = idle;
+        }
+    }
+
+    /// Forgets a value if it is on no series.
+    fn forget(&mut self, number: ValueNo) {
+        let Some(value) = self.rows.get(number).filter(|value| value.series.is_empty()) else { return };
         let hash = self.hasher.hash_one(&*value.text);
         if let Ok(entry) = self.by_text.find_entry(hash, |&candidate| candidate == number) {
             entry.remove();
+        } else {
+            // Forgotten already: it was idle twice.
+            return;
         }
         // Its text stays until the sorted runs are made anew: they are searched by it.
         self.dead.push(number);
@@ -313,9 +413,9 @@ mod tests {
 
     #[test]
     fn values_that_no_series_has_any_more_make_room() {
-        let mut values = Values::default();
+        let (mut values, label) = (Values::default(), LabelName::new(NameNo(0), "label"));
         let add = |values: &mut Values, text: &str, number: u32| {
-            let value = values.intern(text).unwrap();
+            let value = values.intern(text, &label).unwrap();
             values.add(value, series(number));
             value
         };
@@ -323,7 +423,7 @@ mod tests {
         for round in 0..50 {
             let numbers: Vec<ValueNo> = (1..=100).map(|number| add(&mut values, &format!("{round}-{number}"), number)).collect();
             for (value, number) in numbers.into_iter().zip(1..) {
-                values.remove(value, series(number));
+                values.remove(value, series(number), &label);
             }
             let (rows, text) = (&values.rows, |number| values.rows.get(number).map_or("", |value| &*value.text));
             assert!(rows.len() + values.sorted.count_prefix("", text) < 4 * (100 + DEAD_MIN), "{} in round {round}", rows.len());

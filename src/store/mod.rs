@@ -57,7 +57,7 @@ use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
 use index::LabelIndex;
-use index::LabelWriter;
+use index::LabelRef;
 use number::Number as _;
 use number::SeriesNo;
 use parking_lot::Mutex;
@@ -422,31 +422,40 @@ impl Tenant {
     }
 
     fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Applied>) {
-        let Some(names) = self.index.names_of(edges.iter().map(|(_, edge, _)| &edge.labels)) else {
+        let Some(labels) = self.index.intern(edges.iter().map(|(_, edge, _)| &edge.labels)) else {
             applied.extend(edges.iter().map(|_| FULL_OF_NAMES));
             return;
         };
-        let mut core = self.core.write();
-        if edges.len() > 1 {
-            core.look_ahead(edges);
-        }
-        let mut labels = names.lock();
-        for (set, &(received, edge, id)) in edges.iter().enumerate() {
-            applied.push(self.add(&mut core, &mut labels, set, (received, edge, id)).map_or(FULL, Applied::Edge));
-        }
-        core.follow();
+        self.fold(|core| {
+            if edges.len() > 1 {
+                core.look_ahead(edges);
+            }
+            for (set, &(received, edge, id)) in edges.iter().enumerate() {
+                let added = labels.labels(set).and_then(|labels| self.add(core, labels, (received, edge, id)));
+                applied.push(added.map_or(FULL, Applied::Edge));
+            }
+        });
     }
 
-    /// Folds in the edge with label set number `set` of the names. `None` at a hard bound.
+    /// Does something to the core, and then brings up to date what is derived from it. Labels of what is added were interned
+    /// before, and are held until after this.
+    fn fold<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
+        let mut core = self.core.write();
+        let done = change(&mut core);
+        core.follow();
+        core.publish(&self.index);
+        done
+    }
+
+    /// Folds in an edge with these labels. `None` at a hard bound.
     fn add(
         self: &Arc<Self>,
         core: &mut Core,
-        labels: &mut LabelWriter<'_>,
-        set: usize,
+        labels: &[LabelRef],
         (received, edge, id): (Timestamp, &Edge, EdgeId),
     ) -> Option<AppliedEdge> {
         let cluster = self.intern_cluster(core, &edge.cluster);
-        let added = core.add(labels, set, &New { edge, id, cluster, received })?;
+        let added = core.add(&New { edge, id, labels, cluster, received })?;
         let row = core.row(added.edge)?;
         Some(AppliedEdge {
             id: core::edge_id(row.id),

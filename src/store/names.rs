@@ -1,8 +1,8 @@
 //! The label names of a tenant, by text and by number: there are as many as have values, and the number of one that has
 //! none left is used again.
 //!
-//! Only the writer adds and forgets. A number means a name as long as a series with that label is there, which whoever
-//! reads a series' labels makes sure of by the tenant's lock; a reader that holds the name itself finds it empty then.
+//! A number means a name as long as a series with that label is there, which whoever reads a series' labels makes sure of by
+//! the tenant's lock, or as long as the name is pinned; a reader that holds the name itself finds it empty then.
 
 use super::index::LabelName;
 use super::index::NameNo;
@@ -44,9 +44,12 @@ impl LabelNames {
         self.by_number.read()
     }
 
-    /// Adds a name that is not there. `None` when all numbers are taken.
+    /// Adds a name if it is not there. `None` when all numbers are taken.
     pub(super) fn add(&self, name: &str) -> Option<Arc<LabelName>> {
         let mut by_number = self.by_number.write();
+        if let Some(known) = self.get(name) {
+            return Some(known);
+        }
         let number = match by_number.free.pop() {
             Some(free) => free,
             None => NameNo(u16::try_from(by_number.names.len()).ok()?),
@@ -60,9 +63,12 @@ impl LabelNames {
         Some(label)
     }
 
-    /// Forgets a name that has no values.
+    /// Forgets a name if it has no values and is not pinned.
     pub(super) fn forget(&self, label: &LabelName) {
         let mut by_number = self.by_number.write();
+        if !label.forget() {
+            return;
+        }
         if let Some(place) = by_number.names.get_mut(usize::from(label.number.0))
             && place.take().is_some()
         {

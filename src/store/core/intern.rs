@@ -3,7 +3,6 @@
 use super::Core;
 use super::LabelIndex;
 use super::LabelRef;
-use super::LabelWriter;
 use super::Members;
 use super::New;
 use super::Seq;
@@ -67,10 +66,8 @@ impl Core {
         }
     }
 
-    pub(super) fn intern_series(&mut self, writer: &mut LabelWriter<'_>, set: usize, new: &New<'_>) -> Option<SeriesNo> {
-        let (stop, cluster) = (new.edge.state == EdgeState::Stop, new.cluster);
-        writer.intern(&new.edge.labels, set)?;
-        let labels = writer.refs.as_slice();
+    pub(super) fn intern_series(&mut self, new: &New<'_>) -> Option<SeriesNo> {
+        let (labels, stop, cluster) = (new.labels, new.edge.state == EdgeState::Stop, new.cluster);
         let hash = series_hash(&self.hasher, labels, stop, cluster);
         let same = |row: &SeriesRow| row.hash == hash && *row.labels == *labels && row.stop == stop && row.cluster == cluster;
         if let Some(&found) = self.by_series.find(spread(hash), |&series| self.series.get(series).is_some_and(same)) {
@@ -81,7 +78,7 @@ impl Core {
         let new = self.series.place(row)?;
         let rows = &self.series;
         self.by_series.insert_unique(spread(hash), new, |&series| spread(rows.get(series).map_or(0, |row| row.hash)));
-        writer.add(set, new);
+        self.unpublished.push(new);
         self.state_series(stop).insert(new);
         *self.series_by_cluster.entry(cluster).or_default() += 1;
         Some(new)

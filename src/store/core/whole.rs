@@ -2,7 +2,6 @@
 
 use super::Added;
 use super::Core;
-use super::LabelWriter;
 use super::New;
 use super::Part;
 use super::edge_id;
@@ -21,6 +20,7 @@ use crate::store::SeriesId;
 use crate::store::details::Detailed;
 use crate::store::edges::EdgeKey;
 use crate::store::edges::EdgeRow;
+use crate::store::index::Interned;
 use crate::store::number::EdgeNo;
 use crate::store::number::IdentityNo;
 use crate::store::number::Number as _;
@@ -123,10 +123,10 @@ impl Core {
     }
 
     /// Puts an event: its edges take the place of those that it had, but for those that are the same. Returns its edges, those
-    /// it had already as duplicates, and the samples that it no longer has.
+    /// it had already as duplicates, and the samples that it no longer has. `labels` are those of its edges, in order.
     pub(in crate::store) fn put(
         &mut self,
-        labels: &mut LabelWriter<'_>,
+        labels: &Interned<'_>,
         put: &Put,
         cluster: ClusterId,
         received: Timestamp,
@@ -141,7 +141,7 @@ impl Core {
         for (set, (edge, &id)) in put.edges().zip(&ids).enumerate() {
             added.push(match self.find_edge(id) {
                 Some(known) => self.have_again(known, edge, received)?,
-                None => self.insert(labels, set, &New { edge, id, cluster, received })?,
+                None => self.insert(&New { edge, id, labels: labels.labels(set)?, cluster, received })?,
             });
         }
         self.follow();
