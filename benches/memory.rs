@@ -47,21 +47,12 @@ fn edge(number: usize) -> Edge {
         ("team", team.as_str()),
         ("version", version.as_str()),
     ];
-    Edge {
-        organization: "".into(),
-        cluster: "".into(),
-        state: EdgeState::Point,
-        at: Timestamp::from_millis(BASE + number as i64 * 40),
-        value: 1.0,
-        identity: Identity::of(["entity_id", "job_lifecycle", id.as_str()]),
-        lapses: false,
-        supersede: None,
-        skew: None,
-        named: None,
-        former: None,
-        labels: LabelSet::from_sorted(labels).unwrap(),
-        attributes: None,
-    }
+    Edge::new(
+        EdgeState::Point,
+        Timestamp::from_millis(BASE + number as i64 * 40),
+        Identity::of(["entity_id", "job_lifecycle", id.as_str()]),
+        LabelSet::from_sorted(labels).unwrap(),
+    )
 }
 
 fn resident() -> usize {

@@ -252,17 +252,8 @@ fn stop(door: &Door, event: &EventView, start: &EdgeView, at: Timestamp) -> Edge
     Edge {
         organization: Arc::clone(&door.organization),
         cluster: Arc::clone(&event.cluster),
-        state: EdgeState::Stop,
-        at,
-        value: 1.0,
-        identity: event.identity,
-        lapses: false,
-        supersede: None,
-        skew: None,
-        named: None,
-        former: None,
-        labels: start.labels.clone(),
         attributes: start.attributes.clone(),
+        ..Edge::new(EdgeState::Stop, at, event.identity, start.labels.clone())
     }
 }
 

@@ -41,19 +41,15 @@ impl Said {
         let kind = if self.state == EdgeState::Point { "point" } else { "span" };
         Edge {
             organization: "acme".into(),
-            cluster: "".into(),
-            state: self.state,
-            at: at(self.at),
-            value: 1.0,
-            identity: Identity::of([kind, &self.entity.to_string()]),
             lapses: self.entity.is_multiple_of(3),
             // As the mapping makes it: a stop says nothing of what it supersedes.
             supersede: (self.superseding && self.state == EdgeState::Start).then(|| Identity::of(["supersede"])),
-            skew: None,
-            named: None,
-            former: None,
-            labels: LabelSet::from_sorted(labels.iter().map(|(k, v)| (*k, v.as_str()))).unwrap(),
-            attributes: None,
+            ..Edge::new(
+                self.state,
+                at(self.at),
+                Identity::of([kind, &self.entity.to_string()]),
+                LabelSet::from_sorted(labels.iter().map(|(k, v)| (*k, v.as_str()))).unwrap(),
+            )
         }
     }
 }
