@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// What a change of a whole event came to.
 #[derive(Clone, Debug, Default)]
-pub struct Changed {
+pub struct AppliedChange {
     /// The version that the event has now; `None` when it is not there any more, or was not.
     pub version: Option<Version>,
     /// Its new samples, for the page.
@@ -56,9 +56,9 @@ impl Tenant {
         core.resolve(id).map(|head| core.version(head))
     }
 
-    pub(super) fn put(self: &Arc<Self>, received: Timestamp, put: &Put) -> Option<Changed> {
+    pub(super) fn put(self: &Arc<Self>, received: Timestamp, put: &Put) -> Option<AppliedChange> {
         let labels = self.index.intern(put.edges().map(|edge| &edge.labels))?;
-        self.fold(|core| {
+        self.write(|core| {
             let cluster = self.intern_cluster(core, &put.start.cluster);
             let (added, lost) = core.put(&labels, put, cluster, received)?;
             let sample = |(added, edge): (&super::core::Added, &Edge)| AppliedEdge {
@@ -73,13 +73,13 @@ impl Tenant {
             };
             let version = core.resolve(&put.id).map(|head| core.version(head));
             let fresh = added.iter().zip(put.edges()).filter(|(added, _)| !added.duplicate);
-            Some(Changed { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, false) })
+            Some(AppliedChange { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, false) })
         })
     }
 
-    pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Option<Changed> {
+    pub(super) fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Option<AppliedChange> {
         let labels = self.index.intern(describe.stop.iter().map(|stop| &stop.labels))?;
-        self.fold(|core| {
+        self.write(|core| {
             let mut added = Vec::new();
             if let Some(stop) = &describe.stop {
                 added.push(self.add(core, labels.labels(0)?, (received, stop, stop.id()))?);
@@ -88,13 +88,13 @@ impl Tenant {
             core.describe(describe, received);
             let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
             added.retain(|stop| !stop.duplicate);
-            Some(Changed { version, added, withdrawn: Vec::new() })
+            Some(AppliedChange { version, added, withdrawn: Vec::new() })
         })
     }
 
-    pub(super) fn delete(self: &Arc<Self>, delete: &Delete) -> Changed {
-        let lost = self.fold(|core| core.delete(delete));
-        Changed { withdrawn: self.withdrawn(&lost, true), ..Changed::default() }
+    pub(super) fn delete(self: &Arc<Self>, delete: &Delete) -> AppliedChange {
+        let lost = self.write(|core| core.delete(delete));
+        AppliedChange { withdrawn: self.withdrawn(&lost, true), ..AppliedChange::default() }
     }
 
     fn withdrawn(self: &Arc<Self>, lost: &[Lost], hide: bool) -> Vec<Withdrawn> {

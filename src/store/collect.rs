@@ -75,9 +75,9 @@ impl<'a> Collector<'a> {
             }
             Order::Start => {
                 let before = [last, query.end.map(before)].into_iter().flatten().min();
-                let place = super::core::place_in(&core.edges);
+                let key = super::core::time_key_in(&core.edges);
                 let start = query.start.unwrap_or(Timestamp::MIN);
-                core.timeline.walk_back(before.map(after_all_at), start, place, |head| core.end(head), visit);
+                core.by_time.walk_back(before.map(after_all_at), start, key, |head| core.end(head), visit);
             }
             Order::End => walk_by_end(core, query, visit),
             Order::Update => {
@@ -141,7 +141,7 @@ fn walk_by_end(core: &Core, query: &Query, mut visit: impl FnMut(EdgeNo) -> bool
         return;
     }
     if query.open != Some(true) {
-        core.timeline.walk_by_end(before, last, super::core::place_in(&core.edges), |head| core.end(head), visit);
+        core.by_time.walk_by_end(before, last, super::core::time_key_in(&core.edges), |head| core.end(head), visit);
     }
 }
 
@@ -150,7 +150,7 @@ fn before(moment: Timestamp) -> Timestamp {
 }
 
 /// The place after all that begins at this moment.
-fn after_all_at(moment: Timestamp) -> super::timeline::Place {
+fn after_all_at(moment: Timestamp) -> super::by_time::TimeKey {
     (moment, [u64::MAX; 2])
 }
 

@@ -8,11 +8,13 @@ mod whole;
 pub(super) use whole::Lost;
 
 use super::ClusterId;
+use super::by_time::EventsByTime;
+use super::by_time::TimeKey;
 use super::details::DetailTable;
 use super::edges::EdgeKey;
 use super::edges::EdgeRow;
+use super::edges::IdentityEdges;
 use super::edges::IdentityRow;
-use super::edges::Line;
 use super::edges::Members;
 use super::edges::Part;
 use super::fold::Changes;
@@ -30,8 +32,6 @@ use super::number::Set;
 use super::open::OpenEvents;
 use super::rows::Rows;
 use super::seq::Seq;
-use super::timeline::Place;
-use super::timeline::Timeline;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
@@ -74,7 +74,7 @@ pub(super) struct Core {
     start_series: Set<SeriesNo>,
     stop_series: Set<SeriesNo>,
     hasher: DefaultHashBuilder,
-    pub(super) timeline: Timeline,
+    pub(super) by_time: EventsByTime,
     pub(super) open: OpenEvents,
     pub(super) groups: Groups,
     pub(super) skews: Skews,
@@ -105,8 +105,8 @@ impl SeriesRow {
     }
 }
 
-pub(super) fn place_in(rows: &Rows<EdgeNo, EdgeRow>) -> impl Fn(EdgeNo) -> Place {
-    |edge| rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::place)
+pub(super) fn time_key_in(rows: &Rows<EdgeNo, EdgeRow>) -> impl Fn(EdgeNo) -> TimeKey {
+    |edge| rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::time_key)
 }
 
 /// An edge to be added, its id, its labels in the index, to which cluster, and when it was received.
@@ -166,7 +166,7 @@ impl Core {
         let series = self.intern_series(new)?;
         let identity = self.intern_identity(edge.identity, edge.lapses)?;
         let part = Part::alone(edge.state);
-        let number = self.edges.place(EdgeRow { id: halves(id.0), at: edge.at, received, series, identity, part })?;
+        let number = self.edges.insert(EdgeRow { id: halves(id.0), at: edge.at, received, series, identity, part })?;
         self.know(id, number);
         if edge.value.to_bits() != 1f64.to_bits() {
             self.values.insert(number, edge.value);
@@ -177,7 +177,7 @@ impl Core {
         if let Some(skew) = edge.skew.filter(|_| edge.state == EdgeState::Stop) {
             self.skews.own.insert(number, skew);
         }
-        self.series.get_mut(series)?.edges.insert(number, place_in(&self.edges));
+        self.series.get_mut(series)?.edges.insert(number, time_key_in(&self.edges));
         self.arrivals.push_back(number);
         self.enter(number, edge.supersede.map(|group| group.0))?;
         Some(Added { edge: number, series, duplicate: false })
@@ -198,7 +198,7 @@ impl Core {
         if state == EdgeState::Point {
             return Some(());
         }
-        let member = Member { place: (key.0, key.2), edge, identity };
+        let member = Member { key: (key.0, key.2), edge, identity };
         if let Some(group) = group.filter(|_| state == EdgeState::Start) {
             self.groups.insert(group, member)?;
         }
@@ -230,8 +230,8 @@ impl Core {
 
     /// A start that closes `rival`'s event came or went: the next start of its identity may begin anew, or no longer.
     fn look_at_rival(&mut self, rival: Member) {
-        let key = (rival.place.0, EdgeState::Start, rival.place.1);
-        let next = self.line(rival.identity).and_then(|line| line.start_after(&key).map(|next| (next, line.key(next))));
+        let key = (rival.key.0, EdgeState::Start, rival.key.1);
+        let next = self.edges_of_identity(rival.identity).and_then(|edges| edges.start_after(&key).map(|next| (next, edges.key(next))));
         if let Some((next, key)) = next {
             self.fold_around(rival.identity, key, Some(next), None);
         }
@@ -283,11 +283,11 @@ impl Core {
                 _ => self.close(edge),
             }
         }
-        let place = place_in(&self.edges);
+        let key = time_key_in(&self.edges);
         match (before.is_head(), part.is_head()) {
-            (false, true) => self.timeline.insert(edge, place),
-            (true, false) => self.timeline.remove(edge, place),
-            (true, true) => self.timeline.end_changed(edge, place),
+            (false, true) => self.by_time.insert(edge, key),
+            (true, false) => self.by_time.remove(edge, key),
+            (true, true) => self.by_time.end_changed(edge, key),
             (false, false) => {}
         }
     }
@@ -312,7 +312,7 @@ impl Core {
         } else {
             self.close(head);
         }
-        self.timeline.end_changed(head, place_in(&self.edges));
+        self.by_time.end_changed(head, time_key_in(&self.edges));
     }
 
     /// The same of the event of a start, whose end may have changed because it is superseded by another one.
@@ -320,13 +320,13 @@ impl Core {
         let head = self.head(start);
         self.settle(head);
         if self.row(head).is_some_and(|row| row.part.is_start()) {
-            self.timeline.end_changed(head, place_in(&self.edges));
+            self.by_time.end_changed(head, time_key_in(&self.edges));
         }
     }
 
     fn note_open(&mut self, head: EdgeNo) {
         let Some(row) = self.row(head) else { return };
-        let (place, series) = (row.place(), row.series);
+        let (place, series) = (row.time_key(), row.series);
         let lapses = self.identities.get(row.identity).is_some_and(|identity| identity.lapses);
         let cluster = self.series.get(series).map_or_else(ClusterId::default, |series| series.cluster);
         self.open.insert(head, self.public_id(head), place, cluster, series, lapses);
@@ -334,14 +334,14 @@ impl Core {
 
     fn close(&mut self, head: EdgeNo) {
         let Some(row) = self.row(head) else { return };
-        let (place, series) = (row.place(), row.series);
+        let (place, series) = (row.time_key(), row.series);
         let cluster = self.series.get(series).map_or_else(ClusterId::default, |series| series.cluster);
         self.open.remove(head, self.public_id(head), place, cluster, series);
     }
 
     /// Takes edges of one identity, all that there are between two, out of their events. Their rows say what they were.
     fn leave(&mut self, identity: IdentityNo, edges: &[EdgeNo]) {
-        let mut rivals: BTreeSet<(Place, EdgeNo, IdentityNo)> = BTreeSet::new();
+        let mut rivals: BTreeSet<(TimeKey, EdgeNo, IdentityNo)> = BTreeSet::new();
         let mut last: Option<(EdgeKey, Option<Duration>)> = None;
         for &edge in edges {
             let Some(row) = self.row(edge) else { continue };
@@ -350,13 +350,13 @@ impl Core {
                 self.close(edge);
             }
             if part.is_head() {
-                self.timeline.remove(edge, place_in(&self.edges));
+                self.by_time.remove(edge, time_key_in(&self.edges));
             }
             if let Some(row) = self.identities.get_mut(identity) {
                 row.members.remove(edge, &self.edges);
             }
-            let rival = self.groups.remove(Member { place: (key.0, key.2), edge, identity });
-            rivals.extend(rival.map(|rival| (rival.place, rival.edge, rival.identity)));
+            let rival = self.groups.remove(Member { key: (key.0, key.2), edge, identity });
+            rivals.extend(rival.map(|rival| (rival.key, rival.edge, rival.identity)));
             let skew = (key.1 == EdgeState::Stop).then(|| self.skews.of(edge));
             if last.is_none_or(|(last, _)| last <= key) && key.1 != EdgeState::Point {
                 last = Some((key, skew));
@@ -366,8 +366,8 @@ impl Core {
         if let Some((key, skew)) = last {
             self.fold_around(identity, key, None, skew);
         }
-        for (place, edge, identity) in rivals {
-            self.look_at_rival(Member { place, edge, identity });
+        for (key, edge, identity) in rivals {
+            self.look_at_rival(Member { key, edge, identity });
             self.rivalled.push(edge);
         }
         self.follow();
@@ -379,12 +379,12 @@ impl Core {
         self.by_edge.insert_unique(hash, number, |&edge| rows.get(edge).map_or(0, |row| id_hash(hasher, row.id)));
     }
 
-    pub(super) fn line(&self, identity: IdentityNo) -> Option<Line<'_>> {
-        self.identities.get(identity).map(|row| Line { members: &row.members, rows: &self.edges })
+    pub(super) fn edges_of_identity(&self, identity: IdentityNo) -> Option<IdentityEdges<'_>> {
+        self.identities.get(identity).map(|row| IdentityEdges { members: &row.members, rows: &self.edges })
     }
 
     pub(super) fn look(&self, identity: IdentityNo) -> Option<Look<'_>> {
-        self.line(identity).map(|line| Look { line, skews: &self.skews })
+        self.edges_of_identity(identity).map(|edges| Look { edges, skews: &self.skews })
     }
 
     pub(super) fn members(&self, identity: IdentityNo) -> Option<&Members> {

@@ -1,11 +1,11 @@
 //! The rows of edges and identities, and the edges of an identity in their order.
 
+use super::by_time::TimeKey;
 use super::number::EdgeNo;
 use super::number::IdentityNo;
 use super::number::SeriesNo;
 use super::rows::Rows;
 use super::seq::Seq;
-use super::timeline::Place;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
 use std::ops::Bound;
@@ -105,7 +105,7 @@ impl EdgeRow {
     }
 
     /// Where this edge stands, or would, in the timeline.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn time_key(&self) -> TimeKey {
         (self.at, self.id)
     }
 }
@@ -253,12 +253,12 @@ impl Members {
 
 /// The edges of an identity with their rows, to be asked.
 #[derive(Clone, Copy)]
-pub(super) struct Line<'a> {
+pub(super) struct IdentityEdges<'a> {
     pub(super) members: &'a Members,
     pub(super) rows: &'a Rows<EdgeNo, EdgeRow>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> IdentityEdges<'a> {
     pub(super) fn head_before(self, key: &EdgeKey) -> Option<EdgeNo> {
         self.members.last_before(key, self.rows, Part::is_start, |apart| &apart.heads)
     }

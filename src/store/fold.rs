@@ -11,7 +11,7 @@
 
 use super::edges::EdgeKey;
 use super::edges::EdgeRow;
-use super::edges::Line;
+use super::edges::IdentityEdges;
 use super::edges::Members;
 use super::edges::Part;
 use super::edges::key_to;
@@ -53,74 +53,74 @@ pub(super) struct Fold<'a> {
 /// first of one.
 #[derive(Clone, Copy)]
 pub(super) struct Look<'a> {
-    pub(super) line: Line<'a>,
+    pub(super) edges: IdentityEdges<'a>,
     pub(super) skews: &'a Skews,
 }
 
 impl Look<'_> {
     /// Whether a stop has no run before it.
     fn is_alone(self, stop: EdgeNo) -> bool {
-        let key = self.line.key(stop);
-        match (self.line.start_before(&key), self.line.stop_before(&key)) {
+        let key = self.edges.key(stop);
+        match (self.edges.start_before(&key), self.edges.stop_before(&key)) {
             (None, _) => true,
-            (Some(start), Some(before)) => self.line.key(before) > self.line.key(start),
+            (Some(start), Some(before)) => self.edges.key(before) > self.edges.key(start),
             (Some(_), None) => false,
         }
     }
 
     /// The first start after a stop that does not follow within its skew.
     pub(super) fn beyond(self, stop: EdgeNo) -> Option<EdgeNo> {
-        let at = self.line.key(stop).0;
-        self.line.start_after(&key_to(at.plus(self.skews.of(stop))))
+        let at = self.edges.key(stop).0;
+        self.edges.start_after(&key_to(at.plus(self.skews.of(stop))))
     }
 
     /// The start just behind a stop, when it follows within the skew and before another stop.
     pub(super) fn near_start(self, stop: EdgeNo) -> Option<EdgeNo> {
-        let key = self.line.key(stop);
-        let start = self.line.start_after(&key)?;
-        let (at, next) = (self.line.key(start).0, self.line.stop_after(&key));
-        let follows = next.is_none_or(|next| self.line.key(next) > self.line.key(start));
+        let key = self.edges.key(stop);
+        let start = self.edges.start_after(&key)?;
+        let (at, next) = (self.edges.key(start).0, self.edges.stop_after(&key));
+        let follows = next.is_none_or(|next| self.edges.key(next) > self.edges.key(start));
         (follows && at.since(key.0) <= self.skews.of(stop)).then_some(start)
     }
 
     /// The start that a stop just before it closes.
     pub(super) fn early_for(self, stop: EdgeNo) -> Option<EdgeNo> {
         let start = self.near_start(stop).filter(|_| self.is_alone(stop))?;
-        let Some(next) = self.line.stop_after(&self.line.key(stop)) else { return Some(start) };
-        self.beyond(stop).filter(|&beyond| self.line.key(beyond) < self.line.key(next)).map(|_| start)
+        let Some(next) = self.edges.stop_after(&self.edges.key(stop)) else { return Some(start) };
+        self.beyond(stop).filter(|&beyond| self.edges.key(beyond) < self.edges.key(next)).map(|_| start)
     }
 
     /// The first start of the event that a start belongs to.
     pub(super) fn head(self, start: EdgeNo) -> Option<EdgeNo> {
-        match self.line.rows.get(start)?.part {
-            Part::Beat => self.line.head_before(&self.line.key(start)),
+        match self.edges.rows.get(start)?.part {
+            Part::Beat => self.edges.head_before(&self.edges.key(start)),
             _ => Some(start),
         }
     }
 
     /// The stop that closes the event that begins with this start.
     fn closing(self, head: EdgeNo) -> Option<EdgeNo> {
-        let key = self.line.key(head);
-        if let Some(early) = self.line.stop_before(&key).filter(|&stop| self.early_for(stop) == Some(head)) {
+        let key = self.edges.key(head);
+        if let Some(early) = self.edges.stop_before(&key).filter(|&stop| self.early_for(stop) == Some(head)) {
             return Some(early);
         }
-        let stop = self.line.stop_after(&key)?;
-        self.line.head_after(&key).is_none_or(|next| self.line.key(next) > self.line.key(stop)).then_some(stop)
+        let stop = self.edges.stop_after(&key)?;
+        self.edges.head_after(&key).is_none_or(|next| self.edges.key(next) > self.edges.key(stop)).then_some(stop)
     }
 
     /// The last start of an event.
     pub(super) fn last_start(self, head: EdgeNo) -> EdgeNo {
-        let key = self.line.key(head);
-        let next = self.line.head_after(&key).map(|next| self.line.key(next));
-        let stop = self.line.stop_after(&key).map(|stop| self.line.key(stop));
+        let key = self.edges.key(head);
+        let next = self.edges.head_after(&key).map(|next| self.edges.key(next));
+        let stop = self.edges.stop_after(&key).map(|stop| self.edges.key(stop));
         let end = [next, stop].into_iter().flatten().min().unwrap_or(key_to(Timestamp::MAX));
-        self.line.start_before(&end).unwrap_or(head)
+        self.edges.start_before(&end).unwrap_or(head)
     }
 }
 
 impl Fold<'_> {
     fn look(&self) -> Look<'_> {
-        Look { line: Line { members: self.members, rows: self.rows }, skews: self.skews }
+        Look { edges: IdentityEdges { members: self.members, rows: self.rows }, skews: self.skews }
     }
 
     /// Looks again at what can have changed around `key`: where the edge `here` has come or may be something else now, or
@@ -134,8 +134,8 @@ impl Fold<'_> {
         }
         let mut heads = Vec::with_capacity(touched.len() + stops.len() + 1);
         let look = self.look();
-        heads.extend(look.line.head_before(&key));
-        heads.extend(stops.iter().filter_map(|&stop| look.line.head_before(&look.line.key(stop))));
+        heads.extend(look.edges.head_before(&key));
+        heads.extend(stops.iter().filter_map(|&stop| look.edges.head_before(&look.edges.key(stop))));
         heads.extend(touched.iter().filter(|&&edge| self.rows.get(edge).is_some_and(|row| row.part.is_start())));
         for stop in stops {
             self.set_stop(stop);
@@ -148,20 +148,20 @@ impl Fold<'_> {
     /// The edges that can be something else now, in order, and which of them are stops.
     fn touched(&self, key: EdgeKey, here: Option<EdgeNo>, gone: Option<Duration>) -> (Vec<EdgeNo>, Vec<EdgeNo>) {
         let look = self.look();
-        let line = look.line;
+        let edges = look.edges;
         let mut touched = Vec::with_capacity(16);
-        let next_stop = line.stop_after(&key);
+        let next_stop = edges.stop_after(&key);
         let mut stops: Vec<EdgeNo> =
-            [line.stop_before(&key), here.filter(|_| key.1 == EdgeState::Stop), next_stop].into_iter().flatten().collect();
+            [edges.stop_before(&key), here.filter(|_| key.1 == EdgeState::Stop), next_stop].into_iter().flatten().collect();
         for &stop in &stops {
-            touched.extend(line.start_after(&line.key(stop)));
+            touched.extend(edges.start_after(&edges.key(stop)));
             touched.extend(look.beyond(stop));
         }
-        stops.extend(next_stop.and_then(|stop| line.stop_after(&line.key(stop))));
+        stops.extend(next_stop.and_then(|stop| edges.stop_after(&edges.key(stop))));
         touched.extend(here.filter(|_| key.1 == EdgeState::Start));
-        touched.extend(line.start_after(&key));
-        touched.extend(gone.and_then(|skew| line.start_after(&key_to(key.0.plus(skew)))));
-        touched.sort_unstable_by_key(|&edge| line.key(edge));
+        touched.extend(edges.start_after(&key));
+        touched.extend(gone.and_then(|skew| edges.start_after(&key_to(key.0.plus(skew)))));
+        touched.sort_unstable_by_key(|&edge| edges.key(edge));
         touched.dedup();
         (touched, stops)
     }
@@ -183,12 +183,12 @@ impl Fold<'_> {
 
     fn begins(&self, edge: EdgeNo) -> bool {
         let look = self.look();
-        let line = look.line;
-        let key = line.key(edge);
-        let Some(before) = line.start_before(&key) else { return true };
-        let stop = line.stop_before(&key);
-        let before_key = line.key(before);
-        if stop.is_some_and(|stop| line.key(stop) > before_key) {
+        let edges = look.edges;
+        let key = edges.key(edge);
+        let Some(before) = edges.start_before(&key) else { return true };
+        let stop = edges.stop_before(&key);
+        let before_key = edges.key(before);
+        if stop.is_some_and(|stop| edges.key(stop) > before_key) {
             return true;
         }
         if !self.groups.is_empty() && self.groups.has_rival_between(before, (before_key.0, before_key.2), (key.0, key.2)) {
@@ -196,7 +196,7 @@ impl Fold<'_> {
         }
         // It follows an event that a stop before it has closed, too late to belong to it: the entity entered the state again.
         stop.is_some_and(|stop| {
-            key.0.since(line.key(stop).0) > self.skews.of(stop)
+            key.0.since(edges.key(stop).0) > self.skews.of(stop)
                 && look.early_for(stop).is_some_and(|first| look.head(before) == Some(first))
         })
     }
@@ -206,7 +206,7 @@ impl Fold<'_> {
         let part = if look.is_alone(stop) {
             look.early_for(stop).map_or(Part::Lone, |of| Part::Stop { early: true, of })
         } else {
-            look.line.head_before(&look.line.key(stop)).map_or(Part::Lone, |of| Part::Stop { early: false, of })
+            look.edges.head_before(&look.edges.key(stop)).map_or(Part::Lone, |of| Part::Stop { early: false, of })
         };
         self.set(stop, part);
     }

@@ -60,7 +60,7 @@ impl Hash for LabelRef {
     /// As one number, which is several times faster than field by field.
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (name, value) = (self.name, self.value);
-        state.write_u64(u64::from(name.0) << 32 | u64::from(value.place()));
+        state.write_u64(u64::from(name.0) << 32 | u64::from(value.index()));
     }
 }
 
@@ -332,7 +332,7 @@ impl Values {
         if let Some(number) = self.find(hash, text) {
             return Some(number);
         }
-        let number = self.rows.place(Value { text: text.into(), series: Postings::None })?;
+        let number = self.rows.insert(Value { text: text.into(), series: Postings::None })?;
         let (rows, hasher) = (&self.rows, &self.hasher);
         let text_of = |number: ValueNo| rows.get(number).map_or("", |value| &*value.text);
         self.by_text.insert_unique(hash, number, |&number| hasher.hash_one(text_of(number)));
@@ -408,7 +408,7 @@ mod tests {
     use super::*;
 
     fn series(place: u32) -> SeriesNo {
-        SeriesNo::at(place).unwrap()
+        SeriesNo::from_index(place).unwrap()
     }
 
     #[test]

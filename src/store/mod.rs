@@ -4,6 +4,7 @@
 //! readers see whole commands. Nothing is shared between two tenants.
 
 mod admission;
+mod by_time;
 mod change;
 mod claims;
 mod collect;
@@ -23,7 +24,6 @@ mod runs;
 pub mod select;
 pub mod selector;
 mod seq;
-mod timeline;
 mod view;
 
 #[cfg(test)]
@@ -34,7 +34,7 @@ mod tests;
 pub use admission::Admission;
 pub use admission::Admitted;
 pub use admission::Refusal;
-pub use change::Changed;
+pub use change::AppliedChange;
 pub use change::Withdrawn;
 pub use claims::CLAIM_AGE;
 pub use claims::Claimed;
@@ -130,7 +130,7 @@ pub enum Applied {
     /// An `Idempotency-Key` was looked up.
     Claim(Claimed),
     /// An event was put, described or deleted.
-    Changed(Changed),
+    Changed(AppliedChange),
     /// So many edges were forgotten.
     Retired(usize),
     /// It says something of the log, which is no event.
@@ -310,7 +310,7 @@ impl Store {
         for tenant in self.tenants() {
             let core = tenant.core.read();
             stats.tenants += 1;
-            stats.events += core.timeline.len();
+            stats.events += core.by_time.len();
             stats.edges += core.edge_count();
             stats.series += core.series_count();
             stats.open += core.open.len();
@@ -370,7 +370,7 @@ impl Tenant {
     pub fn labels_of(&self, series: &[SeriesId], visit: &mut dyn FnMut(usize, &str, &str)) {
         let core = self.core.read();
         let set = |series: &SeriesId| {
-            SeriesNo::at(series.number)
+            SeriesNo::from_index(series.number)
                 .and_then(|number| core.series.get(number))
                 .filter(|row| row.generation() == series.generation)
                 .map_or((&[][..], ""), |row| {
@@ -426,7 +426,7 @@ impl Tenant {
             applied.extend(edges.iter().map(|_| FULL_OF_NAMES));
             return;
         };
-        self.fold(|core| {
+        self.write(|core| {
             if edges.len() > 1 {
                 core.look_ahead(edges);
             }
@@ -439,7 +439,7 @@ impl Tenant {
 
     /// Does something to the core, and then brings up to date what is derived from it. Labels of what is added were interned
     /// before, and are held until after this.
-    fn fold<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
+    fn write<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
         let mut core = self.core.write();
         let done = change(&mut core);
         core.follow();

@@ -16,11 +16,11 @@ pub(super) trait Number: Copy + Ord {
     const MIN: Self;
     const MAX: Self;
 
-    /// The number of the row at this place, counted from 0. `None` behind the last that there can be.
-    fn at(place: u32) -> Option<Self>;
+    /// The number of the row at this index, counted from 0. `None` behind the last that there can be.
+    fn from_index(index: u32) -> Option<Self>;
 
-    /// The place of its row.
-    fn place(self) -> u32;
+    /// The index of its row.
+    fn index(self) -> u32;
 }
 
 /// Defines kinds of numbers. None of them takes room beside: an `Option` of one is as large as it is.
@@ -34,18 +34,18 @@ macro_rules! numbers {
             const MIN: Self = Self(NonZeroU32::MIN);
             const MAX: Self = Self(NonZeroU32::MAX);
 
-            fn at(place: u32) -> Option<Self> {
-                place.checked_add(1).and_then(NonZeroU32::new).map(Self)
+            fn from_index(index: u32) -> Option<Self> {
+                index.checked_add(1).and_then(NonZeroU32::new).map(Self)
             }
 
-            fn place(self) -> u32 {
+            fn index(self) -> u32 {
                 self.0.get() - 1
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({})", stringify!($name), self.place())
+                write!(f, "{}({})", stringify!($name), self.index())
             }
         }
     )*};
@@ -76,15 +76,15 @@ impl<N> Default for Set<N> {
 
 impl<N: Number> Set<N> {
     pub(super) fn insert(&mut self, number: N) {
-        self.0.insert(number.place());
+        self.0.insert(number.index());
     }
 
     pub(super) fn remove(&mut self, number: N) {
-        self.0.remove(number.place());
+        self.0.remove(number.index());
     }
 
     pub(super) fn contains(&self, number: N) -> bool {
-        self.0.contains(number.place())
+        self.0.contains(number.index())
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -101,14 +101,14 @@ impl<N: Number> Set<N> {
 
     /// All of them, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = N> {
-        self.0.iter().filter_map(N::at)
+        self.0.iter().filter_map(N::from_index)
     }
 
     /// Adds numbers in any order, each once or more.
     pub(super) fn add_all(&mut self, mut numbers: Vec<N>) {
         numbers.sort_unstable();
         numbers.dedup();
-        if let Ok(bitmap) = RoaringBitmap::from_sorted_iter(numbers.into_iter().map(N::place)) {
+        if let Ok(bitmap) = RoaringBitmap::from_sorted_iter(numbers.into_iter().map(N::index)) {
             self.0 |= bitmap;
         }
     }
@@ -116,7 +116,7 @@ impl<N: Number> Set<N> {
 
 impl<N: Number> FromIterator<N> for Set<N> {
     fn from_iter<I: IntoIterator<Item = N>>(numbers: I) -> Self {
-        Self(numbers.into_iter().map(N::place).collect(), PhantomData)
+        Self(numbers.into_iter().map(N::index).collect(), PhantomData)
     }
 }
 

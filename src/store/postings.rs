@@ -105,7 +105,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn number(place: u32) -> SeriesNo {
-        SeriesNo::at(place).unwrap()
+        SeriesNo::from_index(place).unwrap()
     }
 
     proptest! {

@@ -26,24 +26,24 @@ impl<N: Number, T> Rows<N, T> {
     pub(super) fn get(&self, number: N) -> Option<&T> {
         #[cfg(test)]
         steps::count();
-        let place = number.place() as usize;
-        self.chunks.get(place / CHUNK)?.get(place % CHUNK)
+        let index = number.index() as usize;
+        self.chunks.get(index / CHUNK)?.get(index % CHUNK)
     }
 
     pub(super) fn get_mut(&mut self, number: N) -> Option<&mut T> {
         #[cfg(test)]
         steps::count();
-        let place = number.place() as usize;
-        self.chunks.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
+        let index = number.index() as usize;
+        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
     }
 
     /// Puts `row` into a vacant place or at the end. `None` when all numbers are taken.
-    pub(super) fn place(&mut self, row: T) -> Option<N> {
+    pub(super) fn insert(&mut self, row: T) -> Option<N> {
         if let Some(free) = self.vacant.pop() {
             *self.get_mut(free)? = row;
             return Some(free);
         }
-        let number = u32::try_from(self.len()).ok().and_then(N::at)?;
+        let number = u32::try_from(self.len()).ok().and_then(N::from_index)?;
         match self.chunks.last_mut() {
             Some(last) if last.len() < CHUNK => last.push(row),
             // The first chunk grows as it is needed: most tenants are small.
@@ -67,9 +67,9 @@ impl<N: Number, T> Rows<N, T> {
         self.chunks.iter().flatten()
     }
 
-    /// The rows from this place to the end of its chunk, which are none only at the end.
-    pub(super) fn stretch(&self, place: usize) -> &[T] {
-        self.chunks.get(place / CHUNK).and_then(|chunk| chunk.get(place % CHUNK..)).unwrap_or_default()
+    /// The rows from this index to the end of its chunk, which are none only at the end.
+    pub(super) fn stretch(&self, index: usize) -> &[T] {
+        self.chunks.get(index / CHUNK).and_then(|chunk| chunk.get(index % CHUNK..)).unwrap_or_default()
     }
 }
 
@@ -80,14 +80,14 @@ mod tests {
 
     #[test]
     fn numbers_are_dense_and_used_again() {
-        let number = |place: u32| ValueNo::at(place).unwrap();
+        let number = |place: u32| ValueNo::from_index(place).unwrap();
         let mut rows = Rows::default();
         for place in 0..u32::try_from(CHUNK * 2 + 1).unwrap() {
-            assert_eq!(rows.place(place), Some(number(place)));
+            assert_eq!(rows.insert(place), Some(number(place)));
         }
         rows.vacate(number(32_768));
         rows.vacate(number(7));
-        assert_eq!((rows.place(70), rows.place(60)), (Some(number(7)), Some(number(32_768))));
+        assert_eq!((rows.insert(70), rows.insert(60)), (Some(number(7)), Some(number(32_768))));
         let at = |place: u32| rows.get(number(place)).copied();
         assert_eq!((at(7), at(32_768), at(65_536), at(65_537)), (Some(70), Some(60), Some(65_536), None));
         assert_eq!((rows.len(), rows.iter().count()), (65_537, 65_537));

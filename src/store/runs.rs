@@ -86,14 +86,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn finds_what_a_scan_finds(texts in prop::collection::vec("[ab]{0,6}", 0..5000), prefix in "[ab]{0,4}", dead in 2usize..7) {
-            let text = |number: ValueNo| texts[number.place() as usize].as_str();
+            let text = |number: ValueNo| texts[number.index() as usize].as_str();
             let mut runs = Runs::default();
             for number in 0..texts.len() {
-                runs.insert(ValueNo::at(u32::try_from(number).unwrap()).unwrap(), text);
+                runs.insert(ValueNo::from_index(u32::try_from(number).unwrap()).unwrap(), text);
             }
-            runs.retain(|number| !(number.place() as usize).is_multiple_of(dead));
+            runs.retain(|number| !(number.index() as usize).is_multiple_of(dead));
             let mut found = Vec::new();
-            runs.with_prefix(&prefix, text, |number| found.push(number.place() as usize));
+            runs.with_prefix(&prefix, text, |number| found.push(number.index() as usize));
             found.sort_unstable();
             let expected: Vec<usize> = (0..texts.len()).filter(|&n| !n.is_multiple_of(dead) && texts[n].starts_with(&prefix)).collect();
             prop_assert_eq!(found, expected);

@@ -207,7 +207,7 @@ fn candidates(core: &Core, query: &Query, indexed: &Indexed) -> Option<HashSet<E
     let Indexed { wanted, tagged, .. } = indexed;
     let by_tag = query.tags.iter().zip(tagged).map(|((key, value), series)| (series, core.details.tagged(key, value)));
     let fewest = by_tag.min_by_key(|(series, heads)| series.len() + heads.len() as u64);
-    let cheaper = |matching: u64| cheaper_by_series(matching, core.timeline.len(), query.most());
+    let cheaper = |matching: u64| cheaper_by_series(matching, core.by_time.len(), query.most());
     let mut heads = HashSet::new();
     let fewest_count = fewest.as_ref().map_or(u64::MAX, |(series, heads)| series.len() + heads.len() as u64);
     let matching = if let Wanted::These(series) = wanted { series.len() } else { u64::MAX };

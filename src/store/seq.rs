@@ -223,8 +223,8 @@ mod tests {
             if descending {
                 keys.sort_unstable_by(|a, b| b.cmp(a));
             }
-            let number = |place: usize| EdgeNo::at(u32::try_from(place).unwrap()).unwrap();
-            let key = |number: EdgeNo| (keys[number.place() as usize], number);
+            let number = |place: usize| EdgeNo::from_index(u32::try_from(place).unwrap()).unwrap();
+            let key = |number: EdgeNo| (keys[number.index() as usize], number);
             let (mut seq, mut model) = (Seq::default(), BTreeSet::new());
             for number in (0..keys.len()).map(number) {
                 seq.insert(number, key);

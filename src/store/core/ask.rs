@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 impl Core {
     /// The series that has this number now.
     pub(in crate::store) fn series_id(&self, number: SeriesNo) -> SeriesId {
-        SeriesId { number: number.place(), generation: self.series.get(number).map_or(0, SeriesRow::generation) }
+        SeriesId { number: number.index(), generation: self.series.get(number).map_or(0, SeriesRow::generation) }
     }
 
     pub(in crate::store) fn row(&self, edge: EdgeNo) -> Option<&EdgeRow> {
@@ -87,7 +87,7 @@ impl Core {
         if self.groups.is_empty() {
             return None;
         }
-        self.superseding(head).map(|rival| rival.place.0)
+        self.superseding(head).map(|rival| rival.key.0)
     }
 
     /// The start that closed an event which no stop closes.
@@ -98,16 +98,16 @@ impl Core {
     }
 
     pub(super) fn member(&self, start: EdgeNo) -> Option<Member> {
-        self.row(start).map(|row| Member { place: row.place(), edge: start, identity: row.identity })
+        self.row(start).map(|row| Member { key: row.time_key(), edge: start, identity: row.identity })
     }
 
     /// The heartbeats of the event, in order.
     pub(in crate::store) fn beats(&self, head: EdgeNo) -> impl Iterator<Item = EdgeNo> {
         let row = self.row(head).filter(|row| row.part.is_start());
-        let line = row.and_then(|row| Some((row.key(), self.line(row.identity)?)));
-        let beats = line.map(|(key, line)| {
-            let next = line.head_after(&key).map(|next| line.key(next));
-            line.beats_between(key, next)
+        let edges = row.and_then(|row| Some((row.key(), self.edges_of_identity(row.identity)?)));
+        let beats = edges.map(|(key, edges)| {
+            let next = edges.head_after(&key).map(|next| edges.key(next));
+            edges.beats_between(key, next)
         });
         beats.into_iter().flatten()
     }
@@ -119,10 +119,10 @@ impl Core {
         if !row.part.is_start() {
             return Some((key, key));
         }
-        let line = self.line(row.identity)?;
+        let edges = self.edges_of_identity(row.identity)?;
         let last = self.look(row.identity).map_or(head, |look| look.last_start(head));
-        let stop = self.stop_of(head).map(|stop| line.key(stop));
-        Some((stop.unwrap_or(key).min(key), stop.unwrap_or(key).max(line.key(last))))
+        let stop = self.stop_of(head).map(|stop| edges.key(stop));
+        Some((stop.unwrap_or(key).min(key), stop.unwrap_or(key).max(edges.key(last))))
     }
 
     /// Every edge of the event, in order.

@@ -75,7 +75,7 @@ impl Core {
         }
         self.born += 1;
         let row = SeriesRow { labels: labels.into(), edges: Seq::Empty, cluster, stop, hash, born: self.born };
-        let new = self.series.place(row)?;
+        let new = self.series.insert(row)?;
         let rows = &self.series;
         self.by_series.insert_unique(spread(hash), new, |&series| spread(rows.get(series).map_or(0, |row| row.hash)));
         self.unpublished.push(new);
@@ -104,7 +104,7 @@ impl Core {
         }
         let key = halves(identity.0);
         let hash = self.hash_of(key);
-        let new = self.identities.place(IdentityRow { key, members: Members::default(), lapses })?;
+        let new = self.identities.insert(IdentityRow { key, members: Members::default(), lapses })?;
         let (rows, hasher) = (&self.identities, &self.hasher);
         self.by_identity.insert_unique(hash, new, |&identity| rows.get(identity).map_or(0, |row| id_hash(hasher, row.key)));
         Some(new)

@@ -14,7 +14,7 @@
 use super::Core;
 use super::LabelIndex;
 use super::Part;
-use super::place_in;
+use super::time_key_in;
 use crate::event::EdgeState;
 use crate::store::details::Detailed;
 use crate::store::edges::EdgeRow;
@@ -60,7 +60,7 @@ impl Core {
                 self.replaced.remove(&(identity, edge));
             } else {
                 if part.is_head() {
-                    self.timeline.remove(edge, place_in(&self.edges));
+                    self.by_time.remove(edge, time_key_in(&self.edges));
                 }
                 if let Some(member) = self.member(edge).filter(|_| key.1 == EdgeState::Start) {
                     self.groups.remove(member);
@@ -71,7 +71,7 @@ impl Core {
                 self.details.remove(edge);
             }
             if let Some(series) = self.edges.get(edge).and_then(|row| self.series.get_mut(row.series)) {
-                series.edges.remove(edge, place_in(&self.edges));
+                series.edges.remove(edge, time_key_in(&self.edges));
             }
             self.forget_id(edge, id);
             self.values.remove(&edge);
@@ -232,16 +232,16 @@ impl<'a> Sweep<'a> {
     fn needs_next_stop(&self, stop: EdgeNo) -> Option<EdgeNo> {
         let row = self.core.row(stop)?;
         let look = self.core.look(row.identity)?;
-        let before = look.line.stop_before(&row.key())?;
-        let start = look.line.start_after(&look.line.key(before))?;
-        let near = look.line.key(start).0.since(look.line.key(before).0) <= self.core.skews.of(before);
+        let before = look.edges.stop_before(&row.key())?;
+        let start = look.edges.start_after(&look.edges.key(before))?;
+        let near = look.edges.key(start).0.since(look.edges.key(before).0) <= self.core.skews.of(before);
         (near && self.part(before) == Part::Lone).then_some(before)
     }
 
     fn needs_beyond(&self, start: EdgeNo) -> Option<EdgeNo> {
         let row = self.core.row(start)?;
         let look = self.core.look(row.identity)?;
-        let stop = look.line.stop_before(&row.key())?;
+        let stop = look.edges.stop_before(&row.key())?;
         let Part::Stop { early: true, of } = self.part(stop) else { return None };
         (look.beyond(stop) == Some(start)).then_some(of)
     }
@@ -259,10 +259,10 @@ impl<'a> Sweep<'a> {
 
     fn needs_next_start(&self, start: EdgeNo) -> Option<EdgeNo> {
         let row = self.core.row(start).filter(|row| row.part.is_start())?;
-        let line = self.core.line(row.identity)?;
-        let before = line.start_before(&row.key())?;
-        let stop = line.stop_before(&row.key());
-        let follows = stop.is_none_or(|stop| line.key(stop) < line.key(before));
+        let edges = self.core.edges_of_identity(row.identity)?;
+        let before = edges.start_before(&row.key())?;
+        let stop = edges.stop_before(&row.key());
+        let follows = stop.is_none_or(|stop| edges.key(stop) < edges.key(before));
         let head = self.core.head(before);
         (follows && matches!(self.part(head), Part::Start { stop: None, .. })).then_some(head)
     }
@@ -290,7 +290,7 @@ impl<'a> Sweep<'a> {
         if self.core.groups.is_empty() {
             return false;
         }
-        let before = self.core.row(beat).and_then(|row| self.core.line(row.identity)?.start_before(&EdgeRow::key(row)));
+        let before = self.core.row(beat).and_then(|row| self.core.edges_of_identity(row.identity)?.start_before(&EdgeRow::key(row)));
         before.is_some_and(|before| self.core.groups.of(before) != self.core.groups.of(beat))
     }
 }

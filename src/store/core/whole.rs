@@ -249,7 +249,7 @@ impl Core {
             let row = self.row(edge)?;
             let series = self.series.get(row.series)?;
             let bounds = (Bound::Included((row.at, [0; 2])), Bound::Included((row.at, [u64::MAX; 2])));
-            let mut same = series.edges.between(bounds, super::place_in(&self.edges)).flatten();
+            let mut same = series.edges.between(bounds, super::time_key_in(&self.edges)).flatten();
             let is_present = |&other: &EdgeNo| self.row(other).is_some_and(|other| !matches!(other.part, Part::Past { .. }));
             (!same.any(is_present)).then_some(Lost { cluster: series.cluster, series: self.series_id(row.series), at: row.at })
         };

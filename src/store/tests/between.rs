@@ -76,7 +76,7 @@ fn what_is_interned_is_neither_forgotten_nor_replaced_before_it_is_used() {
         let add = |set: usize, edge: &Edge| {
             let labels = interned.labels(set).unwrap();
             let new = New { edge, id: edge.id(), labels, cluster: ClusterId(0), received: at(4) };
-            tenant.fold(|core| core.add(&new).map(|_| ()).unwrap());
+            tenant.write(|core| core.add(&new).map(|_| ()).unwrap());
         };
         if is_used {
             add(0, &next);
