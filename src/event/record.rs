@@ -378,7 +378,7 @@ impl Decoder {
         let attributes = if has(HAS_ATTRIBUTES) { Some(input.text()?.into()) } else { None };
         let lapses = has(LAPSES);
         let mut edge =
-            Edge { organization, cluster, state, at, value, identity, lapses, supersede, skew, named, former: None, labels, attributes };
+            Edge { organization, cluster, value, lapses, supersede, skew, named, attributes, ..Edge::new(state, at, identity, labels) };
         if self.former {
             edge.named = Some(edge.former_id());
         }

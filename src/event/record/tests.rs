@@ -81,17 +81,13 @@ fn edge() -> impl Strategy<Value = Edge> {
         |(state, at, value, identity, lapses, (group, named, skew), (organization, cluster, labels, attributes))| Edge {
             organization: organization.into(),
             cluster: cluster.into(),
-            state,
-            at: Timestamp::from_millis(at),
             value: f64::from(value),
-            identity: Identity(identity),
             lapses,
             supersede: group.map(Identity),
             named: named.map(EdgeId),
             skew: skew.map(|millis| Duration::from_millis(millis.into())),
-            former: None,
-            labels,
             attributes: attributes.map(String::into_boxed_str),
+            ..Edge::new(state, Timestamp::from_millis(at), Identity(identity), labels)
         },
     )
 }
