@@ -42,6 +42,16 @@ impl Lines {
         }
     }
 
+    /// All lines by series.
+    #[cfg(test)]
+    pub(super) fn state(&self) -> impl Iterator<Item = (u32, &[super::queue::Place])> {
+        let Self { runs } = self;
+        let mut numbers: Vec<u32> = runs.keys().copied().collect();
+        numbers.sort_unstable();
+        let all = numbers.into_iter().flat_map(|run| (run * RUN..).take(RUN as usize));
+        all.filter_map(|series| Some((series, self.get(series)?.places())))
+    }
+
     /// How many lines there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

@@ -95,6 +95,19 @@ impl Pages {
         Self { sizes: Sizes::of(options), timestamp_family: options.timestamp_family, clusters, moments }
     }
 
+    /// All that the log is folded into, in lines; moments are of this process alone.
+    #[cfg(test)]
+    pub(crate) fn state(&self) -> Vec<String> {
+        let Self { sizes: _, timestamp_family: _, clusters, moments: _ } = self;
+        let mut all = Vec::new();
+        for ((tenant, cluster), page) in &*clusters.read() {
+            let ClusterPage { shown, cache: _ } = &**page;
+            let Scheduled { schedule, last: _ } = &*shown.lock();
+            all.extend(schedule.state().iter().map(|line| format!("page of {} {}: {line}", tenant.0, cluster.0)));
+        }
+        all
+    }
+
     /// Forgets everything, before a log is folded in.
     pub fn begin(&self) {
         self.clusters.write().clear();

@@ -134,6 +134,16 @@ impl Schedule {
         }
     }
 
+    /// All that samples are folded into, in lines; what is left out is made again, or makes only looking faster.
+    #[cfg(test)]
+    pub(super) fn state(&self) -> Vec<String> {
+        let Self { sizes: _, received, version: _, lines, timeline, crowds: _, counts } = self;
+        let mut all = vec![format!("received {} {counts:?}", received.millis())];
+        all.extend(timeline.state().map(|(slot, taken)| format!("slot {slot}: {taken}")));
+        all.extend(lines.state().map(|(series, places)| format!("series {series}: {places:?}")));
+        all
+    }
+
     /// Changes whenever something is applied.
     pub(super) fn version(&self) -> u64 {
         self.version

@@ -79,6 +79,13 @@ impl Timeline {
         }
     }
 
+    /// How many places begin in each slot; the rest follows from these and the lines, or only makes looking faster.
+    #[cfg(test)]
+    pub(super) fn state(&self) -> impl Iterator<Item = (i64, u32)> {
+        let Self { grid: _, limits: _, slots, hints: _, untidy: _ } = self;
+        slots.iter().filter(|(_, slot)| slot.taken > 0).map(|(at, slot)| (*at, slot.taken))
+    }
+
     /// The earliest moment, not before `earliest`, at which the pace allows one more place to begin.
     pub(super) fn find(&mut self, earliest: Timestamp, class: Class) -> Timestamp {
         let limit = self.limits.get(class as usize).copied().unwrap_or(1);
