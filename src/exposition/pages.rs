@@ -21,6 +21,7 @@ use super::schedule::Shown;
 use super::schedule::View;
 use super::text::Family;
 use crate::store::AppliedEdge;
+use crate::store::Cause;
 use crate::store::ClusterId;
 use crate::store::SampleKind;
 use crate::store::Tenant;
@@ -130,7 +131,7 @@ impl Pages {
     pub fn withdraw(&self, received: Timestamp, sample: &Withdrawn) {
         let cluster = self.clusters.read().get(&(sample.tenant.id(), sample.cluster)).map(Arc::clone);
         if let Some(cluster) = cluster {
-            cluster.shown.lock().schedule.withdraw(received, sample.series, sample.at, sample.hide);
+            cluster.shown.lock().schedule.withdraw(received, sample.series, sample.at, sample.cause == Cause::Deleted);
         }
     }
 
