@@ -22,6 +22,7 @@ use super::schedule::Shown;
 use super::schedule::View;
 use super::text::Family;
 use crate::store::AppliedEdge;
+use crate::store::Cause;
 use crate::store::ClusterId;
 use crate::store::SampleKind;
 use crate::store::Tenant;
@@ -144,7 +145,10 @@ impl Pages {
     pub fn withdraw(&self, received: Timestamp, sample: &Withdrawn) {
         let cluster = self.clusters.read().get(&(sample.tenant.id(), sample.cluster)).map(Arc::clone);
         if let Some(cluster) = cluster {
-            let reach = if sample.hide { Reach::Exposed } else { Reach::Waiting };
+            let reach = match sample.cause {
+                Cause::Replaced => Reach::Waiting,
+                Cause::Deleted => Reach::Exposed,
+            };
             cluster.shown.lock().schedule.withdraw(received, sample.series, sample.at, reach);
         }
     }

@@ -111,11 +111,11 @@ impl Store {
         match change {
             Change::Put(put) => {
                 let open = pending.tenant.as_ref().is_some_and(|tenant| tenant.event(&put.id).is_some_and(|event| event.open));
-                let opens = put.stop.is_none() && !open;
-                put.edges().try_for_each(|edge| pending.admit_edge(edge, edge.id(), opens, now, &self.options))
+                let opens = put.stop.is_none() && !open && put.start.state == EdgeState::Start;
+                put.edges().try_for_each(|edge| pending.admit_edge(edge, edge.id(), usize::from(opens), now, &self.options))
             }
             Change::Describe(describe) => {
-                describe.stop.iter().try_for_each(|stop| pending.admit_edge(stop, stop.id(), false, now, &self.options))
+                describe.stop.iter().try_for_each(|stop| pending.admit_edge(stop, stop.id(), 0, now, &self.options))
             }
             Change::Delete(_) => Ok(()),
         }
@@ -174,7 +174,7 @@ impl Pending {
         if self.is_known(id) || self.new_edges.contains(&id) {
             return Ok(Admitted::Known);
         }
-        self.admit_edge(edge, id, true, now, options)?;
+        self.admit_edge(edge, id, usize::from(edge.state == EdgeState::Start), now, options)?;
         self.new_edges.insert(id);
         Ok(Admitted::New)
     }
@@ -183,12 +183,11 @@ impl Pending {
         self.tenant.as_ref().is_some_and(|tenant| tenant.core.read().find_edge(id).is_some())
     }
 
-    /// `opens`: the edge opens an event if it is a start.
-    fn admit_edge(&mut self, edge: &Edge, id: EdgeId, opens: bool, now: Timestamp, options: &Options) -> Result<(), Refusal> {
+    /// `opens` is how many events it may open.
+    fn admit_edge(&mut self, edge: &Edge, id: EdgeId, opens: usize, now: Timestamp, options: &Options) -> Result<(), Refusal> {
         let known = || self.is_known(id);
         let tenant = self.tenant.as_deref();
-        let opens = opens && edge.state == EdgeState::Start;
-        if opens && self.open >= options.open_events_max {
+        if opens > 0 && self.open >= options.open_events_max {
             let lapsed = tenant.map_or(0, |tenant| tenant.core.read().open.lapsed(now.minus(options.open_max_age)));
             if self.open - lapsed >= options.open_events_max && !known() {
                 return Err(Refusal { what: "open events", limit: options.open_events_max, flag: "--limit.open-events" });
@@ -212,7 +211,7 @@ impl Pending {
             self.last_names = edge.labels.iter().map(|(name, _)| name.into()).collect();
         }
         self.series += 1;
-        self.open += usize::from(opens);
+        self.open += opens;
         Ok(())
     }
 

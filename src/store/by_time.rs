@@ -10,7 +10,7 @@ const CHUNK_MAX: usize = 512;
 /// The chunk's latest end must be asked for again.
 const UNKNOWN: i64 = i64::MIN;
 
-/// A key in the timeline: time, then id, so that no two are equal and a restart changes no order.
+/// Where something stands in time: when, then id, so that no two are equal and a restart changes no order.
 pub(super) type TimeKey = (Timestamp, [u64; 2]);
 
 /// What ends at some time, or at some time at the latest.
@@ -194,22 +194,22 @@ mod tests {
             let edge = |key: usize| EdgeNo::from_index(u32::try_from(key).unwrap()).unwrap();
             let key = |edge: EdgeNo| (Timestamp::from_millis(times[edge.index() as usize]), [u64::from(edge.index()), 0]);
             let end = |edge: EdgeNo| Timestamp::from_millis(times[edge.index() as usize] + i64::from(edge.index() % 7) * 20);
-            let (mut timeline, mut model) = (EventsByTime::default(), BTreeSet::new());
+            let (mut by_time, mut model) = (EventsByTime::default(), BTreeSet::new());
             for edge in (0..times.len()).map(edge) {
-                timeline.insert(edge, key);
+                by_time.insert(edge, key);
                 model.insert((key(edge), edge));
             }
             for index in remove {
                 let edge = edge(index.index(times.len()));
-                timeline.remove(edge, key);
+                by_time.remove(edge, key);
                 model.remove(&(key(edge), edge));
             }
-            prop_assert_eq!(timeline.len(), model.len());
+            prop_assert_eq!(by_time.len(), model.len());
             let (before, ends_from) = ((Timestamp::from_millis(before), [0; 2]), Timestamp::from_millis(ends_from));
             for limit in [3, usize::MAX] {
                 for before in [None, Some(before)] {
                     let mut found = Vec::new();
-                    timeline.walk_back(before, ends_from, key, end, |edge| {
+                    by_time.walk_back(before, ends_from, key, end, |edge| {
                         if end(edge) >= ends_from {
                             found.push(edge);
                         }

@@ -40,8 +40,17 @@ pub struct Withdrawn {
     pub series: SeriesId,
     /// Its time.
     pub at: Timestamp,
-    /// Whether it leaves the page even where it is shown: the event was deleted. Else only what still waits goes.
-    pub hide: bool,
+    /// Why it has not.
+    pub cause: Cause,
+}
+
+/// Why an event has a sample no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The event was put without it: what still waits goes, and where it is shown it stays a sample.
+    Replaced,
+    /// The event was deleted: it leaves the page even where it is shown.
+    Deleted,
 }
 
 impl Tenant {
@@ -82,7 +91,7 @@ impl Tenant {
             };
             let version = core.resolve(&put.id).map(|head| core.version(head));
             let fresh = added.iter().zip(put.edges()).filter(|(added, _)| !added.duplicate);
-            Some(AppliedChange { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, false) })
+            Some(AppliedChange { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, Cause::Replaced) })
         })
     }
 
@@ -103,11 +112,12 @@ impl Tenant {
 
     fn delete(self: &Arc<Self>, delete: &Delete) -> AppliedChange {
         let lost = self.write(|core| core.delete(delete));
-        AppliedChange { withdrawn: self.withdrawn(&lost, true), ..AppliedChange::default() }
+        AppliedChange { withdrawn: self.withdrawn(&lost, Cause::Deleted), ..AppliedChange::default() }
     }
 
-    fn withdrawn(self: &Arc<Self>, lost: &[Lost], hide: bool) -> Vec<Withdrawn> {
-        let withdrawn = |lost: &Lost| Withdrawn { tenant: Arc::clone(self), cluster: lost.cluster, series: lost.series, at: lost.at, hide };
+    fn withdrawn(self: &Arc<Self>, lost: &[Lost], cause: Cause) -> Vec<Withdrawn> {
+        let withdrawn =
+            |lost: &Lost| Withdrawn { tenant: Arc::clone(self), cluster: lost.cluster, series: lost.series, at: lost.at, cause };
         lost.iter().map(withdrawn).collect()
     }
 }

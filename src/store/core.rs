@@ -29,6 +29,7 @@ use super::number::EdgeNo;
 use super::number::IdentityNo;
 use super::number::SeriesNo;
 use super::number::Set;
+use super::open::OpenEvent;
 use super::open::OpenEvents;
 use super::rows::Rows;
 use super::seq::Seq;
@@ -44,13 +45,21 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
+/// Which end of changes the samples of a series are: what `event_state` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum End {
+    /// Starts and points.
+    Start,
+    Stop,
+}
+
 #[derive(Debug)]
 pub(super) struct SeriesRow {
     pub(super) labels: Box<[LabelRef]>,
     /// Its edges in order of time, those of the past among them.
     pub(super) edges: Seq,
     pub(super) cluster: ClusterId,
-    pub(super) stop: bool,
+    pub(super) end: End,
     /// Of all of these but the edges; keeps the table from looking at the labels when it grows.
     hash: u32,
     /// How many series there ever were when it came, itself among them: tells it from every other series that had its number
@@ -92,10 +101,28 @@ pub(super) struct Core {
     deleted_by: HashMap<EdgeNo, Vec<EdgeNo>>,
     /// Edges in order of receipt, for retirement; first those that an earlier retirement had to keep.
     arrivals: VecDeque<EdgeNo>,
-    /// What folds changed that is not yet followed by what is derived: the timeline and what is open.
+    /// What folds changed that is not yet followed by what is derived: events by time, and what is open.
     changed: Changes,
     /// Starts whose events may be superseded by another start now.
     rivalled: Vec<EdgeNo>,
+}
+
+impl End {
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Start => EdgeState::Start.label(),
+            Self::Stop => EdgeState::Stop.label(),
+        }
+    }
+}
+
+impl From<EdgeState> for End {
+    fn from(state: EdgeState) -> Self {
+        match state {
+            EdgeState::Start | EdgeState::Point => Self::Start,
+            EdgeState::Stop => Self::Stop,
+        }
+    }
 }
 
 impl SeriesRow {
@@ -164,7 +191,7 @@ impl Core {
     fn insert(&mut self, new: &New<'_>) -> Option<Added> {
         let New { edge, id, received, .. } = *new;
         let series = self.intern_series(new)?;
-        let identity = self.intern_identity(edge.identity, edge.lapses)?;
+        let identity = self.intern_identity(edge)?;
         let part = Part::alone(edge.state);
         let number = self.edges.insert(EdgeRow { id: halves(id.0), at: edge.at, received, series, identity, part })?;
         self.know(id, number);
@@ -325,18 +352,22 @@ impl Core {
     }
 
     fn note_open(&mut self, head: EdgeNo) {
-        let Some(row) = self.row(head) else { return };
-        let (place, series) = (row.time_key(), row.series);
-        let lapses = self.identities.get(row.identity).is_some_and(|identity| identity.lapses);
-        let cluster = self.series.get(series).map_or_else(ClusterId::default, |series| series.cluster);
-        self.open.insert(head, self.public_id(head), place, cluster, series, lapses);
+        if let Some(event) = self.open_event(head) {
+            self.open.insert(&event, self.public_id(head));
+        }
     }
 
     fn close(&mut self, head: EdgeNo) {
-        let Some(row) = self.row(head) else { return };
-        let (place, series) = (row.time_key(), row.series);
-        let cluster = self.series.get(series).map_or_else(ClusterId::default, |series| series.cluster);
-        self.open.remove(head, self.public_id(head), place, cluster, series);
+        if let Some(event) = self.open_event(head) {
+            self.open.remove(&event, self.public_id(head));
+        }
+    }
+
+    fn open_event(&self, head: EdgeNo) -> Option<OpenEvent> {
+        let row = self.row(head)?;
+        let lapses = self.identities.get(row.identity).is_some_and(|identity| identity.lapses);
+        let cluster = self.series.get(row.series)?.cluster;
+        Some(OpenEvent { edge: head, key: row.time_key(), cluster, series: row.series, lapses })
     }
 
     /// Takes edges of one identity, all that there are between two, out of their events. Their rows say what they were.

@@ -104,7 +104,7 @@ impl EdgeRow {
         (self.at, self.part.state(), self.id)
     }
 
-    /// Where this edge stands, or would, in the timeline.
+    /// Where this edge stands in time.
     pub(super) fn time_key(&self) -> TimeKey {
         (self.at, self.id)
     }

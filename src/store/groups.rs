@@ -64,7 +64,7 @@ impl Groups {
         Some(())
     }
 
-    /// Takes a start out; says which one of another identity is now the last before its key.
+    /// Takes a start out; says which one of another identity is now the last before it.
     pub(super) fn remove(&mut self, member: Member) -> Option<Member> {
         let before = self.rival_before(member);
         let number = self.of.remove(&member.edge)?;

@@ -262,9 +262,14 @@ impl LabelName {
         self.values.read().postings(value).map(Postings::to_set).unwrap_or_default()
     }
 
-    /// The series that have this label, with a value for which `wanted` is the matcher's answer.
-    pub(super) fn matching(&self, matcher: &Matcher, wanted: bool) -> Set<SeriesNo> {
-        if let (MatchKind::Regex(_), true) = (&matcher.kind, wanted) {
+    /// The series that have this label with a value that does not satisfy the matcher.
+    pub(super) fn not_matching(&self, matcher: &Matcher) -> Set<SeriesNo> {
+        self.whose(|text| !matcher.matches(text))
+    }
+
+    /// The series that have this label with a value that satisfies the matcher.
+    pub(super) fn matching(&self, matcher: &Matcher) -> Set<SeriesNo> {
+        if let MatchKind::Regex(_) = &matcher.kind {
             let (prefix, free) = matcher.literal_prefix();
             if !prefix.is_empty() {
                 let (mut found, mut singles) = (Set::default(), Vec::new());
@@ -273,7 +278,7 @@ impl LabelName {
                 return found;
             }
         }
-        self.whose(|text| matcher.matches(text) == wanted)
+        self.whose(|text| matcher.matches(text))
     }
 
     /// The series that have this label with a value that `keep` accepts.

@@ -12,7 +12,6 @@ use super::select::Query;
 use super::selector::MatchKind;
 use super::selector::Matcher;
 use crate::event::Details;
-use crate::event::EdgeState;
 use crate::labels::EVENT_NAME;
 use crate::labels::EVENT_STATE;
 
@@ -140,7 +139,7 @@ impl Tenant {
                 "__name__" => return Set::default(),
                 EVENT_STATE => {
                     let core = self.core.read();
-                    let by_state = core.series_with(|stop| matcher.matches(if stop { EdgeState::Stop } else { EdgeState::Start }.label()));
+                    let by_state = core.series_at(|end| matcher.matches(end.label()));
                     found = Some(match found {
                         Some(found) => found & by_state,
                         None => by_state,
@@ -169,12 +168,12 @@ impl Tenant {
                         continue;
                     }
                     (MatchKind::Equal, None) => label.equal(&matcher.value),
-                    _ => label.matching(matcher, true),
+                    _ => label.matching(matcher),
                 },
                 // The series without the label match too: all but those whose value does not.
                 (Some(label), true) => {
                     let base = found.take().unwrap_or_else(all);
-                    found = Some(base - label.matching(matcher, false));
+                    found = Some(base - label.not_matching(matcher));
                     continue;
                 }
             };

@@ -35,6 +35,7 @@ pub use admission::Admission;
 pub use admission::Admitted;
 pub use admission::Refusal;
 pub use change::AppliedChange;
+pub use change::Cause;
 pub use change::Withdrawn;
 pub use claims::CLAIM_AGE;
 pub use claims::Claimed;
@@ -55,7 +56,6 @@ use crate::event::Claim;
 use crate::event::Command;
 use crate::event::Edge;
 use crate::event::EdgeId;
-use crate::event::EdgeState;
 use crate::time::Timestamp;
 use index::LabelIndex;
 use index::LabelRef;
@@ -378,10 +378,7 @@ impl Tenant {
             SeriesNo::from_index(series.number)
                 .and_then(|number| core.series.get(number))
                 .filter(|row| row.generation() == series.generation)
-                .map_or((&[][..], ""), |row| {
-                    let state = if row.stop { EdgeState::Stop } else { EdgeState::Start };
-                    (&*row.labels, state.label())
-                })
+                .map_or((&[][..], ""), |row| (&*row.labels, row.end.label()))
         };
         self.index.texts_of(&series.iter().map(set).collect::<Vec<_>>(), visit);
     }

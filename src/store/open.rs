@@ -30,6 +30,17 @@ struct OpenStart {
     series: SeriesNo,
 }
 
+/// An open event by its first start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OpenEvent {
+    pub(super) edge: EdgeNo,
+    pub(super) key: TimeKey,
+    pub(super) cluster: ClusterId,
+    pub(super) series: SeriesNo,
+    /// Identity rule 4: it leaves the gauge with age.
+    pub(super) lapses: bool,
+}
+
 /// The open starts of one series: nearly always one.
 #[derive(Debug)]
 #[expect(clippy::box_collection, reason = "keeps the common case small")]
@@ -39,10 +50,10 @@ enum Starts {
 }
 
 impl Starts {
-    fn insert(&mut self, key: TimeKey, lapses: bool) {
+    fn insert(&mut self, event: &OpenEvent) {
         match self {
-            Self::One(only, its) => *self = Self::Many(Box::new(BTreeMap::from([(*only, *its), (key, lapses)]))),
-            Self::Many(starts) => drop(starts.insert(key, lapses)),
+            Self::One(only, its) => *self = Self::Many(Box::new(BTreeMap::from([(*only, *its), (event.key, event.lapses)]))),
+            Self::Many(starts) => drop(starts.insert(event.key, event.lapses)),
         }
     }
 
@@ -77,17 +88,19 @@ impl OpenEvents {
     }
 
     /// `id` is what the event answers to; see [`OpenEvents::rename`].
-    pub(super) fn insert(&mut self, edge: EdgeNo, id: Box<str>, key: TimeKey, cluster: ClusterId, series: SeriesNo, lapses: bool) {
+    pub(super) fn insert(&mut self, event: &OpenEvent, id: Box<str>) {
+        let OpenEvent { edge, key, cluster, series, lapses } = *event;
         self.version += 1;
         self.by_id.insert((id, edge));
         self.by_time.insert(key, OpenStart { edge, cluster, series });
         if lapses {
             self.lapsing.insert(key);
         }
-        self.by_series.entry((cluster, series)).and_modify(|starts| starts.insert(key, lapses)).or_insert(Starts::One(key, lapses));
+        self.by_series.entry((cluster, series)).and_modify(|starts| starts.insert(event)).or_insert(Starts::One(key, lapses));
     }
 
-    pub(super) fn remove(&mut self, edge: EdgeNo, id: Box<str>, key: TimeKey, cluster: ClusterId, series: SeriesNo) {
+    pub(super) fn remove(&mut self, event: &OpenEvent, id: Box<str>) {
+        let OpenEvent { edge, key, cluster, series, .. } = *event;
         self.version += 1;
         self.by_id.remove(&(id, edge));
         self.by_time.remove(&key);

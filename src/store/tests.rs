@@ -6,6 +6,7 @@ mod retired;
 use super::*;
 use crate::event::Delete;
 use crate::event::Details;
+use crate::event::EdgeState;
 use crate::event::Identity;
 use crate::event::Put;
 use crate::labels::EVENT_STATE;
@@ -141,7 +142,7 @@ fn naive_matches(store: &Store, event: &EventView, selector: &[Matcher]) -> bool
 
 fn drop_in(tenant: &Tenant, core: &Core, series: SeriesNo, labels: &mut BTreeMap<String, String>) {
     let row = core.series.get(series).unwrap();
-    labels.insert(EVENT_STATE.into(), if row.stop { "stop" } else { "start" }.into());
+    labels.insert(EVENT_STATE.into(), row.end.label().into());
     tenant.index.texts(&row.labels, |name, value| {
         labels.insert(name.into(), value.into());
     });
@@ -366,13 +367,16 @@ fn a_whole_event_is_what_was_put_last_until_it_is_deleted() {
     assert_eq!(again.version, store.version("acme", "own-1"));
     // Another time: the sample that was there is withdrawn where it still waits.
     let closed = apply(3, Command::Change(Change::Put(Box::new(tagged(&said(EdgeState::Stop, 2000))))));
-    assert_eq!((closed.added.len(), closed.withdrawn.iter().map(|lost| (lost.at, lost.hide)).collect()), (2, vec![(at(1000), false)]));
+    assert_eq!(
+        (closed.added.len(), closed.withdrawn.iter().map(|lost| (lost.at, lost.cause)).collect()),
+        (2, vec![(at(1000), Cause::Replaced)])
+    );
     let event = tenant.event("own-1").unwrap();
     assert_eq!((event.open, event.ended(), event.created, event.updated), (false, Some(at(2700)), at(3), at(3)));
     assert_eq!(tenant.event(&event.start.unwrap().id.to_string()).unwrap().id, event.id);
     let deleted = apply(4, Command::Change(Change::Delete(Delete { organization: "acme".into(), id: "own-1".into(), span: None })));
     assert_eq!((deleted.version, deleted.withdrawn.len()), (None, 3));
-    assert!(deleted.withdrawn.iter().all(|lost| lost.hide));
+    assert!(deleted.withdrawn.iter().all(|lost| lost.cause == Cause::Deleted));
     assert!(tenant.event("own-1").is_none() && tenant.select(&everything()).events.is_empty());
     assert_eq!(apply(5, Command::Change(Change::Put(Box::new(tagged(&said(EdgeState::Point, 2000)))))).added.len(), 1);
 }

@@ -1,6 +1,7 @@
 //! The tables: what is known by its id, its labels or its key.
 
 use super::Core;
+use super::End;
 use super::LabelIndex;
 use super::LabelRef;
 use super::Members;
@@ -11,7 +12,6 @@ use super::halves;
 use super::id_hash;
 use crate::event::Edge;
 use crate::event::EdgeId;
-use crate::event::EdgeState;
 use crate::event::Identity;
 use crate::store::ClusterId;
 use crate::store::edges::IdentityRow;
@@ -25,8 +25,8 @@ use std::hash::BuildHasher;
 use std::hint::black_box;
 
 /// For tables: as much of a hash as a row keeps.
-fn series_hash(hasher: &DefaultHashBuilder, labels: &[LabelRef], stop: bool, cluster: ClusterId) -> u32 {
-    let hash = hasher.hash_one((labels, stop, cluster.0));
+fn series_hash(hasher: &DefaultHashBuilder, labels: &[LabelRef], end: End, cluster: ClusterId) -> u32 {
+    let hash = hasher.hash_one((labels, end, cluster.0));
     u32::try_from(hash >> 32).unwrap_or(0)
 }
 
@@ -67,19 +67,19 @@ impl Core {
     }
 
     pub(super) fn intern_series(&mut self, new: &New<'_>) -> Option<SeriesNo> {
-        let (labels, stop, cluster) = (new.labels, new.edge.state == EdgeState::Stop, new.cluster);
-        let hash = series_hash(&self.hasher, labels, stop, cluster);
-        let same = |row: &SeriesRow| row.hash == hash && *row.labels == *labels && row.stop == stop && row.cluster == cluster;
+        let (labels, end, cluster) = (new.labels, End::from(new.edge.state), new.cluster);
+        let hash = series_hash(&self.hasher, labels, end, cluster);
+        let same = |row: &SeriesRow| row.hash == hash && *row.labels == *labels && row.end == end && row.cluster == cluster;
         if let Some(&found) = self.by_series.find(spread(hash), |&series| self.series.get(series).is_some_and(same)) {
             return Some(found);
         }
         self.born += 1;
-        let row = SeriesRow { labels: labels.into(), edges: Seq::Empty, cluster, stop, hash, born: self.born };
+        let row = SeriesRow { labels: labels.into(), edges: Seq::Empty, cluster, end, hash, born: self.born };
         let new = self.series.insert(row)?;
         let rows = &self.series;
         self.by_series.insert_unique(spread(hash), new, |&series| spread(rows.get(series).map_or(0, |row| row.hash)));
         self.unpublished.push(new);
-        self.state_series(stop).insert(new);
+        self.series_of(end).insert(new);
         *self.series_by_cluster.entry(cluster).or_default() += 1;
         Some(new)
     }
@@ -94,7 +94,9 @@ impl Core {
         self.series_by_cluster.contains_key(&cluster)
     }
 
-    pub(super) fn intern_identity(&mut self, identity: Identity, lapses: bool) -> Option<IdentityNo> {
+    /// The number of what the edge pairs by.
+    pub(super) fn intern_identity(&mut self, edge: &Edge) -> Option<IdentityNo> {
+        let Edge { identity, lapses, .. } = *edge;
         if let Some(found) = self.number_of(identity) {
             // A stop that a change of the whole event gave does not say so.
             if let Some(row) = self.identities.get_mut(found).filter(|_| lapses) {
@@ -132,11 +134,11 @@ impl Core {
     /// Forgets a series that has no edge any more.
     pub(super) fn sweep_series(&mut self, index: &LabelIndex, series: SeriesNo) {
         let Some(row) = self.series.get_mut(series).filter(|row| row.edges.is_empty()) else { return };
-        let (labels, stop, hash, cluster) = (std::mem::take(&mut row.labels), row.stop, spread(row.hash), row.cluster);
+        let (labels, end, hash, cluster) = (std::mem::take(&mut row.labels), row.end, spread(row.hash), row.cluster);
         if let Ok(entry) = self.by_series.find_entry(hash, |&candidate| candidate == series) {
             entry.remove();
             index.remove(&labels, series);
-            self.state_series(stop).remove(series);
+            self.series_of(end).remove(series);
             self.series.vacate(series);
             if let Some(count) = self.series_by_cluster.get_mut(&cluster) {
                 *count -= 1;
@@ -149,21 +151,24 @@ impl Core {
 
     /// Every series that has an edge.
     pub(in crate::store) fn all_series(&self) -> Set<SeriesNo> {
-        self.series_with(|_| true)
+        self.series_at(|_| true)
     }
 
-    /// Every series whose being a stop `wanted` accepts.
-    pub(in crate::store) fn series_with(&self, wanted: impl Fn(bool) -> bool) -> Set<SeriesNo> {
-        let mut bitmaps = Set::default();
-        for (stop, bitmap) in [(false, &self.start_series), (true, &self.stop_series)] {
-            if wanted(stop) {
-                bitmaps |= bitmap;
+    /// Every series of an end that `wanted` accepts.
+    pub(in crate::store) fn series_at(&self, wanted: impl Fn(End) -> bool) -> Set<SeriesNo> {
+        let mut found = Set::default();
+        for (end, series) in [(End::Start, &self.start_series), (End::Stop, &self.stop_series)] {
+            if wanted(end) {
+                found |= series;
             }
         }
-        bitmaps
+        found
     }
 
-    fn state_series(&mut self, stop: bool) -> &mut Set<SeriesNo> {
-        if stop { &mut self.stop_series } else { &mut self.start_series }
+    fn series_of(&mut self, end: End) -> &mut Set<SeriesNo> {
+        match end {
+            End::Start => &mut self.start_series,
+            End::Stop => &mut self.stop_series,
+        }
     }
 }

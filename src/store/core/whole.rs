@@ -131,7 +131,7 @@ impl Core {
         cluster: ClusterId,
         received: Timestamp,
     ) -> Option<(Vec<Added>, Vec<Lost>)> {
-        let identity = self.intern_identity(put.start.identity, false)?;
+        let identity = self.intern_identity(&put.start)?;
         let ids: Vec<EdgeId> = put.edges().map(Edge::id).collect();
         let stays = |edge: &EdgeNo| self.row(*edge).is_some_and(|row| ids.contains(&edge_id(row.id)));
         let gone: Vec<EdgeNo> = self.present(identity).into_iter().filter(|edge| !stays(edge)).collect();
