@@ -13,6 +13,7 @@ mod decide;
 mod feed;
 mod replay;
 mod retention;
+mod state;
 mod steady;
 mod submission;
 
@@ -145,7 +146,6 @@ impl Writer {
     /// Starts the thread on an opened log. The followers are told of what comes from now on.
     pub fn start<L: Log + 'static>(
         opened: Opened<L>,
-        memory: Memory,
         options: Options,
         clock: Arc<dyn Clock>,
         telemetry: Arc<Telemetry>,
@@ -153,7 +153,7 @@ impl Writer {
     ) -> std::io::Result<(Self, Running)> {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         let record_bytes_max = opened.log.record_bytes_max().saturating_sub(DECIDED_BYTES);
-        let mut committer = Committer::new(opened, memory, options, clock, Arc::clone(&telemetry));
+        let mut committer = Committer::new(opened, options, clock, Arc::clone(&telemetry));
         committer.followers.extend(followers);
         let (health, applied) = (Arc::clone(&committer.health), committer.applied.subscribe());
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || committer.run(receiver))?;

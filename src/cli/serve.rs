@@ -224,8 +224,8 @@ fn start(plan: &Plan, open: OpenedLog) -> Result<Running, Failure> {
     let OpenedLog { opened, secret, took } = open;
     let replayed = say_replayed(&opened.replayed, took, &plan.telemetry);
     plan.clock.not_before(opened.received());
-    let (memory, clock, telemetry) = (plan.memory.clone(), Arc::<BelievedClock>::clone(&plan.clock), Arc::clone(&plan.telemetry));
-    let (writer, running) = Writer::start(opened, memory, plan.flags.writer(), clock, telemetry, Vec::new()).map_err(Failure::running)?;
+    let (clock, telemetry) = (Arc::<BelievedClock>::clone(&plan.clock), Arc::clone(&plan.telemetry));
+    let (writer, running) = Writer::start(opened, plan.flags.writer(), clock, telemetry, Vec::new()).map_err(Failure::running)?;
     plan.app.set_ready(writer, secret);
     cli::print(&replayed)?;
     Ok(running)

@@ -40,6 +40,14 @@ struct Bound {
 }
 
 impl Claims {
+    /// What is bound at `now`, in lines. What was bound before goes when somebody asks.
+    #[cfg(test)]
+    pub(super) fn state(&self, now: Timestamp) -> impl Iterator<Item = String> {
+        let Self { by_key, in_order: _ } = self;
+        let bound = std::collections::BTreeMap::from_iter(by_key).into_iter().filter(move |(_, bound)| bound.used.plus(CLAIM_AGE) >= now);
+        bound.map(|(key, bound)| format!("key {key:x}: {bound:?}"))
+    }
+
     /// How many keys are remembered at `now`, which never decreases.
     pub(super) fn len(&mut self, now: Timestamp) -> usize {
         self.expire(now);

@@ -3,6 +3,8 @@
 mod ask;
 mod intern;
 mod retire;
+#[cfg(test)]
+mod state;
 mod whole;
 
 pub(super) use whole::Lost;

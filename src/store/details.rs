@@ -62,6 +62,17 @@ impl Detailed {
 }
 
 impl DetailTable {
+    /// What was said, by anchor, in lines.
+    #[cfg(test)]
+    pub(super) fn state(&self) -> impl Iterator<Item = String> {
+        let Self { rows, by_identity: _, tags: _, stops: _, said: _ } = self;
+        let said = std::collections::BTreeMap::from_iter(rows);
+        said.into_iter().map(|(anchor, said)| {
+            let Anchored { identity: _, key: _, detailed } = &**said;
+            format!("said of {anchor:?}: {detailed:?}")
+        })
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

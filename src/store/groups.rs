@@ -37,6 +37,14 @@ pub(super) struct Groups {
 }
 
 impl Groups {
+    /// The groups and their starts, in lines.
+    #[cfg(test)]
+    pub(super) fn state(&self) -> impl Iterator<Item = String> {
+        let Self { rows, by_key: _, of: _ } = self;
+        let group = |(number, Group { key, starts }): (u32, &Group)| format!("group {number}: {key:x} {starts:?}");
+        rows.state().map(group).chain([format!("vacant groups {:?}", rows.vacant())])
+    }
+
     /// Whether no start is in any group.
     pub(super) fn is_empty(&self) -> bool {
         self.of.is_empty()

@@ -309,6 +309,22 @@ impl Store {
         }
     }
 
+    /// All that the log is folded into, at `now`, in lines.
+    #[cfg(test)]
+    pub(crate) fn state(&self, now: Timestamp) -> Vec<String> {
+        // How early stops may be is what the log's settings say, or a flag where it has none yet.
+        let Self { options: _, skew: _, tenants } = self;
+        let mut all = Vec::new();
+        for (name, tenant) in &*tenants.read() {
+            let Tenant { id, organization: _, open_max_age: _, index, core, clusters, claims } = &**tenant;
+            let mut lines = vec![format!("{id:?}, clusters {:?}", clusters.read())];
+            lines.extend(core.read().state(index));
+            lines.extend(claims.lock().state(now));
+            all.extend(lines.iter().map(|line| format!("{name}: {line}")));
+        }
+        all
+    }
+
     /// How much there is, at `now`.
     pub fn stats(&self, now: Timestamp) -> Stats {
         let mut stats = Stats::default();

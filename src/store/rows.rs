@@ -61,6 +61,19 @@ impl<N: Number, T> Rows<N, T> {
         self.vacant.push(number);
     }
 
+    /// The rows that are not vacant, by number.
+    #[cfg(test)]
+    pub(super) fn state(&self) -> impl Iterator<Item = (u32, &T)> {
+        let vacant: std::collections::HashSet<u32> = self.vacant.iter().map(|number| number.index()).collect();
+        (0..).zip(self.iter()).filter(move |(number, _)| !vacant.contains(number))
+    }
+
+    /// The numbers that are used next, the last of them first.
+    #[cfg(test)]
+    pub(super) fn vacant(&self) -> &[N] {
+        &self.vacant
+    }
+
     /// All rows in order of their numbers, vacant ones included.
     #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {

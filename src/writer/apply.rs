@@ -35,7 +35,7 @@ impl<L: Log> Committer<L> {
         }
         match what {
             Proposal::Own(command) => {
-                self.memory.store.apply(received, &command);
+                self.state.memory.store.apply(received, &command);
                 feed.tell(self, Outcome::Own(&command));
             }
             Proposal::Submitted(waiting, decided) => self.apply_submitted(waiting, decided, &mut feed),
@@ -52,7 +52,7 @@ impl<L: Log> Committer<L> {
         }
         for (ask, decided) in waiting.claims.into_iter().zip(decided.claims) {
             let claimed = decided.unwrap_or_else(|| {
-                let claimed = self.memory.store.apply_claim(feed.received, &ask.work.what);
+                let claimed = self.state.memory.store.apply_claim(feed.received, &ask.work.what);
                 feed.tell(self, Outcome::Claim(&ask.work.what, claimed));
                 Ok(claimed)
             });
@@ -62,7 +62,7 @@ impl<L: Log> Committer<L> {
     }
 
     fn apply_change(&mut self, change: &Change, feed: &mut Feed) -> Result<Vec<Exposure>, Unchanged> {
-        let exposures = fold_change(&self.memory, feed.received, change).map_err(Refused::Limit);
+        let exposures = fold_change(&self.state.memory, feed.received, change).map_err(Refused::Limit);
         feed.tell(self, Outcome::Change(change, exposures.as_deref().unwrap_or_default()));
         Ok(exposures?)
     }
@@ -72,7 +72,7 @@ impl<L: Log> Committer<L> {
         let new = all.zip(&mut decided).filter(|(_, decided)| decided.is_none());
         let (new, places): (Vec<_>, Vec<_>) = new.map(|((edge, id), place)| ((feed.received, edge, id), place)).unzip();
         let mut taken = Vec::with_capacity(new.len());
-        fold_edges(&self.memory, &new, &mut taken);
+        fold_edges(&self.state.memory, &new, &mut taken);
         for (((_, edge, _), place), taken) in new.iter().zip(places).zip(taken) {
             match &taken {
                 Ok(taken) => feed.tell(self, Outcome::Edge(edge, taken)),

@@ -2,16 +2,15 @@
 //! in the order of the log, and answered.
 
 use super::Health;
-use super::Memory;
 use super::Options;
 use super::SubmitError;
 use super::apply::fold;
 use super::counters;
 use super::counters::EdgeCounters;
-use super::course::Course;
 use super::decide::Decided;
 use super::feed::Follower;
 use super::replay::Opened;
+use super::state::State;
 use super::submission::Submission;
 use super::submission::Waiting;
 use crate::event::Command;
@@ -43,12 +42,13 @@ pub(super) const COMMIT_BYTES: usize = 8 << 20;
 
 pub(super) struct Committer<L: Log> {
     pub(super) log: L,
-    pub(super) memory: Memory,
     pub(super) options: Options,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) health: Arc<RwLock<Health>>,
-    pub(super) course: Course,
+    pub(super) state: State,
+    /// When the present commit was received, which never goes back: not before the last record.
+    pub(super) received: Timestamp,
     pub(super) retired_at: Timestamp,
     pub(super) followers: Vec<Box<dyn Follower>>,
     /// How far memory is.
@@ -80,15 +80,16 @@ pub(super) enum Proposal {
 }
 
 impl<L: Log> Committer<L> {
-    pub(super) fn new(opened: Opened<L>, memory: Memory, options: Options, clock: Arc<dyn Clock>, telemetry: Arc<Telemetry>) -> Self {
-        let Opened { log, mut course, .. } = opened;
-        course.steady.begin(clock.read());
-        let skew = Some(memory.store.configured_skew()).filter(|skew| *skew != memory.store.skew());
+    pub(super) fn new(opened: Opened<L>, options: Options, clock: Arc<dyn Clock>, telemetry: Arc<Telemetry>) -> Self {
+        let Opened { log, mut state, .. } = opened;
+        state.course.steady.begin(clock.read());
+        let store = &state.memory.store;
+        let skew = Some(store.configured_skew()).filter(|skew| *skew != store.skew());
         let (health, batch) = (Arc::default(), Batch::new());
         let followers: Vec<Box<dyn Follower>> = vec![Box::new(EdgeCounters::new(&telemetry))];
         let (duplicates, applied) = (counters::duplicates(&telemetry), watch::Sender::new(log.last()));
-        let (retired_at, in_flight) = (Timestamp::MIN, None);
-        Self { log, memory, options, clock, telemetry, health, course, retired_at, followers, applied, duplicates, skew, batch, in_flight }
+        let (received, retired_at, in_flight) = (state.course.received, Timestamp::MIN, None);
+        Self { log, options, clock, telemetry, health, state, received, retired_at, followers, applied, duplicates, skew, batch, in_flight }
     }
 
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.
@@ -127,10 +128,10 @@ impl<L: Log> Committer<L> {
             return waiting.fail(&error);
         }
         // Pages stay behind what is on its way into the log, so that none is given out that it would have changed.
-        let pages = Arc::clone(&self.memory.pages);
+        let pages = Arc::clone(&self.state.memory.pages);
         let reading = self.clock.read();
-        let receipt = pages.receive(reading.now.max(self.course.received));
-        self.course.received = receipt.received;
+        let receipt = pages.receive(reading.now.max(self.received));
+        self.received = receipt.received;
         if let Err(error) = self.note_jump(reading.steady) {
             return waiting.fail(&error);
         }
@@ -151,7 +152,7 @@ impl<L: Log> Committer<L> {
     /// the log takes nothing more.
     fn propose(&mut self, what: Proposal) -> Result<(), SubmitError> {
         let begun = Instant::now();
-        let (records, received) = (self.batch.len(), self.course.received);
+        let (records, received) = (self.batch.len(), self.received);
         if records == 0 {
             return match self.log.healthy() {
                 Ok(()) => {
@@ -192,11 +193,11 @@ impl<L: Log> Committer<L> {
         observe(&self.telemetry.log_sync_seconds, appended.sync);
         self.telemetry.log_records.inc_by(records as u64);
         let before = last.0.saturating_sub(records as u64);
-        let settings = self.course.settings.is_none().then(|| self.settings());
-        self.course.settings = self.course.settings.or(settings);
+        let settings = self.state.course.settings.is_none().then(|| self.settings());
+        self.state.course.settings = self.state.course.settings.or(settings);
         match &what {
-            Proposal::Own(command) => self.course.note(last, received, command),
-            Proposal::Submitted(..) => self.course.note_events(Position(before + 1), last, received),
+            Proposal::Own(command) => self.state.course.note(last, received, command),
+            Proposal::Submitted(..) => self.state.course.note_events(Position(before + 1), last, received),
         }
         self.report(Health::Ok);
         self.apply(Position(before), received, settings, what);
@@ -233,11 +234,12 @@ impl<L: Log> Committer<L> {
     }
 
     fn follow(&mut self, frame: &Frame) -> Result<(), AppendError> {
-        let commands = self.course.read(frame, &self.memory).map_err(|error| AppendError::Foreign(error.into()))?;
-        if !self.course.fits(&self.memory) {
+        let commands = self.state.course.read(frame, &self.state.memory).map_err(|error| AppendError::Foreign(error.into()))?;
+        if !self.state.course.fits(&self.state.memory) {
             return Err(AppendError::Foreign("it says another skew than the edges before it were folded by".into()));
         }
-        fold(&self.memory, &commands);
+        self.received = self.received.max(self.state.course.received);
+        fold(&self.state.memory, &commands);
         if let Some((last, _)) = frame.records().last() {
             self.applied.send_replace(last);
         }

@@ -53,6 +53,13 @@ impl Default for Course {
 }
 
 impl Course {
+    /// The state, in lines; what was decoded last only makes decoding faster.
+    #[cfg(test)]
+    pub(super) fn lines(&self) -> Vec<String> {
+        let Self { marks: _, received, steady, settings, former, retired, uncarried: _, folds: _, decoder: _ } = self;
+        vec![format!("{received:?} {settings:?} {former} {retired} trusted {:?}", steady.trusted())]
+    }
+
     /// Folds in the records of a frame, and returns those that are to be folded into memory. Memory is begun anew where the log
     /// says another skew than it has, as long as nothing is in it; after that it is left as it is.
     pub(super) fn read(&mut self, frame: &Frame, memory: &Memory) -> Result<Vec<(Timestamp, Command, EdgeId)>, RefusedRecord> {
@@ -95,9 +102,10 @@ impl Course {
 
     /// Folds in records of events, all received at the same time.
     pub(super) fn note_events(&mut self, first: Position, last: Position, received: Timestamp) {
-        self.marks.note(first, received);
-        self.marks.note(last, received);
-        self.steady.note(received);
+        self.received = self.received.max(received);
+        self.marks.note(first, self.received);
+        self.marks.note(last, self.received);
+        self.steady.note(self.received);
     }
 
     /// Whether this is a retirement of records that only the checkpoint still has: what it carries are those that stayed, and

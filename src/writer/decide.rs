@@ -59,7 +59,7 @@ impl<L: Log> Committer<L> {
         self.check_expected(work)?;
         let change = &mut work.change.what;
         let is_other = self.write_decided(change);
-        self.memory.store.admit_change(change, self.course.received, admission).map_err(Refused::Limit)?;
+        self.state.memory.store.admit_change(change, self.received, admission).map_err(Refused::Limit)?;
         if is_other {
             self.push(|out| work.change.what.encode(out));
         } else {
@@ -71,7 +71,7 @@ impl<L: Log> Committer<L> {
     /// Whether the event that a change is about is as its sender expects.
     fn check_expected(&self, work: &Conditioned) -> Result<(), Unchanged> {
         let change = &work.change.what;
-        let version = self.memory.store.version(change.organization(), &change.event_id());
+        let version = self.state.memory.store.version(change.organization(), &change.event_id());
         let expected = match work.expect {
             Expect::New => None,
             Expect::Version(version) => Some(version),
@@ -82,7 +82,7 @@ impl<L: Log> Committer<L> {
     /// Writes into a change what is decided where that depends on a flag, or on what retention has left. Says whether anything
     /// was.
     fn write_decided(&self, change: &mut Change) -> bool {
-        let store = &self.memory.store;
+        let store = &self.state.memory.store;
         match change {
             Change::Put(put) => {
                 let start = self.write_decided_edge(&mut put.start);
@@ -103,7 +103,7 @@ impl<L: Log> Committer<L> {
     }
 
     fn write_decided_edge(&self, edge: &mut Edge) -> bool {
-        let before = if self.course.former { self.memory.store.as_before(edge) } else { None };
+        let before = if self.state.course.former { self.state.memory.store.as_before(edge) } else { None };
         let is_before = before.is_some();
         if let Some(before) = before {
             *edge = before;
@@ -114,8 +114,8 @@ impl<L: Log> Committer<L> {
     }
 
     fn decide_claim(&mut self, ask: &AskClaim, admission: &mut Admission) -> Option<Result<Claimed, Refused>> {
-        let received = self.course.received;
-        match self.memory.store.admit_claim(&ask.work.what, received, admission) {
+        let received = self.received;
+        match self.state.memory.store.admit_claim(&ask.work.what, received, admission) {
             Ok(None) => {
                 self.push(|out| out.extend_from_slice(&ask.work.record));
                 None
@@ -131,7 +131,7 @@ impl<L: Log> Committer<L> {
             if is_other {
                 *id = edge.id();
             }
-            decided.push(match self.memory.store.admit_edge(edge, *id, self.course.received, admission) {
+            decided.push(match self.state.memory.store.admit_edge(edge, *id, self.received, admission) {
                 Ok(Admitted::New) => {
                     if is_other {
                         self.push(|out| edge.encode(out));
@@ -148,8 +148,8 @@ impl<L: Log> Committer<L> {
 
     /// Puts a record into the batch; before the first of the log, what the log says of all of them.
     pub(super) fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
-        let received = self.course.received;
-        if self.course.settings.is_none() && self.batch.is_empty() {
+        let received = self.received;
+        if self.state.course.settings.is_none() && self.batch.is_empty() {
             let settings = Command::Settings(self.settings());
             push(&mut self.batch, received, |out| settings.encode(out));
         }
@@ -158,7 +158,7 @@ impl<L: Log> Committer<L> {
 
     /// What the log says, or will say, of all its edges.
     pub(super) fn settings(&self) -> Settings {
-        self.course.settings.unwrap_or(Settings { skew: self.memory.store.skew() })
+        self.state.course.settings.unwrap_or(Settings { skew: self.state.memory.store.skew() })
     }
 }
 

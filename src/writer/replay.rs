@@ -4,6 +4,7 @@ use super::Memory;
 use super::apply::fold;
 use super::course::Course;
 use super::course::RefusedRecord;
+use super::state::State;
 use crate::event::Command;
 use crate::event::EdgeId;
 use crate::event::record::Decoder;
@@ -24,7 +25,7 @@ const FRAMES_WAITING: usize = 4;
 #[derive(Debug)]
 pub struct Opened<L> {
     pub(super) log: L,
-    pub(super) course: Course,
+    pub(super) state: State,
     /// What the log says of the reading.
     pub replayed: Replayed,
 }
@@ -32,7 +33,7 @@ pub struct Opened<L> {
 impl<L> Opened<L> {
     /// When the last record was received; [`Timestamp::MIN`] when there is none.
     pub fn received(&self) -> Timestamp {
-        self.course.received
+        self.state.course.received
     }
 }
 
@@ -85,7 +86,7 @@ pub fn open<D: Disk>(disk: D, options: crate::log::Options, memory: &Memory) -> 
         course = Course::default();
         fold_read(&mut course, memory, |visit| log.replay(Position::default(), visit).map_err(OpenError::Read))?;
     }
-    Ok(Opened { log, course, replayed })
+    Ok(Opened { log, state: State { memory: memory.clone(), course }, replayed })
 }
 
 /// Reads with `read` on this thread, and folds on another.

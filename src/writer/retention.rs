@@ -79,10 +79,10 @@ impl<L: Log> Committer<L> {
     /// Retires what is too old, when it is time to look. A failure is said and tried again next time.
     pub(super) fn retire_when_due(&mut self) {
         let Some(retention) = self.options.retention else { return };
-        if self.course.received < self.retired_at.plus(EVERY) {
+        if self.received < self.retired_at.plus(EVERY) {
             return;
         }
-        self.retired_at = self.course.received;
+        self.retired_at = self.received;
         match self.retire(retention) {
             Ok(removed) if removed.segments > 0 => {
                 tracing::info!(segments = removed.segments, bytes = removed.bytes, "old segments of the log were removed");
@@ -98,31 +98,31 @@ impl<L: Log> Committer<L> {
     fn retire(&mut self, retention: Duration) -> Result<Removed, RetentionError> {
         let mut segments = self.log.segments()?;
         let Some(active) = segments.pop() else { return Ok(Removed::default()) };
-        let began = self.course.marks.received_after(active.first);
-        if active.first <= active.last && began.is_some_and(|began| began < self.course.received.minus(retention / SEGMENT_PART)) {
+        let began = self.state.course.marks.received_after(active.first);
+        if active.first <= active.last && began.is_some_and(|began| began < self.received.minus(retention / SEGMENT_PART)) {
             self.log.rotate()?;
             segments.push(active);
         }
-        let cutoff = self.course.steady.trusted().min(self.clock.read().wall).minus(retention);
-        let is_old = |last: Position| self.course.marks.received_by(last).is_some_and(|received| received < cutoff);
+        let cutoff = self.state.course.steady.trusted().min(self.clock.read().wall).minus(retention);
+        let is_old = |last: Position| self.state.course.marks.received_by(last).is_some_and(|received| received < cutoff);
         let Some(upto) = segments.iter().map(|segment| segment.last).take_while(|&last| is_old(last)).last() else {
             return Ok(Removed::default());
         };
         // By a longer retention, or an earlier clock, less is old than was retired already without a checkpoint.
-        let (old, upto) = (upto, upto.max(self.course.retired));
+        let (old, upto) = (upto, upto.max(self.state.course.retired));
         if self.log.checkpoint_position().is_none_or(|checkpoint| checkpoint < upto) {
-            if let Some(before) = self.course.marks.received_after(upto).filter(|_| old == upto) {
+            if let Some(before) = self.state.course.marks.received_after(upto).filter(|_| old == upto) {
                 self.commit_own(Command::Retire { before, upto: upto.0 })?;
             }
             self.compact(upto)?;
         }
-        self.course.marks.forget_below(upto);
+        self.state.course.marks.forget_below(upto);
         Ok(self.log.remove_segments_below(Position(upto.0 + 1))?)
     }
 
     /// Makes a checkpoint of what memory still holds of the records up to `upto`.
     fn compact(&mut self, upto: Position) -> Result<(), CheckpointError> {
-        let (store, steady) = (&self.memory.store, &self.course.steady);
+        let (store, steady) = (&self.state.memory.store, &self.state.course.steady);
         let mut decoder = Decoder::default();
         self.log.compact(upto, &mut |_, bytes| match decoder.decode(bytes) {
             Ok((received, Command::Clock { .. })) => steady.waits_for(received),

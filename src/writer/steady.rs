@@ -108,9 +108,9 @@ impl<L: Log> Committer<L> {
     /// Puts a jump of the time of receipt into the log, before anything that was received after it. `steady` is the steady
     /// clock at the present receipt.
     pub(super) fn note_jump(&mut self, steady: Duration) -> Result<(), SubmitError> {
-        let Some(ahead) = self.course.steady.unseen(self.course.received, steady) else { return Ok(()) };
+        let Some(ahead) = self.state.course.steady.unseen(self.received, steady) else { return Ok(()) };
         self.commit_own(Command::Clock { ahead })?;
-        self.course.steady.base = (self.course.received, steady);
+        self.state.course.steady.base = (self.received, steady);
         tracing::info!(seconds = ahead.as_secs(), "time went ahead without being seen to pass; retention counts that after 24 hours more");
         Ok(())
     }

@@ -168,8 +168,7 @@ impl<'a> Inside<'a> {
         let opened = writer::open(self.disk.clone(), LOG, &memory).map_err(|error| format!("it does not start: {error:?}"))?;
         let options =
             writer::Options { retention: Some(duration::parse(&flags.retention).unwrap()).filter(|retention| !retention.is_zero()) };
-        let (writer, running) =
-            Writer::start(opened, memory, options, Arc::<GatedClock>::clone(&self.clock), telemetry, Vec::new()).unwrap();
+        let (writer, running) = Writer::start(opened, options, Arc::<GatedClock>::clone(&self.clock), telemetry, Vec::new()).unwrap();
         app.set_ready(writer.clone(), Secret::from_bytes([1; 32]));
         self.started = Some(Started { router: routes::router(&app), writer, running });
         Ok(())

@@ -127,15 +127,8 @@ impl Server {
     {
         let opened = writer::open(disk, options, &self.memory).unwrap();
         let options = writer::Options { retention: None };
-        let (writer, running) = Writer::start(
-            opened,
-            self.memory.clone(),
-            options,
-            Arc::<ManualClock>::clone(&self.clock),
-            Arc::clone(&self.telemetry),
-            Vec::new(),
-        )
-        .unwrap();
+        let (writer, running) =
+            Writer::start(opened, options, Arc::<ManualClock>::clone(&self.clock), Arc::clone(&self.telemetry), Vec::new()).unwrap();
         *self.writer.lock().unwrap() = Some(running);
         self.app.set_ready(writer, Secret::from_bytes([1; 32]));
     }

@@ -38,8 +38,8 @@ impl Host {
         let opened = open(self.disk.clone(), log_options(), &self.memory).unwrap();
         let clock = Arc::new(BelievedClock::new(Arc::<ManualClock>::clone(&self.machine)));
         clock.not_before(opened.received());
-        let (memory, options) = (self.memory.clone(), Options { retention: Some(self.retention) });
-        self.committer = Some(Committer::new(opened, memory, options, clock, Arc::default()));
+        let options = Options { retention: Some(self.retention) };
+        self.committer = Some(Committer::new(opened, options, clock, Arc::default()));
     }
 
     fn committer(&mut self) -> &mut Committer<SegmentLog<FaultyDisk>> {
@@ -107,7 +107,7 @@ impl Host {
 
     /// What the log says of the time that retirement may go by.
     fn trusted_after_a_restart(&self) -> Timestamp {
-        open(self.disk.clone(), log_options(), &memory()).unwrap().course.steady.trusted()
+        open(self.disk.clone(), log_options(), &memory()).unwrap().state.course.steady.trusted()
     }
 }
 
@@ -144,7 +144,7 @@ fn a_jump_of_the_clock_beyond_the_retention_takes_nothing() {
     assert_eq!(host.now(), host.machine.now());
     host.pass(23, HOUR);
     assert_eq!(host.history(), 3, "for a day");
-    assert_eq!(host.committer().course.steady.trusted(), host.trusted_after_a_restart());
+    assert_eq!(host.committer().state.course.steady.trusted(), host.trusted_after_a_restart());
     host.pass(2, HOUR);
     assert_eq!(host.history(), 0, "a month has passed, as far as anybody knows");
 }
@@ -172,9 +172,9 @@ fn a_host_that_was_off_for_a_month_retires_a_day_after_its_start() {
     host.send();
     host.pass(11, HOUR);
     assert_eq!(host.history(), 3, "it has run for 23 hours");
-    assert_eq!(host.committer().course.steady.trusted(), host.trusted_after_a_restart());
+    assert_eq!(host.committer().state.course.steady.trusted(), host.trusted_after_a_restart());
     host.pass(2, HOUR);
-    assert_eq!(host.committer().course.steady.trusted(), host.now().minus(Duration::from_mins(30)));
+    assert_eq!(host.committer().state.course.steady.trusted(), host.now().minus(Duration::from_mins(30)));
     assert!(host.history() < 3);
 }
 
@@ -188,11 +188,11 @@ fn a_jump_that_waits_outlives_a_checkpoint() {
     let jumped = host.committer().log.last();
     host.pass(20, HOUR);
     assert!(host.committer().log.checkpoint_position() > Some(jumped));
-    let trusted = host.committer().course.steady.trusted();
+    let trusted = host.committer().state.course.steady.trusted();
     assert_eq!(trusted, host.now().minus(HOUR + 20 * MINUTE), "with the pause before the restart");
     assert_eq!(host.trusted_after_a_restart(), trusted);
     host.pass(5, HOUR);
-    assert_eq!((host.committer().course.steady.trusted(), host.trusted_after_a_restart()), (host.now(), host.now()));
+    assert_eq!((host.committer().state.course.steady.trusted(), host.trusted_after_a_restart()), (host.now(), host.now()));
 }
 
 #[test]
@@ -203,17 +203,17 @@ fn a_jump_that_the_log_did_not_take_is_said_with_the_next_commit() {
     host.machine.advance(MINUTE);
     host.disk.fail_next(Call::Write, Fault::Before);
     assert!(host.try_send().is_err());
-    assert!(host.committer().course.steady.trusted() < START.plus(2 * HOUR));
+    assert!(host.committer().state.course.steady.trusted() < START.plus(2 * HOUR));
     host.pass(3, MINUTE);
-    assert!(host.committer().course.steady.trusted() < START.plus(2 * HOUR));
-    assert_eq!(host.committer().course.steady.trusted(), host.trusted_after_a_restart());
+    assert!(host.committer().state.course.steady.trusted() < START.plus(2 * HOUR));
+    assert_eq!(host.committer().state.course.steady.trusted(), host.trusted_after_a_restart());
     assert_eq!(host.history(), 3);
 }
 
 #[test]
 fn a_boot_at_1970_goes_on_from_the_log() {
     let mut host = Host::with_history();
-    let last = host.committer().course.received;
+    let last = host.committer().received;
     host.machine = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
     host.start();
     host.pass(5, MINUTE);

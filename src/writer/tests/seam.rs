@@ -100,15 +100,9 @@ impl Log for Relay {
 /// A writer on such a log.
 fn relay(disk: &FaultyDisk, other: Option<LogReader<FaultyDisk>>, machine: &Arc<ManualClock>) -> Committer<Relay> {
     let memory = super::server::memory_of(Duration::from_secs(5));
-    let Opened { log, course, replayed } = open(disk.clone(), log_options(), &memory).unwrap();
+    let Opened { log, state, replayed } = open(disk.clone(), log_options(), &memory).unwrap();
     let log = Relay { local: log, proposed: VecDeque::new(), other, read: VecDeque::new() };
-    Committer::new(
-        Opened { log, course, replayed },
-        memory,
-        Options { retention: None },
-        Arc::<ManualClock>::clone(machine),
-        Arc::default(),
-    )
+    Committer::new(Opened { log, state, replayed }, Options { retention: None }, Arc::<ManualClock>::clone(machine), Arc::default())
 }
 
 fn edges(names: &[&str]) -> Sent {
@@ -127,7 +121,7 @@ fn what_is_committed_later_is_applied_and_answered_then() {
         disk.fail_next(fault, Fault::Before);
         let answers = submit(&mut writer, vec![edges(&["lost"]), edges(&["a"])]);
         assert!(answers.iter().all(|answer| matches!(answer, Err(SubmitError::Latched(_))) == latches && answer.is_err()), "{answers:?}");
-        assert_eq!(writer.memory.store.stats(super::server::START).edges, if latches { 3 } else { 2 });
+        assert_eq!(writer.state.memory.store.stats(super::server::START).edges, if latches { 3 } else { 2 });
         let taken = submit(&mut writer, vec![edges(&["c"])]).remove(0).is_ok();
         assert_eq!(taken, !latches);
     }
@@ -147,19 +141,20 @@ fn a_writer_that_follows_another_log_has_the_same_memory_and_can_go_on() {
             super::server::compare(
                 &format!("seed {seed}, step {step}: following"),
                 &seen(&world.server.memory, now),
-                &seen(&follower.memory, now),
+                &seen(&follower.state.memory, now),
             );
+            super::server::compare("to the state, following", &world.server.committer().state.lines(), &follower.state.lines());
             assert_eq!((follower.log.last(), *follower.applied.borrow()), (world.server.committer().log.last(), follower.log.last()));
         }
         // Its own log says the same, and it takes over where the other ended.
         let again = relay(&disk, None, &world.server.machine);
         let now = world.server.now();
-        super::server::compare("a restart of what follows", &seen(&follower.memory, now), &seen(&again.memory, now));
+        super::server::compare("a restart of what follows", &seen(&follower.state.memory, now), &seen(&again.state.memory, now));
         follower.log.other = None;
         let sent = edges(&["first of its own"]);
         let (theirs, ours) = (submit(world.server.committer(), vec![sent.clone()]), submit(&mut follower, vec![sent]));
         assert_eq!(format!("{theirs:?}"), format!("{ours:?}"));
-        super::server::compare("going on", &seen(&world.server.memory, now), &seen(&follower.memory, now));
+        super::server::compare("going on", &seen(&world.server.memory, now), &seen(&follower.state.memory, now));
     }
 }
 

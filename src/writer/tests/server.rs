@@ -87,7 +87,7 @@ impl Awaited {
 
 /// Some senders hand something over before the writer looks.
 pub(super) fn submit<L: Log>(committer: &mut Committer<L>, sent: Vec<Sent>) -> Vec<Answer> {
-    let (store, limit) = (Arc::clone(&committer.memory.store), committer.log.record_bytes_max());
+    let (store, limit) = (Arc::clone(&committer.state.memory.store), committer.log.record_bytes_max());
     let (sender, mut receiver) = mpsc::channel(QUEUE_MAX);
     let hand_over = |sent| {
         let (submission, awaited) = handed_over(sent, &store, limit);
@@ -174,8 +174,8 @@ impl Server {
         let opened = open(self.disk.clone(), log_options(), &self.memory).unwrap();
         let clock = Arc::new(BelievedClock::new(Arc::<ManualClock>::clone(&self.machine)));
         clock.not_before(opened.received());
-        let (memory, options) = (self.memory.clone(), Options { retention: Some(self.retention) });
-        let mut committer = Committer::new(opened, memory, options, clock, Arc::default());
+        let options = Options { retention: Some(self.retention) };
+        let mut committer = Committer::new(opened, options, clock, Arc::default());
         self.fed = Listener::default();
         committer.followers.push(Box::new(self.fed.clone()));
         self.committer = Some(committer);
@@ -271,8 +271,15 @@ impl Server {
 
     /// What a reader sees at the time of the last receipt.
     pub(super) fn seen(&mut self) -> Vec<String> {
-        self.looked = self.looked.max(self.committer().course.received);
+        self.looked = self.looked.max(self.committer().received);
         seen(&self.memory, self.looked)
+    }
+
+    /// All that the log was folded into, with what no reader sees; `None` where a checkpoint has less of the log than memory was
+    /// made of.
+    pub(super) fn state(&mut self) -> Option<Vec<String>> {
+        let committer = self.committer();
+        committer.log.checkpoint_position().is_none().then(|| committer.state.lines())
     }
 
     /// What a reader sees, where there must not be more than if nothing had been forgotten but what records say.
@@ -294,9 +301,12 @@ impl Server {
     /// Starts again, where a reader must see the same, and so must one of a memory with all records that there ever were.
     #[track_caller]
     pub(super) fn restart(&mut self) {
-        let before = self.seen();
+        let (before, state) = (self.seen(), self.state());
         self.start();
         compare("a restart", &before, &self.seen_as_folded());
+        if let (Some(before), Some(after)) = (state, self.state()) {
+            compare("to the state, a restart", &before, &after);
+        }
     }
 }
 

@@ -109,13 +109,16 @@ impl World {
     /// The server ends in some way, and starts on what is on the disk.
     pub(super) fn open(&mut self, end: impl FnOnce(&mut Self)) {
         // Of a commit whose sync failed nobody knows whether it is in the log.
-        let before = (!self.server.is_latched()).then(|| self.server.seen());
+        let before = (!self.server.is_latched()).then(|| (self.server.seen(), self.server.state()));
         end(self);
         self.server.start();
         self.starts += 1;
         let after = self.server.seen_as_folded();
-        if let Some(before) = before {
+        if let Some((before, state)) = before {
             compare("a restart", &before, &after);
+            if let (Some(before), Some(after)) = (state, self.server.state()) {
+                compare("to the state, a restart", &before, &after);
+            }
         }
         let present = self.present();
         // A retirement that got no answer may have become durable all the same.
@@ -139,7 +142,7 @@ impl World {
     /// Looks at what is there while the server runs: nothing went too early, nothing is back.
     fn look(&mut self) {
         let steady = self.steady();
-        let (received, retention) = (self.server.committer().course.received, self.server.retention);
+        let (received, retention) = (self.server.committer().received, self.server.retention);
         self.cutoff = received.minus(retention);
         let (cutoff, age) = (self.cutoff, retention.min(Duration::from_hours(24)));
         let present = self.present();
@@ -220,7 +223,7 @@ impl World {
         present: &BTreeMap<Name, Timestamp>,
         changed: &mut BTreeSet<(Arc<str>, String)>,
     ) {
-        let received = self.server.committer().course.received;
+        let received = self.server.committer().received;
         match (command, outcome) {
             (Command::Edge(edge), Told::Edge { id, duplicate }) => {
                 assert_eq!(*id, edge.id());

@@ -1,0 +1,23 @@
+//! All that the log is folded into.
+
+use super::Memory;
+use super::course::Course;
+
+/// What a start makes of the log, and what an image of it would hold in place of its records: nothing else of the writer's depends
+/// on them.
+#[derive(Debug)]
+pub(super) struct State {
+    /// What readers see.
+    pub(super) memory: Memory,
+    /// What the log says of itself.
+    pub(super) course: Course,
+}
+
+impl State {
+    /// The same in lines, for tests that compare two of them.
+    #[cfg(test)]
+    pub(super) fn lines(&self) -> Vec<String> {
+        let Self { memory: Memory { store, pages }, course } = self;
+        [course.lines(), store.state(course.received), pages.state()].concat()
+    }
+}
