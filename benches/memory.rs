@@ -1,6 +1,7 @@
 //! Memory per event and selector latency at 1 M events, and how put and query change as the store grows.
 //!
-//! `cargo bench --bench memory`; prints figures, asserts nothing. README's table has the machine's.
+//! `cargo bench --bench memory`, or with ` -- runs` how fast runs of edges go in; prints figures, asserts nothing. README's
+//! table has the machine's.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -20,12 +21,15 @@ use change_events::store::Query;
 use change_events::store::Store;
 use change_events::store::selector;
 use change_events::time::Timestamp;
+use std::time::Duration;
 use std::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EVENTS: usize = 1_000_000;
+/// As many edges are applied at once.
+const RUN: usize = 64;
 const BASE: i64 = 1_700_000_000_000;
 
 /// A job's start with six attributes, one of them its own.
@@ -43,21 +47,12 @@ fn edge(number: usize) -> Edge {
         ("team", team.as_str()),
         ("version", version.as_str()),
     ];
-    Edge {
-        organization: "".into(),
-        cluster: "".into(),
-        state: EdgeState::Point,
-        at: Timestamp::from_millis(BASE + number as i64 * 40),
-        value: 1.0,
-        identity: Identity::of(["entity_id", "job_lifecycle", id.as_str()]),
-        lapses: false,
-        supersede: None,
-        skew: None,
-        named: None,
-        former: None,
-        labels: LabelSet::from_sorted(labels).unwrap(),
-        attributes: None,
-    }
+    Edge::new(
+        EdgeState::Point,
+        Timestamp::from_millis(BASE + number as i64 * 40),
+        Identity::of(["entity_id", "job_lifecycle", id.as_str()]),
+        LabelSet::from_sorted(labels).unwrap(),
+    )
 }
 
 fn resident() -> usize {
@@ -85,11 +80,32 @@ fn select(store: &Store, text: &str, limit: usize) -> (f64, usize) {
     (median(times.collect()), found)
 }
 
+/// Edges a second, in runs as the writer makes them: each number a start and, behind all starts, its stop.
+fn apply_runs() -> f64 {
+    let store = Store::new(Options { open_events_max: usize::MAX, ..Options::default() });
+    let state = |state| move |number| Edge { state, ..edge(number) };
+    let mut spent = Duration::ZERO;
+    for state in [state(EdgeState::Start), state(EdgeState::Stop)] {
+        for run in 0..EVENTS / RUN / 2 {
+            let edges: Vec<Edge> = (run * RUN..(run + 1) * RUN).map(&state).collect();
+            let run: Vec<_> = edges.iter().map(|edge| (edge.at, edge, edge.id())).collect();
+            let begun = Instant::now();
+            store.apply_edges(&run, &mut Vec::with_capacity(RUN));
+            spent += begun.elapsed();
+        }
+    }
+    EVENTS as f64 / spent.as_secs_f64()
+}
+
 fn main() {
+    if std::env::args().any(|argument| argument == "runs") {
+        println!("apply in runs of {RUN}: {:.0} edges/s", median((0..5).map(|_| apply_runs()).collect()));
+        return;
+    }
     let store = Store::new(Options { open_events_max: usize::MAX, ..Options::default() });
     let before = resident();
     let mut grown = Vec::new();
-    let mut spent = std::time::Duration::ZERO;
+    let mut spent = Duration::ZERO;
     let sizes = [10_000, 100_000, EVENTS];
     for number in 0..EVENTS {
         let command = Command::Edge(edge(number));

@@ -78,21 +78,12 @@ fn edge(number: usize, state: EdgeState, at: i64) -> Edge {
         ("team", team.as_str()),
         ("version", version.as_str()),
     ];
-    Edge {
-        organization: "".into(),
-        cluster: "".into(),
+    Edge::new(
         state,
-        at: Timestamp::from_millis(at),
-        value: 1.0,
-        identity: Identity::of(["entity_id", "deployment", id.as_str()]),
-        lapses: false,
-        supersede: None,
-        skew: None,
-        named: None,
-        former: None,
-        labels: LabelSet::from_sorted(labels).unwrap(),
-        attributes: None,
-    }
+        Timestamp::from_millis(at),
+        Identity::of(["entity_id", "deployment", id.as_str()]),
+        LabelSet::from_sorted(labels).unwrap(),
+    )
 }
 
 /// Runs it some times and prints the median, and the best where other programs use the machine too.

@@ -44,21 +44,7 @@ fn edge(number: usize, state: EdgeState, at: Timestamp) -> Edge {
         ("service_name", service.as_str()),
         ("team", team.as_str()),
     ];
-    Edge {
-        organization: "".into(),
-        cluster: "".into(),
-        state,
-        at,
-        value: 1.0,
-        identity: Identity::of(["deployment", id.as_str()]),
-        lapses: false,
-        supersede: None,
-        skew: None,
-        named: None,
-        former: None,
-        labels: LabelSet::from_sorted(labels).unwrap(),
-        attributes: None,
-    }
+    Edge::new(state, at, Identity::of(["deployment", id.as_str()]), LabelSet::from_sorted(labels).unwrap())
 }
 
 fn details(number: usize) -> Details {

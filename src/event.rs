@@ -16,6 +16,7 @@ pub use details::Describe;
 pub use details::Details;
 pub use details::EVENT_ID_MAX;
 pub use details::Expect;
+pub use details::Extension;
 pub use details::Key;
 pub use details::Put;
 pub use details::Span;
@@ -129,6 +130,12 @@ pub struct Edge {
 }
 
 impl Edge {
+    /// An edge of the anonymous organization, for its default cluster, of which nothing else is said.
+    pub fn new(state: EdgeState, at: Timestamp, identity: Identity, labels: LabelSet) -> Self {
+        let (organization, cluster, lapses, supersede, skew, named, former, attributes) = Default::default();
+        Self { organization, cluster, state, at, value: 1.0, identity, lapses, supersede, skew, named, former, labels, attributes }
+    }
+
     /// The edge's id: equal for two edges exactly when one repeats the other. Takes a fraction of a microsecond.
     pub fn id(&self) -> EdgeId {
         self.named.unwrap_or_else(|| self.id_by(self.labels.encoding()))

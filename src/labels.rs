@@ -60,7 +60,7 @@ impl LabelSet {
 
     /// The set whose encoding this is (see [`LabelSet::encoding`]).
     pub fn from_encoding(encoding: &str) -> Result<Self, LabelSetError> {
-        let mut labels = Labels(encoding);
+        let mut labels = LabelPairs(encoding);
         let (mut count, mut last) = (0, "");
         while !labels.0.is_empty() {
             let (name, value) = labels.next().ok_or(LabelSetError::Damaged)?;
@@ -91,8 +91,8 @@ impl LabelSet {
     }
 
     /// The labels in order of their names.
-    pub fn iter(&self) -> Labels<'_> {
-        Labels(&self.0)
+    pub fn iter(&self) -> LabelPairs<'_> {
+        LabelPairs(&self.0)
     }
 
     /// The value of the label `name`.
@@ -108,9 +108,9 @@ impl LabelSet {
 
 impl<'a> IntoIterator for &'a LabelSet {
     type Item = (&'a str, &'a str);
-    type IntoIter = Labels<'a>;
+    type IntoIter = LabelPairs<'a>;
 
-    fn into_iter(self) -> Labels<'a> {
+    fn into_iter(self) -> LabelPairs<'a> {
         self.iter()
     }
 }
@@ -123,9 +123,9 @@ impl fmt::Debug for LabelSet {
 
 /// Iterator over the labels of a [`LabelSet`].
 #[derive(Clone, Debug)]
-pub struct Labels<'a>(&'a str);
+pub struct LabelPairs<'a>(&'a str);
 
-impl<'a> Iterator for Labels<'a> {
+impl<'a> Iterator for LabelPairs<'a> {
     type Item = (&'a str, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {

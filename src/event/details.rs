@@ -37,6 +37,17 @@ pub struct Details {
     pub environments: Vec<Box<str>>,
     /// Whatever else its sender keeps with it: a JSON object as text.
     pub metadata: Box<str>,
+    /// What later programs say of it, in the order of their records. It is kept as it is.
+    pub extensions: Vec<Extension>,
+}
+
+/// A field that not every program knows. ARCHITECTURE.md has the table of tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// Which.
+    pub tag: u8,
+    /// What it says.
+    pub bytes: Box<[u8]>,
 }
 
 impl Details {

@@ -13,6 +13,7 @@ use super::Details;
 use super::Edge;
 use super::EdgeId;
 use super::EdgeState;
+use super::Extension;
 use super::Identity;
 use super::Key;
 use super::Put;
@@ -50,6 +51,9 @@ const HAS_STOP: u8 = 1;
 const HAS_CREATED: u8 = 1 << 1;
 const SAME_ATTRIBUTES: u8 = 1 << 2;
 const HAS_SPAN: u8 = 1 << 1;
+const HAS_EXTENSIONS: u8 = 1 << 3;
+const PUT_FLAGS: u8 = HAS_STOP | HAS_CREATED | SAME_ATTRIBUTES | HAS_EXTENSIONS;
+const DESCRIBE_FLAGS: u8 = HAS_STOP | HAS_SPAN | HAS_EXTENSIONS;
 
 /// Why bytes are no record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +61,9 @@ pub enum RecordError {
     /// The kind belongs to a later version of the program.
     #[error("record kind {0} is not known: the log was written by a newer version")]
     UnknownKind(u8),
+    /// The same of a flag of a known kind.
+    #[error("record flags {0:#010b} are not known: the log was written by a newer version")]
+    UnknownFlags(u8),
     /// The bytes end early, go on too long, or hold something impossible.
     #[error("damaged record: {0}")]
     Damaged(&'static str),
@@ -117,7 +124,7 @@ impl Record for Change {
             }
             Self::Describe(describe) => {
                 begin(DESCRIBE, out);
-                out.push(flag(describe.stop.is_some(), HAS_STOP) | flag(describe.span.is_some(), HAS_SPAN));
+                out.push(flag(describe.stop.is_some(), HAS_STOP) | flag(describe.span.is_some(), HAS_SPAN) | extended(&describe.details));
                 put_text(out, &describe.organization);
                 out.extend_from_slice(&describe.edge.0.to_le_bytes());
                 put_span(out, describe.span);
@@ -180,7 +187,8 @@ fn state_bits(state: EdgeState) -> u8 {
 fn encode_put(put: &Put, out: &mut Vec<u8>) {
     // The text of what was sent is long, and mostly the same at both ends.
     let same = put.stop.as_ref().is_some_and(|stop| stop.attributes.is_some() && stop.attributes == put.start.attributes);
-    out.push(flag(put.stop.is_some(), HAS_STOP) | flag(put.created.is_some(), HAS_CREATED) | flag(same, SAME_ATTRIBUTES));
+    let flags = flag(put.stop.is_some(), HAS_STOP) | flag(put.created.is_some(), HAS_CREATED) | flag(same, SAME_ATTRIBUTES);
+    out.push(flags | extended(&put.details));
     put_text(out, &put.id);
     if let Some(created) = put.created {
         out.extend_from_slice(&created.millis().to_le_bytes());
@@ -194,7 +202,7 @@ fn encode_put(put: &Put, out: &mut Vec<u8>) {
 
 /// The details in the form of a record; also what their version is a hash of.
 pub(crate) fn encode_details(details: &Details, out: &mut Vec<u8>) {
-    let Details { name, description, source, parent_id, source_id, links, tags, buckets, environments, metadata } = details;
+    let Details { name, description, source, parent_id, source_id, links, tags, buckets, environments, metadata, extensions } = details;
     for text in [name, description, source, parent_id, source_id, metadata] {
         put_text(out, text);
     }
@@ -210,6 +218,19 @@ pub(crate) fn encode_details(details: &Details, out: &mut Vec<u8>) {
     }
     put_texts(out, buckets);
     put_texts(out, environments);
+    if extensions.is_empty() {
+        return;
+    }
+    put_length(out, extensions.len());
+    for Extension { tag, bytes } in extensions {
+        out.push(*tag);
+        put_length(out, bytes.len());
+        out.extend_from_slice(bytes);
+    }
+}
+
+fn extended(details: &Details) -> u8 {
+    flag(!details.extensions.is_empty(), HAS_EXTENSIONS)
 }
 
 fn put_texts(out: &mut Vec<u8>, texts: &[Box<str>]) {
@@ -302,7 +323,7 @@ impl Decoder {
             FORMER_PUT | PUT => Command::Change(Change::Put(Box::new(self.put(&mut input)?))),
             FORMER_DESCRIBE | DESCRIBE => Command::Change(Change::Describe(Box::new(self.describe(&mut input)?))),
             FORMER_DELETE | DELETE => {
-                let flags = if kind == DELETE { input.byte()? } else { 0 };
+                let flags = if kind == DELETE { input.flags(HAS_SPAN)? } else { 0 };
                 let (organization, id) = (shared(&mut self.organization, input.text()?), input.text()?.into());
                 Command::Change(Change::Delete(Delete { organization, id, span: input.span(flags)? }))
             }
@@ -319,10 +340,10 @@ impl Decoder {
     }
 
     fn put(&mut self, input: &mut Input<'_>) -> Result<Put, RecordError> {
-        let flags = input.byte()?;
+        let flags = input.flags(PUT_FLAGS)?;
         let id = input.text()?.into();
         let created = if flags & HAS_CREATED != 0 { Some(input.time()?) } else { None };
-        let details = input.details()?;
+        let details = input.details(flags)?;
         let start = self.edge(input)?;
         let mut stop = if flags & HAS_STOP != 0 { Some(self.edge(input)?) } else { None };
         if let Some(stop) = stop.as_mut().filter(|_| flags & SAME_ATTRIBUTES != 0) {
@@ -332,11 +353,11 @@ impl Decoder {
     }
 
     fn describe(&mut self, input: &mut Input<'_>) -> Result<Describe, RecordError> {
-        let flags = input.byte()?;
+        let flags = input.flags(DESCRIBE_FLAGS)?;
         let organization = shared(&mut self.organization, input.text()?);
         let edge = EdgeId(input.wide()?);
         let span = input.span(flags)?;
-        let details = input.details()?;
+        let details = input.details(flags)?;
         let stop = if flags & HAS_STOP != 0 { Some(self.edge(input)?) } else { None };
         Ok(Describe { organization, edge, span, stop, details })
     }
@@ -357,7 +378,7 @@ impl Decoder {
         let attributes = if has(HAS_ATTRIBUTES) { Some(input.text()?.into()) } else { None };
         let lapses = has(LAPSES);
         let mut edge =
-            Edge { organization, cluster, state, at, value, identity, lapses, supersede, skew, named, former: None, labels, attributes };
+            Edge { organization, cluster, value, lapses, supersede, skew, named, attributes, ..Edge::new(state, at, identity, labels) };
         if self.former {
             edge.named = Some(edge.former_id());
         }
@@ -387,6 +408,12 @@ impl<'a> Input<'a> {
 
     fn byte(&mut self) -> Result<u8, RecordError> {
         self.array::<1>().map(|[byte]| byte)
+    }
+
+    /// Flags of which only these are known.
+    fn flags(&mut self, known: u8) -> Result<u8, RecordError> {
+        let flags = self.byte()?;
+        if flags & !known == 0 { Ok(flags) } else { Err(RecordError::UnknownFlags(flags)) }
     }
 
     fn time(&mut self) -> Result<Timestamp, RecordError> {
@@ -429,7 +456,8 @@ impl<'a> Input<'a> {
         Ok(items)
     }
 
-    fn details(&mut self) -> Result<Details, RecordError> {
+    /// `flags` are those of the record.
+    fn details(&mut self, flags: u8) -> Result<Details, RecordError> {
         Ok(Details {
             name: self.boxed()?,
             description: self.boxed()?,
@@ -441,7 +469,14 @@ impl<'a> Input<'a> {
             tags: self.list(|input| Ok((input.boxed()?, input.list(Self::boxed)?)))?,
             buckets: self.list(Self::boxed)?,
             environments: self.list(Self::boxed)?,
+            extensions: if flags & HAS_EXTENSIONS == 0 { Vec::new() } else { self.list(Self::extension)? },
         })
+    }
+
+    fn extension(&mut self) -> Result<Extension, RecordError> {
+        let tag = self.byte()?;
+        let length = u32::from_le_bytes(self.array()?);
+        Ok(Extension { tag, bytes: self.take(usize::try_from(length).unwrap_or(usize::MAX))?.into() })
     }
 
     fn text(&mut self) -> Result<&'a str, RecordError> {

@@ -66,21 +66,7 @@ fn request(format: Format) -> PageRequest {
 
 fn edge(state: EdgeState, at: i64, labels: &[(&str, &str)]) -> Edge {
     let sorted: BTreeMap<&str, &str> = labels.iter().copied().filter(|(_, value)| !value.is_empty()).collect();
-    Edge {
-        organization: "".into(),
-        cluster: "".into(),
-        state,
-        at: ms(at),
-        value: 1.0,
-        identity: Identity::of(sorted.iter().flat_map(|(name, value)| [*name, *value])),
-        lapses: false,
-        supersede: None,
-        skew: None,
-        named: None,
-        former: None,
-        labels: LabelSet::from_sorted(sorted).unwrap(),
-        attributes: None,
-    }
+    Edge::new(state, ms(at), Identity::of(sorted.iter().flat_map(|(name, value)| [*name, *value])), LabelSet::from_sorted(sorted).unwrap())
 }
 
 #[test]

@@ -81,17 +81,12 @@ fn parse_object(text: &str, context: &Context<'_>) -> Result<Parsed, FormatError
     let mut edge = Edge {
         organization: Arc::clone(&context.organization),
         cluster: cluster.name,
-        state: mapped.state,
-        at,
         value,
-        identity: mapped.identity,
         lapses: mapped.lapses,
         supersede: mapped.supersede,
-        skew: None,
-        named: None,
         former: Some(mapped.former),
-        labels: mapped.labels,
         attributes: (!mapped.verbatim).then(|| json::compact(fields.attributes.unwrap_or("{}"))),
+        ..Edge::new(mapped.state, at, mapped.identity, mapped.labels)
     };
     edge.named = mapped.uncut.map(|labels| edge.id_by(&labels));
     Ok(Parsed { edge, warnings: mapped.warnings })

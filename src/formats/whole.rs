@@ -53,20 +53,13 @@ impl Whole {
         let incoming =
             Incoming { event_name: &self.event_name, state: Some(EdgeState::Start), attributes: &flat, cluster_labels: cluster.labels };
         let mapped = context.mapping.map(&incoming)?;
+        let state = if self.end == End::Point { EdgeState::Point } else { EdgeState::Start };
         let mut start = Edge {
             organization: Arc::clone(&context.organization),
             cluster: cluster.name,
-            state: if self.end == End::Point { EdgeState::Point } else { EdgeState::Start },
-            at: self.at,
-            value: 1.0,
-            identity: Identity::of_id(&self.id),
-            lapses: false,
-            supersede: None,
-            skew: None,
-            named: None,
             former: Some(Former { identity: Identity::former_of_id(&self.id), supersede: None }),
-            labels: mapped.labels,
             attributes: (!mapped.verbatim).then(|| attributes.into()),
+            ..Edge::new(state, self.at, Identity::of_id(&self.id), mapped.labels)
         };
         let mut stop = match self.end {
             End::At(at) => Some(Edge { state: EdgeState::Stop, at, ..start.clone() }),

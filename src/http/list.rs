@@ -126,7 +126,8 @@ struct Said<'a>(&'a Details);
 
 impl Serialize for Said<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Details { name, description, source, parent_id, source_id, links, tags, buckets, environments, metadata } = self.0;
+        let Details { name, description, source, parent_id, source_id, links, tags, buckets, environments, metadata, extensions: _ } =
+            self.0;
         let mut map = serializer.serialize_map(None)?;
         let texts = [("name", name), ("description", description), ("source", source), ("parent_id", parent_id), ("source_id", source_id)];
         for (key, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {

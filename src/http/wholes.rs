@@ -253,17 +253,8 @@ fn stop(actor: &Actor, event: &EventView, start: &EdgeView, at: Timestamp) -> Ed
     Edge {
         organization: Arc::clone(&actor.organization),
         cluster: Arc::clone(&event.cluster),
-        state: EdgeState::Stop,
-        at,
-        value: 1.0,
-        identity: event.identity,
-        lapses: false,
-        supersede: None,
-        skew: None,
-        named: None,
-        former: None,
-        labels: start.labels.clone(),
         attributes: start.attributes.clone(),
+        ..Edge::new(EdgeState::Stop, at, event.identity, start.labels.clone())
     }
 }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// What a change of a whole event came to.
 #[derive(Clone, Debug, Default)]
-pub struct Changed {
+pub struct AppliedChange {
     /// The version that the event has now; `None` when it is not there any more, or was not.
     pub version: Option<Version>,
     /// Its new samples, for the page.
@@ -57,7 +57,7 @@ impl Tenant {
         core.resolve(id).map(|head| core.version(head))
     }
 
-    pub(super) fn change(self: &Arc<Self>, received: Timestamp, change: &Change) -> Option<Changed> {
+    pub(super) fn change(self: &Arc<Self>, received: Timestamp, change: &Change) -> Option<AppliedChange> {
         match change {
             Change::Put(put) => self.put(received, put),
             Change::Describe(describe) => self.describe(received, describe),
@@ -65,50 +65,49 @@ impl Tenant {
         }
     }
 
-    fn put(self: &Arc<Self>, received: Timestamp, put: &Put) -> Option<Changed> {
-        let names = self.index.names_of(put.edges().map(|edge| &edge.labels))?;
-        let mut core = self.core.write();
-        let cluster = self.intern_cluster(&core, &put.start.cluster);
-        let mut labels = names.lock();
-        let (added, lost) = core.put(&mut labels, put, cluster.0, received)?;
-        let sample = |(added, edge): (&super::core::Added, &Edge)| AppliedEdge {
-            id: edge.id(),
-            duplicate: added.duplicate,
-            tenant: Arc::clone(self),
-            cluster,
-            series: core.series_id(added.series),
-            kind: SampleKind::Change,
-            at: edge.at,
-            value: edge.value,
-        };
-        let version = core.resolve(&put.id).map(|head| core.version(head));
-        let fresh = added.iter().zip(put.edges()).filter(|(added, _)| !added.duplicate);
-        Some(Changed { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, false) })
+    fn put(self: &Arc<Self>, received: Timestamp, put: &Put) -> Option<AppliedChange> {
+        let labels = self.index.intern(put.edges().map(|edge| &edge.labels))?;
+        self.write(|core| {
+            let cluster = self.intern_cluster(core, &put.start.cluster);
+            let (added, lost) = core.put(&labels, put, cluster, received)?;
+            let sample = |(added, edge): (&super::core::Added, &Edge)| AppliedEdge {
+                id: edge.id(),
+                duplicate: added.duplicate,
+                tenant: Arc::clone(self),
+                cluster,
+                series: core.series_id(added.series),
+                kind: SampleKind::Change,
+                at: edge.at,
+                value: edge.value,
+            };
+            let version = core.resolve(&put.id).map(|head| core.version(head));
+            let fresh = added.iter().zip(put.edges()).filter(|(added, _)| !added.duplicate);
+            Some(AppliedChange { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, false) })
+        })
     }
 
-    fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Option<Changed> {
-        let names = self.index.names_of(describe.stop.iter().map(|stop| &stop.labels))?;
-        let mut core = self.core.write();
-        let mut labels = names.lock();
-        let mut added = Vec::new();
-        if let Some(stop) = &describe.stop {
-            added.push(self.add(&mut core, &mut labels, 0, (received, stop, stop.id()))?);
-            core.follow();
-        }
-        core.describe(describe, received);
-        let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
-        added.retain(|stop| !stop.duplicate);
-        Some(Changed { version, added, withdrawn: Vec::new() })
+    fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Option<AppliedChange> {
+        let labels = self.index.intern(describe.stop.iter().map(|stop| &stop.labels))?;
+        self.write(|core| {
+            let mut added = Vec::new();
+            if let Some(stop) = &describe.stop {
+                added.push(self.add(core, labels.labels(0)?, (received, stop, stop.id()))?);
+                core.follow();
+            }
+            core.describe(describe, received);
+            let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
+            added.retain(|stop| !stop.duplicate);
+            Some(AppliedChange { version, added, withdrawn: Vec::new() })
+        })
     }
 
-    fn delete(self: &Arc<Self>, delete: &Delete) -> Changed {
-        let lost = self.core.write().delete(delete);
-        Changed { withdrawn: self.withdrawn(&lost, true), ..Changed::default() }
+    fn delete(self: &Arc<Self>, delete: &Delete) -> AppliedChange {
+        let lost = self.write(|core| core.delete(delete));
+        AppliedChange { withdrawn: self.withdrawn(&lost, true), ..AppliedChange::default() }
     }
 
     fn withdrawn(self: &Arc<Self>, lost: &[Lost], hide: bool) -> Vec<Withdrawn> {
-        let withdrawn =
-            |lost: &Lost| Withdrawn { tenant: Arc::clone(self), cluster: ClusterId(lost.cluster), series: lost.series, at: lost.at, hide };
+        let withdrawn = |lost: &Lost| Withdrawn { tenant: Arc::clone(self), cluster: lost.cluster, series: lost.series, at: lost.at, hide };
         lost.iter().map(withdrawn).collect()
     }
 }

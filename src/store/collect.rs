@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::core::edge_id;
+use super::number::EdgeNo;
 use super::select::Cursor;
 use super::select::Order;
 use super::select::Query;
@@ -12,7 +13,7 @@ use std::collections::HashSet;
 pub(super) struct Collector<'a> {
     core: &'a Core,
     query: &'a Query,
-    found: Vec<(Timestamp, u32)>,
+    found: Vec<(Timestamp, EdgeNo)>,
     /// Where a walk stopped that is not at its end: everything later was looked at, nothing else.
     stopped_before: Option<Timestamp>,
 }
@@ -23,7 +24,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Whether the event lies in the query's times and after its cursor.
-    pub(super) fn is_in_range(&self, head: u32) -> bool {
+    pub(super) fn is_in_range(&self, head: EdgeNo) -> bool {
         let (start, end) = (self.query.start.unwrap_or(Timestamp::MIN), self.query.end);
         let time = self.time(head);
         let in_time = match self.query.order {
@@ -34,7 +35,7 @@ impl<'a> Collector<'a> {
             && self.query.after.as_ref().is_none_or(|after| time < after.at || (time == after.at && *self.core.public_id(head) > *after.id))
     }
 
-    pub(super) fn push(&mut self, head: u32) {
+    pub(super) fn push(&mut self, head: EdgeNo) {
         self.found.push((self.time(head), head));
         // Bounds what a broad question holds, at a cost that grows no faster than what is pushed.
         if self.found.len() > self.query.most().saturating_add(1).saturating_mul(4).max(4096) {
@@ -44,14 +45,14 @@ impl<'a> Collector<'a> {
 
     /// Walks all events in order until enough of them are accepted, or more than `most` were asked of `accepts` and the time
     /// changes.
-    pub(super) fn walk(&mut self, accepts: impl Fn(u32) -> bool, most: usize) {
+    pub(super) fn walk(&mut self, accepts: impl Fn(EdgeNo) -> bool, most: usize) {
         let last = self.query.after.as_ref().map(|after| after.at);
         let (core, query) = (self.core, self.query);
         let (mut asked, mut last_asked) = (0, Timestamp::MAX);
-        let mut visit = |head: u32| {
+        let mut visit = |head: EdgeNo| {
             let time = self.time(head);
             // What is as late as the last one that fits may have to stand before it; what has no end comes in its order.
-            let is_later = |&(last, _): &(Timestamp, u32)| time < last || time == Timestamp::MAX;
+            let is_later = |&(last, _): &(Timestamp, EdgeNo)| time < last || time == Timestamp::MAX;
             if self.found.len() > query.most() && self.found.last().is_some_and(is_later) {
                 return false;
             }
@@ -74,9 +75,9 @@ impl<'a> Collector<'a> {
             }
             Order::Start => {
                 let before = [last, query.end.map(before)].into_iter().flatten().min();
-                let place = super::core::place_in(&core.edges);
+                let key = super::core::time_key_in(&core.edges);
                 let start = query.start.unwrap_or(Timestamp::MIN);
-                core.timeline.walk_back(before.map(after_all_at), start, place, |head| core.end(head), visit);
+                core.by_time.walk_back(before.map(after_all_at), start, key, |head| core.end(head), visit);
             }
             Order::End => walk_by_end(core, query, visit),
             Order::Update => {
@@ -100,7 +101,7 @@ impl<'a> Collector<'a> {
     }
 
     /// The events of the answer, and whether there are more.
-    pub(super) fn finish(mut self) -> (Vec<u32>, bool) {
+    pub(super) fn finish(mut self) -> (Vec<EdgeNo>, bool) {
         self.sort();
         let more = self.found.len() > self.query.most();
         (self.found.iter().take(self.query.most()).skip(self.query.skip).map(|&(_, head)| head).collect(), more)
@@ -109,7 +110,7 @@ impl<'a> Collector<'a> {
     /// Leaves what the answer may have and one more, in order.
     fn sort(&mut self) {
         let core = self.core;
-        let order = |a: &(Timestamp, u32), b: &(Timestamp, u32)| match b.0.cmp(&a.0) {
+        let order = |a: &(Timestamp, EdgeNo), b: &(Timestamp, EdgeNo)| match b.0.cmp(&a.0) {
             Ordering::Equal => core.compare_ids(a.1, b.1),
             by_time => by_time,
         };
@@ -121,7 +122,7 @@ impl<'a> Collector<'a> {
         self.found.sort_unstable_by(order);
     }
 
-    fn time(&self, head: u32) -> Timestamp {
+    fn time(&self, head: EdgeNo) -> Timestamp {
         match self.query.order {
             Order::Start => self.core.row(head).map_or(Timestamp::MIN, |row| row.at),
             Order::End => self.core.end(head),
@@ -131,7 +132,7 @@ impl<'a> Collector<'a> {
 }
 
 /// What is open first, in the order of ids. Then the rest.
-fn walk_by_end(core: &Core, query: &Query, mut visit: impl FnMut(u32) -> bool) {
+fn walk_by_end(core: &Core, query: &Query, mut visit: impl FnMut(EdgeNo) -> bool) {
     let last = query.after.as_ref().map_or(Timestamp::MAX, |after| after.at);
     let before = query.end.map(before).map(after_all_at);
     let open_is_wanted = query.open != Some(false) && last == Timestamp::MAX;
@@ -140,7 +141,7 @@ fn walk_by_end(core: &Core, query: &Query, mut visit: impl FnMut(u32) -> bool) {
         return;
     }
     if query.open != Some(true) {
-        core.timeline.walk_by_end(before, last, super::core::place_in(&core.edges), |head| core.end(head), visit);
+        core.by_time.walk_by_end(before, last, super::core::time_key_in(&core.edges), |head| core.end(head), visit);
     }
 }
 
@@ -149,20 +150,20 @@ fn before(moment: Timestamp) -> Timestamp {
 }
 
 /// The place after all that begins at this moment.
-fn after_all_at(moment: Timestamp) -> super::timeline::Place {
+fn after_all_at(moment: Timestamp) -> super::by_time::TimeKey {
     (moment, [u64::MAX; 2])
 }
 
 impl Core {
     /// What the event answers to: its own id, else that of its first edge.
-    pub(super) fn public_id(&self, head: u32) -> Box<str> {
+    pub(super) fn public_id(&self, head: EdgeNo) -> Box<str> {
         let own = self.details(head).and_then(|detailed| detailed.id.clone());
         own.unwrap_or_else(|| self.row(head).map(|row| edge_id(row.id).to_string()).unwrap_or_default().into())
     }
 
     /// The order of what two events answer to.
-    fn compare_ids(&self, one: u32, other: u32) -> Ordering {
-        let own = |head: u32| self.details(head).and_then(|detailed| detailed.id.as_deref());
+    fn compare_ids(&self, one: EdgeNo, other: EdgeNo) -> Ordering {
+        let own = |head: EdgeNo| self.details(head).and_then(|detailed| detailed.id.as_deref());
         match (own(one), own(other)) {
             (Some(one), Some(other)) => one.cmp(other),
             // Their texts are of one length, so they are in the order of the numbers.
@@ -172,21 +173,21 @@ impl Core {
     }
 
     /// When the first of its start and stop was received.
-    pub(super) fn first_received(&self, head: u32) -> Timestamp {
-        let received = |edge: u32| self.row(edge).map(|row| row.received);
+    pub(super) fn first_received(&self, head: EdgeNo) -> Timestamp {
+        let received = |edge: EdgeNo| self.row(edge).map(|row| row.received);
         [received(head), self.stop_of(head).and_then(received)].into_iter().flatten().min().unwrap_or(Timestamp::MIN)
     }
 
     /// When the last edge or detail of the event was received.
-    pub(super) fn updated(&self, head: u32) -> Timestamp {
-        let received = |edge: u32| self.row(edge).map(|row| row.received);
+    pub(super) fn updated(&self, head: EdgeNo) -> Timestamp {
+        let received = |edge: EdgeNo| self.row(edge).map(|row| row.received);
         let beats = self.beats(head).filter_map(received).max();
         let described = self.details(head).map(|detailed| detailed.updated);
         [received(head), self.stop_of(head).and_then(received), beats, described].into_iter().flatten().max().unwrap_or(Timestamp::MIN)
     }
 
     /// Walks the events that were last changed at or before `before`, the latest first, until `visit` says stop.
-    fn updated_back(&self, before: Timestamp, mut visit: impl FnMut(u32, Timestamp) -> bool) {
+    fn updated_back(&self, before: Timestamp, mut visit: impl FnMut(EdgeNo, Timestamp) -> bool) {
         let after = before.plus(std::time::Duration::from_millis(1));
         let mut described = self.details.said_back(after).map(|(at, anchor)| (at, self.head(anchor))).peekable();
         let mut received = self.arrivals_back(before).peekable();

@@ -7,13 +7,15 @@ mod whole;
 
 pub(super) use whole::Lost;
 
+use super::ClusterId;
+use super::by_time::EventsByTime;
+use super::by_time::TimeKey;
 use super::details::DetailTable;
 use super::edges::EdgeKey;
 use super::edges::EdgeRow;
+use super::edges::IdentityEdges;
 use super::edges::IdentityRow;
-use super::edges::Line;
 use super::edges::Members;
-use super::edges::NONE;
 use super::edges::Part;
 use super::fold::Changes;
 use super::fold::Fold;
@@ -23,19 +25,19 @@ use super::groups::Groups;
 use super::groups::Member;
 use super::index::LabelIndex;
 use super::index::LabelRef;
-use super::index::LabelWriter;
+use super::number::EdgeNo;
+use super::number::IdentityNo;
+use super::number::SeriesNo;
+use super::number::Set;
 use super::open::OpenEvents;
 use super::rows::Rows;
 use super::seq::Seq;
-use super::timeline::Place;
-use super::timeline::Timeline;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
-use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -47,69 +49,80 @@ pub(super) struct SeriesRow {
     pub(super) labels: Box<[LabelRef]>,
     /// Its edges in order of time, those of the past among them.
     pub(super) edges: Seq,
-    pub(super) cluster: u16,
+    pub(super) cluster: ClusterId,
     pub(super) stop: bool,
     /// Of all of these but the edges; keeps the table from looking at the labels when it grows.
     hash: u32,
-    /// Tells it from every other series that had its number before or has it later.
-    pub(super) generation: u32,
+    /// How many series there ever were when it came, itself among them: tells it from every other series that had its number
+    /// before or has it later, and what was there at some moment from what came after.
+    pub(super) born: u64,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Core {
-    pub(super) edges: Rows<EdgeRow>,
-    by_edge: HashTable<u32>,
-    pub(super) identities: Rows<IdentityRow>,
-    by_identity: HashTable<u32>,
-    pub(super) series: Rows<SeriesRow>,
-    /// How many series there ever were, around 2^32.
-    generations: u32,
-    by_series: HashTable<u32>,
-    series_by_cluster: HashMap<u16, u32>,
-    start_series: RoaringBitmap,
-    stop_series: RoaringBitmap,
+    pub(super) edges: Rows<EdgeNo, EdgeRow>,
+    by_edge: HashTable<EdgeNo>,
+    pub(super) identities: Rows<IdentityNo, IdentityRow>,
+    by_identity: HashTable<IdentityNo>,
+    pub(super) series: Rows<SeriesNo, SeriesRow>,
+    /// How many series there ever were.
+    pub(super) born: u64,
+    by_series: HashTable<SeriesNo>,
+    series_by_cluster: HashMap<ClusterId, u32>,
+    /// Series that the label index does not know of yet.
+    unpublished: Vec<SeriesNo>,
+    start_series: Set<SeriesNo>,
+    stop_series: Set<SeriesNo>,
     hasher: DefaultHashBuilder,
-    pub(super) timeline: Timeline,
+    pub(super) by_time: EventsByTime,
     pub(super) open: OpenEvents,
     pub(super) groups: Groups,
     pub(super) skews: Skews,
-    values: HashMap<u32, f64>,
-    attributes: HashMap<u32, Box<str>>,
+    values: HashMap<EdgeNo, f64>,
+    attributes: HashMap<EdgeNo, Box<str>>,
     pub(super) details: DetailTable,
     /// Per identity the edges that are past, in order.
-    past: HashMap<u32, BTreeSet<(EdgeKey, u32)>>,
+    past: HashMap<IdentityNo, BTreeSet<(EdgeKey, EdgeNo)>>,
     /// Edges of the past, by identity, whose event was put without them and not deleted since: their samples may be shown.
-    replaced: BTreeSet<(u32, u32)>,
+    replaced: BTreeSet<(IdentityNo, EdgeNo)>,
     /// Edges that came again later, and when they last did: those that a whole event has again, and those that logs of the
     /// first format repeat.
-    renewed: HashMap<u32, Timestamp>,
+    renewed: HashMap<EdgeNo, Timestamp>,
     /// The edges that a deletion named an edge for, by that edge: only of deletions of the first format.
-    deleted_by: HashMap<u32, Vec<u32>>,
+    deleted_by: HashMap<EdgeNo, Vec<EdgeNo>>,
     /// Edges in order of receipt, for retirement; first those that an earlier retirement had to keep.
-    arrivals: VecDeque<u32>,
+    arrivals: VecDeque<EdgeNo>,
     /// What folds changed that is not yet followed by what is derived: the timeline and what is open.
     changed: Changes,
     /// Starts whose events may be superseded by another start now.
-    rivalled: Vec<u32>,
+    rivalled: Vec<EdgeNo>,
 }
 
-pub(super) fn place_in(rows: &Rows<EdgeRow>) -> impl Fn(u32) -> Place {
-    |edge| rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::place)
+impl SeriesRow {
+    /// What a page knows it by, beside its number; around 2^32.
+    pub(super) fn generation(&self) -> u32 {
+        u32::try_from(self.born & u64::from(u32::MAX)).unwrap_or_default()
+    }
 }
 
-/// An edge to be added, its id, to which cluster, and when it was received.
+pub(super) fn time_key_in(rows: &Rows<EdgeNo, EdgeRow>) -> impl Fn(EdgeNo) -> TimeKey {
+    |edge| rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::time_key)
+}
+
+/// An edge to be added, its id, its labels in the index, to which cluster, and when it was received.
 #[derive(Clone, Copy)]
 pub(super) struct New<'a> {
     pub(super) edge: &'a Edge,
     pub(super) id: EdgeId,
-    pub(super) cluster: u16,
+    pub(super) labels: &'a [LabelRef],
+    pub(super) cluster: ClusterId,
     pub(super) received: Timestamp,
 }
 
 /// What the sender of an edge added.
 pub(super) struct Added {
-    pub(super) edge: u32,
-    pub(super) series: u32,
+    pub(super) edge: EdgeNo,
+    pub(super) series: SeriesNo,
     pub(super) duplicate: bool,
 }
 
@@ -134,8 +147,8 @@ impl Core {
         Self { skews: Skews { usual: skew, ..Skews::default() }, ..Self::default() }
     }
 
-    /// Adds an edge; call [`Core::follow`] after the last of some. Its labels are set number `set` of those that are held.
-    pub(super) fn add(&mut self, labels: &mut LabelWriter<'_>, set: usize, new: &New<'_>) -> Option<Added> {
+    /// Adds an edge; call [`Core::follow`] and [`Core::publish`] after the last of some.
+    pub(super) fn add(&mut self, new: &New<'_>) -> Option<Added> {
         if let Some(found) = self.find_edge(new.id) {
             let row = self.row(found)?;
             let series = row.series;
@@ -144,16 +157,16 @@ impl Core {
             }
             return Some(Added { edge: found, series, duplicate: true });
         }
-        self.insert(labels, set, new)
+        self.insert(new)
     }
 
     /// Adds an edge that is not there.
-    fn insert(&mut self, labels: &mut LabelWriter<'_>, set: usize, new: &New<'_>) -> Option<Added> {
+    fn insert(&mut self, new: &New<'_>) -> Option<Added> {
         let New { edge, id, received, .. } = *new;
-        let series = self.intern_series(labels, set, new)?;
+        let series = self.intern_series(new)?;
         let identity = self.intern_identity(edge.identity, edge.lapses)?;
         let part = Part::alone(edge.state);
-        let number = self.edges.place(EdgeRow { id: halves(id.0), at: edge.at, received, series, identity, part })?;
+        let number = self.edges.insert(EdgeRow { id: halves(id.0), at: edge.at, received, series, identity, part })?;
         self.know(id, number);
         if edge.value.to_bits() != 1f64.to_bits() {
             self.values.insert(number, edge.value);
@@ -164,14 +177,14 @@ impl Core {
         if let Some(skew) = edge.skew.filter(|_| edge.state == EdgeState::Stop) {
             self.skews.own.insert(number, skew);
         }
-        self.series.get_mut(series)?.edges.insert(number, place_in(&self.edges));
+        self.series.get_mut(series)?.edges.insert(number, time_key_in(&self.edges));
         self.arrivals.push_back(number);
         self.enter(number, edge.supersede.map(|group| group.0))?;
         Some(Added { edge: number, series, duplicate: false })
     }
 
     /// Puts the edge into its identity's order and its group's, and folds.
-    fn enter(&mut self, edge: u32, group: Option<u128>) -> Option<()> {
+    fn enter(&mut self, edge: EdgeNo, group: Option<u128>) -> Option<()> {
         let row = self.row(edge)?;
         let (identity, key, state) = (row.identity, row.key(), row.part.state());
         let members = &mut self.identities.get_mut(identity)?.members;
@@ -185,7 +198,7 @@ impl Core {
         if state == EdgeState::Point {
             return Some(());
         }
-        let member = Member { place: (key.0, key.2), edge, identity };
+        let member = Member { key: (key.0, key.2), edge, identity };
         if let Some(group) = group.filter(|_| state == EdgeState::Start) {
             self.groups.insert(group, member)?;
         }
@@ -204,27 +217,27 @@ impl Core {
 
     /// Whether a stop is the second edge of its identity after a start, which it then closes: what most stops do, and what the
     /// fold would find.
-    fn closes_only(&mut self, stop: u32, only: u32) -> bool {
-        let key = |edge: u32| self.row(edge).map(EdgeRow::key);
+    fn closes_only(&mut self, stop: EdgeNo, only: EdgeNo) -> bool {
+        let key = |edge: EdgeNo| self.row(edge).map(EdgeRow::key);
         let Some(part @ Part::Start { open, .. }) = self.row(only).map(|row| row.part).filter(|_| key(only) < key(stop)) else {
             return false;
         };
         self.changed.entry(only).or_insert(part);
-        self.set_part(only, Part::Start { open, stop });
+        self.set_part(only, Part::Start { open, stop: Some(stop) });
         self.set_part(stop, Part::Stop { early: false, of: only });
         true
     }
 
     /// A start that closes `rival`'s event came or went: the next start of its identity may begin anew, or no longer.
     fn look_at_rival(&mut self, rival: Member) {
-        let key = (rival.place.0, EdgeState::Start, rival.place.1);
-        let next = self.line(rival.identity).and_then(|line| line.start_after(&key).map(|next| (next, line.key(next))));
+        let key = (rival.key.0, EdgeState::Start, rival.key.1);
+        let next = self.edges_of_identity(rival.identity).and_then(|edges| edges.start_after(&key).map(|next| (next, edges.key(next))));
         if let Some((next, key)) = next {
             self.fold_around(rival.identity, key, Some(next), None);
         }
     }
 
-    fn fold_around(&mut self, identity: u32, key: EdgeKey, here: Option<u32>, gone: Option<Duration>) {
+    fn fold_around(&mut self, identity: IdentityNo, key: EdgeKey, here: Option<EdgeNo>, gone: Option<Duration>) {
         let Self { edges, identities, groups, skews, changed, .. } = self;
         if let Some(row) = identities.get_mut(identity) {
             Fold { rows: edges, members: &mut row.members, groups, skews, changed }.around(key, here, gone);
@@ -249,7 +262,19 @@ impl Core {
         self.rivalled = rivalled;
     }
 
-    fn follow_one(&mut self, edge: u32, before: Part) {
+    /// Tells the label index of series that are new, so that whoever finds their edges finds them by their labels too. To be
+    /// called before the tenant's lock is given up, while their labels are still pinned.
+    pub(super) fn publish(&mut self, index: &LabelIndex) {
+        let mut new = std::mem::take(&mut self.unpublished);
+        if !new.is_empty() {
+            let labels = |&series: &SeriesNo| self.series.get(series).map(|row| (series, &*row.labels));
+            index.add(new.iter().filter_map(labels));
+        }
+        new.clear();
+        self.unpublished = new;
+    }
+
+    fn follow_one(&mut self, edge: EdgeNo, before: Part) {
         let Some(part) = self.row(edge).map(|row| row.part) else { return };
         if before.is_open() {
             match part {
@@ -258,26 +283,26 @@ impl Core {
                 _ => self.close(edge),
             }
         }
-        let place = place_in(&self.edges);
+        let key = time_key_in(&self.edges);
         match (before.is_head(), part.is_head()) {
-            (false, true) => self.timeline.insert(edge, place),
-            (true, false) => self.timeline.remove(edge, place),
-            (true, true) => self.timeline.end_changed(edge, place),
+            (false, true) => self.by_time.insert(edge, key),
+            (true, false) => self.by_time.remove(edge, key),
+            (true, true) => self.by_time.end_changed(edge, key),
             (false, false) => {}
         }
     }
 
-    fn set_part(&mut self, edge: u32, part: Part) {
+    fn set_part(&mut self, edge: EdgeNo, part: Part) {
         if let Some(row) = self.edges.get_mut(edge) {
             row.part = part;
         }
     }
 
     /// Brings the table of open events up to date about the event that begins with this edge, if one does.
-    fn settle(&mut self, head: u32) {
+    fn settle(&mut self, head: EdgeNo) {
         let Some(row) = self.row(head) else { return };
         let Part::Start { open: was_open, stop } = row.part else { return };
-        let open = stop == NONE && self.superseded_at(head).is_none();
+        let open = stop.is_none() && self.superseded_at(head).is_none();
         if open == was_open {
             return;
         }
@@ -287,36 +312,36 @@ impl Core {
         } else {
             self.close(head);
         }
-        self.timeline.end_changed(head, place_in(&self.edges));
+        self.by_time.end_changed(head, time_key_in(&self.edges));
     }
 
     /// The same of the event of a start, whose end may have changed because it is superseded by another one.
-    fn settle_event_of(&mut self, start: u32) {
+    fn settle_event_of(&mut self, start: EdgeNo) {
         let head = self.head(start);
         self.settle(head);
         if self.row(head).is_some_and(|row| row.part.is_start()) {
-            self.timeline.end_changed(head, place_in(&self.edges));
+            self.by_time.end_changed(head, time_key_in(&self.edges));
         }
     }
 
-    fn note_open(&mut self, head: u32) {
+    fn note_open(&mut self, head: EdgeNo) {
         let Some(row) = self.row(head) else { return };
-        let (place, series) = (row.place(), row.series);
+        let (place, series) = (row.time_key(), row.series);
         let lapses = self.identities.get(row.identity).is_some_and(|identity| identity.lapses);
-        let cluster = self.series.get(series).map_or(0, |series| series.cluster);
+        let cluster = self.series.get(series).map_or_else(ClusterId::default, |series| series.cluster);
         self.open.insert(head, self.public_id(head), place, cluster, series, lapses);
     }
 
-    fn close(&mut self, head: u32) {
+    fn close(&mut self, head: EdgeNo) {
         let Some(row) = self.row(head) else { return };
-        let (place, series) = (row.place(), row.series);
-        let cluster = self.series.get(series).map_or(0, |series| series.cluster);
+        let (place, series) = (row.time_key(), row.series);
+        let cluster = self.series.get(series).map_or_else(ClusterId::default, |series| series.cluster);
         self.open.remove(head, self.public_id(head), place, cluster, series);
     }
 
     /// Takes edges of one identity, all that there are between two, out of their events. Their rows say what they were.
-    fn leave(&mut self, identity: u32, edges: &[u32]) {
-        let mut rivals: BTreeSet<(Place, u32, u32)> = BTreeSet::new();
+    fn leave(&mut self, identity: IdentityNo, edges: &[EdgeNo]) {
+        let mut rivals: BTreeSet<(TimeKey, EdgeNo, IdentityNo)> = BTreeSet::new();
         let mut last: Option<(EdgeKey, Option<Duration>)> = None;
         for &edge in edges {
             let Some(row) = self.row(edge) else { continue };
@@ -325,13 +350,13 @@ impl Core {
                 self.close(edge);
             }
             if part.is_head() {
-                self.timeline.remove(edge, place_in(&self.edges));
+                self.by_time.remove(edge, time_key_in(&self.edges));
             }
             if let Some(row) = self.identities.get_mut(identity) {
                 row.members.remove(edge, &self.edges);
             }
-            let rival = self.groups.remove(Member { place: (key.0, key.2), edge, identity });
-            rivals.extend(rival.map(|rival| (rival.place, rival.edge, rival.identity)));
+            let rival = self.groups.remove(Member { key: (key.0, key.2), edge, identity });
+            rivals.extend(rival.map(|rival| (rival.key, rival.edge, rival.identity)));
             let skew = (key.1 == EdgeState::Stop).then(|| self.skews.of(edge));
             if last.is_none_or(|(last, _)| last <= key) && key.1 != EdgeState::Point {
                 last = Some((key, skew));
@@ -341,28 +366,28 @@ impl Core {
         if let Some((key, skew)) = last {
             self.fold_around(identity, key, None, skew);
         }
-        for (place, edge, identity) in rivals {
-            self.look_at_rival(Member { place, edge, identity });
+        for (key, edge, identity) in rivals {
+            self.look_at_rival(Member { key, edge, identity });
             self.rivalled.push(edge);
         }
         self.follow();
     }
 
-    fn know(&mut self, id: EdgeId, number: u32) {
+    fn know(&mut self, id: EdgeId, number: EdgeNo) {
         let (rows, hasher) = (&self.edges, &self.hasher);
         let hash = id_hash(hasher, halves(id.0));
         self.by_edge.insert_unique(hash, number, |&edge| rows.get(edge).map_or(0, |row| id_hash(hasher, row.id)));
     }
 
-    pub(super) fn line(&self, identity: u32) -> Option<Line<'_>> {
-        self.identities.get(identity).map(|row| Line { members: &row.members, rows: &self.edges })
+    pub(super) fn edges_of_identity(&self, identity: IdentityNo) -> Option<IdentityEdges<'_>> {
+        self.identities.get(identity).map(|row| IdentityEdges { members: &row.members, rows: &self.edges })
     }
 
-    pub(super) fn look(&self, identity: u32) -> Option<Look<'_>> {
-        self.line(identity).map(|line| Look { line, skews: &self.skews })
+    pub(super) fn look(&self, identity: IdentityNo) -> Option<Look<'_>> {
+        self.edges_of_identity(identity).map(|edges| Look { edges, skews: &self.skews })
     }
 
-    pub(super) fn members(&self, identity: u32) -> Option<&Members> {
+    pub(super) fn members(&self, identity: IdentityNo) -> Option<&Members> {
         self.identities.get(identity).map(|row| &row.members)
     }
 }

@@ -22,18 +22,13 @@ fn edge(state: EdgeState, at: i64, entity: i64, group: bool) -> Edge {
     let entity = entity.to_string();
     Edge {
         organization: "acme".into(),
-        cluster: "".into(),
-        state,
-        at: Timestamp::from_millis(at),
-        value: 1.0,
-        identity: Identity::of([&*entity]),
-        lapses: false,
         supersede: (group && state == EdgeState::Start).then(|| Identity::of(["group"])),
-        skew: None,
-        named: None,
-        former: None,
-        labels: LabelSet::from_sorted([("entity_id", &*entity), ("event_name", "job")]).unwrap(),
-        attributes: None,
+        ..Edge::new(
+            state,
+            Timestamp::from_millis(at),
+            Identity::of([&*entity]),
+            LabelSet::from_sorted([("entity_id", &*entity), ("event_name", "job")]).unwrap(),
+        )
     }
 }
 

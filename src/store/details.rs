@@ -1,6 +1,10 @@
 //! What events say of themselves beside their edges, and the index of their tags.
 
 use super::edges::EdgeKey;
+use super::number::EdgeNo;
+use super::number::IdentityNo;
+use super::number::Number as _;
+use super::number::Set;
 use super::postings::Postings;
 use crate::event::Details;
 use crate::event::Version;
@@ -17,7 +21,7 @@ pub(super) struct Detailed {
     /// Its own id; `None` when it came as edges.
     pub(super) id: Option<Box<str>>,
     /// The stop that the same record has, when it came as edges.
-    pub(super) stop: Option<u32>,
+    pub(super) stop: Option<EdgeNo>,
     pub(super) details: Arc<Details>,
     /// Of what was put or described, and when.
     pub(super) version: Version,
@@ -30,21 +34,21 @@ pub(super) struct Detailed {
 /// said of its own. The anchor stays as long as its event.
 #[derive(Debug, Default)]
 pub(super) struct DetailTable {
-    rows: HashMap<u32, Box<Anchored>>,
-    by_identity: HashMap<u32, Anchors>,
-    tags: HashMap<u128, Postings>,
+    rows: HashMap<EdgeNo, Box<Anchored>>,
+    by_identity: HashMap<IdentityNo, Anchors>,
+    tags: HashMap<u128, Postings<EdgeNo>>,
     /// Stops that came with details, and the anchors of these.
-    stops: BTreeSet<(u32, u32)>,
+    stops: BTreeSet<(EdgeNo, EdgeNo)>,
     /// By when they were said.
-    said: BTreeSet<(Timestamp, u32)>,
+    said: BTreeSet<(Timestamp, EdgeNo)>,
 }
 
 /// The anchors of an identity, in the order of its edges.
-pub(super) type Anchors = BTreeSet<(EdgeKey, u32)>;
+pub(super) type Anchors = BTreeSet<(EdgeKey, EdgeNo)>;
 
 #[derive(Debug)]
 struct Anchored {
-    identity: u32,
+    identity: IdentityNo,
     key: EdgeKey,
     detailed: Detailed,
 }
@@ -62,16 +66,16 @@ impl DetailTable {
         self.rows.is_empty()
     }
 
-    pub(super) fn get(&self, anchor: u32) -> Option<&Detailed> {
+    pub(super) fn get(&self, anchor: EdgeNo) -> Option<&Detailed> {
         self.rows.get(&anchor).map(|anchored| &anchored.detailed)
     }
 
     /// The anchors of an identity, if it has any.
-    pub(super) fn anchors(&self, identity: u32) -> Option<&Anchors> {
+    pub(super) fn anchors(&self, identity: IdentityNo) -> Option<&Anchors> {
         self.by_identity.get(&identity)
     }
 
-    pub(super) fn insert(&mut self, anchor: u32, identity: u32, key: EdgeKey, detailed: Detailed) {
+    pub(super) fn insert(&mut self, anchor: EdgeNo, identity: IdentityNo, key: EdgeKey, detailed: Detailed) {
         self.remove(anchor);
         for key in keys(&detailed.details) {
             self.tags.entry(key).or_default().insert(anchor);
@@ -82,7 +86,7 @@ impl DetailTable {
         self.rows.insert(anchor, Box::new(Anchored { identity, key, detailed }));
     }
 
-    pub(super) fn remove(&mut self, anchor: u32) {
+    pub(super) fn remove(&mut self, anchor: EdgeNo) {
         let Some(anchored) = self.rows.remove(&anchor) else { return };
         let Anchored { identity, key, detailed } = *anchored;
         for key in keys(&detailed.details) {
@@ -106,23 +110,23 @@ impl DetailTable {
     }
 
     /// The anchors of details that may have this tag: the key is a hash, so look again.
-    pub(super) fn tagged(&self, key: &str, value: &str) -> Vec<u32> {
-        let (mut bitmap, mut anchors) = (roaring::RoaringBitmap::new(), Vec::new());
+    pub(super) fn tagged(&self, key: &str, value: &str) -> Vec<EdgeNo> {
+        let (mut many, mut anchors) = (Set::default(), Vec::new());
         if let Some(postings) = self.tags.get(&tag_key(key, value)) {
-            postings.add_to(&mut bitmap, &mut anchors);
+            postings.add_to(&mut many, &mut anchors);
         }
-        anchors.extend(bitmap);
+        anchors.extend(many.iter());
         anchors
     }
 
     /// The anchors of details that came with this stop.
-    pub(super) fn with_stop(&self, stop: u32) -> impl Iterator<Item = u32> {
-        self.stops.range((stop, 0)..=(stop, u32::MAX)).map(|(_, anchor)| *anchor)
+    pub(super) fn with_stop(&self, stop: EdgeNo) -> impl Iterator<Item = EdgeNo> {
+        self.stops.range((stop, EdgeNo::MIN)..=(stop, EdgeNo::MAX)).map(|(_, anchor)| *anchor)
     }
 
     /// The anchors of what was said before `before`, the latest first.
-    pub(super) fn said_back(&self, before: Timestamp) -> impl Iterator<Item = (Timestamp, u32)> {
-        self.said.range(..(before, 0)).rev().copied()
+    pub(super) fn said_back(&self, before: Timestamp) -> impl Iterator<Item = (Timestamp, EdgeNo)> {
+        self.said.range(..(before, EdgeNo::MIN)).rev().copied()
     }
 }
 

@@ -1,14 +1,15 @@
 //! The rows of edges and identities, and the edges of an identity in their order.
 
+use super::by_time::TimeKey;
+use super::number::EdgeNo;
+use super::number::IdentityNo;
+use super::number::SeriesNo;
 use super::rows::Rows;
 use super::seq::Seq;
-use super::timeline::Place;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
 use std::ops::Bound;
 
-/// No edge.
-pub(super) const NONE: u32 = u32::MAX;
 /// Identities with more edges than this keep starts, heartbeats and stops apart.
 const FEW_MAX: usize = 8;
 
@@ -21,8 +22,8 @@ pub(super) enum Part {
     Start {
         /// It is in the table of open events.
         open: bool,
-        /// The stop that closes it, or `NONE`.
-        stop: u32,
+        /// The stop that closes it.
+        stop: Option<EdgeNo>,
     },
     /// A further start while the event is open: that of the last [`Part::Start`] before it.
     Beat,
@@ -31,7 +32,7 @@ pub(super) enum Part {
         /// The event begins just after it, within the skew of its clock.
         early: bool,
         /// The event's first start.
-        of: u32,
+        of: EdgeNo,
     },
     /// A stop with nothing open: an event with only an end.
     Lone,
@@ -73,7 +74,7 @@ impl Part {
     /// What an edge is before its identity is looked at.
     pub(super) fn alone(state: EdgeState) -> Self {
         match state {
-            EdgeState::Start => Self::Start { open: false, stop: NONE },
+            EdgeState::Start => Self::Start { open: false, stop: None },
             EdgeState::Stop => Self::Lone,
             EdgeState::Point => Self::Point,
         }
@@ -85,8 +86,8 @@ pub(super) struct EdgeRow {
     pub(super) id: [u64; 2],
     pub(super) at: Timestamp,
     pub(super) received: Timestamp,
-    pub(super) series: u32,
-    pub(super) identity: u32,
+    pub(super) series: SeriesNo,
+    pub(super) identity: IdentityNo,
     pub(super) part: Part,
 }
 
@@ -104,12 +105,12 @@ impl EdgeRow {
     }
 
     /// Where this edge stands, or would, in the timeline.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn time_key(&self) -> TimeKey {
         (self.at, self.id)
     }
 }
 
-pub(super) fn key_in(rows: &Rows<EdgeRow>) -> impl Fn(u32) -> EdgeKey {
+pub(super) fn key_in(rows: &Rows<EdgeNo, EdgeRow>) -> impl Fn(EdgeNo) -> EdgeKey {
     |edge| rows.get(edge).map_or((Timestamp::MIN, EdgeState::Start, [0; 2]), EdgeRow::key)
 }
 
@@ -165,7 +166,7 @@ impl Members {
     }
 
     /// The edge that there is, if there is just one.
-    pub(super) fn only(&self) -> Option<u32> {
+    pub(super) fn only(&self) -> Option<EdgeNo> {
         match self {
             Self::Few(Seq::One([only])) => Some(*only),
             _ => None,
@@ -173,7 +174,7 @@ impl Members {
     }
 
     /// All of them, in no order that matters.
-    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = EdgeNo> {
         let empty = &Seq::Empty;
         let seqs = match self {
             Self::Few(all) => [all, empty, empty, empty],
@@ -183,9 +184,9 @@ impl Members {
     }
 
     /// Adds an edge by what its row says that it is.
-    pub(super) fn insert(&mut self, edge: u32, rows: &Rows<EdgeRow>) {
+    pub(super) fn insert(&mut self, edge: EdgeNo, rows: &Rows<EdgeNo, EdgeRow>) {
         let key = key_in(rows);
-        let part = |edge: u32| rows.get(edge).map_or(Part::Vacant, |row| row.part);
+        let part = |edge: EdgeNo| rows.get(edge).map_or(Part::Vacant, |row| row.part);
         match self {
             Self::Few(all) => {
                 all.insert(edge, key);
@@ -202,7 +203,7 @@ impl Members {
     }
 
     /// Takes an edge out; its row must say what it did when it came in.
-    pub(super) fn remove(&mut self, edge: u32, rows: &Rows<EdgeRow>) {
+    pub(super) fn remove(&mut self, edge: EdgeNo, rows: &Rows<EdgeNo, EdgeRow>) {
         let part = rows.get(edge).map_or(Part::Vacant, |row| row.part);
         match self {
             Self::Few(all) => all.remove(edge, key_in(rows)),
@@ -211,7 +212,7 @@ impl Members {
     }
 
     /// Sets what an edge is.
-    pub(super) fn set(&mut self, edge: u32, part: Part, rows: &mut Rows<EdgeRow>) {
+    pub(super) fn set(&mut self, edge: EdgeNo, part: Part, rows: &mut Rows<EdgeNo, EdgeRow>) {
         let Some(before) = rows.get(edge).map(|row| row.part) else { return };
         let moves = matches!(before, Part::Beat) != matches!(part, Part::Beat);
         if moves && let Self::Long(apart) = self {
@@ -223,14 +224,26 @@ impl Members {
         }
     }
 
-    fn last_before(&self, key: &EdgeKey, rows: &Rows<EdgeRow>, is: impl Fn(Part) -> bool, seq: impl Fn(&Apart) -> &Seq) -> Option<u32> {
+    fn last_before(
+        &self,
+        key: &EdgeKey,
+        rows: &Rows<EdgeNo, EdgeRow>,
+        is: impl Fn(Part) -> bool,
+        seq: impl Fn(&Apart) -> &Seq,
+    ) -> Option<EdgeNo> {
         match self {
             Self::Few(all) => all.iter().rev().find(|&edge| rows.get(edge).is_some_and(|row| is(row.part) && row.key() < *key)),
             Self::Long(apart) => seq(apart).before(key, key_in(rows)),
         }
     }
 
-    fn first_after(&self, key: &EdgeKey, rows: &Rows<EdgeRow>, is: impl Fn(Part) -> bool, seq: impl Fn(&Apart) -> &Seq) -> Option<u32> {
+    fn first_after(
+        &self,
+        key: &EdgeKey,
+        rows: &Rows<EdgeNo, EdgeRow>,
+        is: impl Fn(Part) -> bool,
+        seq: impl Fn(&Apart) -> &Seq,
+    ) -> Option<EdgeNo> {
         match self {
             Self::Few(all) => all.iter().find(|&edge| rows.get(edge).is_some_and(|row| is(row.part) && row.key() > *key)),
             Self::Long(apart) => seq(apart).after(key, key_in(rows)),
@@ -240,48 +253,48 @@ impl Members {
 
 /// The edges of an identity with their rows, to be asked.
 #[derive(Clone, Copy)]
-pub(super) struct Line<'a> {
+pub(super) struct IdentityEdges<'a> {
     pub(super) members: &'a Members,
-    pub(super) rows: &'a Rows<EdgeRow>,
+    pub(super) rows: &'a Rows<EdgeNo, EdgeRow>,
 }
 
-impl<'a> Line<'a> {
-    pub(super) fn head_before(self, key: &EdgeKey) -> Option<u32> {
+impl<'a> IdentityEdges<'a> {
+    pub(super) fn head_before(self, key: &EdgeKey) -> Option<EdgeNo> {
         self.members.last_before(key, self.rows, Part::is_start, |apart| &apart.heads)
     }
 
-    pub(super) fn head_after(self, key: &EdgeKey) -> Option<u32> {
+    pub(super) fn head_after(self, key: &EdgeKey) -> Option<EdgeNo> {
         self.members.first_after(key, self.rows, Part::is_start, |apart| &apart.heads)
     }
 
-    pub(super) fn stop_before(self, key: &EdgeKey) -> Option<u32> {
+    pub(super) fn stop_before(self, key: &EdgeKey) -> Option<EdgeNo> {
         self.members.last_before(key, self.rows, |part| part.state() == EdgeState::Stop, |apart| &apart.stops)
     }
 
-    pub(super) fn stop_after(self, key: &EdgeKey) -> Option<u32> {
+    pub(super) fn stop_after(self, key: &EdgeKey) -> Option<EdgeNo> {
         self.members.first_after(key, self.rows, |part| part.state() == EdgeState::Stop, |apart| &apart.stops)
     }
 
     /// The last start, whether it is an event's first or a heartbeat.
-    pub(super) fn start_before(self, key: &EdgeKey) -> Option<u32> {
+    pub(super) fn start_before(self, key: &EdgeKey) -> Option<EdgeNo> {
         let beat = self.members.last_before(key, self.rows, |part| part == Part::Beat, |apart| &apart.beats);
         [self.head_before(key), beat].into_iter().flatten().max_by_key(|&edge| self.key(edge))
     }
 
     /// The first start, whether it is an event's first or a heartbeat.
-    pub(super) fn start_after(self, key: &EdgeKey) -> Option<u32> {
+    pub(super) fn start_after(self, key: &EdgeKey) -> Option<EdgeNo> {
         let beat = self.members.first_after(key, self.rows, |part| part == Part::Beat, |apart| &apart.beats);
         [self.head_after(key), beat].into_iter().flatten().min_by_key(|&edge| self.key(edge))
     }
 
     /// The heartbeats between two keys, in order.
-    pub(super) fn beats_between(self, from: EdgeKey, to: Option<EdgeKey>) -> impl Iterator<Item = u32> + use<'a> {
+    pub(super) fn beats_between(self, from: EdgeKey, to: Option<EdgeKey>) -> impl Iterator<Item = EdgeNo> + use<'a> {
         let (few, beats) = match self.members {
             Members::Few(all) => (Some(all), &Seq::Empty),
             Members::Long(apart) => (None, &apart.beats),
         };
         let rows = self.rows;
-        let is_one = move |edge: &u32| {
+        let is_one = move |edge: &EdgeNo| {
             rows.get(*edge).is_some_and(|row| row.part == Part::Beat && row.key() > from && to.is_none_or(|to| row.key() < to))
         };
         let bounds = (Bound::Excluded(from), to.map_or(Bound::Unbounded, Bound::Excluded));
@@ -289,7 +302,7 @@ impl<'a> Line<'a> {
         few.into_iter().flat_map(Seq::iter).filter(is_one).chain(long)
     }
 
-    pub(super) fn key(self, edge: u32) -> EdgeKey {
+    pub(super) fn key(self, edge: EdgeNo) -> EdgeKey {
         key_in(self.rows)(edge)
     }
 }
@@ -297,9 +310,12 @@ impl<'a> Line<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::core::SeriesRow;
+    use crate::store::index::LabelRef;
 
     #[test]
     fn rows_are_small() {
         assert_eq!((size_of::<Part>(), size_of::<EdgeRow>(), size_of::<Members>(), size_of::<IdentityRow>()), (8, 48, 16, 40));
+        assert_eq!((size_of::<Option<EdgeNo>>(), size_of::<SeriesRow>(), size_of::<LabelRef>()), (4, 48, 6));
     }
 }

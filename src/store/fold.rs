@@ -11,12 +11,12 @@
 
 use super::edges::EdgeKey;
 use super::edges::EdgeRow;
-use super::edges::Line;
+use super::edges::IdentityEdges;
 use super::edges::Members;
-use super::edges::NONE;
 use super::edges::Part;
 use super::edges::key_to;
 use super::groups::Groups;
+use super::number::EdgeNo;
 use super::rows::Rows;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
@@ -28,21 +28,21 @@ use std::time::Duration;
 pub(super) struct Skews {
     pub(super) usual: Duration,
     /// Those of stops that were received under another setting.
-    pub(super) own: HashMap<u32, Duration>,
+    pub(super) own: HashMap<EdgeNo, Duration>,
 }
 
 impl Skews {
-    pub(super) fn of(&self, stop: u32) -> Duration {
+    pub(super) fn of(&self, stop: EdgeNo) -> Duration {
         if self.own.is_empty() { self.usual } else { self.own.get(&stop).copied().unwrap_or(self.usual) }
     }
 }
 
 /// What folds changed: each edge with what it was to its event before the first of them.
-pub(super) type Changes = hashbrown::HashMap<u32, Part>;
+pub(super) type Changes = hashbrown::HashMap<EdgeNo, Part>;
 
 /// One identity, to be folded.
 pub(super) struct Fold<'a> {
-    pub(super) rows: &'a mut Rows<EdgeRow>,
+    pub(super) rows: &'a mut Rows<EdgeNo, EdgeRow>,
     pub(super) members: &'a mut Members,
     pub(super) groups: &'a Groups,
     pub(super) skews: &'a Skews,
@@ -53,79 +53,79 @@ pub(super) struct Fold<'a> {
 /// first of one.
 #[derive(Clone, Copy)]
 pub(super) struct Look<'a> {
-    pub(super) line: Line<'a>,
+    pub(super) edges: IdentityEdges<'a>,
     pub(super) skews: &'a Skews,
 }
 
 impl Look<'_> {
     /// Whether a stop has no run before it.
-    fn is_alone(self, stop: u32) -> bool {
-        let key = self.line.key(stop);
-        match (self.line.start_before(&key), self.line.stop_before(&key)) {
+    fn is_alone(self, stop: EdgeNo) -> bool {
+        let key = self.edges.key(stop);
+        match (self.edges.start_before(&key), self.edges.stop_before(&key)) {
             (None, _) => true,
-            (Some(start), Some(before)) => self.line.key(before) > self.line.key(start),
+            (Some(start), Some(before)) => self.edges.key(before) > self.edges.key(start),
             (Some(_), None) => false,
         }
     }
 
     /// The first start after a stop that does not follow within its skew.
-    pub(super) fn beyond(self, stop: u32) -> Option<u32> {
-        let at = self.line.key(stop).0;
-        self.line.start_after(&key_to(at.plus(self.skews.of(stop))))
+    pub(super) fn beyond(self, stop: EdgeNo) -> Option<EdgeNo> {
+        let at = self.edges.key(stop).0;
+        self.edges.start_after(&key_to(at.plus(self.skews.of(stop))))
     }
 
     /// The start just behind a stop, when it follows within the skew and before another stop.
-    pub(super) fn near_start(self, stop: u32) -> Option<u32> {
-        let key = self.line.key(stop);
-        let start = self.line.start_after(&key)?;
-        let (at, next) = (self.line.key(start).0, self.line.stop_after(&key));
-        let follows = next.is_none_or(|next| self.line.key(next) > self.line.key(start));
+    pub(super) fn near_start(self, stop: EdgeNo) -> Option<EdgeNo> {
+        let key = self.edges.key(stop);
+        let start = self.edges.start_after(&key)?;
+        let (at, next) = (self.edges.key(start).0, self.edges.stop_after(&key));
+        let follows = next.is_none_or(|next| self.edges.key(next) > self.edges.key(start));
         (follows && at.since(key.0) <= self.skews.of(stop)).then_some(start)
     }
 
     /// The start that a stop just before it closes.
-    pub(super) fn early_for(self, stop: u32) -> Option<u32> {
+    pub(super) fn early_for(self, stop: EdgeNo) -> Option<EdgeNo> {
         let start = self.near_start(stop).filter(|_| self.is_alone(stop))?;
-        let Some(next) = self.line.stop_after(&self.line.key(stop)) else { return Some(start) };
-        self.beyond(stop).filter(|&beyond| self.line.key(beyond) < self.line.key(next)).map(|_| start)
+        let Some(next) = self.edges.stop_after(&self.edges.key(stop)) else { return Some(start) };
+        self.beyond(stop).filter(|&beyond| self.edges.key(beyond) < self.edges.key(next)).map(|_| start)
     }
 
     /// The first start of the event that a start belongs to.
-    pub(super) fn head(self, start: u32) -> Option<u32> {
-        match self.line.rows.get(start)?.part {
-            Part::Beat => self.line.head_before(&self.line.key(start)),
+    pub(super) fn head(self, start: EdgeNo) -> Option<EdgeNo> {
+        match self.edges.rows.get(start)?.part {
+            Part::Beat => self.edges.head_before(&self.edges.key(start)),
             _ => Some(start),
         }
     }
 
     /// The stop that closes the event that begins with this start.
-    fn closing(self, head: u32) -> Option<u32> {
-        let key = self.line.key(head);
-        if let Some(early) = self.line.stop_before(&key).filter(|&stop| self.early_for(stop) == Some(head)) {
+    fn closing(self, head: EdgeNo) -> Option<EdgeNo> {
+        let key = self.edges.key(head);
+        if let Some(early) = self.edges.stop_before(&key).filter(|&stop| self.early_for(stop) == Some(head)) {
             return Some(early);
         }
-        let stop = self.line.stop_after(&key)?;
-        self.line.head_after(&key).is_none_or(|next| self.line.key(next) > self.line.key(stop)).then_some(stop)
+        let stop = self.edges.stop_after(&key)?;
+        self.edges.head_after(&key).is_none_or(|next| self.edges.key(next) > self.edges.key(stop)).then_some(stop)
     }
 
     /// The last start of an event.
-    pub(super) fn last_start(self, head: u32) -> u32 {
-        let key = self.line.key(head);
-        let next = self.line.head_after(&key).map(|next| self.line.key(next));
-        let stop = self.line.stop_after(&key).map(|stop| self.line.key(stop));
+    pub(super) fn last_start(self, head: EdgeNo) -> EdgeNo {
+        let key = self.edges.key(head);
+        let next = self.edges.head_after(&key).map(|next| self.edges.key(next));
+        let stop = self.edges.stop_after(&key).map(|stop| self.edges.key(stop));
         let end = [next, stop].into_iter().flatten().min().unwrap_or(key_to(Timestamp::MAX));
-        self.line.start_before(&end).unwrap_or(head)
+        self.edges.start_before(&end).unwrap_or(head)
     }
 }
 
 impl Fold<'_> {
     fn look(&self) -> Look<'_> {
-        Look { line: Line { members: self.members, rows: self.rows }, skews: self.skews }
+        Look { edges: IdentityEdges { members: self.members, rows: self.rows }, skews: self.skews }
     }
 
     /// Looks again at what can have changed around `key`: where the edge `here` has come or may be something else now, or
     /// where one has gone, which if it was a stop had the skew `gone`.
-    pub(super) fn around(&mut self, key: EdgeKey, here: Option<u32>, gone: Option<Duration>) {
+    pub(super) fn around(&mut self, key: EdgeKey, here: Option<EdgeNo>, gone: Option<Duration>) {
         let (touched, stops) = self.touched(key, here, gone);
         for &edge in &touched {
             if self.state(edge) == Some(EdgeState::Start) {
@@ -134,8 +134,8 @@ impl Fold<'_> {
         }
         let mut heads = Vec::with_capacity(touched.len() + stops.len() + 1);
         let look = self.look();
-        heads.extend(look.line.head_before(&key));
-        heads.extend(stops.iter().filter_map(|&stop| look.line.head_before(&look.line.key(stop))));
+        heads.extend(look.edges.head_before(&key));
+        heads.extend(stops.iter().filter_map(|&stop| look.edges.head_before(&look.edges.key(stop))));
         heads.extend(touched.iter().filter(|&&edge| self.rows.get(edge).is_some_and(|row| row.part.is_start())));
         for stop in stops {
             self.set_stop(stop);
@@ -146,49 +146,49 @@ impl Fold<'_> {
     }
 
     /// The edges that can be something else now, in order, and which of them are stops.
-    fn touched(&self, key: EdgeKey, here: Option<u32>, gone: Option<Duration>) -> (Vec<u32>, Vec<u32>) {
+    fn touched(&self, key: EdgeKey, here: Option<EdgeNo>, gone: Option<Duration>) -> (Vec<EdgeNo>, Vec<EdgeNo>) {
         let look = self.look();
-        let line = look.line;
+        let edges = look.edges;
         let mut touched = Vec::with_capacity(16);
-        let next_stop = line.stop_after(&key);
-        let mut stops: Vec<u32> =
-            [line.stop_before(&key), here.filter(|_| key.1 == EdgeState::Stop), next_stop].into_iter().flatten().collect();
+        let next_stop = edges.stop_after(&key);
+        let mut stops: Vec<EdgeNo> =
+            [edges.stop_before(&key), here.filter(|_| key.1 == EdgeState::Stop), next_stop].into_iter().flatten().collect();
         for &stop in &stops {
-            touched.extend(line.start_after(&line.key(stop)));
+            touched.extend(edges.start_after(&edges.key(stop)));
             touched.extend(look.beyond(stop));
         }
-        stops.extend(next_stop.and_then(|stop| line.stop_after(&line.key(stop))));
+        stops.extend(next_stop.and_then(|stop| edges.stop_after(&edges.key(stop))));
         touched.extend(here.filter(|_| key.1 == EdgeState::Start));
-        touched.extend(line.start_after(&key));
-        touched.extend(gone.and_then(|skew| line.start_after(&key_to(key.0.plus(skew)))));
-        touched.sort_unstable_by_key(|&edge| line.key(edge));
+        touched.extend(edges.start_after(&key));
+        touched.extend(gone.and_then(|skew| edges.start_after(&key_to(key.0.plus(skew)))));
+        touched.sort_unstable_by_key(|&edge| edges.key(edge));
         touched.dedup();
         (touched, stops)
     }
 
-    fn state(&self, edge: u32) -> Option<EdgeState> {
+    fn state(&self, edge: EdgeNo) -> Option<EdgeState> {
         self.rows.get(edge).map(|row| row.part.state())
     }
 
     /// Whether a start begins an event, or is a heartbeat.
-    fn set_start(&mut self, edge: u32) {
+    fn set_start(&mut self, edge: EdgeNo) {
         let begins = self.begins(edge);
         let Some(part) = self.rows.get(edge).map(|row| row.part) else { return };
         match (begins, part) {
-            (true, Part::Beat) => self.set(edge, Part::Start { open: false, stop: NONE }),
+            (true, Part::Beat) => self.set(edge, Part::Start { open: false, stop: None }),
             (false, Part::Start { .. }) => self.set(edge, Part::Beat),
             _ => {}
         }
     }
 
-    fn begins(&self, edge: u32) -> bool {
+    fn begins(&self, edge: EdgeNo) -> bool {
         let look = self.look();
-        let line = look.line;
-        let key = line.key(edge);
-        let Some(before) = line.start_before(&key) else { return true };
-        let stop = line.stop_before(&key);
-        let before_key = line.key(before);
-        if stop.is_some_and(|stop| line.key(stop) > before_key) {
+        let edges = look.edges;
+        let key = edges.key(edge);
+        let Some(before) = edges.start_before(&key) else { return true };
+        let stop = edges.stop_before(&key);
+        let before_key = edges.key(before);
+        if stop.is_some_and(|stop| edges.key(stop) > before_key) {
             return true;
         }
         if !self.groups.is_empty() && self.groups.has_rival_between(before, (before_key.0, before_key.2), (key.0, key.2)) {
@@ -196,28 +196,28 @@ impl Fold<'_> {
         }
         // It follows an event that a stop before it has closed, too late to belong to it: the entity entered the state again.
         stop.is_some_and(|stop| {
-            key.0.since(line.key(stop).0) > self.skews.of(stop)
+            key.0.since(edges.key(stop).0) > self.skews.of(stop)
                 && look.early_for(stop).is_some_and(|first| look.head(before) == Some(first))
         })
     }
 
-    fn set_stop(&mut self, stop: u32) {
+    fn set_stop(&mut self, stop: EdgeNo) {
         let look = self.look();
         let part = if look.is_alone(stop) {
             look.early_for(stop).map_or(Part::Lone, |of| Part::Stop { early: true, of })
         } else {
-            look.line.head_before(&look.line.key(stop)).map_or(Part::Lone, |of| Part::Stop { early: false, of })
+            look.edges.head_before(&look.edges.key(stop)).map_or(Part::Lone, |of| Part::Stop { early: false, of })
         };
         self.set(stop, part);
     }
 
-    fn set_closing(&mut self, head: u32) {
+    fn set_closing(&mut self, head: EdgeNo) {
         let Some(Part::Start { open, .. }) = self.rows.get(head).map(|row| row.part) else { return };
-        let stop = self.look().closing(head).unwrap_or(NONE);
+        let stop = self.look().closing(head);
         self.set(head, Part::Start { open, stop });
     }
 
-    fn set(&mut self, edge: u32, part: Part) {
+    fn set(&mut self, edge: EdgeNo, part: Part) {
         let Some(before) = self.rows.get(edge).map(|row| row.part) else { return };
         if before == part {
             return;

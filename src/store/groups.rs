@@ -2,14 +2,17 @@
 //! identity, has open; so between two starts of one identity that are of one group there is either no such rival, and they
 //! belong together, or there is, and the second begins anew.
 
+use super::by_time::TimeKey;
+use super::number::EdgeNo;
+use super::number::GroupNo;
+use super::number::IdentityNo;
 use super::rows::Rows;
-use super::timeline::Place;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::ops::Bound;
 
 /// Starts in their order: edge and identity.
-type Starts = BTreeMap<Place, (u32, u32)>;
+type Starts = BTreeMap<TimeKey, (EdgeNo, IdentityNo)>;
 
 #[derive(Debug, Default)]
 struct Group {
@@ -20,17 +23,17 @@ struct Group {
 /// A start of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Member {
-    pub(super) place: Place,
-    pub(super) edge: u32,
-    pub(super) identity: u32,
+    pub(super) key: TimeKey,
+    pub(super) edge: EdgeNo,
+    pub(super) identity: IdentityNo,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    rows: Rows<Group>,
-    by_key: HashMap<u128, u32>,
+    rows: Rows<GroupNo, Group>,
+    by_key: HashMap<u128, GroupNo>,
     /// The group of each start that is in one.
-    of: HashMap<u32, u32>,
+    of: HashMap<EdgeNo, GroupNo>,
 }
 
 impl Groups {
@@ -45,7 +48,7 @@ impl Groups {
     }
 
     /// The number of the group of a start.
-    pub(super) fn of(&self, edge: u32) -> Option<u32> {
+    pub(super) fn of(&self, edge: EdgeNo) -> Option<GroupNo> {
         self.of.get(&edge).copied()
     }
 
@@ -53,20 +56,20 @@ impl Groups {
     pub(super) fn insert(&mut self, key: u128, member: Member) -> Option<()> {
         let number = match self.by_key.get(&key) {
             Some(&known) => known,
-            None => self.rows.place(Group { key, starts: Starts::new() })?,
+            None => self.rows.insert(Group { key, starts: Starts::new() })?,
         };
         self.by_key.insert(key, number);
-        self.rows.get_mut(number)?.starts.insert(member.place, (member.edge, member.identity));
+        self.rows.get_mut(number)?.starts.insert(member.key, (member.edge, member.identity));
         self.of.insert(member.edge, number);
         Some(())
     }
 
-    /// Takes a start out; says which one of another identity is now the last before its place.
+    /// Takes a start out; says which one of another identity is now the last before its key.
     pub(super) fn remove(&mut self, member: Member) -> Option<Member> {
         let before = self.rival_before(member);
         let number = self.of.remove(&member.edge)?;
         let group = self.rows.get_mut(number)?;
-        group.starts.remove(&member.place);
+        group.starts.remove(&member.key);
         if group.starts.is_empty() {
             self.by_key.remove(&group.key);
             self.rows.vacate(number);
@@ -77,21 +80,21 @@ impl Groups {
     /// The start just before this one in its group, if it is of another identity: that which this one closes.
     pub(super) fn rival_before(&self, member: Member) -> Option<Member> {
         let starts = &self.rows.get(self.of(member.edge)?)?.starts;
-        let (&place, &(edge, identity)) = starts.range(..member.place).next_back()?;
-        (identity != member.identity).then_some(Member { place, edge, identity })
+        let (&key, &(edge, identity)) = starts.range(..member.key).next_back()?;
+        (identity != member.identity).then_some(Member { key, edge, identity })
     }
 
     /// The first start of another identity after this one: that which closes its event, if nothing else does. Asked of the
     /// last start of an event, so that few of its own identity follow.
     pub(super) fn rival_after(&self, member: Member) -> Option<Member> {
         let starts = &self.rows.get(self.of(member.edge)?)?.starts;
-        let mut later = starts.range((Bound::Excluded(member.place), Bound::Unbounded));
-        let (&place, &(edge, identity)) = later.find(|(_, (_, identity))| *identity != member.identity)?;
-        Some(Member { place, edge, identity })
+        let mut later = starts.range((Bound::Excluded(member.key), Bound::Unbounded));
+        let (&key, &(edge, identity)) = later.find(|(_, (_, identity))| *identity != member.identity)?;
+        Some(Member { key, edge, identity })
     }
 
-    /// Whether a start of another identity stands between this one and `place`, where the next of its identity is.
-    pub(super) fn has_rival_between(&self, edge: u32, from: Place, to: Place) -> bool {
+    /// Whether a start of another identity stands between this one and `key`, where the next of its identity is.
+    pub(super) fn has_rival_between(&self, edge: EdgeNo, from: TimeKey, to: TimeKey) -> bool {
         let Some(group) = self.of(edge).and_then(|number| self.rows.get(number)) else { return false };
         from < to && group.starts.range((Bound::Excluded(from), Bound::Excluded(to))).next().is_some()
     }

@@ -1,13 +1,21 @@
 //! The label index: name to values to series. Its leaf map is concurrent, so readers resolve matchers without the
 //! tenant's lock; what they find is a set of series numbers, copied out.
 //!
-//! Lock order: a tenant's core before the names by number before a label's values, never the other way round.
+//! Lock order: a tenant's core, then the names by number, then values. Values cannot come before the core: whoever reads the
+//! labels of a series holds the core, so that none of them is forgotten meanwhile. Several labels' values at once are held
+//! only by readers who hold the core, and by the writer while it holds it for writing; without the core one label's values
+//! are held at a time, and nothing is waited for meanwhile. So texts are interned before the core is taken, and only the
+//! numbers of series that are new are added under it.
 
-mod writing;
+mod interned;
 
-pub(super) use writing::LabelWriter;
+pub(super) use interned::Interned;
 
 use super::names::LabelNames;
+use super::number::Number as _;
+use super::number::SeriesNo;
+use super::number::Set;
+use super::number::ValueNo;
 use super::postings::Postings;
 use super::rows::Rows;
 use super::runs::Runs;
@@ -17,30 +25,42 @@ use crate::labels::EVENT_STATE;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
 use parking_lot::RwLock;
-use roaring::RoaringBitmap;
+use parking_lot::RwLockWriteGuard;
 use std::hash::BuildHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 
 /// How many values a regular expression is tried on before the label's lock is given up for a moment.
 const SCAN_SLICE: usize = 4096;
 /// Forgotten values are swept out of the sorted runs when there are more than this many, and more than half are forgotten.
 const DEAD_MIN: usize = 1024;
 
+/// A label name of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NameNo(pub(super) u16);
+
 /// A label of a series: which name, which of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, packed(2))]
 pub(super) struct LabelRef {
-    pub(super) name: u16,
-    pub(super) value: u32,
+    pub(super) name: NameNo,
+    pub(super) value: ValueNo,
+}
+
+impl LabelRef {
+    /// One that is yet to be set.
+    const NONE: Self = Self { name: NameNo(0), value: ValueNo::MIN };
 }
 
 impl Hash for LabelRef {
     /// As one number, which is several times faster than field by field.
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (name, value) = (self.name, self.value);
-        state.write_u64(u64::from(name) << 32 | u64::from(value));
+        state.write_u64(u64::from(name.0) << 32 | u64::from(value.index()));
     }
 }
 
@@ -52,24 +72,32 @@ pub(super) struct LabelIndex {
 /// One label name with its values.
 #[derive(Debug)]
 pub(super) struct LabelName {
-    pub(super) number: u16,
+    pub(super) number: NameNo,
     pub(super) name: Box<str>,
+    /// How many hold references to values of it that may be on no series yet, or no longer.
+    pins: AtomicU32,
+    /// It has no value, or some that are on no series, which are to be forgotten with the last pin.
+    loose: AtomicBool,
     values: RwLock<Values>,
 }
 
 #[derive(Debug, Default)]
 struct Values {
-    rows: Rows<Value>,
-    dead: Vec<u32>,
-    by_text: HashTable<u32>,
+    rows: Rows<ValueNo, Value>,
+    dead: Vec<ValueNo>,
+    by_text: HashTable<ValueNo>,
     hasher: DefaultHashBuilder,
     sorted: Runs,
+    /// Values that were on no series while they could not be forgotten.
+    idle: Vec<ValueNo>,
+    /// The name is forgotten: this is not what its text means any more.
+    forgotten: bool,
 }
 
 #[derive(Debug)]
 struct Value {
     text: Box<str>,
-    series: Postings,
+    series: Postings<SeriesNo>,
 }
 
 impl LabelIndex {
@@ -87,14 +115,35 @@ impl LabelIndex {
         self.names.get(name)
     }
 
+    /// Records that these series carry these labels.
+    pub(super) fn add<'s>(&self, new: impl Iterator<Item = (SeriesNo, &'s [LabelRef])>) {
+        let by_number = self.names.by_number();
+        let mut held: Vec<(NameNo, RwLockWriteGuard<'_, Values>)> = Vec::new();
+        for (series, labels) in new {
+            for (place, label) in labels.iter().enumerate() {
+                let is_it = |(name, _): &(NameNo, _)| *name == label.name;
+                // Most have the names of the first.
+                let likely = held.get(place).is_some_and(is_it).then_some(place);
+                let found = likely.or_else(|| held.iter().position(is_it));
+                if let Some((_, values)) = found.and_then(|found| held.get_mut(found)) {
+                    values.add(label.value, series);
+                } else if let Some(name) = by_number.get(label.name) {
+                    let mut values = name.values.write();
+                    values.add(label.value, series);
+                    held.push((label.name, values));
+                }
+            }
+        }
+    }
+
     /// Takes `series` off these labels; a value that is left on no series is forgotten, and a name that is left with no value.
-    pub(super) fn remove(&self, labels: &[LabelRef], series: u32) {
+    pub(super) fn remove(&self, labels: &[LabelRef], series: SeriesNo) {
         let mut unused = Vec::new();
         let by_number = self.names.by_number();
         for label in labels {
             if let Some(name) = by_number.get(label.name) {
                 let mut values = name.values.write();
-                values.remove(label.value, series);
+                values.remove(label.value, series, name);
                 if values.is_empty() {
                     unused.push(Arc::clone(name));
                 }
@@ -109,7 +158,7 @@ impl LabelIndex {
     /// Calls `visit` with the number of the set, and name and text of each of its labels in order, `event_state` with the
     /// state of the set among them. Looks up names once for all sets; an empty set has nothing, nor a state.
     pub(super) fn texts_of(&self, sets: &[(&[LabelRef], &str)], visit: &mut dyn FnMut(usize, &str, &str)) {
-        let mut numbers: Vec<u16> = sets.iter().flat_map(|(set, _)| set.iter().map(|label| label.name)).collect();
+        let mut numbers: Vec<NameNo> = sets.iter().flat_map(|(set, _)| set.iter().map(|label| label.name)).collect();
         numbers.sort_unstable();
         numbers.dedup();
         let by_number = self.names.by_number();
@@ -150,8 +199,35 @@ impl LabelIndex {
 
 impl LabelName {
     /// A name without values.
-    pub(super) fn new(number: u16, name: &str) -> Self {
-        Self { number, name: name.into(), values: RwLock::default() }
+    pub(super) fn new(number: NameNo, name: &str) -> Self {
+        Self { number, name: name.into(), pins: AtomicU32::new(0), loose: AtomicBool::new(true), values: RwLock::default() }
+    }
+
+    /// Nothing of it is forgotten until [`LabelName::unpin`]. To be called while its values are held for writing.
+    fn pin(&self) {
+        self.pins.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Forgets what could not be forgotten, if nobody else wants that. Says whether it is left without a value.
+    fn unpin(&self) -> bool {
+        if self.pins.fetch_sub(1, Ordering::SeqCst) > 1 || !self.loose.load(Ordering::SeqCst) {
+            return false;
+        }
+        let mut values = self.values.write();
+        values.sweep(self);
+        values.is_empty()
+    }
+
+    fn is_pinned(&self) -> bool {
+        self.pins.load(Ordering::SeqCst) > 0
+    }
+
+    /// Forgets that there is such a name, unless it has values or will have. Says whether it did.
+    pub(super) fn forget(&self) -> bool {
+        let mut values = self.values.write();
+        let forgets = values.is_empty() && !self.is_pinned() && !values.forgotten;
+        values.forgotten |= forgets;
+        forgets
     }
 
     /// How many series a matcher of this label could select at most, for ordering matchers; cheap.
@@ -165,7 +241,7 @@ impl LabelName {
     /// How many values [`LabelName::matching`] would look at.
     pub(super) fn effort(&self, matcher: &Matcher) -> u64 {
         let values = self.values.read();
-        let text = |number: u32| values.rows.get(number).map_or("", |value| &*value.text);
+        let text = |number: ValueNo| values.rows.get(number).map_or("", |value| &*value.text);
         let looked_at = match matcher.kind {
             MatchKind::Regex(_) => values.sorted.count_prefix(&matcher.literal_prefix().0, text),
             _ => values.rows.len(),
@@ -174,7 +250,7 @@ impl LabelName {
     }
 
     /// Keeps in `set` the series that have this label with exactly this value.
-    pub(super) fn intersect_equal(&self, value: &str, set: &mut RoaringBitmap) {
+    pub(super) fn intersect_equal(&self, value: &str, set: &mut Set<SeriesNo>) {
         match self.values.read().postings(value) {
             Some(postings) => postings.intersect(set),
             None => set.clear(),
@@ -182,26 +258,27 @@ impl LabelName {
     }
 
     /// The series that have this label with exactly this value.
-    pub(super) fn equal(&self, value: &str) -> RoaringBitmap {
-        self.values.read().postings(value).map(Postings::to_bitmap).unwrap_or_default()
+    pub(super) fn equal(&self, value: &str) -> Set<SeriesNo> {
+        self.values.read().postings(value).map(Postings::to_set).unwrap_or_default()
     }
 
     /// The series that have this label, with a value for which `wanted` is the matcher's answer.
-    pub(super) fn matching(&self, matcher: &Matcher, wanted: bool) -> RoaringBitmap {
+    pub(super) fn matching(&self, matcher: &Matcher, wanted: bool) -> Set<SeriesNo> {
         if let (MatchKind::Regex(_), true) = (&matcher.kind, wanted) {
             let (prefix, free) = matcher.literal_prefix();
             if !prefix.is_empty() {
-                let (mut found, mut singles) = (RoaringBitmap::new(), Vec::new());
+                let (mut found, mut singles) = (Set::default(), Vec::new());
                 self.with_prefix(&prefix, |text| free || matcher.matches(text), &mut found, &mut singles);
-                return union(found, singles);
+                found.add_all(singles);
+                return found;
             }
         }
         self.whose(|text| matcher.matches(text) == wanted)
     }
 
     /// The series that have this label with a value that `keep` accepts.
-    pub(super) fn whose(&self, keep: impl Fn(&str) -> bool) -> RoaringBitmap {
-        let mut found = RoaringBitmap::new();
+    pub(super) fn whose(&self, keep: impl Fn(&str) -> bool) -> Set<SeriesNo> {
+        let mut found = Set::default();
         let mut singles = Vec::new();
         let mut from = 0;
         loop {
@@ -214,15 +291,16 @@ impl LabelName {
                 }
             }
             if slice.is_empty() {
-                return union(found, singles);
+                found.add_all(singles);
+                return found;
             }
             from += slice.len();
         }
     }
 
-    fn with_prefix(&self, prefix: &str, keep: impl Fn(&str) -> bool, found: &mut RoaringBitmap, singles: &mut Vec<u32>) {
+    fn with_prefix(&self, prefix: &str, keep: impl Fn(&str) -> bool, found: &mut Set<SeriesNo>, singles: &mut Vec<SeriesNo>) {
         let values = self.values.read();
-        let text = |number: u32| values.rows.get(number).map_or("", |value| &*value.text);
+        let text = |number: ValueNo| values.rows.get(number).map_or("", |value| &*value.text);
         values.sorted.with_prefix(prefix, text, |number| {
             if let Some(value) = values.rows.get(number)
                 && !value.series.is_empty()
@@ -234,57 +312,79 @@ impl LabelName {
     }
 }
 
-fn union(mut found: RoaringBitmap, mut singles: Vec<u32>) -> RoaringBitmap {
-    singles.sort_unstable();
-    singles.dedup();
-    if let Ok(bitmap) = RoaringBitmap::from_sorted_iter(singles) {
-        found |= bitmap;
-    }
-    found
-}
-
 impl Values {
     /// Whether no value is on any series.
     fn is_empty(&self) -> bool {
         self.by_text.is_empty()
     }
 
-    fn find(&self, hash: u64, text: &str) -> Option<u32> {
+    fn find(&self, hash: u64, text: &str) -> Option<ValueNo> {
         self.by_text.find(hash, |&number| self.rows.get(number).is_some_and(|value| *value.text == *text)).copied()
     }
 
-    fn postings(&self, text: &str) -> Option<&Postings> {
+    fn postings(&self, text: &str) -> Option<&Postings<SeriesNo>> {
         self.find(self.hasher.hash_one(text), text).and_then(|number| self.rows.get(number)).map(|value| &value.series)
     }
 
-    fn intern(&mut self, text: &str) -> Option<u32> {
+    /// The number of a text of this label, which is pinned.
+    fn intern(&mut self, text: &str, label: &LabelName) -> Option<ValueNo> {
         let hash = self.hasher.hash_one(text);
         if let Some(number) = self.find(hash, text) {
             return Some(number);
         }
-        let number = self.rows.place(Value { text: text.into(), series: Postings::None })?;
+        let number = self.rows.insert(Value { text: text.into(), series: Postings::None })?;
         let (rows, hasher) = (&self.rows, &self.hasher);
-        let text_of = |number: u32| rows.get(number).map_or("", |value| &*value.text);
+        let text_of = |number: ValueNo| rows.get(number).map_or("", |value| &*value.text);
         self.by_text.insert_unique(hash, number, |&number| hasher.hash_one(text_of(number)));
         self.sorted.insert(number, text_of);
+        self.is_idle(number, label);
         Some(number)
     }
 
-    fn add(&mut self, number: u32, series: u32) {
+    fn add(&mut self, number: ValueNo, series: SeriesNo) {
         if let Some(value) = self.rows.get_mut(number) {
             value.series.insert(series);
         }
     }
 
-    fn remove(&mut self, number: u32, series: u32) {
+    fn remove(&mut self, number: ValueNo, series: SeriesNo, label: &LabelName) {
         let Some(value) = self.rows.get_mut(number) else { return };
         value.series.remove(series);
-        if !value.series.is_empty() {
-            return;
+        if value.series.is_empty() {
+            self.is_idle(number, label);
+            if !label.is_pinned() {
+                self.sweep(label);
+            }
         }
+    }
+
+    /// It is on no series, and may be wanted.
+    fn is_idle(&mut self, number: ValueNo, label: &LabelName) {
+        self.idle.push(number);
+        label.loose.store(true, Ordering::SeqCst);
+    }
+
+    /// Forgets the values that are on no series, if none of them is wanted.
+    fn sweep(&mut self, label: &LabelName) {
+        if !label.is_pinned() {
+            label.loose.store(false, Ordering::SeqCst);
+            let mut idle = std::mem::take(&mut self.idle);
+            for number in idle.drain(..) {
+                self.forget(number);
+            }
+            self.idle = idle;
+        }
+    }
+
+    /// Forgets a value if it is on no series.
+    fn forget(&mut self, number: ValueNo) {
+        let Some(value) = self.rows.get(number).filter(|value| value.series.is_empty()) else { return };
         let hash = self.hasher.hash_one(&*value.text);
         if let Ok(entry) = self.by_text.find_entry(hash, |&candidate| candidate == number) {
             entry.remove();
+        } else {
+            // Forgotten already: it was idle twice.
+            return;
         }
         // Its text stays until the sorted runs are made anew: they are searched by it.
         self.dead.push(number);
@@ -307,19 +407,23 @@ impl Values {
 mod tests {
     use super::*;
 
+    fn series(place: u32) -> SeriesNo {
+        SeriesNo::from_index(place).unwrap()
+    }
+
     #[test]
     fn values_that_no_series_has_any_more_make_room() {
-        let mut values = Values::default();
-        let add = |values: &mut Values, text: &str, series| {
-            let number = values.intern(text).unwrap();
-            values.add(number, series);
-            number
+        let (mut values, label) = (Values::default(), LabelName::new(NameNo(0), "label"));
+        let add = |values: &mut Values, text: &str, number: u32| {
+            let value = values.intern(text, &label).unwrap();
+            values.add(value, series(number));
+            value
         };
         add(&mut values, "stays", 0);
         for round in 0..50 {
-            let numbers: Vec<u32> = (1..=100).map(|series| add(&mut values, &format!("{round}-{series}"), series)).collect();
-            for (number, series) in numbers.into_iter().zip(1..) {
-                values.remove(number, series);
+            let numbers: Vec<ValueNo> = (1..=100).map(|number| add(&mut values, &format!("{round}-{number}"), number)).collect();
+            for (value, number) in numbers.into_iter().zip(1..) {
+                values.remove(value, series(number), &label);
             }
             let (rows, text) = (&values.rows, |number| values.rows.get(number).map_or("", |value| &*value.text));
             assert!(rows.len() + values.sorted.count_prefix("", text) < 4 * (100 + DEAD_MIN), "{} in round {round}", rows.len());

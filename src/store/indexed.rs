@@ -1,7 +1,13 @@
 //! What the label index says of a question, resolved once, and whether an event fits it.
+//!
+//! It is resolved without the tenant's lock, to numbers of series, which may be those of others by the time they are looked
+//! at: a series that came after the question is in no answer to it, whatever its number is.
 
 use super::Tenant;
 use super::core::Core;
+use super::number::EdgeNo;
+use super::number::SeriesNo;
+use super::number::Set;
 use super::select::Query;
 use super::selector::MatchKind;
 use super::selector::Matcher;
@@ -9,7 +15,6 @@ use crate::event::Details;
 use crate::event::EdgeState;
 use crate::labels::EVENT_NAME;
 use crate::labels::EVENT_STATE;
-use roaring::RoaringBitmap;
 
 /// The family whose samples the edges are; what `__name__` is compared with.
 pub(super) const FAMILY: &str = "last9_change_events";
@@ -21,27 +26,31 @@ const LABELS_COST: u64 = 4;
 
 /// The series that a question names.
 pub(super) struct Indexed {
+    /// How many series there had ever been before any was looked up.
+    asked: u64,
     pub(super) wanted: Wanted,
     /// Those that have each tag as a label.
-    pub(super) tagged: Vec<RoaringBitmap>,
+    pub(super) tagged: Vec<Set<SeriesNo>>,
     text: Option<Text>,
 }
 
 /// Which series the selectors name.
 pub(super) enum Wanted {
     All,
-    These(RoaringBitmap),
+    These(Set<SeriesNo>),
 }
 
 /// A text to look for, in lower case, and the series whose labels have it in them.
 struct Text {
     lower: String,
-    series: RoaringBitmap,
+    series: Set<SeriesNo>,
 }
 
 impl Indexed {
     pub(super) fn of(tenant: &Tenant, query: &Query) -> Self {
+        let asked = tenant.core.read().born;
         Self {
+            asked,
             wanted: tenant.wanted(&query.selectors),
             tagged: query.tags.iter().map(|(key, value)| tenant.series_tagged(key, value)).collect(),
             text: query.text.as_ref().map(|text| tenant.saying(text)),
@@ -49,17 +58,42 @@ impl Indexed {
     }
 
     /// Whether the event has the labels, tags and text that the query asks for.
-    pub(super) fn accepts(&self, core: &Core, query: &Query, head: u32) -> bool {
-        is_wanted(core, head, &self.wanted)
-            && query.tags.iter().zip(&self.tagged).all(|(tag, series)| has_tag(core, head, tag, series))
-            && self.text.as_ref().is_none_or(|text| text.is_said(core, head))
+    pub(super) fn accepts(&self, core: &Core, query: &Query, head: EdgeNo) -> bool {
+        self.is_wanted(core, head)
+            && query.tags.iter().zip(&self.tagged).all(|(tag, series)| self.has_tag(core, head, tag, series))
+            && self.text.as_ref().is_none_or(|text| self.is_said(core, head, text))
     }
-}
 
-impl Text {
-    fn is_said(&self, core: &Core, head: u32) -> bool {
-        let said = |details: &Details| is_in(&details.name, &self.lower) || is_in(&details.description, &self.lower);
-        has_edge_in(core, head, &self.series) || core.details(head).is_some_and(|detailed| said(&detailed.details))
+    /// Whether the edge is in one of these series, and that is the one that was looked up.
+    fn is_edge_in(&self, core: &Core, edge: EdgeNo, series: &Set<SeriesNo>) -> bool {
+        let is_it = |number: SeriesNo| core.series.get(number).is_some_and(|row| row.born <= self.asked);
+        core.row(edge).is_some_and(|row| series.contains(row.series) && is_it(row.series))
+    }
+
+    /// Whether the start or the stop of the event is in one of these series.
+    fn has_edge_in(&self, core: &Core, head: EdgeNo, series: &Set<SeriesNo>) -> bool {
+        [Some(head), core.stop_of(head)].into_iter().flatten().any(|edge| self.is_edge_in(core, edge, series))
+    }
+
+    fn is_wanted(&self, core: &Core, head: EdgeNo) -> bool {
+        let Wanted::These(series) = &self.wanted else { return true };
+        self.has_edge_in(core, head, series) || core.beats(head).any(|beat| self.is_edge_in(core, beat, series))
+    }
+
+    /// `series` are those that have the tag as a label.
+    fn has_tag(&self, core: &Core, head: EdgeNo, (key, value): &(Box<str>, Box<str>), series: &Set<SeriesNo>) -> bool {
+        let length = key.len() + value.len();
+        let text = |key: &str, value: &str| [key, ":", value].concat();
+        let is_it = |(own_key, own_value): (&str, &str)| {
+            (own_key, own_value) == (key, value)
+                || (own_key.len() + own_value.len() == length && text(own_key, own_value) == text(key, value))
+        };
+        self.has_edge_in(core, head, series) || core.details(head).is_some_and(|detailed| detailed.details.all_tags().any(is_it))
+    }
+
+    fn is_said(&self, core: &Core, head: EdgeNo, text: &Text) -> bool {
+        let said = |details: &Details| is_in(&details.name, &text.lower) || is_in(&details.description, &text.lower);
+        self.has_edge_in(core, head, &text.series) || core.details(head).is_some_and(|detailed| said(&detailed.details))
     }
 }
 
@@ -72,14 +106,14 @@ impl Tenant {
     }
 
     /// The series that have the tag as a label.
-    fn series_tagged(&self, key: &str, value: &str) -> RoaringBitmap {
+    fn series_tagged(&self, key: &str, value: &str) -> Set<SeriesNo> {
         if key == EVENT_NAME {
-            return RoaringBitmap::new();
+            return Set::default();
         }
         let name = if key == "type" { EVENT_NAME } else { key };
         let mut series = self.index.name(name).map(|label| label.equal(value)).unwrap_or_default();
         if key == "type" {
-            series |= self.index.name(key).map(|label| label.equal(value)).unwrap_or_default();
+            series |= &self.index.name(key).map(|label| label.equal(value)).unwrap_or_default();
         }
         series
     }
@@ -89,25 +123,28 @@ impl Tenant {
         if selectors.is_empty() {
             return Wanted::All;
         }
-        let mut series = RoaringBitmap::new();
+        let mut series = Set::default();
         for selector in selectors {
-            series |= self.series_of(selector);
+            series |= &self.series_of(selector);
         }
         Wanted::These(series)
     }
 
-    fn series_of(&self, selector: &[Matcher]) -> RoaringBitmap {
-        let mut found: Option<RoaringBitmap> = None;
+    fn series_of(&self, selector: &[Matcher]) -> Set<SeriesNo> {
+        let mut found: Option<Set<SeriesNo>> = None;
         let all = || self.core.read().all_series();
         let mut matchers: Vec<&Matcher> = Vec::with_capacity(selector.len());
         for matcher in selector {
             match &*matcher.name {
                 "__name__" if matcher.matches(FAMILY) => {}
-                "__name__" => return RoaringBitmap::new(),
+                "__name__" => return Set::default(),
                 EVENT_STATE => {
                     let core = self.core.read();
                     let by_state = core.series_with(|stop| matcher.matches(if stop { EdgeState::Stop } else { EdgeState::Start }.label()));
-                    found = Some(found.map_or_else(|| by_state.clone(), |found| found & &by_state));
+                    found = Some(match found {
+                        Some(found) => found & by_state,
+                        None => by_state,
+                    });
                 }
                 _ => matchers.push(matcher),
             }
@@ -125,7 +162,7 @@ impl Tenant {
             }
             let next = match (label, absent_matches) {
                 (None, true) => continue,
-                (None, false) => return RoaringBitmap::new(),
+                (None, false) => return Set::default(),
                 (Some(label), false) => match (&matcher.kind, &mut found) {
                     (MatchKind::Equal, Some(found)) => {
                         label.intersect_equal(&matcher.value, found);
@@ -150,7 +187,7 @@ impl Tenant {
     }
 
     /// Drops from few series those that do not satisfy the matcher, by looking at their labels.
-    fn keep_matching(&self, few: &mut RoaringBitmap, matcher: &Matcher) {
+    fn keep_matching(&self, few: &mut Set<SeriesNo>, matcher: &Matcher) {
         let core = self.core.read();
         let kept = few.iter().filter(|&series| {
             let Some(row) = core.series.get(series) else { return false };
@@ -169,26 +206,4 @@ impl Tenant {
 /// Whether `text` has `lower` in it, whatever the case.
 fn is_in(text: &str, lower: &str) -> bool {
     text.to_lowercase().contains(lower)
-}
-
-/// Whether the start or the stop of the event is in one of these series.
-fn has_edge_in(core: &Core, head: u32, series: &RoaringBitmap) -> bool {
-    let has = |edge: u32| core.row(edge).is_some_and(|row| series.contains(row.series));
-    has(head) || core.stop_of(head).is_some_and(has)
-}
-
-/// `series` are those that have the tag as a label.
-fn has_tag(core: &Core, head: u32, (key, value): &(Box<str>, Box<str>), series: &RoaringBitmap) -> bool {
-    let length = key.len() + value.len();
-    let text = |key: &str, value: &str| [key, ":", value].concat();
-    let is_it = |(own_key, own_value): (&str, &str)| {
-        (own_key, own_value) == (key, value) || (own_key.len() + own_value.len() == length && text(own_key, own_value) == text(key, value))
-    };
-    has_edge_in(core, head, series) || core.details(head).is_some_and(|detailed| detailed.details.all_tags().any(is_it))
-}
-
-fn is_wanted(core: &Core, head: u32, wanted: &Wanted) -> bool {
-    let Wanted::These(series) = wanted else { return true };
-    let beats = |beat: u32| core.row(beat).is_some_and(|row| series.contains(row.series));
-    has_edge_in(core, head, series) || core.beats(head).any(beats)
 }

@@ -4,6 +4,7 @@
 //! readers see whole commands. Nothing is shared between two tenants.
 
 mod admission;
+mod by_time;
 mod change;
 mod claims;
 mod collect;
@@ -15,6 +16,7 @@ mod groups;
 mod index;
 mod indexed;
 mod names;
+mod number;
 mod open;
 mod postings;
 mod rows;
@@ -22,7 +24,6 @@ mod runs;
 pub mod select;
 pub mod selector;
 mod seq;
-mod timeline;
 mod view;
 
 #[cfg(test)]
@@ -33,7 +34,7 @@ mod tests;
 pub use admission::Admission;
 pub use admission::Admitted;
 pub use admission::Refusal;
-pub use change::Changed;
+pub use change::AppliedChange;
 pub use change::Withdrawn;
 pub use claims::CLAIM_AGE;
 pub use claims::Claimed;
@@ -57,7 +58,9 @@ use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
 use index::LabelIndex;
-use index::LabelWriter;
+use index::LabelRef;
+use number::Number as _;
+use number::SeriesNo;
 use parking_lot::Mutex;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -128,7 +131,7 @@ pub enum Applied {
     /// An `Idempotency-Key` was looked up.
     Claim(Claimed),
     /// An event was put, described or deleted.
-    Changed(Changed),
+    Changed(AppliedChange),
     /// It says something of the log, or forgets what is old.
     Nothing,
     /// The store is at a hard bound of its numbering; nothing was kept. Admission prevents it.
@@ -254,7 +257,7 @@ impl Store {
     }
 
     /// As [`Store::apply`], of a change of a whole event. Refused only at a hard bound of the numbering.
-    pub fn apply_change(&self, received: Timestamp, change: &Change) -> Result<Changed, Refusal> {
+    pub fn apply_change(&self, received: Timestamp, change: &Change) -> Result<AppliedChange, Refusal> {
         self.tenant_or_new(change.organization()).change(received, change).ok_or(FULL)
     }
 
@@ -312,7 +315,7 @@ impl Store {
         for tenant in self.tenants() {
             let core = tenant.core.read();
             stats.tenants += 1;
-            stats.events += core.timeline.len();
+            stats.events += core.by_time.len();
             stats.edges += core.edge_count();
             stats.series += core.series_count();
             stats.open += core.open.len();
@@ -358,8 +361,8 @@ impl Tenant {
         u16::try_from(position).ok().map(ClusterId)
     }
 
-    fn cluster_name(&self, cluster: u16) -> Arc<str> {
-        self.clusters.read().get(usize::from(cluster)).map_or_else(|| "".into(), Arc::clone)
+    fn cluster_name(&self, cluster: ClusterId) -> Arc<str> {
+        self.clusters.read().get(usize::from(cluster.0)).map_or_else(|| "".into(), Arc::clone)
     }
 
     /// Calls `visit` with the labels of a series in the order of their names, `event_state` among them.
@@ -372,10 +375,13 @@ impl Tenant {
     pub fn labels_of(&self, series: &[SeriesId], visit: &mut dyn FnMut(usize, &str, &str)) {
         let core = self.core.read();
         let set = |series: &SeriesId| {
-            core.series.get(series.number).filter(|row| row.generation == series.generation).map_or((&[][..], ""), |row| {
-                let state = if row.stop { EdgeState::Stop } else { EdgeState::Start };
-                (&*row.labels, state.label())
-            })
+            SeriesNo::from_index(series.number)
+                .and_then(|number| core.series.get(number))
+                .filter(|row| row.generation() == series.generation)
+                .map_or((&[][..], ""), |row| {
+                    let state = if row.stop { EdgeState::Stop } else { EdgeState::Start };
+                    (&*row.labels, state.label())
+                })
         };
         self.index.texts_of(&series.iter().map(set).collect::<Vec<_>>(), visit);
     }
@@ -404,7 +410,7 @@ impl Tenant {
     /// Calls `visit` once per label set that is open on the cluster, with its oldest start.
     pub fn open_gauges(&self, cluster: ClusterId, now: Timestamp, visit: &mut dyn FnMut(OpenGauge)) {
         let core = self.core.read();
-        for (series, since) in core.open.gauges(cluster.0, now.minus(self.open_max_age)) {
+        for (series, since) in core.open.gauges(cluster, now.minus(self.open_max_age)) {
             visit(OpenGauge { series: core.series_id(series), since });
         }
     }
@@ -421,31 +427,40 @@ impl Tenant {
     }
 
     fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
-        let Some(names) = self.index.names_of(edges.iter().map(|(_, edge, _)| &edge.labels)) else {
+        let Some(labels) = self.index.intern(edges.iter().map(|(_, edge, _)| &edge.labels)) else {
             applied.extend(edges.iter().map(|_| Err(FULL_OF_NAMES)));
             return;
         };
-        let mut core = self.core.write();
-        if edges.len() > 1 {
-            core.look_ahead(edges);
-        }
-        let mut labels = names.lock();
-        for (set, &(received, edge, id)) in edges.iter().enumerate() {
-            applied.push(self.add(&mut core, &mut labels, set, (received, edge, id)).ok_or(FULL));
-        }
-        core.follow();
+        self.write(|core| {
+            if edges.len() > 1 {
+                core.look_ahead(edges);
+            }
+            for (set, &(received, edge, id)) in edges.iter().enumerate() {
+                let added = labels.labels(set).and_then(|labels| self.add(core, labels, (received, edge, id)));
+                applied.push(added.ok_or(FULL));
+            }
+        });
     }
 
-    /// Folds in the edge with label set number `set` of the names. `None` at a hard bound.
+    /// Does something to the core, and then brings up to date what is derived from it. Labels of what is added were interned
+    /// before, and are held until after this.
+    fn write<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
+        let mut core = self.core.write();
+        let done = change(&mut core);
+        core.follow();
+        core.publish(&self.index);
+        done
+    }
+
+    /// Folds in an edge with these labels. `None` at a hard bound.
     fn add(
         self: &Arc<Self>,
         core: &mut Core,
-        labels: &mut LabelWriter<'_>,
-        set: usize,
+        labels: &[LabelRef],
         (received, edge, id): (Timestamp, &Edge, EdgeId),
     ) -> Option<AppliedEdge> {
         let cluster = self.intern_cluster(core, &edge.cluster);
-        let added = core.add(labels, set, &New { edge, id, cluster: cluster.0, received })?;
+        let added = core.add(&New { edge, id, labels, cluster, received })?;
         let row = core.row(added.edge)?;
         Some(AppliedEdge {
             id: core::edge_id(row.id),
@@ -461,7 +476,7 @@ impl Tenant {
 
     /// Whether something of the cluster `name` is here. Its number stays when all of it was forgotten, until another needs one.
     fn uses(&self, name: &str) -> bool {
-        self.cluster(name).is_some_and(|cluster| self.core.read().has_cluster(cluster.0))
+        self.cluster(name).is_some_and(|cluster| self.core.read().has_cluster(cluster))
     }
 
     /// The number of the cluster `name`.
@@ -473,7 +488,7 @@ impl Tenant {
             return known;
         }
         let mut clusters = self.clusters.write();
-        let free = (1..clusters.len()).find(|number| u16::try_from(*number).is_ok_and(|number| !core.has_cluster(number)));
+        let free = (1..clusters.len()).find(|number| u16::try_from(*number).is_ok_and(|number| !core.has_cluster(ClusterId(number))));
         let number = free.unwrap_or(clusters.len());
         match clusters.get_mut(number) {
             Some(free) => *free = Arc::clone(name),

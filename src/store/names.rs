@@ -1,10 +1,11 @@
 //! The label names of a tenant, by text and by number: there are as many as have values, and the number of one that has
 //! none left is used again.
 //!
-//! Only the writer adds and forgets. A number means a name as long as a series with that label is there, which whoever
-//! reads a series' labels makes sure of by the tenant's lock; a reader that holds the name itself finds it empty then.
+//! A number means a name as long as a series with that label is there, which whoever reads a series' labels makes sure of by
+//! the tenant's lock, or as long as the name is pinned; a reader that holds the name itself finds it empty then.
 
 use super::index::LabelName;
+use super::index::NameNo;
 use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
 use parking_lot::RwLock;
@@ -21,7 +22,7 @@ pub(super) struct LabelNames {
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     names: Vec<Option<Arc<LabelName>>>,
-    free: Vec<u16>,
+    free: Vec<NameNo>,
 }
 
 impl LabelNames {
@@ -43,15 +44,18 @@ impl LabelNames {
         self.by_number.read()
     }
 
-    /// Adds a name that is not there. `None` when all numbers are taken.
+    /// Adds a name if it is not there. `None` when all numbers are taken.
     pub(super) fn add(&self, name: &str) -> Option<Arc<LabelName>> {
         let mut by_number = self.by_number.write();
+        if let Some(known) = self.get(name) {
+            return Some(known);
+        }
         let number = match by_number.free.pop() {
             Some(free) => free,
-            None => u16::try_from(by_number.names.len()).ok()?,
+            None => NameNo(u16::try_from(by_number.names.len()).ok()?),
         };
         let label = Arc::new(LabelName::new(number, name));
-        match by_number.names.get_mut(usize::from(number)) {
+        match by_number.names.get_mut(usize::from(number.0)) {
             Some(place) => *place = Some(Arc::clone(&label)),
             None => by_number.names.push(Some(Arc::clone(&label))),
         }
@@ -59,10 +63,13 @@ impl LabelNames {
         Some(label)
     }
 
-    /// Forgets a name that has no values.
+    /// Forgets a name if it has no values and is not pinned.
     pub(super) fn forget(&self, label: &LabelName) {
         let mut by_number = self.by_number.write();
-        if let Some(place) = by_number.names.get_mut(usize::from(label.number))
+        if !label.forget() {
+            return;
+        }
+        if let Some(place) = by_number.names.get_mut(usize::from(label.number.0))
             && place.take().is_some()
         {
             by_number.free.push(label.number);
@@ -72,7 +79,7 @@ impl LabelNames {
 }
 
 impl Numbers {
-    pub(super) fn get(&self, number: u16) -> Option<&Arc<LabelName>> {
-        self.names.get(usize::from(number))?.as_ref()
+    pub(super) fn get(&self, number: NameNo) -> Option<&Arc<LabelName>> {
+        self.names.get(usize::from(number.0))?.as_ref()
     }
 }

@@ -1,6 +1,10 @@
 //! What is open: by time for listing and counting, and by series for the gauge.
 
-use super::timeline::Place;
+use super::ClusterId;
+use super::by_time::TimeKey;
+use super::number::EdgeNo;
+use super::number::Number as _;
+use super::number::SeriesNo;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -9,55 +13,55 @@ use std::ops::Bound;
 
 #[derive(Debug, Default)]
 pub(super) struct OpenEvents {
-    by_time: BTreeMap<Place, OpenStart>,
+    by_time: BTreeMap<TimeKey, OpenStart>,
     /// By what they answer to: the order of what has no end.
-    by_id: BTreeSet<(Box<str>, u32)>,
+    by_id: BTreeSet<(Box<str>, EdgeNo)>,
     /// Those of identity rule 4, which leave the gauge with age.
-    lapsing: BTreeSet<Place>,
+    lapsing: BTreeSet<TimeKey>,
     /// (cluster, series of the start) to the starts of its open events and whether they lapse.
-    by_series: HashMap<(u16, u32), Starts>,
+    by_series: HashMap<(ClusterId, SeriesNo), Starts>,
     version: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct OpenStart {
-    edge: u32,
-    cluster: u16,
-    series: u32,
+    edge: EdgeNo,
+    cluster: ClusterId,
+    series: SeriesNo,
 }
 
 /// The open starts of one series: nearly always one.
 #[derive(Debug)]
 #[expect(clippy::box_collection, reason = "keeps the common case small")]
 enum Starts {
-    One(Place, bool),
-    Many(Box<BTreeMap<Place, bool>>),
+    One(TimeKey, bool),
+    Many(Box<BTreeMap<TimeKey, bool>>),
 }
 
 impl Starts {
-    fn insert(&mut self, place: Place, lapses: bool) {
+    fn insert(&mut self, key: TimeKey, lapses: bool) {
         match self {
-            Self::One(only, its) => *self = Self::Many(Box::new(BTreeMap::from([(*only, *its), (place, lapses)]))),
-            Self::Many(starts) => drop(starts.insert(place, lapses)),
+            Self::One(only, its) => *self = Self::Many(Box::new(BTreeMap::from([(*only, *its), (key, lapses)]))),
+            Self::Many(starts) => drop(starts.insert(key, lapses)),
         }
     }
 
     /// Takes one out; says whether none is left.
-    fn remove(&mut self, place: Place) -> bool {
+    fn remove(&mut self, key: TimeKey) -> bool {
         match self {
-            Self::One(only, _) => *only == place,
+            Self::One(only, _) => *only == key,
             Self::Many(starts) => {
-                starts.remove(&place);
+                starts.remove(&key);
                 starts.is_empty()
             }
         }
     }
 
-    fn oldest(&self, lapsed: Timestamp) -> Option<Place> {
-        let shown = |place: &Place, lapses: bool| (!lapses || place.0 >= lapsed).then_some(*place);
+    fn oldest(&self, lapsed: Timestamp) -> Option<TimeKey> {
+        let shown = |key: &TimeKey, lapses: bool| (!lapses || key.0 >= lapsed).then_some(*key);
         match self {
             Self::One(only, its) => shown(only, *its),
-            Self::Many(starts) => starts.iter().find_map(|(place, &lapses)| shown(place, lapses)),
+            Self::Many(starts) => starts.iter().find_map(|(key, &lapses)| shown(key, lapses)),
         }
     }
 }
@@ -73,36 +77,36 @@ impl OpenEvents {
     }
 
     /// `id` is what the event answers to; see [`OpenEvents::rename`].
-    pub(super) fn insert(&mut self, edge: u32, id: Box<str>, place: Place, cluster: u16, series: u32, lapses: bool) {
+    pub(super) fn insert(&mut self, edge: EdgeNo, id: Box<str>, key: TimeKey, cluster: ClusterId, series: SeriesNo, lapses: bool) {
         self.version += 1;
         self.by_id.insert((id, edge));
-        self.by_time.insert(place, OpenStart { edge, cluster, series });
+        self.by_time.insert(key, OpenStart { edge, cluster, series });
         if lapses {
-            self.lapsing.insert(place);
+            self.lapsing.insert(key);
         }
-        self.by_series.entry((cluster, series)).and_modify(|starts| starts.insert(place, lapses)).or_insert(Starts::One(place, lapses));
+        self.by_series.entry((cluster, series)).and_modify(|starts| starts.insert(key, lapses)).or_insert(Starts::One(key, lapses));
     }
 
-    pub(super) fn remove(&mut self, edge: u32, id: Box<str>, place: Place, cluster: u16, series: u32) {
+    pub(super) fn remove(&mut self, edge: EdgeNo, id: Box<str>, key: TimeKey, cluster: ClusterId, series: SeriesNo) {
         self.version += 1;
         self.by_id.remove(&(id, edge));
-        self.by_time.remove(&place);
-        self.lapsing.remove(&place);
-        if self.by_series.get_mut(&(cluster, series)).is_some_and(|starts| starts.remove(place)) {
+        self.by_time.remove(&key);
+        self.lapsing.remove(&key);
+        if self.by_series.get_mut(&(cluster, series)).is_some_and(|starts| starts.remove(key)) {
             self.by_series.remove(&(cluster, series));
         }
     }
 
     /// The event answers to another id now.
-    pub(super) fn rename(&mut self, edge: u32, before: Box<str>, after: Box<str>) {
+    pub(super) fn rename(&mut self, edge: EdgeNo, before: Box<str>, after: Box<str>) {
         if self.by_id.remove(&(before, edge)) {
             self.by_id.insert((after, edge));
         }
     }
 
     /// The open events whose ids come after `id`, in the order of those.
-    pub(super) fn after_id(&self, id: &str) -> impl Iterator<Item = u32> {
-        self.by_id.range((Bound::Excluded((id.into(), u32::MAX)), Bound::Unbounded)).map(|(_, edge)| *edge)
+    pub(super) fn after_id(&self, id: &str) -> impl Iterator<Item = EdgeNo> {
+        self.by_id.range((Bound::Excluded((id.into(), EdgeNo::MAX)), Bound::Unbounded)).map(|(_, edge)| *edge)
     }
 
     /// How many of rule 4 began before `lapsed`.
@@ -112,19 +116,19 @@ impl OpenEvents {
 
     /// When the next one of rule 4 that began at or after `lapsed` began.
     pub(super) fn next_lapsing(&self, lapsed: Timestamp) -> Option<Timestamp> {
-        self.lapsing.range((lapsed, [0; 2])..).next().map(|place| place.0)
+        self.lapsing.range((lapsed, [0; 2])..).next().map(|key| key.0)
     }
 
     /// Per series of the cluster the oldest open start that has not lapsed.
-    pub(super) fn gauges(&self, cluster: u16, lapsed: Timestamp) -> impl Iterator<Item = (u32, Timestamp)> {
+    pub(super) fn gauges(&self, cluster: ClusterId, lapsed: Timestamp) -> impl Iterator<Item = (SeriesNo, Timestamp)> {
         // In the order of time, so that a page is the same after a restart, whatever numbers the series have then.
         let here = self.by_time.iter().filter(move |(_, start)| start.cluster == cluster);
-        let oldest = move |series: u32| self.by_series.get(&(cluster, series)).and_then(|starts| starts.oldest(lapsed));
-        here.filter_map(move |(place, start)| oldest(start.series).filter(|oldest| oldest == place).map(|oldest| (start.series, oldest.0)))
+        let oldest = move |series: SeriesNo| self.by_series.get(&(cluster, series)).and_then(|starts| starts.oldest(lapsed));
+        here.filter_map(move |(key, start)| oldest(start.series).filter(|oldest| oldest == key).map(|oldest| (start.series, oldest.0)))
     }
 
     /// The open events before `before`, newest first.
-    pub(super) fn newest_first(&self, before: Option<Place>) -> impl Iterator<Item = u32> {
+    pub(super) fn newest_first(&self, before: Option<TimeKey>) -> impl Iterator<Item = EdgeNo> {
         let before = before.unwrap_or((Timestamp::MAX, [u64::MAX; 2]));
         self.by_time.range(..before).rev().map(|(_, start)| start.edge)
     }

@@ -1,44 +1,45 @@
-//! Which series carry a label value: up to two inline, else a compressed bitmap.
+//! Which series carry a label value: up to two inline, else a compressed set.
 
-use roaring::RoaringBitmap;
+use super::number::Number;
+use super::number::Set;
 
-/// So few are added one by one, which is cheaper than a union of bitmaps.
+/// So few are added one by one, which is cheaper than a union of sets.
 const FEW: u64 = 16;
 
-/// A set of series numbers. Most values of an identifying label are on one series, or on those of a start and a stop, so
+/// A set of numbers. Most values of an identifying label are on one series, or on those of a start and a stop, so
 /// those cases take no heap.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) enum Postings {
+pub(super) enum Postings<N> {
     #[default]
     None,
-    One(u32),
-    Two(u32, u32),
-    Many(Box<RoaringBitmap>),
+    One(N),
+    Two(N, N),
+    Many(Box<Set<N>>),
 }
 
-impl Postings {
-    pub(super) fn insert(&mut self, series: u32) {
+impl<N: Number> Postings<N> {
+    pub(super) fn insert(&mut self, number: N) {
         match self {
-            Self::None => *self = Self::One(series),
-            Self::One(one) if *one != series => *self = Self::Two(*one, series),
-            Self::Two(one, other) if *one != series && *other != series => {
-                *self = Self::Many(Box::new([*one, *other, series].into_iter().collect()));
+            Self::None => *self = Self::One(number),
+            Self::One(one) if *one != number => *self = Self::Two(*one, number),
+            Self::Two(one, other) if *one != number && *other != number => {
+                *self = Self::Many(Box::new([*one, *other, number].into_iter().collect()));
             }
             Self::One(_) | Self::Two(..) => {}
-            Self::Many(bitmap) => {
-                bitmap.insert(series);
+            Self::Many(many) => {
+                many.insert(number);
             }
         }
     }
 
-    pub(super) fn remove(&mut self, series: u32) {
+    pub(super) fn remove(&mut self, number: N) {
         match self {
-            Self::One(only) if *only == series => *self = Self::None,
-            Self::Two(one, other) if *one == series => *self = Self::One(*other),
-            Self::Two(one, other) if *other == series => *self = Self::One(*one),
-            Self::Many(bitmap) => {
-                bitmap.remove(series);
-                if bitmap.is_empty() {
+            Self::One(only) if *only == number => *self = Self::None,
+            Self::Two(one, other) if *one == number => *self = Self::One(*other),
+            Self::Two(one, other) if *other == number => *self = Self::One(*one),
+            Self::Many(many) => {
+                many.remove(number);
+                if many.is_empty() {
                     *self = Self::None;
                 }
             }
@@ -51,7 +52,7 @@ impl Postings {
             Self::None => 0,
             Self::One(_) => 1,
             Self::Two(..) => 2,
-            Self::Many(bitmap) => bitmap.len(),
+            Self::Many(many) => many.len(),
         }
     }
 
@@ -60,38 +61,38 @@ impl Postings {
     }
 
     /// Adds these to `into`; few ones go to `singles`, which the caller adds in one go.
-    pub(super) fn add_to(&self, into: &mut RoaringBitmap, singles: &mut Vec<u32>) {
+    pub(super) fn add_to(&self, into: &mut Set<N>, singles: &mut Vec<N>) {
         match self {
-            Self::Many(bitmap) if bitmap.len() > FEW => *into |= &**bitmap,
-            _ => self.for_each(|series| singles.push(series)),
+            Self::Many(many) if many.len() > FEW => *into |= &**many,
+            _ => self.for_each(|number| singles.push(number)),
         }
     }
 
     /// Keeps in `set` only what is also here.
-    pub(super) fn intersect(&self, set: &mut RoaringBitmap) {
+    pub(super) fn intersect(&self, set: &mut Set<N>) {
         match self {
-            Self::Many(bitmap) => *set &= &**bitmap,
-            _ => *set &= self.to_bitmap(),
+            Self::Many(many) => *set &= &**many,
+            _ => *set &= &self.to_set(),
         }
     }
 
-    pub(super) fn to_bitmap(&self) -> RoaringBitmap {
-        if let Self::Many(bitmap) = self {
-            return (**bitmap).clone();
+    pub(super) fn to_set(&self) -> Set<N> {
+        if let Self::Many(many) = self {
+            return (**many).clone();
         }
-        let mut found = RoaringBitmap::new();
-        self.for_each(|series| {
-            found.insert(series);
+        let mut found = Set::default();
+        self.for_each(|number| {
+            found.insert(number);
         });
         found
     }
 
-    fn for_each(&self, mut visit: impl FnMut(u32)) {
+    fn for_each(&self, mut visit: impl FnMut(N)) {
         match self {
             Self::None => {}
             Self::One(only) => visit(*only),
             Self::Two(one, other) => [*one, *other].into_iter().for_each(visit),
-            Self::Many(bitmap) => bitmap.iter().for_each(visit),
+            Self::Many(many) => many.iter().for_each(visit),
         }
     }
 }
@@ -99,14 +100,19 @@ impl Postings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::number::SeriesNo;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+
+    fn number(place: u32) -> SeriesNo {
+        SeriesNo::from_index(place).unwrap()
+    }
 
     proptest! {
         #[test]
         fn holds_what_a_set_holds(changes in prop::collection::vec((any::<bool>(), 0u32..24), 0..60), others in prop::collection::btree_set(0u32..24, 0..24)) {
             let (mut postings, mut model) = (Postings::default(), BTreeSet::new());
-            for (inserts, series) in changes {
+            for (inserts, series) in changes.into_iter().map(|(inserts, place)| (inserts, number(place))) {
                 if inserts {
                     postings.insert(series);
                     model.insert(series);
@@ -116,14 +122,15 @@ mod tests {
                 }
                 prop_assert_eq!(postings.len(), model.len() as u64);
                 prop_assert_eq!(postings.is_empty(), model.is_empty());
-                prop_assert_eq!(postings.to_bitmap().into_iter().collect::<BTreeSet<_>>(), model.clone());
-                let (mut all, mut singles) = (RoaringBitmap::new(), Vec::new());
+                prop_assert_eq!(postings.to_set().iter().collect::<BTreeSet<_>>(), model.clone());
+                let (mut all, mut singles) = (Set::default(), Vec::new());
                 postings.add_to(&mut all, &mut singles);
-                all.extend(singles);
-                prop_assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), model.clone());
-                let mut both: RoaringBitmap = others.iter().copied().collect();
+                all.add_all(singles);
+                prop_assert_eq!(all.iter().collect::<BTreeSet<_>>(), model.clone());
+                let others: BTreeSet<SeriesNo> = others.iter().copied().map(number).collect();
+                let mut both: Set<SeriesNo> = others.iter().copied().collect();
                 postings.intersect(&mut both);
-                prop_assert_eq!(both.into_iter().collect::<BTreeSet<_>>(), &model & &others);
+                prop_assert_eq!(both.iter().collect::<BTreeSet<_>>(), &model & &others);
             }
         }
     }

@@ -1,45 +1,49 @@
 //! Rows by number, in chunks that never move: growing copies nothing, and numbers of rows that are gone are used again.
 
+use super::number::Number;
+
 /// Rows in a chunk; one takes about a megabyte, so that what the allocator adds to it does not count.
 const CHUNK: usize = 1 << 15;
 
 #[derive(Debug)]
-pub(super) struct Rows<T> {
+pub(super) struct Rows<N, T> {
     chunks: Vec<Vec<T>>,
-    vacant: Vec<u32>,
+    vacant: Vec<N>,
 }
 
-impl<T> Default for Rows<T> {
+impl<N, T> Default for Rows<N, T> {
     fn default() -> Self {
         Self { chunks: Vec::new(), vacant: Vec::new() }
     }
 }
 
-impl<T> Rows<T> {
+impl<N: Number, T> Rows<N, T> {
     /// How many numbers are in use or vacant.
     pub(super) fn len(&self) -> usize {
         self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
     }
 
-    pub(super) fn get(&self, number: u32) -> Option<&T> {
+    pub(super) fn get(&self, number: N) -> Option<&T> {
         #[cfg(test)]
         steps::count();
-        self.chunks.get(number as usize / CHUNK)?.get(number as usize % CHUNK)
+        let index = number.index() as usize;
+        self.chunks.get(index / CHUNK)?.get(index % CHUNK)
     }
 
-    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
+    pub(super) fn get_mut(&mut self, number: N) -> Option<&mut T> {
         #[cfg(test)]
         steps::count();
-        self.chunks.get_mut(number as usize / CHUNK)?.get_mut(number as usize % CHUNK)
+        let index = number.index() as usize;
+        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
     }
 
-    /// Puts `row` into a vacant place or at the end. `None` when all numbers but `u32::MAX` are taken.
-    pub(super) fn place(&mut self, row: T) -> Option<u32> {
+    /// Puts `row` into a vacant place or at the end. `None` when all numbers are taken.
+    pub(super) fn insert(&mut self, row: T) -> Option<N> {
         if let Some(free) = self.vacant.pop() {
             *self.get_mut(free)? = row;
             return Some(free);
         }
-        let number = u32::try_from(self.len()).ok().filter(|number| *number < u32::MAX)?;
+        let number = u32::try_from(self.len()).ok().and_then(N::from_index)?;
         match self.chunks.last_mut() {
             Some(last) if last.len() < CHUNK => last.push(row),
             // The first chunk grows as it is needed: most tenants are small.
@@ -53,7 +57,7 @@ impl<T> Rows<T> {
     }
 
     /// The number may be used again; its row stays readable until it is.
-    pub(super) fn vacate(&mut self, number: u32) {
+    pub(super) fn vacate(&mut self, number: N) {
         self.vacant.push(number);
     }
 
@@ -63,26 +67,29 @@ impl<T> Rows<T> {
         self.chunks.iter().flatten()
     }
 
-    /// The rows from `number` to the end of its chunk, which are none only at the end.
-    pub(super) fn stretch(&self, number: usize) -> &[T] {
-        self.chunks.get(number / CHUNK).and_then(|chunk| chunk.get(number % CHUNK..)).unwrap_or_default()
+    /// The rows from this index to the end of its chunk, which are none only at the end.
+    pub(super) fn stretch(&self, index: usize) -> &[T] {
+        self.chunks.get(index / CHUNK).and_then(|chunk| chunk.get(index % CHUNK..)).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::number::ValueNo;
 
     #[test]
     fn numbers_are_dense_and_used_again() {
+        let number = |place: u32| ValueNo::from_index(place).unwrap();
         let mut rows = Rows::default();
-        for number in 0..u32::try_from(CHUNK * 2 + 1).unwrap() {
-            assert_eq!(rows.place(number), Some(number));
+        for place in 0..u32::try_from(CHUNK * 2 + 1).unwrap() {
+            assert_eq!(rows.insert(place), Some(number(place)));
         }
-        rows.vacate(32_768);
-        rows.vacate(7);
-        assert_eq!((rows.place(70), rows.place(60)), (Some(7), Some(32_768)));
-        assert_eq!((rows.get(7), rows.get(32_768), rows.get(65_536), rows.get(65_537)), (Some(&70), Some(&60), Some(&65_536), None));
+        rows.vacate(number(32_768));
+        rows.vacate(number(7));
+        assert_eq!((rows.insert(70), rows.insert(60)), (Some(number(7)), Some(number(32_768))));
+        let at = |place: u32| rows.get(number(place)).copied();
+        assert_eq!((at(7), at(32_768), at(65_536), at(65_537)), (Some(70), Some(60), Some(65_536), None));
         assert_eq!((rows.len(), rows.iter().count()), (65_537, 65_537));
         assert_eq!((rows.stretch(65_535).len(), rows.stretch(65_536), rows.stretch(65_537)), (1, &[65_536][..], &[][..]));
     }

@@ -2,18 +2,20 @@
 //!
 //! A run is merged with the one before it when that is not longer, so each number is merged as often as the count doubled.
 
+use super::number::ValueNo;
+
 /// How long the unsorted tail may be.
 const TAIL_MAX: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Runs {
-    runs: Vec<Vec<u32>>,
-    tail: Vec<u32>,
+    runs: Vec<Vec<ValueNo>>,
+    tail: Vec<ValueNo>,
 }
 
 impl Runs {
     /// Adds `number`; `text` tells what each number stands for, and may never change its answer.
-    pub(super) fn insert<'a>(&mut self, number: u32, text: impl Fn(u32) -> &'a str) {
+    pub(super) fn insert<'a>(&mut self, number: ValueNo, text: impl Fn(ValueNo) -> &'a str) {
         self.tail.push(number);
         if self.tail.len() < TAIL_MAX {
             return;
@@ -27,18 +29,18 @@ impl Runs {
     }
 
     /// Calls `visit` with every number whose text begins with `prefix`, in no order.
-    pub(super) fn with_prefix<'a>(&self, prefix: &str, text: impl Fn(u32) -> &'a str, visit: impl FnMut(u32)) {
+    pub(super) fn with_prefix<'a>(&self, prefix: &str, text: impl Fn(ValueNo) -> &'a str, visit: impl FnMut(ValueNo)) {
         let tail = self.tail.iter().filter(|&&number| text(number).starts_with(prefix));
         self.runs.iter().flat_map(|run| stretch(run, prefix, &text)).chain(tail).copied().for_each(visit);
     }
 
     /// About how many numbers [`Runs::with_prefix`] would visit.
-    pub(super) fn count_prefix<'a>(&self, prefix: &str, text: impl Fn(u32) -> &'a str) -> usize {
+    pub(super) fn count_prefix<'a>(&self, prefix: &str, text: impl Fn(ValueNo) -> &'a str) -> usize {
         self.tail.len() + self.runs.iter().map(|run| stretch(run, prefix, &text).len()).sum::<usize>()
     }
 
     /// Drops every number that `keep` refuses.
-    pub(super) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+    pub(super) fn retain(&mut self, keep: impl Fn(ValueNo) -> bool) {
         for run in &mut self.runs {
             run.retain(|&number| keep(number));
         }
@@ -48,13 +50,13 @@ impl Runs {
 }
 
 /// The part of a sorted run whose texts begin with `prefix`.
-fn stretch<'r, 'a>(run: &'r [u32], prefix: &str, text: &impl Fn(u32) -> &'a str) -> &'r [u32] {
+fn stretch<'r, 'a>(run: &'r [ValueNo], prefix: &str, text: &impl Fn(ValueNo) -> &'a str) -> &'r [ValueNo] {
     let from = run.partition_point(|&number| text(number) < prefix);
     let rest = run.get(from..).unwrap_or_default();
     rest.get(..rest.partition_point(|&number| text(number).starts_with(prefix))).unwrap_or_default()
 }
 
-fn merge<'a>(mut left: Vec<u32>, right: Vec<u32>, text: impl Fn(u32) -> &'a str) -> Vec<u32> {
+fn merge<'a>(mut left: Vec<ValueNo>, right: Vec<ValueNo>, text: impl Fn(ValueNo) -> &'a str) -> Vec<ValueNo> {
     let (Some(&last), Some(&first)) = (left.last(), right.first()) else {
         left.extend(right);
         return left;
@@ -77,20 +79,21 @@ fn merge<'a>(mut left: Vec<u32>, right: Vec<u32>, text: impl Fn(u32) -> &'a str)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::number::Number as _;
     use proptest::prelude::*;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn finds_what_a_scan_finds(texts in prop::collection::vec("[ab]{0,6}", 0..5000), prefix in "[ab]{0,4}", dead in 2usize..7) {
-            let text = |number: u32| texts[number as usize].as_str();
+            let text = |number: ValueNo| texts[number.index() as usize].as_str();
             let mut runs = Runs::default();
             for number in 0..texts.len() {
-                runs.insert(u32::try_from(number).unwrap(), text);
+                runs.insert(ValueNo::from_index(u32::try_from(number).unwrap()).unwrap(), text);
             }
-            runs.retain(|number| !(number as usize).is_multiple_of(dead));
+            runs.retain(|number| !(number.index() as usize).is_multiple_of(dead));
             let mut found = Vec::new();
-            runs.with_prefix(&prefix, text, |number| found.push(number as usize));
+            runs.with_prefix(&prefix, text, |number| found.push(number.index() as usize));
             found.sort_unstable();
             let expected: Vec<usize> = (0..texts.len()).filter(|&n| !n.is_multiple_of(dead) && texts[n].starts_with(&prefix)).collect();
             prop_assert_eq!(found, expected);

@@ -8,11 +8,13 @@ use super::collect::Collector;
 use super::core::Core;
 use super::indexed::Indexed;
 use super::indexed::Wanted;
+use super::number::EdgeNo;
+use super::number::SeriesNo;
+use super::number::Set;
 use super::selector::Matcher;
 use super::view::EventView;
 use crate::store::edges::Part;
 use crate::time::Timestamp;
-use roaring::RoaringBitmap;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
@@ -149,10 +151,14 @@ impl Tenant {
 
     /// The same, with so many events looked at closely at once.
     pub(super) fn select_by(&self, query: &Query, at_once: usize) -> Selected {
-        let indexed = Indexed::of(self, query);
+        self.select_among(query, &Indexed::of(self, query), at_once)
+    }
+
+    /// The same, of what was looked up already.
+    pub(super) fn select_among(&self, query: &Query, indexed: &Indexed, at_once: usize) -> Selected {
         let mut selected = Selected::default();
         let mut rest = Cow::Borrowed(query);
-        while let Some(further) = self.select_some(&rest, &indexed, at_once, &mut selected) {
+        while let Some(further) = self.select_some(&rest, indexed, at_once, &mut selected) {
             rest = Cow::Owned(further);
         }
         selected
@@ -162,7 +168,7 @@ impl Tenant {
     fn select_some(&self, query: &Query, indexed: &Indexed, at_once: usize, selected: &mut Selected) -> Option<Query> {
         let core = self.core.read();
         let mut found = Collector::new(&core, query);
-        let accepts = |head: u32| {
+        let accepts = |head: EdgeNo| {
             query.open.is_none_or(|open| core.row(head).is_some_and(|row| row.part.is_open()) == open)
                 && indexed.accepts(&core, query, head)
                 && query.keep.as_ref().is_none_or(|keep| self.view(&core, head).is_some_and(|event| keep.0(&event)))
@@ -197,11 +203,11 @@ fn cheaper_by_series(matching: u64, events: usize, limit: usize) -> bool {
 }
 
 /// The events that may be in the answer, when looking at each of them is cheaper than walking all events in order.
-fn candidates(core: &Core, query: &Query, indexed: &Indexed) -> Option<HashSet<u32>> {
+fn candidates(core: &Core, query: &Query, indexed: &Indexed) -> Option<HashSet<EdgeNo>> {
     let Indexed { wanted, tagged, .. } = indexed;
     let by_tag = query.tags.iter().zip(tagged).map(|((key, value), series)| (series, core.details.tagged(key, value)));
     let fewest = by_tag.min_by_key(|(series, heads)| series.len() + heads.len() as u64);
-    let cheaper = |matching: u64| cheaper_by_series(matching, core.timeline.len(), query.most());
+    let cheaper = |matching: u64| cheaper_by_series(matching, core.by_time.len(), query.most());
     let mut heads = HashSet::new();
     let fewest_count = fewest.as_ref().map_or(u64::MAX, |(series, heads)| series.len() + heads.len() as u64);
     let matching = if let Wanted::These(series) = wanted { series.len() } else { u64::MAX };
@@ -226,7 +232,7 @@ fn candidates(core: &Core, query: &Query, indexed: &Indexed) -> Option<HashSet<u
 }
 
 /// Adds the events that have an edge in one of these series.
-fn add_events(core: &Core, series: &RoaringBitmap, heads: &mut HashSet<u32>) {
+fn add_events(core: &Core, series: &Set<SeriesNo>, heads: &mut HashSet<EdgeNo>) {
     for row in series.iter().filter_map(|series| core.series.get(series)) {
         let present = row.edges.iter().filter(|&edge| core.row(edge).is_some_and(|row| !matches!(row.part, Part::Past { .. })));
         heads.extend(present.map(|edge| core.head(edge)));

@@ -1,6 +1,7 @@
 //! Numbers of edges in an order that a key gives, which is looked up: most lists have one or two and take no heap, and a long
 //! one is cut into chunks, so that any place of it is found and changed in a time that hardly grows with its length.
 
+use super::number::EdgeNo;
 use std::ops::Bound;
 
 /// Most numbers of a chunk.
@@ -11,12 +12,12 @@ const CHUNK_MAX: usize = 512;
 pub(super) enum Seq {
     #[default]
     Empty,
-    One([u32; 1]),
-    Two([u32; 2]),
+    One([EdgeNo; 1]),
+    Two([EdgeNo; 2]),
     #[expect(clippy::box_collection, reason = "keeps the enum at 16 bytes; there are millions")]
-    Few(Box<Vec<u32>>),
+    Few(Box<Vec<EdgeNo>>),
     #[expect(clippy::box_collection, reason = "keeps the enum at 16 bytes; there are millions")]
-    Many(Box<Vec<Vec<u32>>>),
+    Many(Box<Vec<Vec<EdgeNo>>>),
 }
 
 impl Seq {
@@ -26,8 +27,8 @@ impl Seq {
     }
 
     /// The chunks, none of them empty.
-    fn chunks(&self) -> impl DoubleEndedIterator<Item = &[u32]> + Clone {
-        let (one, many): (&[u32], &[Vec<u32>]) = match self {
+    fn chunks(&self) -> impl DoubleEndedIterator<Item = &[EdgeNo]> + Clone {
+        let (one, many): (&[EdgeNo], &[Vec<EdgeNo>]) = match self {
             Self::Empty => (&[], &[]),
             Self::One(numbers) => (numbers, &[]),
             Self::Two(numbers) => (numbers, &[]),
@@ -38,17 +39,17 @@ impl Seq {
     }
 
     /// All of them, in order.
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = u32> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = EdgeNo> {
         self.chunks().flatten().copied()
     }
 
     /// How many there are; takes a moment for each chunk.
     pub(super) fn len(&self) -> usize {
-        self.chunks().map(<[u32]>::len).sum()
+        self.chunks().map(<[EdgeNo]>::len).sum()
     }
 
     /// The last one whose key is below `bound`.
-    pub(super) fn before<K: Ord>(&self, bound: &K, key: impl Fn(u32) -> K) -> Option<u32> {
+    pub(super) fn before<K: Ord>(&self, bound: &K, key: impl Fn(EdgeNo) -> K) -> Option<EdgeNo> {
         let chunk = if let Self::Many(chunks) = self {
             let below = chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| key(first) < *bound));
             chunks.get(below.checked_sub(1)?)?
@@ -59,7 +60,7 @@ impl Seq {
     }
 
     /// The first one whose key is above `bound`.
-    pub(super) fn after<K: Ord>(&self, bound: &K, key: impl Fn(u32) -> K) -> Option<u32> {
+    pub(super) fn after<K: Ord>(&self, bound: &K, key: impl Fn(EdgeNo) -> K) -> Option<EdgeNo> {
         let chunk = if let Self::Many(chunks) = self {
             let not_above = chunks.partition_point(|chunk| chunk.last().is_some_and(|&last| key(last) <= *bound));
             chunks.get(not_above)?
@@ -70,7 +71,11 @@ impl Seq {
     }
 
     /// Those between two bounds, as slices in order.
-    pub(super) fn between<K: Ord>(&self, bounds: (Bound<K>, Bound<K>), key: impl Fn(u32) -> K) -> impl DoubleEndedIterator<Item = &[u32]> {
+    pub(super) fn between<K: Ord>(
+        &self,
+        bounds: (Bound<K>, Bound<K>),
+        key: impl Fn(EdgeNo) -> K,
+    ) -> impl DoubleEndedIterator<Item = &[EdgeNo]> {
         let (low, high) = bounds;
         let too_low = move |key: &K| match &low {
             Bound::Included(low) => key < low,
@@ -82,7 +87,7 @@ impl Seq {
             Bound::Excluded(high) => key < high,
             Bound::Unbounded => true,
         };
-        let chunks: &[Vec<u32>] = if let Self::Many(chunks) = self { chunks } else { &[] };
+        let chunks: &[Vec<EdgeNo>] = if let Self::Many(chunks) = self { chunks } else { &[] };
         let first = chunks.partition_point(|chunk| chunk.last().is_some_and(|&last| too_low(&key(last))));
         let end = chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| low_enough(&key(first))));
         let small = if chunks.is_empty() { self.chunks().next() } else { None };
@@ -100,7 +105,7 @@ impl Seq {
     }
 
     /// Adds a number, which is not there, in its place.
-    pub(super) fn insert<K: Ord>(&mut self, number: u32, key: impl Fn(u32) -> K) {
+    pub(super) fn insert<K: Ord>(&mut self, number: EdgeNo, key: impl Fn(EdgeNo) -> K) {
         let new = key(number);
         *self = match std::mem::take(self) {
             Self::Empty => Self::One([number]),
@@ -128,7 +133,7 @@ impl Seq {
     }
 
     /// Takes a number out; its key must be what it was when it came in.
-    pub(super) fn remove<K: Ord>(&mut self, number: u32, key: impl Fn(u32) -> K) {
+    pub(super) fn remove<K: Ord>(&mut self, number: EdgeNo, key: impl Fn(EdgeNo) -> K) {
         *self = match std::mem::take(self) {
             Self::One([only]) if only == number => Self::Empty,
             Self::Two([one, other]) if one == number => Self::One([other]),
@@ -161,7 +166,7 @@ impl Seq {
     }
 }
 
-fn place<K: Ord>(numbers: &mut Vec<u32>, number: u32, new: &K, key: impl Fn(u32) -> K) {
+fn place<K: Ord>(numbers: &mut Vec<EdgeNo>, number: EdgeNo, new: &K, key: impl Fn(EdgeNo) -> K) {
     match numbers.last() {
         Some(&last) if key(last) > *new => {
             let position = numbers.partition_point(|&other| key(other) < *new);
@@ -171,7 +176,7 @@ fn place<K: Ord>(numbers: &mut Vec<u32>, number: u32, new: &K, key: impl Fn(u32)
     }
 }
 
-fn take<K: Ord>(numbers: &mut Vec<u32>, number: u32, old: &K, key: impl Fn(u32) -> K) {
+fn take<K: Ord>(numbers: &mut Vec<EdgeNo>, number: EdgeNo, old: &K, key: impl Fn(EdgeNo) -> K) {
     let first = numbers.partition_point(|&other| key(other) < *old);
     let same = numbers.get(first..).unwrap_or_default();
     if let Some(offset) = same.iter().take_while(|&&other| other == number || key(other) == *old).position(|&other| other == number) {
@@ -179,7 +184,7 @@ fn take<K: Ord>(numbers: &mut Vec<u32>, number: u32, old: &K, key: impl Fn(u32) 
     }
 }
 
-fn insert_into<K: Ord>(chunks: &mut Vec<Vec<u32>>, number: u32, new: &K, key: impl Fn(u32) -> K) {
+fn insert_into<K: Ord>(chunks: &mut Vec<Vec<EdgeNo>>, number: EdgeNo, new: &K, key: impl Fn(EdgeNo) -> K) {
     let appends = chunks.last().and_then(|chunk| chunk.last()).is_none_or(|&last| key(last) < *new);
     if appends && chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK_MAX) {
         chunks.push(vec![number]);
@@ -201,6 +206,7 @@ fn insert_into<K: Ord>(chunks: &mut Vec<Vec<u32>>, number: u32, new: &K, key: im
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::number::Number as _;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -217,14 +223,15 @@ mod tests {
             if descending {
                 keys.sort_unstable_by(|a, b| b.cmp(a));
             }
-            let key = |number: u32| (keys[number as usize], number);
+            let number = |place: usize| EdgeNo::from_index(u32::try_from(place).unwrap()).unwrap();
+            let key = |number: EdgeNo| (keys[number.index() as usize], number);
             let (mut seq, mut model) = (Seq::default(), BTreeSet::new());
-            for number in 0..u32::try_from(keys.len()).unwrap() {
+            for number in (0..keys.len()).map(number) {
                 seq.insert(number, key);
                 model.insert(key(number));
             }
             for index in remove {
-                let number = u32::try_from(index.index(keys.len())).unwrap();
+                let number = number(index.index(keys.len()));
                 if model.remove(&key(number)) {
                     seq.remove(number, key);
                 }
@@ -232,12 +239,12 @@ mod tests {
             prop_assert_eq!(seq.iter().collect::<Vec<_>>(), model.iter().map(|key| key.1).collect::<Vec<_>>());
             prop_assert_eq!((seq.len(), seq.is_empty()), (model.len(), model.is_empty()));
             for pair in bounds.windows(2) {
-                let (low, high) = ((pair[0].min(pair[1]), 0), (pair[0].max(pair[1]), 0));
+                let (low, high) = ((pair[0].min(pair[1]), EdgeNo::MIN), (pair[0].max(pair[1]), EdgeNo::MIN));
                 prop_assert_eq!(seq.before(&high, key), model.range(..high).next_back().map(|key| key.1));
                 prop_assert_eq!(seq.after(&low, key), model.range((Bound::Excluded(low), Bound::Unbounded)).next().map(|key| key.1));
-                let between: Vec<u32> = seq.between((Bound::Excluded(low), Bound::Excluded(high)), key).flatten().copied().collect();
+                let between: Vec<EdgeNo> = seq.between((Bound::Excluded(low), Bound::Excluded(high)), key).flatten().copied().collect();
                 prop_assert_eq!(between, if low == high { Vec::new() } else { model.range((Bound::Excluded(low), Bound::Excluded(high))).map(|key| key.1).collect() });
-                let all: Vec<u32> = seq.between((Bound::Included(low), Bound::Unbounded), key).flatten().copied().collect();
+                let all: Vec<EdgeNo> = seq.between((Bound::Included(low), Bound::Unbounded), key).flatten().copied().collect();
                 prop_assert_eq!(all, model.range(low..).map(|key| key.1).collect::<Vec<_>>());
             }
         }

@@ -1,5 +1,7 @@
+mod between;
 mod limits;
 mod names;
+mod retired;
 
 use super::*;
 use crate::event::Delete;
@@ -39,19 +41,15 @@ impl Said {
         let kind = if self.state == EdgeState::Point { "point" } else { "span" };
         Edge {
             organization: "acme".into(),
-            cluster: "".into(),
-            state: self.state,
-            at: at(self.at),
-            value: 1.0,
-            identity: Identity::of([kind, &self.entity.to_string()]),
             lapses: self.entity.is_multiple_of(3),
             // As the mapping makes it: a stop says nothing of what it supersedes.
             supersede: (self.superseding && self.state == EdgeState::Start).then(|| Identity::of(["supersede"])),
-            skew: None,
-            named: None,
-            former: None,
-            labels: LabelSet::from_sorted(labels.iter().map(|(k, v)| (*k, v.as_str()))).unwrap(),
-            attributes: None,
+            ..Edge::new(
+                self.state,
+                at(self.at),
+                Identity::of([kind, &self.entity.to_string()]),
+                LabelSet::from_sorted(labels.iter().map(|(k, v)| (*k, v.as_str()))).unwrap(),
+            )
         }
     }
 }
@@ -141,7 +139,7 @@ fn naive_matches(store: &Store, event: &EventView, selector: &[Matcher]) -> bool
     })
 }
 
-fn drop_in(tenant: &Tenant, core: &Core, series: u32, labels: &mut BTreeMap<String, String>) {
+fn drop_in(tenant: &Tenant, core: &Core, series: SeriesNo, labels: &mut BTreeMap<String, String>) {
     let row = core.series.get(series).unwrap();
     labels.insert(EVENT_STATE.into(), if row.stop { "stop" } else { "start" }.into());
     tenant.index.texts(&row.labels, |name, value| {

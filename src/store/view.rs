@@ -4,6 +4,7 @@ use super::Tenant;
 use super::core::Core;
 use super::core::edge_id;
 use super::edges::Part;
+use super::number::EdgeNo;
 use super::select::Order;
 use crate::event::Details;
 use crate::event::EdgeId;
@@ -104,7 +105,7 @@ impl EventView {
 
 impl Tenant {
     /// The event that begins with this edge.
-    pub(super) fn view(&self, core: &Core, head: u32) -> Option<EventView> {
+    pub(super) fn view(&self, core: &Core, head: EdgeNo) -> Option<EventView> {
         let row = core.row(head).filter(|row| row.part.is_head())?;
         let lone_stop = row.part == Part::Lone;
         let stop = if lone_stop { Some(head) } else { core.stop_of(head) };
@@ -133,7 +134,7 @@ impl Tenant {
         })
     }
 
-    fn edge(&self, core: &Core, edge: u32) -> Option<EdgeView> {
+    fn edge(&self, core: &Core, edge: EdgeNo) -> Option<EdgeView> {
         let row = core.row(edge)?;
         let mut texts = Vec::new();
         self.index.texts(&core.series.get(row.series)?.labels, |name, value| texts.push((name.to_owned(), value.to_owned())));

@@ -25,6 +25,8 @@ pub(super) struct Course {
     pub(super) settings: Option<Settings>,
     /// There are records of the first format.
     pub(super) former: bool,
+    /// The last record that a retirement was about.
+    pub(super) retired: Position,
     /// The first record that no checkpoint carried, and when it was received.
     uncarried: Option<(Position, Timestamp)>,
     /// Something is folded already.
@@ -45,8 +47,8 @@ pub struct RefusedRecord {
 
 impl Default for Course {
     fn default() -> Self {
-        let (marks, steady, settings, former, uncarried, folds, decoder) = Default::default();
-        Self { marks, received: Timestamp::MIN, steady, settings, former, uncarried, folds, decoder }
+        let (marks, steady, settings, former, retired, uncarried, folds, decoder) = Default::default();
+        Self { marks, received: Timestamp::MIN, steady, settings, former, retired, uncarried, folds, decoder }
     }
 }
 
@@ -84,8 +86,10 @@ impl Course {
         self.received = self.received.max(received);
         self.marks.note(position, self.received);
         self.steady.fold(self.received, command);
-        if let Command::Settings(settings) = command {
-            self.settings.get_or_insert(*settings);
+        match command {
+            Command::Settings(settings) => self.settings = self.settings.or(Some(*settings)),
+            Command::Retire { upto, .. } => self.retired = self.retired.max(Position(*upto)),
+            _ => {}
         }
     }
 

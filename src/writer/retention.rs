@@ -108,8 +108,10 @@ impl<L: Log> Committer<L> {
         let Some(upto) = segments.iter().map(|segment| segment.last).take_while(|&last| is_old(last)).last() else {
             return Ok(Removed::default());
         };
+        // By a longer retention, or an earlier clock, less is old than was retired already without a checkpoint.
+        let (old, upto) = (upto, upto.max(self.course.retired));
         if self.log.checkpoint_position().is_none_or(|checkpoint| checkpoint < upto) {
-            if let Some(before) = self.course.marks.received_after(upto) {
+            if let Some(before) = self.course.marks.received_after(upto).filter(|_| old == upto) {
                 self.commit_own(Command::Retire { before, upto: upto.0 })?;
             }
             self.compact(upto)?;

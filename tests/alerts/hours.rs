@@ -42,21 +42,12 @@ const BEATS: [Beats; 4] = [
 
 fn edge(entity: &str, state: EdgeState, at: i64) -> Edge {
     let labels = [("entity_id", entity), ("event_name", "job_lifecycle"), ("state", "queued")];
-    Edge {
-        organization: "".into(),
-        cluster: "".into(),
+    Edge::new(
         state,
-        at: Timestamp::from_millis(at * 1000),
-        value: 1.0,
-        identity: Identity::of(["entity_id", "job_lifecycle", entity]),
-        lapses: false,
-        supersede: None,
-        skew: None,
-        named: None,
-        former: None,
-        labels: LabelSet::from_sorted(labels).unwrap(),
-        attributes: None,
-    }
+        Timestamp::from_millis(at * 1000),
+        Identity::of(["entity_id", "job_lifecycle", entity]),
+        LabelSet::from_sorted(labels).unwrap(),
+    )
 }
 
 /// What is sent, in the order of its times; each ends with a stop.

@@ -8,6 +8,7 @@ mod apitraffic_model;
 mod ets;
 mod ets_hostile;
 mod ets_model;
+mod extensions;
 #[path = "../support/mod.rs"]
 mod harness;
 mod ingest;

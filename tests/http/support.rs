@@ -140,6 +140,10 @@ impl Server {
         self.app.set_ready(writer, Secret::from_bytes([1; 32]));
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.memory.store
+    }
+
     pub(crate) async fn call(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();

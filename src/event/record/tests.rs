@@ -13,8 +13,10 @@ fn texts() -> impl Strategy<Value = Vec<Box<str>>> {
 fn details() -> impl Strategy<Value = Details> {
     let pairs = prop::collection::vec((".{0,9}".prop_map(String::into_boxed_str), ".{0,9}".prop_map(String::into_boxed_str)), 0..3);
     let tags = prop::collection::vec((".{0,9}".prop_map(String::into_boxed_str), texts()), 0..3);
-    (prop::array::uniform6(".{0,9}".prop_map(String::into_boxed_str)), pairs, tags, texts(), texts()).prop_map(
-        |([name, description, source, parent_id, source_id, metadata], links, tags, buckets, environments)| Details {
+    let extension = (any::<u8>(), prop::collection::vec(any::<u8>(), 0..9)).prop_map(|(tag, bytes)| Extension { tag, bytes: bytes.into() });
+    let extensions = prop::collection::vec(extension, 0..3);
+    (prop::array::uniform6(".{0,9}".prop_map(String::into_boxed_str)), pairs, tags, texts(), texts(), extensions).prop_map(
+        |([name, description, source, parent_id, source_id, metadata], links, tags, buckets, environments, extensions)| Details {
             name,
             description,
             source,
@@ -25,6 +27,7 @@ fn details() -> impl Strategy<Value = Details> {
             buckets,
             environments,
             metadata,
+            extensions,
         },
     )
 }
@@ -78,17 +81,13 @@ fn edge() -> impl Strategy<Value = Edge> {
         |(state, at, value, identity, lapses, (group, named, skew), (organization, cluster, labels, attributes))| Edge {
             organization: organization.into(),
             cluster: cluster.into(),
-            state,
-            at: Timestamp::from_millis(at),
             value: f64::from(value),
-            identity: Identity(identity),
             lapses,
             supersede: group.map(Identity),
             named: named.map(EdgeId),
             skew: skew.map(|millis| Duration::from_millis(millis.into())),
-            former: None,
-            labels,
             attributes: attributes.map(String::into_boxed_str),
+            ..Edge::new(state, Timestamp::from_millis(at), Identity(identity), labels)
         },
     )
 }
@@ -134,4 +133,15 @@ proptest! {
 #[test]
 fn a_later_kind_is_refused() {
     assert_eq!(Decoder::default().decode(&[22, 0, 0]), Err(RecordError::UnknownKind(22)));
+}
+
+#[test]
+fn a_later_flag_is_refused() {
+    for (kind, known) in [(PUT, PUT_FLAGS), (DESCRIBE, DESCRIBE_FLAGS), (DELETE, HAS_SPAN)] {
+        for flags in 0..=u8::MAX {
+            let record = [&[kind][..], &[0; 8], &[flags]].concat();
+            let refused = Decoder::default().decode(&record) == Err(RecordError::UnknownFlags(flags));
+            assert_eq!(refused, flags & !known != 0, "{kind} {flags:#b}");
+        }
+    }
 }

@@ -3,25 +3,28 @@
 use super::Core;
 use super::EdgeRow;
 use super::Member;
-use super::NONE;
 use super::Part;
+use super::SeriesRow;
 use crate::store::SeriesId;
 use crate::store::details::Detailed;
 use crate::store::edges::EdgeKey;
+use crate::store::number::EdgeNo;
+use crate::store::number::Number as _;
+use crate::store::number::SeriesNo;
 use crate::time::Timestamp;
 
 impl Core {
     /// The series that has this number now.
-    pub(in crate::store) fn series_id(&self, number: u32) -> SeriesId {
-        SeriesId { number, generation: self.series.get(number).map_or(0, |row| row.generation) }
+    pub(in crate::store) fn series_id(&self, number: SeriesNo) -> SeriesId {
+        SeriesId { number: number.index(), generation: self.series.get(number).map_or(0, SeriesRow::generation) }
     }
 
-    pub(in crate::store) fn row(&self, edge: u32) -> Option<&EdgeRow> {
+    pub(in crate::store) fn row(&self, edge: EdgeNo) -> Option<&EdgeRow> {
         self.edges.get(edge)
     }
 
     /// The edges received at or before `before` that are part of an event, the latest first: when, and the event's first edge.
-    pub(in crate::store) fn arrivals_back(&self, before: Timestamp) -> impl Iterator<Item = (Timestamp, u32)> {
+    pub(in crate::store) fn arrivals_back(&self, before: Timestamp) -> impl Iterator<Item = (Timestamp, EdgeNo)> {
         let count = self.arrivals.partition_point(|&edge| self.row(edge).is_some_and(|row| row.received <= before));
         let is_present = |row: &&EdgeRow| !matches!(row.part, Part::Past { .. });
         let present = self.arrivals.range(..count).rev().filter_map(move |&edge| Some((edge, self.row(edge).filter(is_present)?)));
@@ -30,22 +33,28 @@ impl Core {
 
     /// When an edge was received; of an event with an id of its own, when that was put as it is: what it was before may be
     /// forgotten.
-    pub(in crate::store) fn received(&self, edge: u32) -> Timestamp {
+    pub(in crate::store) fn received(&self, edge: EdgeNo) -> Timestamp {
         let put = self.details(self.head(edge)).filter(|detailed| detailed.id.is_some());
         let received = || self.row(edge).map_or(Timestamp::MIN, |row| row.received);
         put.map_or_else(received, |detailed| detailed.updated)
     }
 
-    pub(in crate::store) fn value(&self, edge: u32) -> f64 {
+    /// When the records were received that it came in: the first, and the last that had it again.
+    pub(super) fn came(&self, edge: EdgeNo) -> [Timestamp; 2] {
+        let first = self.row(edge).map_or(Timestamp::MIN, |row| row.received);
+        [first, self.renewed.get(&edge).copied().unwrap_or(first)]
+    }
+
+    pub(in crate::store) fn value(&self, edge: EdgeNo) -> f64 {
         self.values.get(&edge).copied().unwrap_or(1.0)
     }
 
-    pub(in crate::store) fn attributes(&self, edge: u32) -> Option<&str> {
+    pub(in crate::store) fn attributes(&self, edge: EdgeNo) -> Option<&str> {
         self.attributes.get(&edge).map(|attributes| &**attributes)
     }
 
     /// The first edge of the event that `edge` belongs to.
-    pub(in crate::store) fn head(&self, edge: u32) -> u32 {
+    pub(in crate::store) fn head(&self, edge: EdgeNo) -> EdgeNo {
         match self.row(edge).map(|row| (row.part, row.identity)) {
             Some((Part::Stop { of, .. }, _)) => of,
             Some((Part::Beat, identity)) => self.look(identity).and_then(|look| look.head(edge)).unwrap_or(edge),
@@ -53,15 +62,15 @@ impl Core {
         }
     }
 
-    pub(in crate::store) fn stop_of(&self, head: u32) -> Option<u32> {
+    pub(in crate::store) fn stop_of(&self, head: EdgeNo) -> Option<EdgeNo> {
         match self.row(head)?.part {
-            Part::Start { stop, .. } if stop != NONE => Some(stop),
+            Part::Start { stop, .. } => stop,
             _ => None,
         }
     }
 
     /// When the event ends: its stop, the start that superseded it, or never.
-    pub(in crate::store) fn end(&self, head: u32) -> Timestamp {
+    pub(in crate::store) fn end(&self, head: EdgeNo) -> Timestamp {
         let Some(row) = self.row(head) else { return Timestamp::MIN };
         match row.part {
             Part::Start { open: true, .. } => Timestamp::MAX,
@@ -74,50 +83,50 @@ impl Core {
     }
 
     /// When a newer start of the same supersede group closed the event.
-    pub(in crate::store) fn superseded_at(&self, head: u32) -> Option<Timestamp> {
+    pub(in crate::store) fn superseded_at(&self, head: EdgeNo) -> Option<Timestamp> {
         if self.groups.is_empty() {
             return None;
         }
-        self.superseding(head).map(|rival| rival.place.0)
+        self.superseding(head).map(|rival| rival.key.0)
     }
 
     /// The start that closed an event which no stop closes.
-    pub(super) fn superseding(&self, head: u32) -> Option<Member> {
-        let row = self.row(head).filter(|row| matches!(row.part, Part::Start { stop: NONE, .. }))?;
+    pub(super) fn superseding(&self, head: EdgeNo) -> Option<Member> {
+        let row = self.row(head).filter(|row| matches!(row.part, Part::Start { stop: None, .. }))?;
         let last = self.look(row.identity)?.last_start(head);
         self.groups.rival_after(self.member(last)?)
     }
 
-    pub(super) fn member(&self, start: u32) -> Option<Member> {
-        self.row(start).map(|row| Member { place: row.place(), edge: start, identity: row.identity })
+    pub(super) fn member(&self, start: EdgeNo) -> Option<Member> {
+        self.row(start).map(|row| Member { key: row.time_key(), edge: start, identity: row.identity })
     }
 
     /// The heartbeats of the event, in order.
-    pub(in crate::store) fn beats(&self, head: u32) -> impl Iterator<Item = u32> {
+    pub(in crate::store) fn beats(&self, head: EdgeNo) -> impl Iterator<Item = EdgeNo> {
         let row = self.row(head).filter(|row| row.part.is_start());
-        let line = row.and_then(|row| Some((row.key(), self.line(row.identity)?)));
-        let beats = line.map(|(key, line)| {
-            let next = line.head_after(&key).map(|next| line.key(next));
-            line.beats_between(key, next)
+        let edges = row.and_then(|row| Some((row.key(), self.edges_of_identity(row.identity)?)));
+        let beats = edges.map(|(key, edges)| {
+            let next = edges.head_after(&key).map(|next| edges.key(next));
+            edges.beats_between(key, next)
         });
         beats.into_iter().flatten()
     }
 
     /// The keys of the first and the last edge of the event.
-    pub(in crate::store) fn ends(&self, head: u32) -> Option<(EdgeKey, EdgeKey)> {
+    pub(in crate::store) fn ends(&self, head: EdgeNo) -> Option<(EdgeKey, EdgeKey)> {
         let row = self.row(head)?;
         let key = row.key();
         if !row.part.is_start() {
             return Some((key, key));
         }
-        let line = self.line(row.identity)?;
+        let edges = self.edges_of_identity(row.identity)?;
         let last = self.look(row.identity).map_or(head, |look| look.last_start(head));
-        let stop = self.stop_of(head).map(|stop| line.key(stop));
-        Some((stop.unwrap_or(key).min(key), stop.unwrap_or(key).max(line.key(last))))
+        let stop = self.stop_of(head).map(|stop| edges.key(stop));
+        Some((stop.unwrap_or(key).min(key), stop.unwrap_or(key).max(edges.key(last))))
     }
 
     /// Every edge of the event, in order.
-    pub(super) fn edges_of(&self, head: u32) -> Vec<u32> {
+    pub(super) fn edges_of(&self, head: EdgeNo) -> Vec<EdgeNo> {
         let mut edges = vec![head];
         edges.extend(self.beats(head));
         edges.extend(self.stop_of(head));
@@ -126,12 +135,12 @@ impl Core {
     }
 
     /// What the event says of itself beside its edges: what was said last.
-    pub(in crate::store) fn details(&self, head: u32) -> Option<&Detailed> {
+    pub(in crate::store) fn details(&self, head: EdgeNo) -> Option<&Detailed> {
         self.anchor(head).and_then(|anchor| self.details.get(anchor))
     }
 
     /// The edge of the event that its details were said of.
-    pub(super) fn anchor(&self, head: u32) -> Option<u32> {
+    pub(super) fn anchor(&self, head: EdgeNo) -> Option<EdgeNo> {
         if self.details.is_empty() {
             return None;
         }
@@ -141,7 +150,7 @@ impl Core {
             return (self.head(only.1) == head).then_some(only.1);
         }
         let (first, last) = self.ends(head)?;
-        let said = anchors.range((first, 0)..=(last, u32::MAX)).map(|(_, anchor)| *anchor);
+        let said = anchors.range((first, EdgeNo::MIN)..=(last, EdgeNo::MAX)).map(|(_, anchor)| *anchor);
         said.max_by_key(|&anchor| self.details.get(anchor).map(|detailed| detailed.updated))
     }
 }

@@ -3,7 +3,6 @@
 use super::Core;
 use super::LabelIndex;
 use super::LabelRef;
-use super::LabelWriter;
 use super::Members;
 use super::New;
 use super::Seq;
@@ -14,16 +13,20 @@ use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::event::Identity;
+use crate::store::ClusterId;
 use crate::store::edges::IdentityRow;
+use crate::store::number::EdgeNo;
+use crate::store::number::IdentityNo;
+use crate::store::number::SeriesNo;
+use crate::store::number::Set;
 use crate::time::Timestamp;
 use hashbrown::DefaultHashBuilder;
-use roaring::RoaringBitmap;
 use std::hash::BuildHasher;
 use std::hint::black_box;
 
 /// For tables: as much of a hash as a row keeps.
-fn series_hash(hasher: &DefaultHashBuilder, labels: &[LabelRef], stop: bool, cluster: u16) -> u32 {
-    let hash = hasher.hash_one((labels, stop, cluster));
+fn series_hash(hasher: &DefaultHashBuilder, labels: &[LabelRef], stop: bool, cluster: ClusterId) -> u32 {
+    let hash = hasher.hash_one((labels, stop, cluster.0));
     u32::try_from(hash >> 32).unwrap_or(0)
 }
 
@@ -45,12 +48,12 @@ impl Core {
         id_hash(&self.hasher, id)
     }
 
-    pub(in crate::store) fn find_edge(&self, id: EdgeId) -> Option<u32> {
+    pub(in crate::store) fn find_edge(&self, id: EdgeId) -> Option<EdgeNo> {
         let id = halves(id.0);
         self.by_edge.find(self.hash_of(id), |&edge| self.row(edge).is_some_and(|row| row.id == id)).copied()
     }
 
-    pub(in crate::store) fn number_of(&self, identity: Identity) -> Option<u32> {
+    pub(in crate::store) fn number_of(&self, identity: Identity) -> Option<IdentityNo> {
         let key = halves(identity.0);
         self.by_identity.find(self.hash_of(key), |&candidate| self.identities.get(candidate).is_some_and(|row| row.key == key)).copied()
     }
@@ -63,21 +66,19 @@ impl Core {
         }
     }
 
-    pub(super) fn intern_series(&mut self, writer: &mut LabelWriter<'_>, set: usize, new: &New<'_>) -> Option<u32> {
-        let (stop, cluster) = (new.edge.state == EdgeState::Stop, new.cluster);
-        writer.intern(&new.edge.labels, set)?;
-        let labels = writer.refs.as_slice();
+    pub(super) fn intern_series(&mut self, new: &New<'_>) -> Option<SeriesNo> {
+        let (labels, stop, cluster) = (new.labels, new.edge.state == EdgeState::Stop, new.cluster);
         let hash = series_hash(&self.hasher, labels, stop, cluster);
         let same = |row: &SeriesRow| row.hash == hash && *row.labels == *labels && row.stop == stop && row.cluster == cluster;
         if let Some(&found) = self.by_series.find(spread(hash), |&series| self.series.get(series).is_some_and(same)) {
             return Some(found);
         }
-        self.generations = self.generations.wrapping_add(1);
-        let row = SeriesRow { labels: labels.into(), edges: Seq::Empty, cluster, stop, hash, generation: self.generations };
-        let new = self.series.place(row)?;
+        self.born += 1;
+        let row = SeriesRow { labels: labels.into(), edges: Seq::Empty, cluster, stop, hash, born: self.born };
+        let new = self.series.insert(row)?;
         let rows = &self.series;
         self.by_series.insert_unique(spread(hash), new, |&series| spread(rows.get(series).map_or(0, |row| row.hash)));
-        writer.add(set, new);
+        self.unpublished.push(new);
         self.state_series(stop).insert(new);
         *self.series_by_cluster.entry(cluster).or_default() += 1;
         Some(new)
@@ -85,15 +86,15 @@ impl Core {
 
     /// How many clusters have a series, the default one left out.
     pub(in crate::store) fn cluster_count(&self) -> usize {
-        self.series_by_cluster.keys().filter(|cluster| **cluster != 0).count()
+        self.series_by_cluster.keys().filter(|cluster| **cluster != ClusterId::default()).count()
     }
 
     /// Whether a cluster has a series.
-    pub(in crate::store) fn has_cluster(&self, cluster: u16) -> bool {
+    pub(in crate::store) fn has_cluster(&self, cluster: ClusterId) -> bool {
         self.series_by_cluster.contains_key(&cluster)
     }
 
-    pub(super) fn intern_identity(&mut self, identity: Identity, lapses: bool) -> Option<u32> {
+    pub(super) fn intern_identity(&mut self, identity: Identity, lapses: bool) -> Option<IdentityNo> {
         if let Some(found) = self.number_of(identity) {
             // A stop that a change of the whole event gave does not say so.
             if let Some(row) = self.identities.get_mut(found).filter(|_| lapses) {
@@ -103,21 +104,21 @@ impl Core {
         }
         let key = halves(identity.0);
         let hash = self.hash_of(key);
-        let new = self.identities.place(IdentityRow { key, members: Members::default(), lapses })?;
+        let new = self.identities.insert(IdentityRow { key, members: Members::default(), lapses })?;
         let (rows, hasher) = (&self.identities, &self.hasher);
         self.by_identity.insert_unique(hash, new, |&identity| rows.get(identity).map_or(0, |row| id_hash(hasher, row.key)));
         Some(new)
     }
 
     /// Forgets the id of an edge.
-    pub(super) fn forget_id(&mut self, edge: u32, id: [u64; 2]) {
+    pub(super) fn forget_id(&mut self, edge: EdgeNo, id: [u64; 2]) {
         if let Ok(entry) = self.by_edge.find_entry(id_hash(&self.hasher, id), |&candidate| candidate == edge) {
             entry.remove();
         }
     }
 
     /// Forgets an identity that has no edge any more, not even one of the past.
-    pub(super) fn sweep_identity(&mut self, identity: u32) {
+    pub(super) fn sweep_identity(&mut self, identity: IdentityNo) {
         let Some(row) = self.identities.get(identity) else { return };
         if !row.members.is_empty() || self.past.contains_key(&identity) {
             return;
@@ -129,7 +130,7 @@ impl Core {
     }
 
     /// Forgets a series that has no edge any more.
-    pub(super) fn sweep_series(&mut self, index: &LabelIndex, series: u32) {
+    pub(super) fn sweep_series(&mut self, index: &LabelIndex, series: SeriesNo) {
         let Some(row) = self.series.get_mut(series).filter(|row| row.edges.is_empty()) else { return };
         let (labels, stop, hash, cluster) = (std::mem::take(&mut row.labels), row.stop, spread(row.hash), row.cluster);
         if let Ok(entry) = self.by_series.find_entry(hash, |&candidate| candidate == series) {
@@ -147,13 +148,13 @@ impl Core {
     }
 
     /// Every series that has an edge.
-    pub(in crate::store) fn all_series(&self) -> RoaringBitmap {
+    pub(in crate::store) fn all_series(&self) -> Set<SeriesNo> {
         self.series_with(|_| true)
     }
 
     /// Every series whose being a stop `wanted` accepts.
-    pub(in crate::store) fn series_with(&self, wanted: impl Fn(bool) -> bool) -> RoaringBitmap {
-        let mut bitmaps = RoaringBitmap::new();
+    pub(in crate::store) fn series_with(&self, wanted: impl Fn(bool) -> bool) -> Set<SeriesNo> {
+        let mut bitmaps = Set::default();
         for (stop, bitmap) in [(false, &self.start_series), (true, &self.stop_series)] {
             if wanted(stop) {
                 bitmaps |= bitmap;
@@ -162,7 +163,7 @@ impl Core {
         bitmaps
     }
 
-    fn state_series(&mut self, stop: bool) -> &mut RoaringBitmap {
+    fn state_series(&mut self, stop: bool) -> &mut Set<SeriesNo> {
         if stop { &mut self.stop_series } else { &mut self.start_series }
     }
 }

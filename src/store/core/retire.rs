@@ -13,12 +13,13 @@
 
 use super::Core;
 use super::LabelIndex;
-use super::NONE;
 use super::Part;
-use super::place_in;
+use super::time_key_in;
 use crate::event::EdgeState;
 use crate::store::details::Detailed;
 use crate::store::edges::EdgeRow;
+use crate::store::number::EdgeNo;
+use crate::store::number::IdentityNo;
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -33,9 +34,9 @@ impl Core {
     /// What is open stays, and what lies less than a day before `now`. Returns how many went.
     pub(in crate::store) fn retire(&mut self, index: &LabelIndex, before: Timestamp, now: Timestamp) -> usize {
         let count = self.arrivals.partition_point(|&edge| self.row(edge).is_some_and(|row| row.received < before));
-        let candidates: Vec<u32> = self.arrivals.drain(..count).collect();
+        let candidates: Vec<EdgeNo> = self.arrivals.drain(..count).collect();
         let stays = Sweep::new(self, before, now.minus(RECENT)).run(&candidates);
-        let (kept, old): (Vec<u32>, Vec<u32>) = candidates.into_iter().partition(|edge| stays.contains(edge));
+        let (kept, old): (Vec<EdgeNo>, Vec<EdgeNo>) = candidates.into_iter().partition(|edge| stays.contains(edge));
         self.forget(index, &old);
         for edge in kept.into_iter().rev() {
             self.arrivals.push_front(edge);
@@ -44,8 +45,9 @@ impl Core {
     }
 
     /// Takes the edges out of everything. What is left folds to what it is.
-    fn forget(&mut self, index: &LabelIndex, old: &[u32]) {
+    fn forget(&mut self, index: &LabelIndex, old: &[EdgeNo]) {
         let (mut identities, mut series) = (BTreeSet::new(), BTreeSet::new());
+        self.forget_deleted(old);
         for &edge in old {
             let Some(row) = self.edges.get(edge) else { continue };
             let (part, id, key, identity) = (row.part, row.id, row.key(), row.identity);
@@ -55,11 +57,10 @@ impl Core {
                 if let Some(past) = self.past.get_mut(&identity) {
                     past.remove(&(key, edge));
                 }
-                self.deleted_by.remove(&edge);
                 self.replaced.remove(&(identity, edge));
             } else {
                 if part.is_head() {
-                    self.timeline.remove(edge, place_in(&self.edges));
+                    self.by_time.remove(edge, time_key_in(&self.edges));
                 }
                 if let Some(member) = self.member(edge).filter(|_| key.1 == EdgeState::Start) {
                     self.groups.remove(member);
@@ -70,7 +71,7 @@ impl Core {
                 self.details.remove(edge);
             }
             if let Some(series) = self.edges.get(edge).and_then(|row| self.series.get_mut(row.series)) {
-                series.edges.remove(edge, place_in(&self.edges));
+                series.edges.remove(edge, time_key_in(&self.edges));
             }
             self.forget_id(edge, id);
             self.values.remove(&edge);
@@ -94,6 +95,18 @@ impl Core {
             self.edges.vacate(edge);
         }
     }
+
+    /// Takes the edges off what deletions of the first format took: their numbers will be those of others.
+    fn forget_deleted(&mut self, old: &[EdgeNo]) {
+        if self.deleted_by.is_empty() {
+            return;
+        }
+        let old: HashSet<EdgeNo> = old.iter().copied().collect();
+        self.deleted_by.retain(|by, deleted| {
+            deleted.retain(|edge| !old.contains(edge));
+            !old.contains(by)
+        });
+    }
 }
 
 /// Finds what stays of some edges.
@@ -102,14 +115,14 @@ struct Sweep<'a> {
     before: Timestamp,
     recent: Timestamp,
     /// The events that some of these edges are part of.
-    heads: HashSet<u32>,
+    heads: HashSet<EdgeNo>,
     /// What an event needs, if it stays: events, and edges of them.
-    needs: HashMap<u32, Vec<(u32, u32)>>,
+    needs: HashMap<EdgeNo, Vec<(EdgeNo, EdgeNo)>>,
     /// Events that stay.
-    stays: HashSet<u32>,
-    queue: Vec<u32>,
+    stays: HashSet<EdgeNo>,
+    queue: Vec<EdgeNo>,
     /// Edges that stay as long as what needs them.
-    needed: HashSet<u32>,
+    needed: HashSet<EdgeNo>,
 }
 
 impl<'a> Sweep<'a> {
@@ -119,12 +132,12 @@ impl<'a> Sweep<'a> {
     }
 
     /// Which of the edges stay.
-    fn run(mut self, candidates: &[u32]) -> HashSet<u32> {
+    fn run(mut self, candidates: &[EdgeNo]) -> HashSet<EdgeNo> {
         let core = self.core;
         let present = || candidates.iter().copied().filter(|&edge| !matches!(self.part(edge), Part::Past { .. }));
-        let present: Vec<u32> = present().collect();
+        let present: Vec<EdgeNo> = present().collect();
         self.heads = present.iter().map(|&edge| core.head(edge)).collect();
-        let by_themselves: Vec<u32> = self.heads.iter().copied().filter(|&head| self.stays_by_itself(head)).collect();
+        let by_themselves: Vec<EdgeNo> = self.heads.iter().copied().filter(|&head| self.stays_by_itself(head)).collect();
         for head in by_themselves {
             self.keep(head);
         }
@@ -145,40 +158,51 @@ impl<'a> Sweep<'a> {
                 self.keep(head);
             }
         }
-        let mut stays: HashSet<u32> = candidates.iter().copied().filter(|&edge| self.stays(edge)).collect();
+        let mut stays: HashSet<EdgeNo> = candidates.iter().copied().filter(|&edge| self.stays(edge)).collect();
         self.keep_siblings(candidates, &mut stays);
         stays
     }
 
     /// What is past and came with an edge that stays, stays too: their record does, which would bring it back.
-    fn keep_siblings(&self, candidates: &[u32], stays: &mut HashSet<u32>) {
-        let came = |edge: &u32| self.core.row(*edge).map(|row| (row.identity, row.received));
-        let has_past = |came: &(u32, Timestamp)| self.core.past.contains_key(&came.0);
-        let records: HashSet<(u32, Timestamp)> = stays.iter().filter_map(came).filter(has_past).collect();
-        let is_past = |edge: &&u32| matches!(self.part(**edge), Part::Past { .. });
-        if !records.is_empty() {
-            stays.extend(candidates.iter().filter(is_past).filter(|edge| came(edge).is_some_and(|came| records.contains(&came))));
+    fn keep_siblings(&self, candidates: &[EdgeNo], stays: &mut HashSet<EdgeNo>) {
+        if self.core.past.is_empty() {
+            return;
+        }
+        let came = |edge: EdgeNo| {
+            let identity = self.core.row(edge).map(|row| row.identity).filter(|identity| self.core.past.contains_key(identity));
+            identity.into_iter().flat_map(move |identity| self.core.came(edge).map(|came| (identity, came)))
+        };
+        let mut goes: HashMap<(IdentityNo, Timestamp), Vec<EdgeNo>> = HashMap::new();
+        for &edge in candidates.iter().filter(|&&edge| matches!(self.part(edge), Part::Past { .. }) && !stays.contains(&edge)) {
+            for record in came(edge) {
+                goes.entry(record).or_default().push(edge);
+            }
+        }
+        let mut kept: Vec<EdgeNo> = stays.iter().copied().collect();
+        while let Some(edge) = kept.pop() {
+            let came_with = came(edge).filter_map(|record| goes.remove(&record)).flatten();
+            kept.extend(came_with.filter(|&edge| stays.insert(edge)).collect::<Vec<_>>());
         }
     }
 
-    fn keep(&mut self, head: u32) {
+    fn keep(&mut self, head: EdgeNo) {
         if self.stays.insert(head) {
             self.queue.push(head);
         }
     }
 
-    fn part(&self, edge: u32) -> Part {
+    fn part(&self, edge: EdgeNo) -> Part {
         self.core.row(edge).map_or(Part::Vacant, |row| row.part)
     }
 
     /// Whether the edge is not old: it came, or came again, since, or happened lately.
-    fn is_new(&self, edge: u32) -> bool {
+    fn is_new(&self, edge: EdgeNo) -> bool {
         let Some(row) = self.core.row(edge) else { return false };
         let renewed = || self.core.renewed.get(&edge).is_some_and(|&renewed| renewed >= self.before);
         row.received >= self.before || row.at > self.recent || renewed()
     }
 
-    fn stays_by_itself(&self, head: u32) -> bool {
+    fn stays_by_itself(&self, head: EdgeNo) -> bool {
         let core = self.core;
         let past = || core.row(head).and_then(|row| core.past.get(&row.identity)).into_iter().flatten().map(|(_, edge)| *edge);
         let is_put =
@@ -191,7 +215,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// The events that are as they are because of this edge.
-    fn needers(&self, edge: u32) -> Vec<u32> {
+    fn needers(&self, edge: EdgeNo) -> Vec<EdgeNo> {
         let some = match self.core.row(edge).map(|row| row.part.state()) {
             Some(EdgeState::Stop) => [self.needs_next_stop(edge), None, None],
             Some(EdgeState::Start) => [self.needs_beyond(edge), self.needs_superseding(edge), self.needs_next_start(edge)],
@@ -201,54 +225,54 @@ impl<'a> Sweep<'a> {
     }
 
     /// The events of whose details the record has this stop.
-    fn described_with(&self, stop: u32) -> impl Iterator<Item = u32> {
+    fn described_with(&self, stop: EdgeNo) -> impl Iterator<Item = EdgeNo> {
         self.core.details.with_stop(stop).map(|anchor| self.core.head(anchor))
     }
 
-    fn needs_next_stop(&self, stop: u32) -> Option<u32> {
+    fn needs_next_stop(&self, stop: EdgeNo) -> Option<EdgeNo> {
         let row = self.core.row(stop)?;
         let look = self.core.look(row.identity)?;
-        let before = look.line.stop_before(&row.key())?;
-        let start = look.line.start_after(&look.line.key(before))?;
-        let near = look.line.key(start).0.since(look.line.key(before).0) <= self.core.skews.of(before);
+        let before = look.edges.stop_before(&row.key())?;
+        let start = look.edges.start_after(&look.edges.key(before))?;
+        let near = look.edges.key(start).0.since(look.edges.key(before).0) <= self.core.skews.of(before);
         (near && self.part(before) == Part::Lone).then_some(before)
     }
 
-    fn needs_beyond(&self, start: u32) -> Option<u32> {
+    fn needs_beyond(&self, start: EdgeNo) -> Option<EdgeNo> {
         let row = self.core.row(start)?;
         let look = self.core.look(row.identity)?;
-        let stop = look.line.stop_before(&row.key())?;
+        let stop = look.edges.stop_before(&row.key())?;
         let Part::Stop { early: true, of } = self.part(stop) else { return None };
         (look.beyond(stop) == Some(start)).then_some(of)
     }
 
-    fn needs_superseding(&self, start: u32) -> Option<u32> {
+    fn needs_superseding(&self, start: EdgeNo) -> Option<EdgeNo> {
         let rival = self.core.groups.rival_before(self.core.member(start)?)?;
         let head = self.core.head(rival.edge);
         let open_end = match self.part(head) {
-            Part::Start { stop: NONE, .. } => true,
-            Part::Start { stop, .. } => matches!(self.part(stop), Part::Stop { early: true, .. }),
+            Part::Start { stop: None, .. } => true,
+            Part::Start { stop: Some(stop), .. } => matches!(self.part(stop), Part::Stop { early: true, .. }),
             _ => false,
         };
         open_end.then_some(head)
     }
 
-    fn needs_next_start(&self, start: u32) -> Option<u32> {
+    fn needs_next_start(&self, start: EdgeNo) -> Option<EdgeNo> {
         let row = self.core.row(start).filter(|row| row.part.is_start())?;
-        let line = self.core.line(row.identity)?;
-        let before = line.start_before(&row.key())?;
-        let stop = line.stop_before(&row.key());
-        let follows = stop.is_none_or(|stop| line.key(stop) < line.key(before));
+        let edges = self.core.edges_of_identity(row.identity)?;
+        let before = edges.start_before(&row.key())?;
+        let stop = edges.stop_before(&row.key());
+        let follows = stop.is_none_or(|stop| edges.key(stop) < edges.key(before));
         let head = self.core.head(before);
-        (follows && matches!(self.part(head), Part::Start { stop: NONE, .. })).then_some(head)
+        (follows && matches!(self.part(head), Part::Start { stop: None, .. })).then_some(head)
     }
 
-    fn stays(&self, edge: u32) -> bool {
+    fn stays(&self, edge: EdgeNo) -> bool {
         let core = self.core;
         match self.part(edge) {
             Part::Past { .. } => {
                 let names = core.deleted_by.get(&edge).into_iter().flatten();
-                let is_kept = |head: u32| !self.heads.contains(&head) || self.stays.contains(&head);
+                let is_kept = |head: EdgeNo| !self.heads.contains(&head) || self.stays.contains(&head);
                 self.is_new(edge)
                     || names.into_iter().any(|&deleted| deleted != edge && self.is_new(deleted))
                     || self.described_with(edge).any(is_kept)
@@ -262,11 +286,11 @@ impl<'a> Sweep<'a> {
     }
 
     /// Whether the start before this one is of another group, so that other rivals count from here on.
-    fn changes_group(&self, beat: u32) -> bool {
+    fn changes_group(&self, beat: EdgeNo) -> bool {
         if self.core.groups.is_empty() {
             return false;
         }
-        let before = self.core.row(beat).and_then(|row| self.core.line(row.identity)?.start_before(&EdgeRow::key(row)));
+        let before = self.core.row(beat).and_then(|row| self.core.edges_of_identity(row.identity)?.start_before(&EdgeRow::key(row)));
         before.is_some_and(|before| self.core.groups.of(before) != self.core.groups.of(beat))
     }
 }

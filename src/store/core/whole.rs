@@ -2,7 +2,6 @@
 
 use super::Added;
 use super::Core;
-use super::LabelWriter;
 use super::New;
 use super::Part;
 use super::edge_id;
@@ -16,17 +15,22 @@ use crate::event::Key;
 use crate::event::Put;
 use crate::event::Span;
 use crate::event::Version;
+use crate::store::ClusterId;
 use crate::store::SeriesId;
 use crate::store::details::Detailed;
 use crate::store::edges::EdgeKey;
 use crate::store::edges::EdgeRow;
+use crate::store::index::Interned;
+use crate::store::number::EdgeNo;
+use crate::store::number::IdentityNo;
+use crate::store::number::Number as _;
 use crate::time::Timestamp;
 use std::ops::Bound;
 
 /// A sample that may have to leave the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Lost {
-    pub(in crate::store) cluster: u16,
+    pub(in crate::store) cluster: ClusterId,
     pub(in crate::store) series: SeriesId,
     pub(in crate::store) at: Timestamp,
 }
@@ -37,7 +41,7 @@ fn edge_key((at, state, id): Key) -> EdgeKey {
 
 impl Core {
     /// The first edge of the event with this id: its own, or that of one of its edges.
-    pub(in crate::store) fn resolve(&self, id: &str) -> Option<u32> {
+    pub(in crate::store) fn resolve(&self, id: &str) -> Option<EdgeNo> {
         self.own(id).or_else(|| {
             let edge = EdgeId::parse(id).and_then(|id| self.find_edge(id))?;
             self.row(edge).filter(|row| !matches!(row.part, Part::Past { .. })).map(|_| self.head(edge))
@@ -45,13 +49,13 @@ impl Core {
     }
 
     /// The identities that an id of its own can have: that of now, or that of the first format.
-    fn own_identities(&self, id: &str) -> impl Iterator<Item = u32> {
+    fn own_identities(&self, id: &str) -> impl Iterator<Item = IdentityNo> {
         [Identity::of_id(id), Identity::former_of_id(id)].into_iter().filter_map(|identity| self.number_of(identity))
     }
 
-    fn own(&self, id: &str) -> Option<u32> {
+    fn own(&self, id: &str) -> Option<EdgeNo> {
         let anchors = self.own_identities(id).filter_map(|identity| self.details.anchors(identity)).flatten();
-        let own = |anchor: &u32| self.details.get(*anchor).is_some_and(|detailed| detailed.id.as_deref() == Some(id));
+        let own = |anchor: &EdgeNo| self.details.get(*anchor).is_some_and(|detailed| detailed.id.as_deref() == Some(id));
         anchors.map(|(_, anchor)| *anchor).find(own).map(|anchor| self.head(anchor))
     }
 
@@ -63,7 +67,7 @@ impl Core {
     /// Whether this record of a put, received then, is what an edge or the details that are here come from.
     pub(in crate::store) fn remembers_put(&self, put: &Put, received: Timestamp) -> bool {
         let Some(identity) = self.number_of(put.start.identity) else { return false };
-        let from_it = |edge: u32| self.row(edge).is_some_and(|row| row.received == received && row.identity == identity);
+        let from_it = |edge: EdgeNo| self.row(edge).is_some_and(|row| row.identity == identity) && self.came(edge).contains(&received);
         let mut anchors = self.details.anchors(identity).into_iter().flatten();
         let said = anchors.any(|(_, anchor)| self.details.get(*anchor).is_some_and(|detailed| detailed.updated == received));
         said || put.edges().filter_map(|edge| self.find_edge(edge.id())).any(from_it)
@@ -75,14 +79,14 @@ impl Core {
         self.number_of(span.identity).is_some_and(|identity| self.past_between(identity, &span).next().is_some())
     }
 
-    fn past_between(&self, identity: u32, span: &Span) -> impl Iterator<Item = u32> {
-        let bounds = (edge_key(span.first), 0)..=(edge_key(span.last), u32::MAX);
+    fn past_between(&self, identity: IdentityNo, span: &Span) -> impl Iterator<Item = EdgeNo> {
+        let bounds = (edge_key(span.first), EdgeNo::MIN)..=(edge_key(span.last), EdgeNo::MAX);
         self.past.get(&identity).into_iter().flat_map(move |past| past.range(bounds.clone())).map(|(_, edge)| *edge)
     }
 
     /// Whether the details that are here, or the stop, come from this record, received then.
     pub(in crate::store) fn remembers_describe(&self, describe: &Describe, received: Timestamp) -> bool {
-        let from_it = |edge: u32| self.row(edge).is_some_and(|row| row.received == received);
+        let from_it = |edge: EdgeNo| self.row(edge).is_some_and(|row| row.received == received);
         if describe.stop.as_ref().and_then(|stop| self.find_edge(stop.id())).is_some_and(from_it) {
             return true;
         }
@@ -102,14 +106,14 @@ impl Core {
     }
 
     /// What the edges of the event have in common.
-    pub(in crate::store) fn identity(&self, head: u32) -> Identity {
+    pub(in crate::store) fn identity(&self, head: EdgeNo) -> Identity {
         let key = self.row(head).and_then(|row| self.identities.get(row.identity)).map_or([0; 2], |row| row.key);
         Identity(edge_id(key).0)
     }
 
     /// The event that begins with `head` as it is now.
-    pub(in crate::store) fn version(&self, head: u32) -> Version {
-        let id = |edge: Option<u32>| edge.and_then(|edge| self.row(edge)).map_or([0; 2], |row| row.id);
+    pub(in crate::store) fn version(&self, head: EdgeNo) -> Version {
+        let id = |edge: Option<EdgeNo>| edge.and_then(|edge| self.row(edge)).map_or([0; 2], |row| row.id);
         let described = self.details(head).map_or(0, |detailed| detailed.version.0);
         let mut bytes = Vec::with_capacity(40);
         for half in id(Some(head)).into_iter().chain(id(self.stop_of(head))).chain([described]) {
@@ -119,25 +123,25 @@ impl Core {
     }
 
     /// Puts an event: its edges take the place of those that it had, but for those that are the same. Returns its edges, those
-    /// it had already as duplicates, and the samples that it no longer has.
+    /// it had already as duplicates, and the samples that it no longer has. `labels` are those of its edges, in order.
     pub(in crate::store) fn put(
         &mut self,
-        labels: &mut LabelWriter<'_>,
+        labels: &Interned<'_>,
         put: &Put,
-        cluster: u16,
+        cluster: ClusterId,
         received: Timestamp,
     ) -> Option<(Vec<Added>, Vec<Lost>)> {
         let identity = self.intern_identity(put.start.identity, false)?;
         let ids: Vec<EdgeId> = put.edges().map(Edge::id).collect();
-        let stays = |edge: &u32| self.row(*edge).is_some_and(|row| ids.contains(&edge_id(row.id)));
-        let gone: Vec<u32> = self.present(identity).into_iter().filter(|edge| !stays(edge)).collect();
+        let stays = |edge: &EdgeNo| self.row(*edge).is_some_and(|row| ids.contains(&edge_id(row.id)));
+        let gone: Vec<EdgeNo> = self.present(identity).into_iter().filter(|edge| !stays(edge)).collect();
         self.withdraw(identity, &gone);
         self.replaced.extend(gone.iter().map(|&edge| (identity, edge)));
         let mut added = Vec::with_capacity(2);
         for (set, (edge, &id)) in put.edges().zip(&ids).enumerate() {
             added.push(match self.find_edge(id) {
                 Some(known) => self.have_again(known, edge, received)?,
-                None => self.insert(labels, set, &New { edge, id, cluster, received })?,
+                None => self.insert(&New { edge, id, labels: labels.labels(set)?, cluster, received })?,
             });
         }
         self.follow();
@@ -149,16 +153,17 @@ impl Core {
     }
 
     /// The edges that an identity has.
-    fn present(&self, identity: u32) -> Vec<u32> {
+    fn present(&self, identity: IdentityNo) -> Vec<EdgeNo> {
         self.members(identity).into_iter().flat_map(super::Members::iter).collect()
     }
 
     /// An edge that the event keeps, or has again, with what its id does not say.
-    fn have_again(&mut self, known: u32, edge: &Edge, received: Timestamp) -> Option<Added> {
+    fn have_again(&mut self, known: EdgeNo, edge: &Edge, received: Timestamp) -> Option<Added> {
         match &edge.attributes {
             Some(attributes) => drop(self.attributes.insert(known, attributes.clone())),
             None => drop(self.attributes.remove(&known)),
         }
+        self.renewed.insert(known, received);
         self.values.remove(&known);
         if edge.value.to_bits() != 1f64.to_bits() {
             self.values.insert(known, edge.value);
@@ -172,7 +177,6 @@ impl Core {
             if let Some(row) = self.edges.get_mut(known) {
                 row.part = Part::alone(key.1);
             }
-            self.renewed.insert(known, received);
             self.replaced.remove(&(identity, known));
             self.enter(known, None)?;
         }
@@ -190,7 +194,7 @@ impl Core {
         };
         let Some((identity, first, last)) = said else { return };
         let named = describe.span.map_or_else(|| self.find_edge(describe.edge), |_| None);
-        let here = |edge: &u32| self.row(*edge).is_some_and(|row| !matches!(row.part, Part::Past { .. }));
+        let here = |edge: &EdgeNo| self.row(*edge).is_some_and(|row| !matches!(row.part, Part::Past { .. }));
         // Where that edge was deleted or forgotten, what was said of it is too.
         let Some(anchor) = named.or_else(|| self.find_edge(edge_id(first.2))).filter(here) else { return };
         if self.details(self.head(anchor)).is_none_or(|detailed| detailed.id.is_none()) {
@@ -205,8 +209,8 @@ impl Core {
         if let Some(span) = &delete.span {
             let Some(identity) = self.number_of(span.identity) else { return Vec::new() };
             let (first, last) = (edge_key(span.first), edge_key(span.last));
-            let is_meant = |edge: &u32| self.row(*edge).is_some_and(|row| (first..=last).contains(&row.key()));
-            let parts: Vec<u32> = self.present(identity).into_iter().filter(is_meant).collect();
+            let is_meant = |edge: &EdgeNo| self.row(*edge).is_some_and(|row| (first..=last).contains(&row.key()));
+            let parts: Vec<EdgeNo> = self.present(identity).into_iter().filter(is_meant).collect();
             self.withdraw(identity, &parts);
             return self.lost(&parts);
         }
@@ -216,7 +220,8 @@ impl Core {
         let mut parts = self.edges_of(head);
         self.withdraw(identity, &parts);
         if is_own {
-            let replaced: Vec<(u32, u32)> = self.replaced.range((identity, 0)..=(identity, u32::MAX)).copied().collect();
+            let replaced: Vec<(IdentityNo, EdgeNo)> =
+                self.replaced.range((identity, EdgeNo::MIN)..=(identity, EdgeNo::MAX)).copied().collect();
             for replaced in replaced {
                 self.replaced.remove(&replaced);
                 parts.push(replaced.1);
@@ -228,7 +233,7 @@ impl Core {
     }
 
     /// Takes edges of one identity out of their events. They stay known, as past.
-    fn withdraw(&mut self, identity: u32, edges: &[u32]) {
+    fn withdraw(&mut self, identity: IdentityNo, edges: &[EdgeNo]) {
         self.leave(identity, edges);
         for &edge in edges {
             self.details.remove(edge);
@@ -239,13 +244,13 @@ impl Core {
     }
 
     /// The samples of past edges that no present edge has too.
-    fn lost(&self, past: &[u32]) -> Vec<Lost> {
-        let sample = |&edge: &u32| {
+    fn lost(&self, past: &[EdgeNo]) -> Vec<Lost> {
+        let sample = |&edge: &EdgeNo| {
             let row = self.row(edge)?;
             let series = self.series.get(row.series)?;
             let bounds = (Bound::Included((row.at, [0; 2])), Bound::Included((row.at, [u64::MAX; 2])));
-            let mut same = series.edges.between(bounds, super::place_in(&self.edges)).flatten();
-            let is_present = |&other: &u32| self.row(other).is_some_and(|other| !matches!(other.part, Part::Past { .. }));
+            let mut same = series.edges.between(bounds, super::time_key_in(&self.edges)).flatten();
+            let is_present = |&other: &EdgeNo| self.row(other).is_some_and(|other| !matches!(other.part, Part::Past { .. }));
             (!same.any(is_present)).then_some(Lost { cluster: series.cluster, series: self.series_id(row.series), at: row.at })
         };
         let mut lost: Vec<Lost> = past.iter().filter_map(sample).collect();
@@ -254,7 +259,7 @@ impl Core {
         lost
     }
 
-    fn insert_details(&mut self, anchor: u32, detailed: Detailed) {
+    fn insert_details(&mut self, anchor: EdgeNo, detailed: Detailed) {
         let Some((identity, key)) = self.row(anchor).map(|row| (row.identity, row.key())) else { return };
         let head = self.head(anchor);
         let before = self.public_id(head);
@@ -263,8 +268,9 @@ impl Core {
     }
 
     /// Forgets what was said of edges between these two.
-    fn remove_details(&mut self, identity: u32, first: EdgeKey, last: EdgeKey) {
-        let anchors = self.details.anchors(identity).into_iter().flat_map(|anchors| anchors.range((first, 0)..=(last, u32::MAX)));
+    fn remove_details(&mut self, identity: IdentityNo, first: EdgeKey, last: EdgeKey) {
+        let anchors =
+            self.details.anchors(identity).into_iter().flat_map(|anchors| anchors.range((first, EdgeNo::MIN)..=(last, EdgeNo::MAX)));
         for anchor in anchors.map(|(_, anchor)| *anchor).collect::<Vec<_>>() {
             self.details.remove(anchor);
         }

@@ -32,18 +32,14 @@ fn edge(&(stop, at, identity, group, other_skew): &Said) -> Edge {
     let name = identity.to_string();
     Edge {
         organization: "acme".into(),
-        cluster: "".into(),
-        state: if stop { EdgeState::Stop } else { EdgeState::Start },
-        at: Timestamp::from_millis(at),
-        value: 1.0,
-        identity: Identity::of([&*name]),
-        lapses: false,
         supersede: group.filter(|_| !stop).map(|group| Identity::of(["group", &group.to_string()])),
         skew: (stop && other_skew).then_some(Duration::from_millis(12)),
-        named: None,
-        former: None,
-        labels: LabelSet::from_sorted([("event_name", "job"), ("name", &*name)]).unwrap(),
-        attributes: None,
+        ..Edge::new(
+            if stop { EdgeState::Stop } else { EdgeState::Start },
+            Timestamp::from_millis(at),
+            Identity::of([&*name]),
+            LabelSet::from_sorted([("event_name", "job"), ("name", &*name)]).unwrap(),
+        )
     }
 }
 

@@ -56,18 +56,13 @@ impl Host {
         let (entity, text) = (self.sent.to_string(), "x".repeat(15_000));
         let edge = Edge {
             organization: "acme".into(),
-            cluster: "".into(),
-            state: EdgeState::Point,
-            at: self.now(),
-            value: 1.0,
-            identity: Identity::of(["clock", &entity]),
-            lapses: false,
-            supersede: None,
-            skew: None,
-            named: None,
-            former: None,
-            labels: LabelSet::from_sorted([("entity_id", entity.as_str()), ("event_name", "job")]).unwrap(),
             attributes: Some(format!("{{\"long\":\"{text}\"}}").into()),
+            ..Edge::new(
+                EdgeState::Point,
+                self.now(),
+                Identity::of(["clock", &entity]),
+                LabelSet::from_sorted([("entity_id", entity.as_str()), ("event_name", "job")]).unwrap(),
+            )
         };
         let (ask, mut answer) = Ask::new([edge].into_iter().collect());
         let (sender, mut receiver) = mpsc::channel(1);

@@ -3,21 +3,7 @@
 use super::*;
 
 fn edge<const N: usize>(state: EdgeState, at: Timestamp, identity: Identity, labels: [(&str, &str); N]) -> Edge {
-    Edge {
-        organization: "acme".into(),
-        cluster: "".into(),
-        state,
-        at,
-        value: 1.0,
-        identity,
-        lapses: false,
-        supersede: None,
-        skew: None,
-        named: None,
-        former: None,
-        labels: LabelSet::from_sorted(labels).unwrap(),
-        attributes: None,
-    }
+    Edge { organization: "acme".into(), ..Edge::new(state, at, identity, LabelSet::from_sorted(labels).unwrap()) }
 }
 
 fn space(state: EdgeState) -> &'static str {

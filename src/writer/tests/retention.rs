@@ -201,3 +201,31 @@ fn edges_that_came_in_one_record_go_together() {
     assert!(server.events().is_empty());
     server.restart();
 }
+
+/// Else what it took of a later record comes back without what it took of an earlier one: an end without which a start is open.
+#[test]
+fn a_checkpoint_stands_for_all_that_was_retired_before_it() {
+    let mut server = server();
+    let began = server.now().minus(MINUTE);
+    server.send(job(EdgeState::Stop, began.plus(MINUTE), "job-1"));
+    server.fill(2);
+    server.machine.advance(2 * HOUR);
+    server.fill(1);
+    server.send(job(EdgeState::Start, began, "job-1"));
+    pass(&mut server, HOUR);
+    server.machine.advance(25 * HOUR);
+    server.disk.record_history();
+    server.fill(1);
+    assert!(server.events().is_empty());
+    // The power fails somewhere in between, and the next program is to keep an hour more.
+    for disk in server.disk.history() {
+        let mut next = server.as_on(disk);
+        let retired = next.events().is_empty();
+        next.retention = 27 * HOUR;
+        next.machine = Arc::new(ManualClock::at(server.now().plus(11 * MINUTE)));
+        next.start();
+        next.fill(1);
+        assert_eq!(next.events().is_empty(), retired);
+        next.restart();
+    }
+}

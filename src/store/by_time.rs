@@ -1,5 +1,6 @@
 //! Events in order of time: numbers of their first edges, sorted by (time, id), in chunks that know how late their events end.
 
+use super::number::EdgeNo;
 use crate::time::Timestamp;
 use std::collections::BinaryHeap;
 use std::sync::atomic::AtomicI64;
@@ -9,48 +10,48 @@ const CHUNK_MAX: usize = 512;
 /// The chunk's latest end must be asked for again.
 const UNKNOWN: i64 = i64::MIN;
 
-/// A place in the timeline: time, then id, so that no two are equal and a restart changes no order.
-pub(super) type Place = (Timestamp, [u64; 2]);
+/// A key in the timeline: time, then id, so that no two are equal and a restart changes no order.
+pub(super) type TimeKey = (Timestamp, [u64; 2]);
 
 /// What ends at some time, or at some time at the latest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Item {
-    Edge(u32),
+    Edge(EdgeNo),
     Chunk(usize),
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Timeline {
+pub(super) struct EventsByTime {
     chunks: Vec<Chunk>,
     len: usize,
 }
 
 #[derive(Debug)]
 struct Chunk {
-    edges: Vec<u32>,
+    edges: Vec<EdgeNo>,
     /// The latest end of an event of this chunk in milliseconds (an open one ends never), or `UNKNOWN`.
     latest_end: AtomicI64,
     /// The same of those that are not open.
     latest_closed: AtomicI64,
 }
 
-impl Timeline {
+impl EventsByTime {
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds an edge; `place` tells where it and every other in here stand.
-    pub(super) fn insert(&mut self, edge: u32, place: impl Fn(u32) -> Place) {
+    /// Adds an edge; `key` tells where it and every other in here stand.
+    pub(super) fn insert(&mut self, edge: EdgeNo, key: impl Fn(EdgeNo) -> TimeKey) {
         self.len += 1;
-        let new = place(edge);
-        let appends = self.chunks.last().and_then(|chunk| chunk.edges.last()).is_none_or(|&last| place(last) < new);
+        let new = key(edge);
+        let appends = self.chunks.last().and_then(|chunk| chunk.edges.last()).is_none_or(|&last| key(last) < new);
         if appends && self.chunks.last().is_none_or(|chunk| chunk.edges.len() >= CHUNK_MAX) {
             self.chunks.push(Chunk::new(vec![edge]));
             return;
         }
-        let index = self.chunk_of(new, &place);
+        let index = self.chunk_of(new, &key);
         let Some(chunk) = self.chunks.get_mut(index) else { return };
-        let position = chunk.edges.partition_point(|&other| place(other) < new);
+        let position = chunk.edges.partition_point(|&other| key(other) < new);
         chunk.edges.insert(position, edge);
         chunk.forget_end();
         if chunk.edges.len() > CHUNK_MAX {
@@ -60,10 +61,10 @@ impl Timeline {
     }
 
     /// Takes out an edge.
-    pub(super) fn remove(&mut self, edge: u32, place: impl Fn(u32) -> Place) {
-        let index = self.chunk_of(place(edge), &place);
+    pub(super) fn remove(&mut self, edge: EdgeNo, key: impl Fn(EdgeNo) -> TimeKey) {
+        let index = self.chunk_of(key(edge), &key);
         let Some(chunk) = self.chunks.get_mut(index) else { return };
-        let position = chunk.edges.partition_point(|&other| place(other) < place(edge));
+        let position = chunk.edges.partition_point(|&other| key(other) < key(edge));
         if chunk.edges.get(position) != Some(&edge) {
             return;
         }
@@ -76,8 +77,8 @@ impl Timeline {
     }
 
     /// The event of this edge ends at another time than before.
-    pub(super) fn end_changed(&mut self, edge: u32, place: impl Fn(u32) -> Place) {
-        let index = self.chunk_of(place(edge), &place);
+    pub(super) fn end_changed(&mut self, edge: EdgeNo, key: impl Fn(EdgeNo) -> TimeKey) {
+        let index = self.chunk_of(key(edge), &key);
         if let Some(chunk) = self.chunks.get(index) {
             chunk.forget_end();
         }
@@ -86,19 +87,19 @@ impl Timeline {
     /// Walks from just before `before` (or the newest) backwards over events that can end at or after `ends_from`, until `visit` says stop.
     pub(super) fn walk_back(
         &self,
-        before: Option<Place>,
+        before: Option<TimeKey>,
         ends_from: Timestamp,
-        place: impl Fn(u32) -> Place,
-        end: impl Fn(u32) -> Timestamp,
-        mut visit: impl FnMut(u32) -> bool,
+        key: impl Fn(EdgeNo) -> TimeKey,
+        end: impl Fn(EdgeNo) -> Timestamp,
+        mut visit: impl FnMut(EdgeNo) -> bool,
     ) {
-        let last = before.map_or(self.chunks.len(), |before| self.chunk_of(before, &place) + 1);
+        let last = before.map_or(self.chunks.len(), |before| self.chunk_of(before, &key) + 1);
         for chunk in self.chunks.get(..last).unwrap_or_default().iter().rev() {
             if chunk.latest_end(&end) < ends_from {
                 continue;
             }
             let edges = match before {
-                Some(before) => chunk.edges.get(..chunk.edges.partition_point(|&edge| place(edge) < before)).unwrap_or_default(),
+                Some(before) => chunk.edges.get(..chunk.edges.partition_point(|&edge| key(edge) < before)).unwrap_or_default(),
                 None => &chunk.edges,
             };
             if edges.iter().rev().any(|&edge| !visit(edge)) {
@@ -111,13 +112,13 @@ impl Timeline {
     /// Leaves out most of what begins at or after `before`.
     pub(super) fn walk_by_end(
         &self,
-        before: Option<Place>,
+        before: Option<TimeKey>,
         upto: Timestamp,
-        place: impl Fn(u32) -> Place,
-        end: impl Fn(u32) -> Timestamp,
-        mut visit: impl FnMut(u32) -> bool,
+        key: impl Fn(EdgeNo) -> TimeKey,
+        end: impl Fn(EdgeNo) -> Timestamp,
+        mut visit: impl FnMut(EdgeNo) -> bool,
     ) {
-        let last = before.map_or(self.chunks.len(), |before| self.chunk_of(before, &place) + 1);
+        let last = before.map_or(self.chunks.len(), |before| self.chunk_of(before, &key) + 1);
         let chunks = self.chunks.get(..last).unwrap_or_default().iter();
         let mut next: BinaryHeap<(Timestamp, Item)> =
             chunks.enumerate().map(|(index, chunk)| (chunk.latest_closed(&end), Item::Chunk(index))).collect();
@@ -135,8 +136,8 @@ impl Timeline {
     }
 
     /// The index of the chunk that holds `wanted` or would. Looks from the end, near which most of what comes in belongs.
-    fn chunk_of(&self, wanted: Place, place: impl Fn(u32) -> Place) -> usize {
-        let begins_by = |chunk: &Chunk| chunk.edges.first().is_some_and(|&first| place(first) <= wanted);
+    fn chunk_of(&self, wanted: TimeKey, key: impl Fn(EdgeNo) -> TimeKey) -> usize {
+        let begins_by = |chunk: &Chunk| chunk.edges.first().is_some_and(|&first| key(first) <= wanted);
         let (mut end, mut step) = (self.chunks.len(), 1);
         while let Some(begin) = end.checked_sub(step) {
             if self.chunks.get(begin).is_some_and(begins_by) {
@@ -151,7 +152,7 @@ impl Timeline {
 }
 
 impl Chunk {
-    fn new(edges: Vec<u32>) -> Self {
+    fn new(edges: Vec<EdgeNo>) -> Self {
         Self { edges, latest_end: AtomicI64::new(UNKNOWN), latest_closed: AtomicI64::new(UNKNOWN) }
     }
 
@@ -160,15 +161,15 @@ impl Chunk {
         self.latest_closed.store(UNKNOWN, Ordering::Relaxed);
     }
 
-    fn latest_end(&self, end: impl Fn(u32) -> Timestamp) -> Timestamp {
+    fn latest_end(&self, end: impl Fn(EdgeNo) -> Timestamp) -> Timestamp {
         self.latest(&self.latest_end, end)
     }
 
-    fn latest_closed(&self, end: impl Fn(u32) -> Timestamp) -> Timestamp {
+    fn latest_closed(&self, end: impl Fn(EdgeNo) -> Timestamp) -> Timestamp {
         self.latest(&self.latest_closed, |edge| Some(end(edge)).filter(|end| *end < Timestamp::MAX).unwrap_or(Timestamp::MIN))
     }
 
-    fn latest(&self, kept: &AtomicI64, end: impl Fn(u32) -> Timestamp) -> Timestamp {
+    fn latest(&self, kept: &AtomicI64, end: impl Fn(EdgeNo) -> Timestamp) -> Timestamp {
         let known = kept.load(Ordering::Relaxed);
         if known != UNKNOWN {
             return Timestamp::from_millis(known);
@@ -182,6 +183,7 @@ impl Chunk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::number::Number as _;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -189,30 +191,31 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn walks_as_a_sorted_set(times in prop::collection::vec(0i64..400, 1..2500), remove in prop::collection::vec(any::<prop::sample::Index>(), 0..300), before in 0i64..420, ends_from in 0i64..420) {
-            let place = |edge: u32| (Timestamp::from_millis(times[edge as usize]), [u64::from(edge), 0]);
-            let end = |edge: u32| Timestamp::from_millis(times[edge as usize] + i64::from(edge % 7) * 20);
-            let (mut timeline, mut model) = (Timeline::default(), BTreeSet::new());
-            for edge in 0..u32::try_from(times.len()).unwrap() {
-                timeline.insert(edge, place);
-                model.insert((place(edge), edge));
+            let edge = |key: usize| EdgeNo::from_index(u32::try_from(key).unwrap()).unwrap();
+            let key = |edge: EdgeNo| (Timestamp::from_millis(times[edge.index() as usize]), [u64::from(edge.index()), 0]);
+            let end = |edge: EdgeNo| Timestamp::from_millis(times[edge.index() as usize] + i64::from(edge.index() % 7) * 20);
+            let (mut timeline, mut model) = (EventsByTime::default(), BTreeSet::new());
+            for edge in (0..times.len()).map(edge) {
+                timeline.insert(edge, key);
+                model.insert((key(edge), edge));
             }
             for index in remove {
-                let edge = u32::try_from(index.index(times.len())).unwrap();
-                timeline.remove(edge, place);
-                model.remove(&(place(edge), edge));
+                let edge = edge(index.index(times.len()));
+                timeline.remove(edge, key);
+                model.remove(&(key(edge), edge));
             }
             prop_assert_eq!(timeline.len(), model.len());
             let (before, ends_from) = ((Timestamp::from_millis(before), [0; 2]), Timestamp::from_millis(ends_from));
             for limit in [3, usize::MAX] {
                 for before in [None, Some(before)] {
                     let mut found = Vec::new();
-                    timeline.walk_back(before, ends_from, place, end, |edge| {
+                    timeline.walk_back(before, ends_from, key, end, |edge| {
                         if end(edge) >= ends_from {
                             found.push(edge);
                         }
                         found.len() < limit
                     });
-                    let expected: Vec<u32> = model.iter().rev().filter(|&&p| before.is_none_or(|b| p.0 < b)).map(|p| p.1).filter(|&e| end(e) >= ends_from).take(limit).collect();
+                    let expected: Vec<EdgeNo> = model.iter().rev().filter(|&&p| before.is_none_or(|b| p.0 < b)).map(|p| p.1).filter(|&e| end(e) >= ends_from).take(limit).collect();
                     prop_assert_eq!(found, expected);
                 }
             }

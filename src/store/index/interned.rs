@@ -1,0 +1,96 @@
+//! Label sets as references to names and values, made before a tenant's lock is taken and without it.
+
+use super::LabelIndex;
+use super::LabelName;
+use super::LabelRef;
+use crate::labels::LabelSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The references of some label sets. What they refer to is neither forgotten nor replaced as long as this is there, whatever
+/// is retired meanwhile; what is on no series when it goes is forgotten then.
+#[derive(Debug)]
+pub(in crate::store) struct Interned<'i> {
+    index: &'i LabelIndex,
+    /// Names that are pinned, each once.
+    pinned: Vec<Arc<LabelName>>,
+    /// The references of all sets.
+    refs: Vec<LabelRef>,
+    /// Where those of each set are.
+    sets: Vec<Range<usize>>,
+}
+
+/// The values that some sets have of one name.
+struct Column<'l> {
+    name: &'l str,
+    /// Each with the place of its reference.
+    values: Vec<(usize, &'l str)>,
+}
+
+impl LabelIndex {
+    /// The references of these sets, made where they are new. `None` when there would be more than 65536 names or too many
+    /// values, and none is made.
+    ///
+    /// Each label's values are locked once for all sets, and nothing else meanwhile.
+    pub(in crate::store) fn intern<'l>(&self, sets: impl Iterator<Item = &'l LabelSet>) -> Option<Interned<'_>> {
+        let mut interned = Interned { index: self, pinned: Vec::new(), refs: Vec::new(), sets: Vec::new() };
+        let mut columns: Vec<Column<'l>> = Vec::new();
+        let mut count = 0;
+        for set in sets {
+            let begin = count;
+            for (place, (name, value)) in set.iter().enumerate() {
+                // Most sets have the names of the first.
+                let is_it = |column: &Column<'_>| *column.name == *name;
+                let likely = columns.get(place).is_some_and(is_it).then_some(place);
+                let found = likely.or_else(|| columns.iter().position(is_it));
+                match found.and_then(|found| columns.get_mut(found)) {
+                    Some(column) => column.values.push((count, value)),
+                    None => columns.push(Column { name, values: vec![(count, value)] }),
+                }
+                count += 1;
+            }
+            interned.sets.push(begin..count);
+        }
+        interned.refs.resize(count, LabelRef::NONE);
+        columns.iter().try_for_each(|column| interned.fill(column))?;
+        Some(interned)
+    }
+}
+
+impl Interned<'_> {
+    /// The references of set number `set`, in its order; `None` when there are not so many sets.
+    pub(in crate::store) fn labels(&self, set: usize) -> Option<&[LabelRef]> {
+        self.sets.get(set).and_then(|range| self.refs.get(range.clone()))
+    }
+
+    fn fill(&mut self, column: &Column<'_>) -> Option<()> {
+        loop {
+            let label = match self.index.names.get(column.name) {
+                Some(label) => label,
+                None => self.index.names.add(column.name)?,
+            };
+            let mut values = label.values.write();
+            if values.forgotten {
+                // In between; it has no values, and the next of its name is another one.
+                continue;
+            }
+            label.pin();
+            self.pinned.push(Arc::clone(&label));
+            for (place, text) in &column.values {
+                let value = values.intern(text, &label)?;
+                *self.refs.get_mut(*place)? = LabelRef { name: label.number, value };
+            }
+            return Some(());
+        }
+    }
+}
+
+impl Drop for Interned<'_> {
+    fn drop(&mut self) {
+        for label in &self.pinned {
+            if label.unpin() {
+                self.index.names.forget(label);
+            }
+        }
+    }
+}

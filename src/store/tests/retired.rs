@@ -1,0 +1,226 @@
+//! Changes of whole events beside retirement: what a log and its checkpoints fold to is what was there, whatever came between.
+
+use super::*;
+use crate::event::Describe;
+
+/// What a log has, and what its last checkpoint carries instead of what was before.
+struct Log {
+    store: Store,
+    carried: Vec<Record>,
+    rest: Vec<Record>,
+    received: i64,
+    /// How many records there ever were.
+    count: u64,
+    /// The last record that a retirement was about.
+    retired: u64,
+    /// Every edge that was ever sent.
+    sent: Vec<Edge>,
+}
+
+type Record = (u64, i64, Command);
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// An edge: its state, when, of whom, and whether it supersedes.
+    Edge(EdgeState, i64, u8, bool),
+    Again(usize),
+    Describe {
+        event: usize,
+        stop: Option<i64>,
+        text: u8,
+    },
+    Put {
+        id: u8,
+        start: i64,
+        stop: Option<i64>,
+    },
+    Delete(usize),
+    /// What is older than this part of the log goes.
+    Retire {
+        part: usize,
+        checkpoint: bool,
+    },
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let state = prop_oneof![3 => Just(EdgeState::Start), 3 => Just(EdgeState::Stop), 1 => Just(EdgeState::Point)];
+    let index = || 0usize..40;
+    prop_oneof![
+        6 => (state, 0i64..12, 0u8..2, prop::bool::weighted(0.3)).prop_map(|(state, at, entity, group)| Step::Edge(state, at * 2, entity, group)),
+        3 => index().prop_map(Step::Again),
+        3 => (index(), prop::option::of(0i64..14), 0u8..3).prop_map(|(event, stop, text)| Step::Describe { event, stop, text }),
+        2 => (0u8..2, 0i64..4, prop::option::of(4i64..8)).prop_map(|(id, start, stop)| Step::Put { id, start, stop }),
+        3 => index().prop_map(Step::Delete),
+        4 => (index(), any::<bool>()).prop_map(|(part, checkpoint)| Step::Retire { part, checkpoint }),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// So long after every edge that all of them may go.
+const BEGIN: i64 = 1_000_000_000_000;
+
+impl Log {
+    fn new() -> Self {
+        Self { store: Self::store(), carried: Vec::new(), rest: Vec::new(), received: BEGIN, count: 0, retired: 0, sent: Vec::new() }
+    }
+
+    fn store() -> Store {
+        Store::new(Options { pairing_skew: Duration::from_millis(3), ..Options::default() })
+    }
+
+    fn events(&self) -> Vec<EventView> {
+        self.store.tenant("acme").map(|tenant| tenant.select(&everything()).events).unwrap_or_default()
+    }
+
+    /// As the writer does: what is known leaves no record, and a change says what it is about.
+    fn commit(&mut self, mut command: Command) {
+        match &mut command {
+            Command::Change(Change::Describe(describe)) => describe.span = self.store.span("acme", &describe.edge.to_string()),
+            Command::Change(Change::Delete(delete)) => delete.span = self.store.span("acme", &delete.id),
+            _ => {}
+        }
+        self.received += 1;
+        let mut admission = Admission::default();
+        let is_new = match &command {
+            Command::Edge(edge) => self.store.admit_edge(edge, edge.id(), at(self.received), &mut admission) == Ok(Admitted::New),
+            _ => true,
+        };
+        if is_new {
+            self.count += 1;
+            self.store.apply(at(self.received), &command);
+            self.rest.push((self.count, self.received, command));
+        }
+    }
+
+    fn play(&mut self, next: &Step) {
+        match next {
+            Step::Edge(state, time, entity, group) => {
+                let edge = Said { state: *state, at: *time, entity: *entity, outcome: 0, superseding: *group }.edge();
+                self.sent.push(edge.clone());
+                self.commit(Command::Edge(edge));
+            }
+            Step::Again(which) if !self.sent.is_empty() => self.commit(Command::Edge(self.sent[which % self.sent.len()].clone())),
+            Step::Describe { event, stop, text } => {
+                let events: Vec<EventView> = self.events().into_iter().filter(|event| !event.own_id).collect();
+                if events.is_empty() {
+                    return;
+                }
+                let event = &events[event % events.len()];
+                let first = event.first().unwrap();
+                let stop = stop.filter(|_| event.open).map(|after| Edge {
+                    identity: event.identity,
+                    lapses: false,
+                    labels: first.labels.clone(),
+                    ..Said { state: EdgeState::Stop, at: first.at.millis() + after, entity: 0, outcome: 0, superseding: false }.edge()
+                });
+                self.sent.extend(stop.clone());
+                let details = Details { description: text.to_string().into(), ..Details::default() };
+                let describe = Describe { organization: "acme".into(), edge: first.id, span: None, stop, details };
+                self.commit(Command::Change(Change::Describe(Box::new(describe))));
+            }
+            Step::Put { id, start, stop } => {
+                let id = format!("own-{id}");
+                let edge = |state, time| Edge {
+                    identity: Identity::of_id(&id),
+                    ..Said { state, at: time, entity: 5, outcome: 0, superseding: false }.edge()
+                };
+                let (start, stop) = (edge(EdgeState::Start, *start), stop.map(|stop| edge(EdgeState::Stop, stop)));
+                let put = Put { id: id.clone().into(), created: None, start, stop, details: Details::default() };
+                self.commit(Command::Change(Change::Put(Box::new(put))));
+            }
+            Step::Delete(event) => {
+                let events = self.events();
+                if !events.is_empty() {
+                    let id = events[event % events.len()].id.clone();
+                    self.commit(Command::Change(Change::Delete(Delete { organization: "acme".into(), id, span: None })));
+                }
+            }
+            Step::Retire { part, checkpoint } if !self.rest.is_empty() => {
+                let (upto, last, _) = self.rest[part % self.rest.len()];
+                if upto < self.retired {
+                    return;
+                }
+                self.retired = upto;
+                self.commit(Command::Retire { before: at(last), upto });
+                if *checkpoint {
+                    self.checkpoint(upto);
+                }
+            }
+            Step::Restart => self.store = self.folded(),
+            Step::Again(_) | Step::Retire { .. } => {}
+        }
+    }
+
+    fn checkpoint(&mut self, upto: u64) {
+        let rest = self.rest.split_off(self.rest.partition_point(|(position, ..)| *position <= upto));
+        let before = std::mem::replace(&mut self.rest, rest);
+        self.carried.extend(before);
+        self.carried.retain(|(_, received, command)| self.store.remembers_record(at(*received), command));
+    }
+
+    /// What a start folds: a retirement of what only the checkpoint has was done before.
+    fn folded(&self) -> Store {
+        let store = Self::store();
+        let uncarried = self.rest.first().map_or(u64::MAX, |(position, ..)| *position);
+        for (_, received, command) in self.carried.iter().chain(&self.rest) {
+            if !matches!(command, Command::Retire { upto, .. } if *upto < uncarried) {
+                store.apply(at(*received), command);
+            }
+        }
+        store
+    }
+
+    #[track_caller]
+    fn is_as_folded(&self) {
+        let (seen, folded) = (seen(&self.store), seen(&self.folded()));
+        let only = |these: &[String], those: &[String]| {
+            these.iter().filter(|line| !those.contains(line)).cloned().collect::<Vec<_>>().join("\n  ")
+        };
+        assert!(seen == folded, "a restart changes\n  {}\nto\n  {}", only(&seen, &folded), only(&folded, &seen));
+    }
+}
+
+/// All that a reader, a sender and a page can see, in lines.
+fn seen(store: &Store) -> Vec<String> {
+    // Nobody can tell one that never sent anything from one of which nothing is left.
+    let mut lines = vec![format!("{:?}", Stats { tenants: 0, ..store.stats(at(BEGIN)) })];
+    let Some(tenant) = store.tenant("acme") else { return lines };
+    for order in [Order::Start, Order::End, Order::Update] {
+        let events = tenant.select(&Query { order, ..everything() }).events;
+        lines.extend(events.iter().map(|event| format!("by {order:?}: {event:?} {:?}", store.span("acme", &event.id))));
+    }
+    tenant.open_gauges(ClusterId(0), at(BEGIN), &mut |gauge| lines.push(format!("open since {:?}", gauge.since)));
+    let mut known = tenant.every_edge();
+    known.sort_unstable();
+    lines.extend(known.iter().map(|edge| format!("{edge:?}")));
+    lines
+}
+
+#[track_caller]
+fn check(steps: &[Step]) {
+    let mut log = Log::new();
+    for step in steps {
+        log.play(step);
+        log.is_as_folded();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if std::env::var_os("CHANGE_EVENTS_FULL").is_some() { 30_000 } else { 600 }))]
+
+    #[test]
+    fn changes_beside_retirement_are_what_a_log_folds_to(steps in prop::collection::vec(step(), 1..30)) {
+        check(&steps);
+    }
+}
+
+#[test]
+fn an_edge_that_was_put_again_is_as_old_as_what_it_was_put_with() {
+    let put = |start| Step::Put { id: 0, start, stop: Some(5) };
+    let point = Step::Edge(EdgeState::Point, 0, 1, false);
+    let retire = Step::Retire { part: 1, checkpoint: true };
+    check(&[put(0), point.clone(), put(1), Step::Delete(0), retire.clone()]);
+    check(&[put(0), point.clone(), put(1), put(2), retire.clone()]);
+    check(&[put(0), point, put(1), put(2), Step::Delete(0), retire]);
+}
