@@ -18,6 +18,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::cli;
 use crate::cli::Failure;
@@ -135,6 +136,9 @@ impl Plan {
 
 async fn serve(plan: Plan) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(Failure::running)?;
+    // Before the log is read, or a hangup would end the process until then.
+    let hangups = signal(SignalKind::hangup()).map_err(Failure::running)?;
+    let reloading = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&plan.reloader).on_signal(hangups)));
     let listeners = listen(&plan).await?;
     let stop = CancellationToken::new();
     let router = routes::router(&plan.app);
@@ -149,9 +153,8 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
         Err(error) => return Err(error),
     };
 
-    let reloading = tokio::spawn(Arc::clone(&plan.reloader).on_signal());
     let writer_ended = signals.stop_or_end(&running).await;
-    reloading.abort();
+    drop(reloading);
     plan.app.set_stopping();
     tracing::info!("stopping: requests have {} s to end", plan.server.drain.as_secs());
     stop.cancel();

@@ -186,6 +186,24 @@ fn a_bad_file_changes_nothing() {
     assert_eq!(serve.put("deployment"), 200);
 }
 
+/// The log is a pipe that nobody writes to, so reading it does not end.
+#[test]
+fn a_reload_while_the_log_is_read_is_a_reload() {
+    let directory = directory();
+    let data = directory.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let pipe = data.join("00000000000000000001.log");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let path = directory.path().join("config.yml");
+    std::fs::write(&path, "").unwrap();
+    let command = command(directory.path(), &[&format!("--config.file={}", path.display())]);
+    let mut process = Process::spawn(command, &directory.path().join("log"));
+    process.ready(LIMIT, |process| process.log().contains("listening on ").then_some(()));
+    process.signal(Signal::HUP);
+    process.ready(LIMIT, |process| process.log().contains("configuration read again").then_some(()));
+    assert!(!process.log().contains("ready: "), "{}", process.log());
+}
+
 /// A sender that never ends holds a stop up for as long as requests may take, and a second signal does not wait for it.
 #[test]
 fn a_second_signal_stops_at_once() {

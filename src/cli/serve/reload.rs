@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::Weak;
 
 use parking_lot::Mutex;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
+use tokio::signal::unix::Signal;
 
 use crate::cli;
 use crate::config;
@@ -38,10 +37,9 @@ impl Reloader {
         self.reload_from(|| self.read())
     }
 
-    /// Reloads each time a hangup is signalled.
-    pub(super) async fn on_signal(self: Arc<Self>) {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-        while hangup.recv().await.is_some() {
+    /// Reloads at each of these signals.
+    pub(super) async fn on_signal(self: Arc<Self>, mut signals: Signal) {
+        while signals.recv().await.is_some() {
             let reloader = Arc::clone(&self);
             tokio::task::spawn_blocking(move || reloader.reload()).await.ok();
         }
