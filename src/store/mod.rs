@@ -69,8 +69,8 @@ use std::time::Duration;
 /// Most label names of one tenant.
 pub const LABEL_NAMES_MAX: usize = 10_000;
 
-const FULL: Applied = Applied::Full(Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" });
-const FULL_OF_NAMES: Applied = Applied::Full(Refusal { what: "label names", limit: u16::MAX as usize + 1, flag: "the program" });
+const FULL: Refusal = Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" };
+const FULL_OF_NAMES: Refusal = Refusal { what: "label names", limit: u16::MAX as usize + 1, flag: "the program" };
 
 /// What bounds and shapes the store.
 #[derive(Clone, Debug)]
@@ -238,12 +238,14 @@ impl Store {
             Command::Edge(edge) => {
                 let mut applied = Vec::with_capacity(1);
                 self.apply_edges(&[(received, edge, edge.id())], &mut applied);
-                applied.pop().unwrap_or(FULL)
+                applied.pop().unwrap_or(Applied::Full(FULL))
             }
             Command::Claim(claim) => Applied::Claim(self.tenant_or_new(&claim.organization).claim(received, claim)),
-            Command::Put(put) => self.tenant_or_new(&put.start.organization).put(received, put).map_or(FULL, Applied::Changed),
+            Command::Put(put) => {
+                self.tenant_or_new(&put.start.organization).put(received, put).map_or_else(Applied::Full, Applied::Changed)
+            }
             Command::Describe(describe) => {
-                self.tenant_or_new(&describe.organization).describe(received, describe).map_or(FULL, Applied::Changed)
+                self.tenant_or_new(&describe.organization).describe(received, describe).map_or_else(Applied::Full, Applied::Changed)
             }
             Command::Delete(delete) => Applied::Changed(self.tenant_or_new(&delete.organization).delete(delete)),
             Command::Settings(_) | Command::Clock { .. } => Applied::Nothing,
@@ -419,9 +421,9 @@ impl Tenant {
     }
 
     fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Applied>) {
-        let Some(labels) = self.index.intern(edges.iter().map(|(_, edge, _)| &edge.labels)) else {
-            applied.extend(edges.iter().map(|_| FULL_OF_NAMES));
-            return;
+        let labels = match self.index.intern(edges.iter().map(|(_, edge, _)| &edge.labels)) {
+            Ok(labels) => labels,
+            Err(full) => return applied.extend(edges.iter().map(|_| Applied::Full(full.clone()))),
         };
         self.write(|core| {
             if edges.len() > 1 {
@@ -429,7 +431,7 @@ impl Tenant {
             }
             for (set, &(received, edge, id)) in edges.iter().enumerate() {
                 let added = labels.labels(set).and_then(|labels| self.add(core, labels, (received, edge, id)));
-                applied.push(added.map_or(FULL, Applied::Edge));
+                applied.push(added.map_or(Applied::Full(FULL), Applied::Edge));
             }
         });
     }
