@@ -3,6 +3,8 @@
 use super::AppliedEdge;
 use super::ClusterId;
 use super::EventView;
+use super::FULL;
+use super::Refusal;
 use super::SampleKind;
 use super::SeriesId;
 use super::Store;
@@ -66,19 +68,19 @@ impl Tenant {
         core.resolve(id).map(|head| core.version(head))
     }
 
-    pub(super) fn change(self: &Arc<Self>, received: Timestamp, change: &Change) -> Option<AppliedChange> {
+    pub(super) fn change(self: &Arc<Self>, received: Timestamp, change: &Change) -> Result<AppliedChange, Refusal> {
         match change {
             Change::Put(put) => self.put(received, put),
             Change::Describe(describe) => self.describe(received, describe),
-            Change::Delete(delete) => Some(self.delete(delete)),
+            Change::Delete(delete) => Ok(self.delete(delete)),
         }
     }
 
-    fn put(self: &Arc<Self>, received: Timestamp, put: &Put) -> Option<AppliedChange> {
+    fn put(self: &Arc<Self>, received: Timestamp, put: &Put) -> Result<AppliedChange, Refusal> {
         let labels = self.index.intern(put.edges().map(|edge| &edge.labels))?;
         self.write(|core| {
             let cluster = self.intern_cluster(core, &put.start.cluster);
-            let (added, lost) = core.put(&labels, put, cluster, received)?;
+            let (added, lost) = core.put(&labels, put, cluster, received).ok_or(FULL)?;
             let sample = |(added, edge): (&super::core::Added, &Edge)| AppliedEdge {
                 id: edge.id(),
                 duplicate: added.duplicate,
@@ -91,22 +93,23 @@ impl Tenant {
             };
             let version = core.resolve(&put.id).map(|head| core.version(head));
             let fresh = added.iter().zip(put.edges()).filter(|(added, _)| !added.duplicate);
-            Some(AppliedChange { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, Cause::Replaced) })
+            Ok(AppliedChange { version, added: fresh.map(sample).collect(), withdrawn: self.withdrawn(&lost, Cause::Replaced) })
         })
     }
 
-    fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Option<AppliedChange> {
+    fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Result<AppliedChange, Refusal> {
         let labels = self.index.intern(describe.stop.iter().map(|stop| &stop.labels))?;
         self.write(|core| {
             let mut added = Vec::new();
             if let Some(stop) = &describe.stop {
-                added.push(self.add(core, labels.labels(0)?, (received, stop, stop.id()))?);
+                let labels = labels.labels(0).ok_or(FULL)?;
+                added.push(self.add(core, labels, (received, stop, stop.id())).ok_or(FULL)?);
                 core.follow();
             }
             core.describe(describe, received);
             let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
             added.retain(|stop| !stop.duplicate);
-            Some(AppliedChange { version, added, withdrawn: Vec::new() })
+            Ok(AppliedChange { version, added, withdrawn: Vec::new() })
         })
     }
 

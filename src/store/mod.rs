@@ -258,7 +258,7 @@ impl Store {
 
     /// As [`Store::apply`], of a change of a whole event. Refused only at a hard bound of the numbering.
     pub fn apply_change(&self, received: Timestamp, change: &Change) -> Result<AppliedChange, Refusal> {
-        self.tenant_or_new(change.organization()).change(received, change).ok_or(FULL)
+        self.tenant_or_new(change.organization()).change(received, change)
     }
 
     /// How far before its start a stop may be, where its record says nothing else.
@@ -440,9 +440,9 @@ impl Tenant {
     }
 
     fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
-        let Some(labels) = self.index.intern(edges.iter().map(|(_, edge, _)| &edge.labels)) else {
-            applied.extend(edges.iter().map(|_| Err(FULL_OF_NAMES)));
-            return;
+        let labels = match self.index.intern(edges.iter().map(|(_, edge, _)| &edge.labels)) {
+            Ok(labels) => labels,
+            Err(full) => return applied.extend(edges.iter().map(|_| Err(full.clone()))),
         };
         self.write(|core| {
             if edges.len() > 1 {

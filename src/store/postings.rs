@@ -1,4 +1,4 @@
-//! Which series carry a label value: up to two inline, else a compressed set.
+//! Which series carry a label value, or which anchors a tag: up to two inline, else a compressed set.
 
 use super::number::Number;
 use super::number::Set;

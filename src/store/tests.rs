@@ -265,8 +265,7 @@ proptest! {
     }
 }
 
-/// Everything, page by page.
-/// Page after page, with the writer let in after every third event that is looked at closely.
+/// Everything, page after page, with the writer let in after every third event that is looked at closely.
 fn paged(tenant: &Tenant, query: &Query) -> Vec<EventView> {
     let (mut events, mut after) = (Vec::new(), None);
     loop {

@@ -4,6 +4,9 @@ use super::LabelIndex;
 use super::LabelName;
 use super::LabelRef;
 use crate::labels::LabelSet;
+use crate::store::FULL;
+use crate::store::FULL_OF_NAMES;
+use crate::store::Refusal;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -28,11 +31,11 @@ struct Column<'l> {
 }
 
 impl LabelIndex {
-    /// The references of these sets, made where they are new. `None` when there would be more than 65536 names or too many
-    /// values, and none is made.
+    /// The references of these sets, made where they are new. Refused, and none is made, when there would be more than 65536
+    /// names, or too many values.
     ///
     /// Each label's values are locked once for all sets, and nothing else meanwhile.
-    pub(in crate::store) fn intern<'l>(&self, sets: impl Iterator<Item = &'l LabelSet>) -> Option<Interned<'_>> {
+    pub(in crate::store) fn intern<'l>(&self, sets: impl Iterator<Item = &'l LabelSet>) -> Result<Interned<'_>, Refusal> {
         let mut interned = Interned { index: self, pinned: Vec::new(), refs: Vec::new(), sets: Vec::new() };
         let mut columns: Vec<Column<'l>> = Vec::new();
         let mut count = 0;
@@ -53,7 +56,7 @@ impl LabelIndex {
         }
         interned.refs.resize(count, LabelRef::NONE);
         columns.iter().try_for_each(|column| interned.fill(column))?;
-        Some(interned)
+        Ok(interned)
     }
 }
 
@@ -63,11 +66,11 @@ impl Interned<'_> {
         self.sets.get(set).and_then(|range| self.refs.get(range.clone()))
     }
 
-    fn fill(&mut self, column: &Column<'_>) -> Option<()> {
+    fn fill(&mut self, column: &Column<'_>) -> Result<(), Refusal> {
         loop {
             let label = match self.index.names.get(column.name) {
                 Some(label) => label,
-                None => self.index.names.add(column.name)?,
+                None => self.index.names.add(column.name).ok_or(FULL_OF_NAMES)?,
             };
             let mut values = label.values.write();
             if values.forgotten {
@@ -77,10 +80,12 @@ impl Interned<'_> {
             label.pin();
             self.pinned.push(Arc::clone(&label));
             for (place, text) in &column.values {
-                let value = values.intern(text, &label)?;
-                *self.refs.get_mut(*place)? = LabelRef { name: label.number, value };
+                let value = values.intern(text, &label).ok_or(FULL)?;
+                if let Some(reference) = self.refs.get_mut(*place) {
+                    *reference = LabelRef { name: label.number, value };
+                }
             }
-            return Some(());
+            return Ok(());
         }
     }
 }

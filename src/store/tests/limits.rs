@@ -102,6 +102,9 @@ fn names_that_cannot_be_numbered_are_said_to_be_what_is_full() {
     }
     let refused: Vec<String> = applied.iter().filter_map(|applied| applied.as_ref().err().map(ToString::to_string)).collect();
     assert_eq!(refused, ["label names: 65536 are there already, the most that the program allows"]);
+    let put = Put { id: "own".into(), created: None, start: edges.last().unwrap().clone(), stop: None, details: Details::default() };
+    let Applied::Full(refusal) = store.apply(at(1), &Command::Change(Change::Put(Box::new(put)))) else { panic!("put") };
+    assert_eq!(refusal.what, "label names");
     // Those of the edge that was refused are not there: 1 and 661 times 99.
     assert_eq!(store.tenant("acme").unwrap().index.names(), 65_440);
 }
