@@ -60,6 +60,8 @@ pub(super) struct Committer<D: Disk> {
     pub(super) received: Timestamp,
     pub(super) steady: SteadyTime,
     pub(super) retired_at: Timestamp,
+    /// Up to where records were retired from memory.
+    pub(super) retired: Position,
     /// What stops say of their skew: nothing where it is that of the log's settings.
     skew: Option<Duration>,
     /// The log has its settings.
@@ -78,11 +80,11 @@ impl<D: Disk> Committer<D> {
         telemetry: Arc<Telemetry>,
         health: Arc<RwLock<Health>>,
     ) -> Self {
-        let Opened { log, marks, received, mut steady, settled, former, .. } = opened;
+        let Opened { log, marks, received, mut steady, settled, former, retired, .. } = opened;
         steady.begin(clock.read());
         let skew = Some(memory.store.configured_skew()).filter(|skew| *skew != memory.store.skew());
         let (retired_at, batch) = (Timestamp::MIN, Batch::new());
-        Self { log, memory, options, clock, telemetry, health, marks, received, steady, retired_at, skew, settled, former, batch }
+        Self { log, memory, options, clock, telemetry, health, marks, received, steady, retired_at, retired, skew, settled, former, batch }
     }
 
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.

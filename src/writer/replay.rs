@@ -34,6 +34,8 @@ pub struct Opened<D: Disk> {
     pub(super) settled: bool,
     /// It has records of the first format.
     pub(super) former: bool,
+    /// Up to where its records were retired, as far as it says.
+    pub(super) retired: Position,
     /// What the log says of the reading.
     pub replayed: Replayed,
 }
@@ -106,8 +108,8 @@ pub fn open<D: Disk>(disk: D, options: crate::log::Options, memory: &Memory) -> 
         reading = Reading::default();
         reading.fold(memory, |visit| log.replay(Position::default(), visit).map_err(OpenError::Read))?;
     }
-    let Reading { marks, last, steady, settings, former, .. } = reading;
-    Ok(Opened { log, marks, received: last, steady, settled: settings.is_some(), former, replayed })
+    let Reading { marks, last, steady, settings, former, retired, .. } = reading;
+    Ok(Opened { log, marks, received: last, steady, settled: settings.is_some(), former, retired, replayed })
 }
 
 /// What reading a log finds beside what it folds.
@@ -121,14 +123,15 @@ struct Reading {
     uncarried: Option<(Position, Timestamp)>,
     settings: Option<Settings>,
     former: bool,
+    retired: Position,
     /// Something is folded already.
     folds: bool,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        let (decoder, marks, steady, uncarried, settings, former, folds) = Default::default();
-        Self { decoder, marks, last: Timestamp::MIN, steady, uncarried, settings, former, folds }
+        let (decoder, marks, steady, uncarried, settings, former, retired, folds) = Default::default();
+        Self { decoder, marks, last: Timestamp::MIN, steady, uncarried, settings, former, retired, folds }
     }
 }
 
@@ -171,6 +174,9 @@ impl Reading {
                 if !self.folds && settings.skew != memory.store.skew() {
                     memory.begin(settings.skew);
                 }
+            }
+            if let Command::Retire { upto, .. } = command {
+                self.retired = self.retired.max(Position(upto));
             }
             if !frame.is_carried() {
                 self.uncarried.get_or_insert((position, at));

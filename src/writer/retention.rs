@@ -108,9 +108,12 @@ impl<D: Disk> Committer<D> {
         let Some(upto) = segments.iter().map(|segment| segment.last).take_while(|&last| is_old(last)).last() else {
             return Ok(Removed::default());
         };
+        // A checkpoint of less than what was retired would leave out what the records after it need.
+        let upto = upto.max(self.retired);
         if self.log.checkpoint_position().is_none_or(|checkpoint| checkpoint < upto) {
             if let Some(before) = self.marks.received_after(upto) {
                 self.commit_own(&Command::Retire { before, upto: upto.0 })?;
+                self.retired = upto;
             }
             self.compact(upto)?;
         }
