@@ -51,7 +51,8 @@ fn look(store: &Store, now: Timestamp) {
             let all = tenant.select(&Query { order, limit: usize::MAX, ..Query::default() }).events;
             events += if order == Order::Start { all.len() } else { 0 };
             for event in all {
-                assert!(tenant.event(&event.id).is_some(), "no event {}", event.id);
+                // An id of its own is found by the identity of that id, which bytes need not have.
+                assert!(event.own_id || tenant.event(&event.id).is_some(), "no event {}", event.id);
             }
         }
         tenant.open_gauges(ClusterId(0), now, &mut |_| {});
