@@ -8,7 +8,7 @@ use std::sync::Once;
 use std::time::Duration;
 use std::time::Instant;
 
-/// The longest input that is made: many short ones find more than a few long ones.
+/// The longest input that is made of shorter ones: many short ones find more than a few long ones.
 const INPUT_BYTES_MAX: usize = 240;
 /// How long a failing input may take to be made short.
 const SHRINK_MAX: Duration = Duration::from_secs(10);
@@ -60,6 +60,7 @@ fn made(seed: u64, corpus: &[(String, Vec<u8>)]) -> Vec<u8> {
         return (0..length).map(|_| random.byte()).collect();
     }
     let mut input = corpus[random.below(corpus.len())].1.clone();
+    let longest = input.len();
     for _ in 0..=random.below(6) {
         let at = random.below(input.len() + 1);
         let end = (at + random.below(24)).min(input.len());
@@ -85,7 +86,7 @@ fn made(seed: u64, corpus: &[(String, Vec<u8>)]) -> Vec<u8> {
             }
         }
     }
-    input.truncate(INPUT_BYTES_MAX);
+    input.truncate(INPUT_BYTES_MAX.max(longest));
     input
 }
 
