@@ -20,3 +20,8 @@ fn a_checkpoint_after_the_last_number() {
 fn a_segment_before_the_first_number() {
     check("log", "a_segment_before_the_first_number", bodies::log::run);
 }
+/// A checkpoint kept the record of the one that was replaced, and a restart brought back an edge that had been forgotten.
+#[test]
+fn a_put_that_another_one_of_the_same_time_replaced() {
+    check("store", "a_put_that_another_one_of_the_same_time_replaced", bodies::store::run);
+}
