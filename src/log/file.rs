@@ -40,10 +40,11 @@ impl FileKind {
         format!("{position:020}{}", self.extension())
     }
 
+    /// The position in a name; `None` where no log ever has one: 0 means nothing, and after the last number there is no other.
     fn parse_name(self, name: &str) -> Option<u64> {
         let digits = name.strip_suffix(self.extension())?;
         let position = digits.parse().ok()?;
-        (self.name(position) == name).then_some(position)
+        (self.name(position) == name && position > 0 && position < u64::MAX).then_some(position)
     }
 }
 
@@ -186,6 +187,8 @@ mod tests {
             "00000000000000000011.checkpoint",
             "00000000000000000014.checkpoint.tmp",
             "notes.tmp",
+            "00000000000000000000.log",
+            "18446744073709551615.checkpoint",
             "hwm",
             "lock",
         ];

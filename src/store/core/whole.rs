@@ -68,8 +68,11 @@ impl Core {
     pub(in crate::store) fn remembers_put(&self, put: &Put, received: Timestamp) -> bool {
         let Some(identity) = self.number_of(put.start.identity) else { return false };
         let from_it = |edge: EdgeNo| self.row(edge).is_some_and(|row| row.identity == identity) && self.came(edge).contains(&received);
+        // Another one may have been received at the same time; of the last all edges are present.
+        let is_present = |edge: EdgeNo| self.row(edge).is_some_and(|row| !matches!(row.part, Part::Past { .. }));
+        let is_last = put.edges().all(|edge| self.find_edge(edge.id()).is_some_and(is_present));
         let mut anchors = self.details.anchors(identity).into_iter().flatten();
-        let said = anchors.any(|(_, anchor)| self.details.get(*anchor).is_some_and(|detailed| detailed.updated == received));
+        let said = is_last && anchors.any(|(_, anchor)| self.details.get(*anchor).is_some_and(|detailed| detailed.updated == received));
         said || put.edges().filter_map(|edge| self.find_edge(edge.id())).any(from_it)
     }
 

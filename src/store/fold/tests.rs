@@ -1,5 +1,9 @@
 //! The fold against the words at the head of its module, taken literally and from the beginning each time.
 
+#[expect(dead_code, reason = "the tests of all of the store use the rest")]
+#[path = "../../../tests/fuzz/bodies/model.rs"]
+mod model;
+
 use super::*;
 use crate::event::Change;
 use crate::event::Delete;
@@ -14,8 +18,8 @@ use crate::store::Command;
 use crate::store::Options;
 use crate::store::Query;
 use crate::store::Store;
+use model::Known;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 const LATER: Timestamp = Timestamp::from_millis(1_000_000_000_000);
@@ -46,74 +50,14 @@ fn edge(&(stop, at, identity, group, other_skew): &Said) -> Edge {
 /// An event: its first start, its stop, its heartbeats, when it was superseded, whether it is open.
 type Event = (Option<EdgeId>, Option<EdgeId>, usize, Option<i64>, bool);
 
-fn order(edge: &Edge) -> (i64, EdgeState, [u64; 2]) {
-    (edge.at.millis(), edge.state, crate::store::core::halves(edge.id().0))
-}
-
-/// The first start of another identity and of the same group between two moments.
-fn rival(all: &[Edge], start: &Edge, before: Option<&Edge>) -> Option<i64> {
-    let is_one = |other: &&Edge| {
-        other.supersede.is_some()
-            && other.supersede == start.supersede
-            && other.identity != start.identity
-            && (order(other).0, order(other).2) > (order(start).0, order(start).2)
-            && before.is_none_or(|before| (order(other).0, order(other).2) < (order(before).0, order(before).2))
-    };
-    all.iter().filter(is_one).map(|other| other.at.millis()).min()
-}
-
 fn model(all: &[Edge]) -> BTreeSet<Event> {
-    let mut by_identity: BTreeMap<Identity, Vec<&Edge>> = BTreeMap::new();
-    for edge in all {
-        by_identity.entry(edge.identity).or_default().push(edge);
-    }
-    let mut events = BTreeSet::new();
-    for edges in by_identity.values_mut() {
-        edges.sort_by_key(|edge| order(edge));
-        let mut index = 0;
-        let mut after_run = false;
-        let mut early: Option<&Edge> = None;
-        while let Some(&first) = edges.get(index) {
-            if first.state == EdgeState::Stop {
-                let run: Vec<&&Edge> = edges[index + 1..].iter().take_while(|edge| edge.state == EdgeState::Start).collect();
-                let skew = first.skew.unwrap_or(SKEW);
-                let near = |edge: &Edge| edge.at.since(first.at) <= skew;
-                let runs_on = run.iter().any(|edge| !near(edge)) || index + 1 + run.len() == edges.len();
-                if after_run {
-                    // It was taken by the run before.
-                } else if run.first().is_some_and(|edge| near(edge)) && runs_on {
-                    early = Some(first);
-                } else {
-                    events.insert((None, Some(first.id()), 0, None, false));
-                }
-                after_run = false;
-                index += 1;
-                continue;
-            }
-            let run: Vec<&Edge> = edges[index..].iter().take_while(|edge| edge.state == EdgeState::Start).copied().collect();
-            let stop = edges.get(index + run.len()).copied();
-            let mut parts: Vec<Vec<&Edge>> = Vec::new();
-            for (place, edge) in run.iter().enumerate() {
-                let split = place > 0 && rival(all, run[place - 1], Some(edge)).is_some();
-                let beyond = parts.len() == 1 && early.is_some_and(|stop| edge.at.since(stop.at) > stop.skew.unwrap_or(SKEW));
-                if place == 0 || split || beyond {
-                    parts.push(Vec::new());
-                }
-                parts.last_mut().unwrap().push(edge);
-            }
-            let count = parts.len();
-            for (place, part) in parts.into_iter().enumerate() {
-                let early = early.filter(|_| place == 0);
-                let stop = early.or(stop.filter(|_| place + 1 == count));
-                let superseded = if stop.is_none() { rival(all, part.last().unwrap(), None) } else { None };
-                events.insert((Some(part[0].id()), stop.map(Edge::id), part.len() - 1, superseded, stop.is_none() && superseded.is_none()));
-            }
-            early = None;
-            after_run = true;
-            index += run.len();
-        }
-    }
-    events
+    let known: Vec<Known> = all.iter().map(|edge| Known::new(edge.clone(), Timestamp::default())).collect();
+    let event = |event: model::Event<'_>| {
+        let id = |known: Option<&Known>| known.map(|known| known.id);
+        let superseded = event.superseded_at.map(Timestamp::millis);
+        (id(event.start), id(event.stop), event.beats.len(), superseded, event.is_open())
+    };
+    model::events(&known, SKEW).into_iter().map(event).collect()
 }
 
 fn events(store: &Store) -> BTreeSet<Event> {
@@ -178,8 +122,8 @@ proptest! {
             let span = store.span("acme", id);
             let Some(Span { identity, first, last }) = span else { panic!("no span") };
             store.apply(LATER, &Command::Change(Change::Delete(Delete { organization: "acme".into(), id: id.clone(), span })));
-            let halves = |key: crate::event::Key| (key.0.millis(), key.1, crate::store::core::halves(key.2.0));
-            edges.retain(|edge| edge.identity != identity || !(halves(first)..=halves(last)).contains(&order(edge)));
+            let deleted = model::order_of(first)..=model::order_of(last);
+            edges.retain(|edge| edge.identity != identity || !deleted.contains(&Known::new(edge.clone(), LATER).order()));
             prop_assert_eq!(events(&store), model(&edges));
         }
         // The same again is known, and adds nothing.

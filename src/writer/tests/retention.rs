@@ -8,6 +8,7 @@ use super::server::Told;
 use super::server::claim;
 use super::*;
 use crate::store::Claimed;
+use crate::time::Clock as _;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -228,4 +229,34 @@ fn a_checkpoint_stands_for_all_that_was_retired_before_it() {
         assert_eq!(next.events().is_empty(), retired);
         next.restart();
     }
+}
+
+/// The disk fails the checkpoint of a retirement. By the next one somebody has set the wall clock back, so that less is old.
+#[test]
+fn a_checkpoint_stands_for_all_that_was_retired() {
+    let mut server = server();
+    let began = server.now();
+    let stop = job(EdgeState::Stop, began.plus(30 * MINUTE), "job-1");
+    server.send(stop);
+    pass(&mut server, HOUR);
+    // It began before that stop, and was said in a later segment.
+    server.send(job(EdgeState::Start, began.plus(MINUTE), "job-1"));
+    pass(&mut server, HOUR);
+    server.send(job(EdgeState::Stop, began.plus(40 * MINUTE), "job-1"));
+    server.committer().retired_at = Timestamp::MAX;
+    server.machine.advance((24 * HOUR).saturating_sub(30 * MINUTE));
+    server.fill(1);
+    server.committer().log.rotate().unwrap();
+    let retire = |server: &mut Server| {
+        server.committer().retired_at = Timestamp::MIN;
+        server.committer().retire_when_due();
+    };
+    server.disk.fail_next(Call::Rename, Fault::Before);
+    retire(&mut server);
+    assert_eq!((events(&server), server.committer().log.checkpoint_position()), (vec!["job-1 closed".to_owned()], None));
+    let wall = server.machine.now();
+    server.machine.set(wall.minus(HOUR));
+    retire(&mut server);
+    assert!(server.committer().log.checkpoint_position().is_some());
+    server.restart();
 }
