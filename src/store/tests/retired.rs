@@ -224,3 +224,40 @@ fn an_edge_that_was_put_again_is_as_old_as_what_it_was_put_with() {
     check(&[put(0), point.clone(), put(1), put(2), retire.clone()]);
     check(&[put(0), point, put(1), put(2), Step::Delete(0), retire]);
 }
+
+/// Each with a checkpoint and without, and everything sent once more in the end.
+#[test]
+fn changes_before_and_after_their_edges_are_forgotten() {
+    let edge = |state, time| Step::Edge(state, time, 1, false);
+    let (start, beat, stop) = (edge(EdgeState::Start, 0), edge(EdgeState::Start, 2), edge(EdgeState::Stop, 8));
+    let (again, tick) = (edge(EdgeState::Start, 9), Step::Edge(EdgeState::Point, 20, 0, false));
+    let describe = |stop, text| Step::Describe { event: 1, stop, text };
+    for checkpoint in [true, false] {
+        let retire = |part| Step::Retire { part, checkpoint };
+        let cases: [(&str, &[Step]); 8] = [
+            ("deleted without its heartbeats", &[start.clone(), beat.clone(), tick.clone(), retire(2), Step::Delete(1)]),
+            ("described without its heartbeats", &[start.clone(), beat.clone(), tick.clone(), retire(2), describe(Some(8), 1)]),
+            (
+                "described, forgotten, described again",
+                &[start.clone(), tick.clone(), describe(None, 1), retire(1), describe(None, 2), retire(1)],
+            ),
+            (
+                "forgotten between a stop and what was said with it",
+                &[start.clone(), beat.clone(), tick.clone(), describe(Some(8), 1), retire(3)],
+            ),
+            ("described after its stop is old", &[start.clone(), stop.clone(), tick.clone(), retire(1), describe(None, 1), retire(1)]),
+            ("deleted and forgotten", &[start.clone(), stop.clone(), tick.clone(), Step::Delete(1), retire(2)]),
+            ("deleted and forgotten in part", &[start.clone(), tick.clone(), retire(1), stop.clone(), Step::Delete(1), retire(1)]),
+            (
+                "deleted beside a neighbour",
+                &[start.clone(), stop.clone(), again.clone(), tick.clone(), retire(2), Step::Delete(1), retire(1)],
+            ),
+        ];
+        for (name, steps) in cases {
+            println!("{name}, checkpoint: {checkpoint}");
+            let sent = steps.iter().filter(|step| matches!(step, Step::Edge(..))).count();
+            let more = (0..=sent).map(Step::Again).chain([Step::Restart, retire(1), Step::Restart]);
+            check(&steps.iter().cloned().chain(more).collect::<Vec<_>>());
+        }
+    }
+}
