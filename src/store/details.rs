@@ -31,7 +31,7 @@ pub(super) struct Detailed {
 }
 
 /// Details by the edge that they were said of, their *anchor*: when edges come between or go, each event still has what was
-/// said of its own. The anchor stays as long as its event.
+/// said of its own, and what was said last of one that several were said of. The anchor stays as long as its event.
 #[derive(Debug, Default)]
 pub(super) struct DetailTable {
     rows: HashMap<EdgeNo, Box<Anchored>>,
@@ -41,6 +41,8 @@ pub(super) struct DetailTable {
     stops: BTreeSet<(EdgeNo, EdgeNo)>,
     /// By when they were said.
     said: BTreeSet<(Timestamp, EdgeNo)>,
+    /// How many there ever were.
+    turns: u64,
 }
 
 /// The anchors of an identity, in the order of its edges.
@@ -50,6 +52,8 @@ pub(super) type Anchors = BTreeSet<(EdgeKey, EdgeNo)>;
 struct Anchored {
     identity: IdentityNo,
     key: EdgeKey,
+    /// Which of all that were ever said it is: some may be of one time.
+    turn: u64,
     detailed: Detailed,
 }
 
@@ -62,13 +66,14 @@ impl Detailed {
 }
 
 impl DetailTable {
-    /// What was said, by anchor, in lines.
+    /// What was said, in its order, in lines.
     #[cfg(test)]
     pub(super) fn state(&self) -> impl Iterator<Item = String> {
-        let Self { rows, by_identity: _, tags: _, stops: _, said: _ } = self;
-        let said = std::collections::BTreeMap::from_iter(rows);
+        let Self { rows, by_identity: _, tags: _, stops: _, said: _, turns: _ } = self;
+        let mut said: Vec<_> = rows.iter().collect();
+        said.sort_unstable_by_key(|(_, anchored)| anchored.turn);
         said.into_iter().map(|(anchor, said)| {
-            let Anchored { identity: _, key: _, detailed } = &**said;
+            let Anchored { identity: _, key: _, turn: _, detailed } = &**said;
             format!("said of {anchor:?}: {detailed:?}")
         })
     }
@@ -79,6 +84,11 @@ impl DetailTable {
 
     pub(super) fn get(&self, anchor: EdgeNo) -> Option<&Detailed> {
         self.rows.get(&anchor).map(|anchored| &anchored.detailed)
+    }
+
+    /// Which of all that were ever said this is.
+    pub(super) fn turn(&self, anchor: EdgeNo) -> Option<u64> {
+        self.rows.get(&anchor).map(|anchored| anchored.turn)
     }
 
     /// The anchors of an identity, if it has any.
@@ -94,12 +104,13 @@ impl DetailTable {
         self.stops.extend(detailed.stop.map(|stop| (stop, anchor)));
         self.said.insert((detailed.updated, anchor));
         self.by_identity.entry(identity).or_default().insert((key, anchor));
-        self.rows.insert(anchor, Box::new(Anchored { identity, key, detailed }));
+        self.turns += 1;
+        self.rows.insert(anchor, Box::new(Anchored { identity, key, turn: self.turns, detailed }));
     }
 
     pub(super) fn remove(&mut self, anchor: EdgeNo) {
         let Some(anchored) = self.rows.remove(&anchor) else { return };
-        let Anchored { identity, key, detailed } = *anchored;
+        let Anchored { identity, key, turn: _, detailed } = *anchored;
         for key in keys(&detailed.details) {
             if let Some(anchors) = self.tags.get_mut(&key) {
                 anchors.remove(anchor);

@@ -151,6 +151,6 @@ impl Core {
         }
         let (first, last) = self.ends(head)?;
         let said = anchors.range((first, EdgeNo::MIN)..=(last, EdgeNo::MAX)).map(|(_, anchor)| *anchor);
-        said.max_by_key(|&anchor| self.details.get(anchor).map(|detailed| detailed.updated))
+        said.max_by_key(|&anchor| self.details.turn(anchor))
     }
 }

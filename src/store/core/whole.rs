@@ -186,23 +186,14 @@ impl Core {
         Some(Added { edge: known, series, duplicate: !is_past })
     }
 
-    /// Sets the details of an event that came as edges.
+    /// Sets the details of an event that came as edges: what was said last of any of them stands for it.
     pub(in crate::store) fn describe(&mut self, describe: &Describe, received: Timestamp) {
-        let said = match &describe.span {
-            Some(span) => self.number_of(span.identity).map(|identity| (identity, edge_key(span.first), edge_key(span.last))),
-            None => self.find_edge(describe.edge).and_then(|edge| {
-                let (head, identity) = (self.head(edge), self.row(edge)?.identity);
-                self.ends(head).map(|(first, last)| (identity, first, last))
-            }),
-        };
-        let Some((identity, first, last)) = said else { return };
-        let named = describe.span.map_or_else(|| self.find_edge(describe.edge), |_| None);
         let here = |edge: &EdgeNo| self.row(*edge).is_some_and(|row| !matches!(row.part, Part::Past { .. }));
         // Where that edge was deleted or forgotten, what was said of it is too.
-        let Some(anchor) = named.or_else(|| self.find_edge(edge_id(first.2))).filter(here) else { return };
+        let said_of = describe.span.map_or(describe.edge, |span| span.first.2);
+        let Some(anchor) = self.find_edge(said_of).filter(here) else { return };
         if self.details(self.head(anchor)).is_none_or(|detailed| detailed.id.is_none()) {
             let stop = describe.stop.as_ref().and_then(|stop| self.find_edge(stop.id()));
-            self.remove_details(identity, first, last);
             self.insert_details(anchor, Detailed { stop, ..Detailed::new(&describe.details, received, received) });
         }
     }
@@ -268,14 +259,5 @@ impl Core {
         let before = self.public_id(head);
         self.details.insert(anchor, identity, key, detailed);
         self.open.rename(head, before, self.public_id(head));
-    }
-
-    /// Forgets what was said of edges between these two.
-    fn remove_details(&mut self, identity: IdentityNo, first: EdgeKey, last: EdgeKey) {
-        let anchors =
-            self.details.anchors(identity).into_iter().flat_map(|anchors| anchors.range((first, EdgeNo::MIN)..=(last, EdgeNo::MAX)));
-        for anchor in anchors.map(|(_, anchor)| *anchor).collect::<Vec<_>>() {
-            self.details.remove(anchor);
-        }
     }
 }

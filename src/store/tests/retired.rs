@@ -261,3 +261,57 @@ fn changes_before_and_after_their_edges_are_forgotten() {
         }
     }
 }
+
+/// The record of a description stays for its stop's sake; what was said of the same event later does not keep it from coming
+/// back where the event has fallen apart, so it is not gone there either.
+#[test]
+fn what_was_said_of_an_event_stays_with_its_part_of_it() {
+    let hours = |hours: i64| hours * 1_000_000;
+    let edge = |state, time| Said { state, at: hours(time), entity: 1, outcome: 0, superseding: false }.edge();
+    let (first, other) = (edge(EdgeState::Start, 60), edge(EdgeState::Start, 31));
+    let store = Store::new(Options::default());
+    let mut log = Vec::new();
+    let mut apply = |command: Command| {
+        let received = at(i64::try_from(log.len()).unwrap());
+        store.apply(received, &command);
+        log.push((received, command));
+    };
+    let describe = |edge: &Edge, text: &str, stop| {
+        let (span, details) = (store.span("acme", &edge.id().to_string()), Details { description: text.into(), ..Details::default() });
+        let describe = Describe { organization: "acme".into(), edge: edge.id(), span, stop, details };
+        Command::Change(Change::Describe(Box::new(describe)))
+    };
+    let said = |store: &Store| {
+        let events = store.tenant("acme").unwrap().select(&everything()).events.into_iter();
+        events.map(|event| event.details.map(|details| details.description.to_string())).collect::<Vec<_>>()
+    };
+    apply(Command::Edge(first.clone()));
+    apply(describe(&first, "first", Some(edge(EdgeState::Stop, 65))));
+    apply(Command::Edge(other.clone()));
+    apply(describe(&other, "second", None));
+    assert_eq!(said(&store), [Some("second".to_owned())]);
+    apply(Command::Edge(edge(EdgeState::Stop, 47)));
+    apply(describe(&other, "third", None));
+    assert_eq!(said(&store), [Some("first".to_owned()), Some("third".to_owned())]);
+    let again = Store::new(Options::default());
+    for (received, command) in log.iter().filter(|(received, command)| store.remembers_record(*received, command)) {
+        again.apply(*received, command);
+    }
+    assert_eq!(said(&again), said(&store));
+}
+
+/// Also where both were said in one millisecond, and the later of an earlier edge.
+#[test]
+fn what_is_said_of_an_event_is_what_was_said_last() {
+    let store = Store::new(Options::default());
+    let edge = |time| Said { state: EdgeState::Start, at: time, entity: 1, outcome: 0, superseding: false }.edge();
+    let (late, early) = (edge(2000), edge(1000));
+    for (edge, text) in [(&late, "first"), (&early, "second")] {
+        store.apply(at(1), &Command::Edge(edge.clone()));
+        let (span, details) = (store.span("acme", &edge.id().to_string()), Details { description: text.into(), ..Details::default() });
+        let describe = Describe { organization: "acme".into(), edge: edge.id(), span, stop: None, details };
+        store.apply(at(1), &Command::Change(Change::Describe(Box::new(describe))));
+    }
+    let event = store.tenant("acme").unwrap().event(&late.id().to_string()).unwrap();
+    assert_eq!((event.id.to_string(), &*event.details.unwrap().description), (early.id().to_string(), "second"));
+}

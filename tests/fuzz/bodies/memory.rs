@@ -16,7 +16,6 @@ use change_events::event::EdgeId;
 use change_events::event::EdgeState;
 use change_events::event::Identity;
 use change_events::event::Put;
-use change_events::event::Span;
 use change_events::labels::LabelSet;
 use change_events::store::CLAIM_AGE;
 use change_events::store::Claimed;
@@ -50,6 +49,8 @@ pub(crate) struct Said {
     pub(crate) details: Details,
     pub(crate) created: Timestamp,
     pub(crate) updated: Timestamp,
+    /// Which of all that was ever said it is.
+    turn: u64,
 }
 
 /// One organization's memory.
@@ -64,8 +65,8 @@ pub(crate) struct Plain {
     lapsing: BTreeSet<Identity>,
     /// By the edge that it was said of.
     pub(crate) said: BTreeMap<EdgeId, Said>,
-    /// Edges that descriptions with a stop were said of.
-    described: BTreeSet<EdgeId>,
+    /// How much was ever said.
+    turns: u64,
     claims: BTreeMap<u128, (u128, Timestamp, Timestamp)>,
 }
 
@@ -96,9 +97,12 @@ impl Plain {
 
     /// What an event says of itself: what was said last.
     pub(crate) fn said_of(&self, event: &Event<'_>) -> Option<&Said> {
-        let mut edges: Vec<&Known> = event.edges().filter(|known| self.said.contains_key(&known.id)).collect();
-        edges.sort_by_key(|known| known.order());
-        edges.into_iter().map(|known| &self.said[&known.id]).max_by_key(|said| said.updated)
+        event.edges().filter_map(|known| self.said.get(&known.id)).max_by_key(|said| said.turn)
+    }
+
+    fn say(&mut self, anchor: EdgeId, id: Option<Box<str>>, details: &Details, created: Timestamp, updated: Timestamp) {
+        self.turns += 1;
+        self.said.insert(anchor, Said { id, details: details.clone(), created, updated, turn: self.turns });
     }
 
     /// How many distinct series the edges have.
@@ -160,8 +164,7 @@ impl Plain {
                 added.push(*id);
             }
         }
-        let (created, details) = (put.created.unwrap_or(received), put.details.clone());
-        self.said.insert(ids[0], Said { id: Some(put.id.clone()), details, created, updated: received });
+        self.say(ids[0], Some(put.id.clone()), &put.details, put.created.unwrap_or(received), received);
         Came::Changed { added, withdrawn: self.lost(&gone), hide: false }
     }
 
@@ -172,12 +175,7 @@ impl Plain {
         let is_own =
             |event: &Event<'_>| event.edges().any(|known| known.id == anchor) && self.said_of(event).is_some_and(|said| said.id.is_some());
         if self.find(anchor).is_some() && !self.is_past(anchor) && !self.events(usual).iter().any(is_own) {
-            let range = order_of(span.first)..=order_of(span.last);
-            let is_meant = |known: &&Known| known.edge.identity == span.identity && range.contains(&known.order());
-            let meant: Vec<EdgeId> = self.edges.iter().filter(is_meant).map(|known| known.id).collect();
-            self.said.retain(|id, _| !meant.contains(id));
-            self.described.extend(describe.stop.as_ref().map(|_| anchor));
-            self.said.insert(anchor, Said { id: None, details: describe.details.clone(), created: received, updated: received });
+            self.say(anchor, None, &describe.details, received, received);
         }
         Came::Changed { added, withdrawn: BTreeSet::new(), hide: false }
     }
@@ -257,17 +255,8 @@ impl Plain {
         self.replaced.retain(|id| left.contains(id));
         self.renewed.retain(|id, _| left.contains(id));
         self.said.retain(|id, _| left.contains(id));
-        self.described.retain(|id| left.contains(id));
         let identities: BTreeSet<Identity> = self.edges.iter().map(|known| known.edge.identity).collect();
         self.lapsing.retain(|identity| identities.contains(identity));
-    }
-
-    /// Whether a description of this span takes away what one with a stop was said of another edge. As long as that stop is
-    /// there, a checkpoint has the record of it, and not that it was taken away.
-    pub(crate) fn takes_away(&self, span: &Span) -> bool {
-        let range = order_of(span.first)..=order_of(span.last);
-        let is_one = |known: &&Known| known.edge.identity == span.identity && range.contains(&known.order()) && known.id != span.first.2;
-        self.present().filter(is_one).any(|known| self.described.contains(&known.id))
     }
 
     /// The span of the event that has this edge, if it came as edges.
