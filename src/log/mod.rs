@@ -47,6 +47,7 @@ pub use inspect::SegmentReport;
 pub use inspect::check;
 pub use inspect::check_records;
 pub use open::Replayed;
+pub use open::id_of;
 pub use proposed::Committed;
 pub use proposed::Log;
 pub use reader::FollowError;

@@ -58,7 +58,18 @@ pub struct Replayed {
     pub last: Position,
 }
 
+/// The number of the log that is on the disk; `None` when there is none. It is the same for ever.
+pub fn id_of<D: Disk>(disk: &D) -> Result<Option<u64>, OpenError> {
+    let names = disk.list().map_err(|source| open_error(disk, "", source))?;
+    Ok(Listing::new(names).segments.last().map(|last| log_id(disk, *last)).transpose()?)
+}
+
 impl<D: Disk> SegmentLog<D> {
+    /// Its number: chosen by chance when the log was begun, and the same for ever.
+    pub fn id(&self) -> u64 {
+        self.log_id
+    }
+
     /// Opens the log, visiting all its records in order, frame by frame; an empty directory becomes an empty log.
     ///
     /// A frame can be handed to another thread as it is. What was visited before an error is to be thrown away.

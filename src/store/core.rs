@@ -34,17 +34,16 @@ use super::number::Set;
 use super::open::OpenEvent;
 use super::open::OpenEvents;
 use super::rows::Rows;
+use super::seed::Seed;
 use super::seq::Seq;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
-use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::VecDeque;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
 /// Which end of changes the samples of a series are: what `event_state` says.
@@ -84,7 +83,7 @@ pub(super) struct Core {
     unpublished: Vec<SeriesNo>,
     start_series: Set<SeriesNo>,
     stop_series: Set<SeriesNo>,
-    hasher: DefaultHashBuilder,
+    seed: Seed,
     pub(super) by_time: EventsByTime,
     pub(super) open: OpenEvents,
     pub(super) groups: Groups,
@@ -166,14 +165,14 @@ pub(super) fn edge_id(id: [u64; 2]) -> EdgeId {
 }
 
 /// For tables of what is known by a hash already: half of it, mixed so that nobody can choose it.
-fn id_hash(hasher: &DefaultHashBuilder, id: [u64; 2]) -> u64 {
-    hasher.hash_one(id[0])
+fn id_hash(seed: &Seed, id: [u64; 2]) -> u64 {
+    seed.hash(id[0])
 }
 
 impl Core {
     /// Nothing yet. `skew` is that of stops whose records say nothing else.
-    pub(super) fn new(skew: Duration) -> Self {
-        Self { skews: Skews { usual: skew, ..Skews::default() }, ..Self::default() }
+    pub(super) fn new(skew: Duration, seed: Seed) -> Self {
+        Self { skews: Skews { usual: skew, ..Skews::default() }, seed, ..Self::default() }
     }
 
     /// Adds an edge; call [`Core::follow`] and [`Core::publish`] after the last of some.
@@ -407,9 +406,9 @@ impl Core {
     }
 
     fn know(&mut self, id: EdgeId, number: EdgeNo) {
-        let (rows, hasher) = (&self.edges, &self.hasher);
-        let hash = id_hash(hasher, halves(id.0));
-        self.by_edge.insert_unique(hash, number, |&edge| rows.get(edge).map_or(0, |row| id_hash(hasher, row.id)));
+        let (rows, seed) = (&self.edges, &self.seed);
+        let hash = id_hash(seed, halves(id.0));
+        self.by_edge.insert_unique(hash, number, |&edge| rows.get(edge).map_or(0, |row| id_hash(seed, row.id)));
     }
 
     pub(super) fn edges_of_identity(&self, identity: IdentityNo) -> Option<IdentityEdges<'_>> {

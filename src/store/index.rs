@@ -19,14 +19,13 @@ use super::number::ValueNo;
 use super::postings::Postings;
 use super::rows::Rows;
 use super::runs::Runs;
+use super::seed::Seed;
 use super::selector::MatchKind;
 use super::selector::Matcher;
 use crate::labels::EVENT_STATE;
-use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
 use parking_lot::RwLock;
 use parking_lot::RwLockWriteGuard;
-use std::hash::BuildHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -64,7 +63,7 @@ impl Hash for LabelRef {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LabelIndex {
     names: LabelNames,
 }
@@ -86,7 +85,7 @@ struct Values {
     rows: Rows<ValueNo, Value>,
     dead: Vec<ValueNo>,
     by_text: HashTable<ValueNo>,
-    hasher: DefaultHashBuilder,
+    seed: Seed,
     sorted: Runs,
     /// Values that were on no series while they could not be forgotten.
     idle: Vec<ValueNo>,
@@ -101,6 +100,11 @@ struct Value {
 }
 
 impl LabelIndex {
+    /// No label yet; tables are to hash by this seed.
+    pub(super) fn new(seed: Seed) -> Self {
+        Self { names: LabelNames::new(seed) }
+    }
+
     /// How many label names there are.
     pub(super) fn names(&self) -> usize {
         self.names.len()
@@ -199,8 +203,9 @@ impl LabelIndex {
 
 impl LabelName {
     /// A name without values.
-    pub(super) fn new(number: NameNo, name: &str) -> Self {
-        Self { number, name: name.into(), pins: AtomicU32::new(0), loose: AtomicBool::new(true), values: RwLock::default() }
+    pub(super) fn new(number: NameNo, name: &str, seed: Seed) -> Self {
+        let values = RwLock::new(Values { seed, ..Values::default() });
+        Self { number, name: name.into(), pins: AtomicU32::new(0), loose: AtomicBool::new(true), values }
     }
 
     /// Nothing of it is forgotten until [`LabelName::unpin`]. To be called while its values are held for writing.
@@ -328,19 +333,19 @@ impl Values {
     }
 
     fn postings(&self, text: &str) -> Option<&Postings<SeriesNo>> {
-        self.find(self.hasher.hash_one(text), text).and_then(|number| self.rows.get(number)).map(|value| &value.series)
+        self.find(self.seed.hash(text), text).and_then(|number| self.rows.get(number)).map(|value| &value.series)
     }
 
     /// The number of a text of this label, which is pinned.
     fn intern(&mut self, text: &str, label: &LabelName) -> Option<ValueNo> {
-        let hash = self.hasher.hash_one(text);
+        let hash = self.seed.hash(text);
         if let Some(number) = self.find(hash, text) {
             return Some(number);
         }
         let number = self.rows.insert(Value { text: text.into(), series: Postings::None })?;
-        let (rows, hasher) = (&self.rows, &self.hasher);
+        let (rows, seed) = (&self.rows, &self.seed);
         let text_of = |number: ValueNo| rows.get(number).map_or("", |value| &*value.text);
-        self.by_text.insert_unique(hash, number, |&number| hasher.hash_one(text_of(number)));
+        self.by_text.insert_unique(hash, number, |&number| seed.hash(text_of(number)));
         self.sorted.insert(number, text_of);
         self.is_idle(number, label);
         Some(number)
@@ -384,7 +389,7 @@ impl Values {
     /// Forgets a value if it is on no series.
     fn forget(&mut self, number: ValueNo) {
         let Some(value) = self.rows.get(number).filter(|value| value.series.is_empty()) else { return };
-        let hash = self.hasher.hash_one(&*value.text);
+        let hash = self.seed.hash(&*value.text);
         if let Ok(entry) = self.by_text.find_entry(hash, |&candidate| candidate == number) {
             entry.remove();
         } else {
@@ -418,7 +423,7 @@ mod tests {
 
     #[test]
     fn values_that_no_series_has_any_more_make_room() {
-        let (mut values, label) = (Values::default(), LabelName::new(NameNo(0), "label"));
+        let (mut values, label) = (Values::default(), LabelName::new(NameNo(0), "label", Seed::default()));
         let add = |values: &mut Values, text: &str, number: u32| {
             let value = values.intern(text, &label).unwrap();
             values.add(value, series(number));

@@ -21,6 +21,7 @@ mod open;
 mod postings;
 mod rows;
 mod runs;
+mod seed;
 pub mod select;
 pub mod selector;
 mod seq;
@@ -63,6 +64,7 @@ use number::Number as _;
 use number::SeriesNo;
 use parking_lot::Mutex;
 use parking_lot::RwLock;
+use seed::Seed;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -200,6 +202,8 @@ pub struct Store {
     options: Options,
     /// How far before its start a stop may be, where its record says nothing else.
     skew: RwLock<Duration>,
+    /// How tables hash.
+    seed: RwLock<Seed>,
     tenants: RwLock<BTreeMap<Arc<str>, Arc<Tenant>>>,
 }
 
@@ -218,7 +222,7 @@ pub struct Tenant {
 impl Store {
     /// An empty store.
     pub fn new(options: Options) -> Self {
-        Self { skew: RwLock::new(options.pairing_skew), options, tenants: RwLock::default() }
+        Self { skew: RwLock::new(options.pairing_skew), options, seed: RwLock::default(), tenants: RwLock::default() }
     }
 
     /// The organization's events; `None` when it never sent anything.
@@ -271,6 +275,17 @@ impl Store {
         self.options.pairing_skew
     }
 
+    /// What tables make of a text.
+    #[cfg(test)]
+    pub(crate) fn hash_of(&self, text: &str) -> u64 {
+        self.seed.read().hash(text)
+    }
+
+    /// Lets the tables hash as all that come from the log with this id do; before anything of it is folded in.
+    pub fn seed(&self, log_id: u64) {
+        *self.seed.write() = Seed::of_log(log_id);
+    }
+
     /// The same as the log says it, which is asked before anything of it is folded in. Forgets everything.
     pub fn begin(&self, skew: Duration) {
         *self.skew.write() = skew;
@@ -313,7 +328,7 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn state(&self, now: Timestamp) -> Vec<String> {
         // How early stops may be is what the log's settings say, or a flag where it has none yet.
-        let Self { options: _, skew: _, tenants } = self;
+        let Self { options: _, skew: _, seed: _, tenants } = self;
         let mut all = Vec::new();
         for (name, tenant) in &*tenants.read() {
             let Tenant { id, organization: _, open_max_age: _, index, core, clusters, claims } = &**tenant;
@@ -350,8 +365,8 @@ impl Store {
             id,
             organization: Arc::clone(organization),
             open_max_age: self.options.open_max_age,
-            index: LabelIndex::default(),
-            core: RwLock::new(Core::new(self.skew())),
+            index: LabelIndex::new(self.seed.read().clone()),
+            core: RwLock::new(Core::new(self.skew(), self.seed.read().clone())),
             clusters: RwLock::new(vec!["".into()]),
             claims: Mutex::default(),
         });

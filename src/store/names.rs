@@ -6,14 +6,16 @@
 
 use super::index::LabelName;
 use super::index::NameNo;
+use super::seed::Seed;
 use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
 use parking_lot::RwLock;
 use parking_lot::RwLockReadGuard;
 use std::sync::Arc;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LabelNames {
+    seed: Seed,
     by_text: DashMap<Box<str>, Arc<LabelName>, DefaultHashBuilder>,
     by_number: RwLock<Numbers>,
 }
@@ -26,6 +28,10 @@ pub(super) struct Numbers {
 }
 
 impl LabelNames {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self { seed, by_text: DashMap::default(), by_number: RwLock::default() }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.by_text.len()
@@ -54,7 +60,7 @@ impl LabelNames {
             Some(free) => free,
             None => NameNo(u16::try_from(by_number.names.len()).ok()?),
         };
-        let label = Arc::new(LabelName::new(number, name));
+        let label = Arc::new(LabelName::new(number, name, self.seed.clone()));
         match by_number.names.get_mut(usize::from(number.0)) {
             Some(place) => *place = Some(Arc::clone(&label)),
             None => by_number.names.push(Some(Arc::clone(&label))),

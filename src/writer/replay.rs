@@ -15,6 +15,7 @@ use crate::log::Position;
 use crate::log::Replayed;
 use crate::log::SegmentLog;
 use crate::log::VisitError;
+use crate::log::id_of;
 use crate::time::Timestamp;
 use std::sync::mpsc;
 
@@ -72,6 +73,9 @@ pub enum ReplayError {
 
 /// Opens the log and folds all of it into `memory`, which must be empty.
 pub fn open<D: Disk>(disk: D, options: crate::log::Options, memory: &Memory) -> Result<Opened<SegmentLog<D>>, ReplayError> {
+    if let Some(id) = id_of(&disk)? {
+        memory.store.seed(id);
+    }
     memory.begin(memory.store.configured_skew());
     let mut course = Course::default();
     let mut opened = None;
@@ -80,6 +84,9 @@ pub fn open<D: Disk>(disk: D, options: crate::log::Options, memory: &Memory) -> 
         Ok::<(), OpenError>(())
     })?;
     let Some((log, replayed)) = opened else { return Err(ReplayError::Panicked) };
+    if replayed.records == 0 {
+        memory.store.seed(log.id());
+    }
     if let Some(settings) = course.settings.filter(|_| !course.fits(memory)) {
         // The log was begun by a program that did not write this down first, and then with another flag: again, with its own.
         memory.begin(settings.skew);

@@ -19,14 +19,13 @@ use crate::store::number::EdgeNo;
 use crate::store::number::IdentityNo;
 use crate::store::number::SeriesNo;
 use crate::store::number::Set;
+use crate::store::seed::Seed;
 use crate::time::Timestamp;
-use hashbrown::DefaultHashBuilder;
-use std::hash::BuildHasher;
 use std::hint::black_box;
 
 /// For tables: as much of a hash as a row keeps.
-fn series_hash(hasher: &DefaultHashBuilder, labels: &[LabelRef], end: End, cluster: ClusterId) -> u32 {
-    let hash = hasher.hash_one((labels, end, cluster.0));
+fn series_hash(seed: &Seed, labels: &[LabelRef], end: End, cluster: ClusterId) -> u32 {
+    let hash = seed.hash((labels, end, cluster.0));
     u32::try_from(hash >> 32).unwrap_or(0)
 }
 
@@ -45,7 +44,7 @@ impl Core {
     }
 
     pub(super) fn hash_of(&self, id: [u64; 2]) -> u64 {
-        id_hash(&self.hasher, id)
+        id_hash(&self.seed, id)
     }
 
     pub(in crate::store) fn find_edge(&self, id: EdgeId) -> Option<EdgeNo> {
@@ -68,7 +67,7 @@ impl Core {
 
     pub(super) fn intern_series(&mut self, new: &New<'_>) -> Option<SeriesNo> {
         let (labels, end, cluster) = (new.labels, End::from(new.edge.state), new.cluster);
-        let hash = series_hash(&self.hasher, labels, end, cluster);
+        let hash = series_hash(&self.seed, labels, end, cluster);
         let same = |row: &SeriesRow| row.hash == hash && *row.labels == *labels && row.end == end && row.cluster == cluster;
         if let Some(&found) = self.by_series.find(spread(hash), |&series| self.series.get(series).is_some_and(same)) {
             return Some(found);
@@ -107,14 +106,14 @@ impl Core {
         let key = halves(identity.0);
         let hash = self.hash_of(key);
         let new = self.identities.insert(IdentityRow { key, members: Members::default(), lapses })?;
-        let (rows, hasher) = (&self.identities, &self.hasher);
-        self.by_identity.insert_unique(hash, new, |&identity| rows.get(identity).map_or(0, |row| id_hash(hasher, row.key)));
+        let (rows, seed) = (&self.identities, &self.seed);
+        self.by_identity.insert_unique(hash, new, |&identity| rows.get(identity).map_or(0, |row| id_hash(seed, row.key)));
         Some(new)
     }
 
     /// Forgets the id of an edge.
     pub(super) fn forget_id(&mut self, edge: EdgeNo, id: [u64; 2]) {
-        if let Ok(entry) = self.by_edge.find_entry(id_hash(&self.hasher, id), |&candidate| candidate == edge) {
+        if let Ok(entry) = self.by_edge.find_entry(id_hash(&self.seed, id), |&candidate| candidate == edge) {
             entry.remove();
         }
     }
@@ -125,7 +124,7 @@ impl Core {
         if !row.members.is_empty() || self.past.contains_key(&identity) {
             return;
         }
-        if let Ok(entry) = self.by_identity.find_entry(id_hash(&self.hasher, row.key), |&candidate| candidate == identity) {
+        if let Ok(entry) = self.by_identity.find_entry(id_hash(&self.seed, row.key), |&candidate| candidate == identity) {
             entry.remove();
             self.identities.vacate(identity);
         }

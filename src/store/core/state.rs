@@ -34,7 +34,7 @@ impl Core {
             stop_series: _,
             by_time: _,
             open: _,
-            hasher: _,
+            seed: _,
             // What is not followed up yet.
             unpublished,
             changed,

@@ -87,3 +87,16 @@ fn what_was_received_last_is_the_latest_receipt_whatever_the_order_in_the_log() 
     let disk = written([vec![(at(5), edge("a")), (at(9), edge("b")), (at(7), edge("c"))], vec![(at(6), edge("d"))]]);
     assert_eq!(open(disk, log_options(), &memory()).unwrap().received(), at(9));
 }
+
+#[test]
+fn tables_hash_in_a_way_of_their_log() {
+    let mut server = Server::new(RETENTION);
+    let hash = |server: &Server| server.memory.store.hash_of("text");
+    let first = hash(&server);
+    server.start();
+    assert_eq!(hash(&server), first);
+    server.one(edge("a"));
+    server.start();
+    assert_eq!(hash(&server), first);
+    assert_ne!(hash(&Server::new(RETENTION)), first);
+}
