@@ -11,6 +11,7 @@ use crate::event::Identity;
 use crate::event::Put;
 use crate::labels::EVENT_STATE;
 use crate::labels::LabelSet;
+use crate::store::number::SeriesNo;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

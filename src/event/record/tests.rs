@@ -1,4 +1,10 @@
 use super::*;
+use crate::event::Delete;
+use crate::event::Describe;
+use crate::event::EdgeId;
+use crate::event::Identity;
+use crate::event::Settings;
+use crate::labels::LabelSet;
 use proptest::prelude::*;
 
 fn label_sets() -> impl Strategy<Value = LabelSet> {

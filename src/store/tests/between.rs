@@ -1,6 +1,7 @@
 //! What happens between the moment that a question is looked up in the index and the one that rows are looked at.
 
 use super::*;
+use crate::store::core::New;
 use crate::store::indexed::Indexed;
 
 fn said(entity: u8, outcome: u8, time: i64) -> Said {

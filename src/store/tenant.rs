@@ -1,0 +1,176 @@
+//! One organization's events, as readers ask for them and as the store folds edges into them.
+
+use super::AppliedEdge;
+use super::ClusterId;
+use super::FULL;
+use super::LabelRef;
+use super::OpenGauge;
+use super::Refusal;
+use super::SampleKind;
+use super::SeriesId;
+use super::Tenant;
+use super::TenantId;
+use super::core;
+use super::core::Core;
+use super::core::New;
+use super::edges;
+use super::number::Number as _;
+use super::number::SeriesNo;
+use crate::event::Edge;
+use crate::event::EdgeId;
+use crate::time::Timestamp;
+#[cfg(test)]
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Tenant {
+    /// Its number.
+    pub fn id(&self) -> TenantId {
+        self.id
+    }
+
+    /// Its slug; empty for the anonymous one.
+    pub fn organization(&self) -> &str {
+        &self.organization
+    }
+
+    /// The number of the cluster `name`, when something was sent to it.
+    pub fn cluster(&self, name: &str) -> Option<ClusterId> {
+        let position = self.clusters.read().iter().position(|cluster| **cluster == *name)?;
+        u16::try_from(position).ok().map(ClusterId)
+    }
+
+    pub(super) fn cluster_name(&self, cluster: ClusterId) -> Arc<str> {
+        self.clusters.read().get(usize::from(cluster.0)).map_or_else(|| "".into(), Arc::clone)
+    }
+
+    /// Calls `visit` with the labels of a series in the order of their names, `event_state` among them.
+    pub fn series_labels(&self, series: SeriesId, visit: &mut dyn FnMut(&str, &str)) {
+        self.labels_of(&[series], &mut |_, name, value| visit(name, value));
+    }
+
+    /// The same of some series at once, with their places in `series`; one that was retired has none, whatever has its number
+    /// now. The writer waits meanwhile: let there be a hundred or so.
+    pub fn labels_of(&self, series: &[SeriesId], visit: &mut dyn FnMut(usize, &str, &str)) {
+        let core = self.core.read();
+        let set = |series: &SeriesId| {
+            SeriesNo::from_index(series.number)
+                .and_then(|number| core.series.get(number))
+                .filter(|row| row.generation() == series.generation)
+                .map_or((&[][..], ""), |row| (&*row.labels, row.end.label()))
+        };
+        self.index.texts_of(&series.iter().map(set).collect::<Vec<_>>(), visit);
+    }
+
+    /// Whether an edge belongs, or belonged, to the event with this id of its own.
+    #[cfg(test)]
+    pub(crate) fn is_of(&self, edge: EdgeId, id: &str) -> bool {
+        let core = self.core.read();
+        let row = core.find_edge(edge).and_then(|edge| core.row(edge));
+        row.is_some_and(|row| core.number_of(crate::event::Identity::of_id(id)) == Some(row.identity))
+    }
+
+    /// Every edge's id and time of receipt; what a simulation compares with what was acknowledged.
+    #[cfg(test)]
+    pub(crate) fn every_edge(&self) -> Vec<(EdgeId, Timestamp)> {
+        let core = self.core.read();
+        core.edges.iter().filter(|row| row.part != edges::Part::Vacant).map(|row| (core::edge_id(row.id), row.received)).collect()
+    }
+
+    /// Every key that is bound at `now`, with its body and what an absent timestamp means.
+    #[cfg(test)]
+    pub(crate) fn every_key(&self, now: Timestamp) -> BTreeMap<u128, (u128, Timestamp)> {
+        self.claims.lock().bound_at(now)
+    }
+
+    /// Calls `visit` once per label set that is open on the cluster, with its oldest start.
+    pub fn open_gauges(&self, cluster: ClusterId, now: Timestamp, visit: &mut dyn FnMut(OpenGauge)) {
+        let core = self.core.read();
+        for (series, since) in core.open.gauges(cluster, now.minus(self.open_max_age)) {
+            visit(OpenGauge { series: core.series_id(series), since });
+        }
+    }
+
+    /// Changes whenever an event opens or closes. Lapsing with time is apart: see [`Tenant::next_lapse`].
+    pub fn open_version(&self) -> u64 {
+        self.core.read().open.version()
+    }
+
+    /// When the next open event leaves the gauge by its age.
+    pub fn next_lapse(&self, now: Timestamp) -> Option<Timestamp> {
+        let next = self.core.read().open.next_lapsing(now.minus(self.open_max_age))?;
+        Some(next.plus(self.open_max_age).plus(Duration::from_millis(1)))
+    }
+
+    pub(super) fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
+        let labels = match self.index.intern(edges.iter().map(|(_, edge, _)| &edge.labels)) {
+            Ok(labels) => labels,
+            Err(full) => return applied.extend(edges.iter().map(|_| Err(full.clone()))),
+        };
+        self.write(|core| {
+            if edges.len() > 1 {
+                core.look_ahead(edges);
+            }
+            for (set, &(received, edge, id)) in edges.iter().enumerate() {
+                let added = labels.labels(set).and_then(|labels| self.add(core, labels, (received, edge, id)));
+                applied.push(added.ok_or(FULL));
+            }
+        });
+    }
+
+    /// Does something to the core, and then brings up to date what is derived from it. Labels of what is added were interned
+    /// before, and are held until after this.
+    pub(super) fn write<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
+        let mut core = self.core.write();
+        let done = change(&mut core);
+        core.follow();
+        core.publish(&self.index);
+        done
+    }
+
+    /// Folds in an edge with these labels. `None` at a hard bound.
+    pub(super) fn add(
+        self: &Arc<Self>,
+        core: &mut Core,
+        labels: &[LabelRef],
+        (received, edge, id): (Timestamp, &Edge, EdgeId),
+    ) -> Option<AppliedEdge> {
+        let cluster = self.intern_cluster(core, &edge.cluster);
+        let added = core.add(&New { edge, id, labels, cluster, received })?;
+        let row = core.row(added.edge)?;
+        Some(AppliedEdge {
+            id: core::edge_id(row.id),
+            duplicate: added.duplicate,
+            tenant: Arc::clone(self),
+            cluster,
+            series: core.series_id(added.series),
+            kind: if row.part == edges::Part::Beat { SampleKind::Heartbeat } else { SampleKind::Change },
+            at: edge.at,
+            value: edge.value,
+        })
+    }
+
+    /// Whether something of the cluster `name` is here. Its number stays when all of it was forgotten, until another needs one.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        self.cluster(name).is_some_and(|cluster| self.core.read().has_cluster(cluster))
+    }
+
+    /// The number of the cluster `name`.
+    pub(super) fn intern_cluster(&self, core: &Core, name: &Arc<str>) -> ClusterId {
+        if name.is_empty() {
+            return ClusterId(0);
+        }
+        if let Some(known) = self.cluster(name) {
+            return known;
+        }
+        let mut clusters = self.clusters.write();
+        let free = (1..clusters.len()).find(|number| u16::try_from(*number).is_ok_and(|number| !core.has_cluster(ClusterId(number))));
+        let number = free.unwrap_or(clusters.len());
+        match clusters.get_mut(number) {
+            Some(free) => *free = Arc::clone(name),
+            None => clusters.push(Arc::clone(name)),
+        }
+        u16::try_from(number).map_or(ClusterId(0), ClusterId)
+    }
+}
