@@ -52,16 +52,23 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
     let grant = call.grant()?;
     let show_own = cluster.is_empty() && call.parameters.is_empty() && grant.scopes.contains(Scope::Telemetry);
     let tenant = if grant.scopes.contains(Scope::Read) { app.store.tenant(&grant.organization) } else { None };
-    let cluster = if cluster.is_empty() { Some(ClusterId::default()) } else { tenant.as_ref().and_then(|tenant| tenant.cluster(cluster)) };
-    // A cluster that nothing was sent to yet has an empty page: its scrape may well be configured first.
-    let (tenant, cluster) = cluster.map_or((None, ClusterId::default()), |cluster| (tenant, cluster));
+    let name = cluster.to_owned();
     let renders = Arc::clone(&app.renders);
     let work = {
         let app = Arc::clone(&app);
         move || {
             let own = if show_own { own_metrics(&app, request.format) } else { String::new() };
             let begun = Instant::now();
-            let page = app.pages.render(tenant.as_deref(), cluster, &request, &own, app.clock.now());
+            let now = app.clock.now();
+            let number = || if name.is_empty() { Some(ClusterId::default()) } else { tenant.as_ref()?.cluster(&name) };
+            let render = |cluster: Option<ClusterId>| {
+                app.pages.render(tenant.as_deref().filter(|_| cluster.is_some()), cluster.unwrap_or_default(), &request, &own, now)
+            };
+            // A cluster that nothing was sent to yet has an empty page: its scrape may well be configured first.
+            let cluster = number();
+            let page = render(cluster);
+            // When all of a cluster is forgotten its number may be another one's.
+            let page = if number() == cluster { page } else { render(None) };
             telemetry::observe(&app.telemetry.render_seconds, begun.elapsed());
             page
         }
