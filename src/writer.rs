@@ -83,7 +83,7 @@ pub enum Health {
 
 impl From<Arc<AppendError>> for Health {
     fn from(error: Arc<AppendError>) -> Self {
-        if matches!(*error, AppendError::Latched(_) | AppendError::Foreign(_)) { Self::Latched(error) } else { Self::Failing(error) }
+        if error.is_final() { Self::Latched(error) } else { Self::Failing(error) }
     }
 }
 

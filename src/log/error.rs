@@ -72,6 +72,16 @@ pub enum AppendError {
     /// What somebody else proposed is not understood, so that nothing after it can be.
     #[error("a record that was proposed elsewhere is not understood")]
     Foreign(#[source] VisitError),
+    /// What is committed is not what comes next, so that memory cannot go on.
+    #[error("the log does not commit what was proposed in its order")]
+    Disordered,
+}
+
+impl AppendError {
+    /// Whether nothing more is taken until the log is opened again.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Latched(_) | Self::Foreign(_) | Self::Disordered)
+    }
 }
 
 /// The failure after which a log accepts nothing more until it is opened again.

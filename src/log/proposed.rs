@@ -16,12 +16,12 @@ use crate::log::frame::Frame;
 /// The durable order of records, as the writer needs it: what is proposed is committed later or never, and what is committed
 /// may have been proposed elsewhere. Where it is one machine's disk ([`SegmentLog`]), proposing commits.
 pub trait Log: Send {
-    /// Hands over a batch that is not empty, whose records are to follow all that was proposed before; the position that the
-    /// last of them is to have. After an error nothing of it was kept, as in [`SegmentLog::append`].
+    /// Hands over a batch that is not empty, whose records are to follow all that is committed; the position that the last of them
+    /// is to have. There is one on its way at most. Of errors the same holds as of those of [`SegmentLog::append`].
     fn propose(&mut self, batch: &Batch) -> Result<Position, AppendError>;
 
-    /// What is durable next, in the order of positions. Waits for it while something that was proposed here is on its way; an
-    /// error means that this is not coming. `None` when nothing is.
+    /// What is durable next, in the order of positions. Waits for it while something that was proposed here is on its way, which
+    /// then comes next; an error means that it is not coming. `None` when nothing is on its way.
     fn committed(&mut self) -> Result<Option<Committed>, AppendError>;
 
     /// Position of the last durable record.

@@ -136,8 +136,10 @@ impl<D: Disk> LogReader<D> {
 
     /// What was removed while it was about to be read is not damaged.
     fn explain(&self, error: FollowError) -> FollowError {
+        let is_reading = matches!(error, FollowError::Read(ReadError::Io { .. } | ReadError::Corrupt { .. }));
         let extent = self.extent.read();
-        if extent.segments.first().is_some_and(|first| *first > self.next) { removed(self.next, &extent) } else { error }
+        let is_gone = extent.segments.first().is_some_and(|first| *first > self.next);
+        if is_reading && is_gone { removed(self.next, &extent) } else { error }
     }
 
     fn read_stretch(&mut self, stretch: &Stretch, visit: &mut dyn FnMut(Frame) -> Result<(), VisitError>) -> Result<(), FollowError> {

@@ -61,6 +61,6 @@ pub enum SubmitError {
 
 impl From<Arc<AppendError>> for SubmitError {
     fn from(error: Arc<AppendError>) -> Self {
-        if matches!(*error, AppendError::Latched(_) | AppendError::Foreign(_)) { Self::Latched(error) } else { Self::Log(error) }
+        if error.is_final() { Self::Latched(error) } else { Self::Log(error) }
     }
 }

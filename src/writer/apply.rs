@@ -6,6 +6,7 @@ use super::Taken;
 use super::Unchanged;
 use super::commit::Committer;
 use super::commit::Proposal;
+use super::course::Decoded;
 use super::decide::Decided;
 use super::feed::Fed;
 use super::feed::Outcome;
@@ -17,6 +18,8 @@ use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::Settings;
 use crate::exposition::Exposure;
+use crate::log::AppendError;
+use crate::log::Frame;
 use crate::log::Log;
 use crate::log::Position;
 use crate::store::Refusal;
@@ -37,37 +40,86 @@ impl<L: Log> Committer<L> {
             Proposal::Own(command) => {
                 self.state.memory.store.apply(received, &command);
                 feed.tell(self, Outcome::Own(&command));
+                self.applied.send_replace(feed.position);
             }
             Proposal::Submitted(waiting, decided) => self.apply_submitted(waiting, decided, &mut feed),
         }
     }
 
+    /// Applies what another one proposed, and tells the followers.
+    pub(super) fn apply_foreign(&mut self, frame: &Frame) -> Result<(), AppendError> {
+        let records = self.state.course.read(frame, &self.state.memory).map_err(|error| AppendError::Foreign(error.into()))?;
+        if !self.state.course.fits(&self.state.memory) {
+            return Err(AppendError::Foreign("it says another skew than the edges before it were folded by".into()));
+        }
+        self.received = self.received.max(self.state.course.received);
+        let Self { state, followers, .. } = self;
+        fold(&state.memory, &records, |record, outcome| {
+            let fed = Fed { position: record.position, received: record.received, outcome };
+            for follower in &mut *followers {
+                follower.follow(&fed);
+            }
+        });
+        if let Some((last, _)) = frame.records().last() {
+            self.applied.send_replace(last);
+        }
+        Ok(())
+    }
+
     fn apply_submitted(&mut self, waiting: Waiting, decided: Decided, feed: &mut Feed) {
+        let mut changes = Vec::with_capacity(waiting.changes.len());
         for (ask, decided) in waiting.changes.into_iter().zip(decided.changes) {
             let made = match decided {
                 Some(unchanged) => Err(unchanged),
                 None => self.apply_change(&ask.work.change.what, feed),
             };
-            ask.answer(Ok(made));
+            changes.push((ask, made));
         }
+        let mut claims = Vec::with_capacity(waiting.claims.len());
         for (ask, decided) in waiting.claims.into_iter().zip(decided.claims) {
             let claimed = decided.unwrap_or_else(|| {
                 let claimed = self.state.memory.store.apply_claim(feed.received, &ask.work.what);
                 feed.tell(self, Outcome::Claim(&ask.work.what, claimed));
                 Ok(claimed)
             });
+            claims.push((ask, claimed));
+        }
+        let mut edges = self.apply_edges(&waiting.edges, decided.edges, feed);
+        self.applied.send_replace(feed.position);
+        for (ask, made) in changes {
+            ask.answer(Ok(made));
+        }
+        for (ask, claimed) in claims {
             ask.answer(Ok(claimed));
         }
-        self.apply_edges(waiting.edges, decided.edges, feed);
+        for ask in waiting.edges {
+            let own = edges.by_ref().take(ask.work.len()).collect();
+            ask.answer(Ok(own));
+        }
     }
 
     fn apply_change(&mut self, change: &Change, feed: &mut Feed) -> Result<Vec<Exposure>, Unchanged> {
-        let exposures = fold_change(&self.state.memory, feed.received, change).map_err(Refused::Limit);
-        feed.tell(self, Outcome::Change(change, exposures.as_deref().unwrap_or_default()));
-        Ok(exposures?)
+        match fold_change(&self.state.memory, feed.received, change) {
+            Ok(exposures) => {
+                feed.tell(self, Outcome::Change(change, &exposures));
+                Ok(exposures)
+            }
+            Err(refusal) => {
+                feed.skip();
+                Err(Refused::Limit(refusal).into())
+            }
+        }
     }
 
-    fn apply_edges(&mut self, asks: Vec<AskEdges>, mut decided: Vec<Option<Result<Taken, Refused>>>, feed: &mut Feed) {
+    /// What each edge that is asked about came to.
+    fn apply_edges(
+        &mut self,
+        asks: &[AskEdges],
+        mut decided: Vec<Option<Result<Taken, Refused>>>,
+        feed: &mut Feed,
+    ) -> impl Iterator<Item = Result<Taken, Refused>> + use<L> {
+        let known = decided.iter().filter(|decided| matches!(decided, Some(Ok(_)))).count();
+        self.duplicates.inc_by(known as u64);
         let all = asks.iter().flat_map(|ask| ask.work.iter());
         let new = all.zip(&mut decided).filter(|(_, decided)| decided.is_none());
         let (new, places): (Vec<_>, Vec<_>) = new.map(|((edge, id), place)| ((feed.received, edge, id), place)).unzip();
@@ -80,12 +132,7 @@ impl<L: Log> Committer<L> {
             }
             *place = Some(taken.map_err(Refused::Limit));
         }
-        let mut decided = decided.into_iter().flatten();
-        for ask in asks {
-            let own: Vec<_> = decided.by_ref().take(ask.work.len()).collect();
-            self.duplicates.inc_by(own.iter().flatten().filter(|taken| taken.exposure.is_none()).count() as u64);
-            ask.answer(Ok(own));
-        }
+        decided.into_iter().flatten()
     }
 }
 
@@ -111,27 +158,36 @@ impl Feed {
     }
 }
 
-/// Folds in commands with their times of receipt, and the ids of those that are edges: edges some at a time, others one by one.
-pub(super) fn fold(memory: &Memory, commands: &[(Timestamp, Command, EdgeId)]) {
+/// Folds in what was read: edges some at a time, others one by one. `told` is called with each record that was taken.
+pub(super) fn fold(memory: &Memory, records: &[Decoded], mut told: impl FnMut(&Decoded, Outcome<'_>)) {
     let mut taken = Vec::with_capacity(RUN_EDGES);
     let mut run: Vec<(Timestamp, &Edge, EdgeId)> = Vec::with_capacity(RUN_EDGES);
-    for (received, command, id) in commands {
-        if let Command::Edge(edge) = command {
-            run.push((*received, edge, *id));
-            if run.len() < RUN_EDGES {
-                continue;
-            }
-        }
-        fold_edges(memory, &run, &mut taken);
+    let of_edges = |record: &Decoded| matches!(record.command, Command::Edge(_));
+    for some in records.chunk_by(|one, other| of_edges(one) && of_edges(other)).flat_map(|some| some.chunks(RUN_EDGES)) {
         run.clear();
         taken.clear();
-        match command {
+        run.extend(some.iter().filter_map(Decoded::edge));
+        fold_edges(memory, &run, &mut taken);
+        for ((record, (_, edge, _)), taken) in some.iter().zip(&run).zip(&taken) {
+            if let Ok(taken) = taken {
+                told(record, Outcome::Edge(edge, taken));
+            }
+        }
+        let Some(record) = some.first() else { continue };
+        match &record.command {
             Command::Edge(_) => {}
-            Command::Change(change) => drop(fold_change(memory, *received, change)),
-            other => drop(memory.store.apply(*received, other)),
+            Command::Change(change) => {
+                if let Ok(exposures) = fold_change(memory, record.received, change) {
+                    told(record, Outcome::Change(change, &exposures));
+                }
+            }
+            Command::Claim(claim) => told(record, Outcome::Claim(claim, memory.store.apply_claim(record.received, claim))),
+            own @ (Command::Settings(_) | Command::Retire { .. } | Command::Clock { .. }) => {
+                memory.store.apply(record.received, own);
+                told(record, Outcome::Own(own));
+            }
         }
     }
-    fold_edges(memory, &run, &mut taken);
 }
 
 /// Folds in edges, some at a time, and adds to `taken` what each came to.

@@ -4,7 +4,6 @@
 use super::Health;
 use super::Options;
 use super::SubmitError;
-use super::apply::fold;
 use super::counters;
 use super::counters::EdgeCounters;
 use super::decide::Decided;
@@ -19,7 +18,6 @@ use crate::log::AppendError;
 use crate::log::Appended;
 use crate::log::Batch;
 use crate::log::Committed;
-use crate::log::Frame;
 use crate::log::Log;
 use crate::log::Position;
 use crate::telemetry::Telemetry;
@@ -49,7 +47,7 @@ pub(super) struct Committer<L: Log> {
     pub(super) state: State,
     /// When the present commit was received, which never goes back: not before the last record.
     pub(super) received: Timestamp,
-    pub(super) retired_at: Timestamp,
+    pub(super) looked_at: Timestamp,
     pub(super) followers: Vec<Box<dyn Follower>>,
     /// How far memory is.
     pub(super) applied: watch::Sender<Position>,
@@ -88,8 +86,8 @@ impl<L: Log> Committer<L> {
         let (health, batch) = (Arc::default(), Batch::new());
         let followers: Vec<Box<dyn Follower>> = vec![Box::new(EdgeCounters::new(&telemetry))];
         let (duplicates, applied) = (counters::duplicates(&telemetry), watch::Sender::new(log.last()));
-        let (received, retired_at, in_flight) = (state.course.received, Timestamp::MIN, None);
-        Self { log, options, clock, telemetry, health, state, received, retired_at, followers, applied, duplicates, skew, batch, in_flight }
+        let (received, looked_at, in_flight) = (state.course.received, Timestamp::MIN, None);
+        Self { log, options, clock, telemetry, health, state, received, looked_at, followers, applied, duplicates, skew, batch, in_flight }
     }
 
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.
@@ -148,8 +146,8 @@ impl<L: Log> Committer<L> {
         self.land()
     }
 
-    /// Hands the batch to the log. Where it is empty all is known already and durable; but nothing is acknowledged any more when
-    /// the log takes nothing more.
+    /// Hands the batch to the log. Where it is empty nothing is new: what is known already is durable; but nothing is acknowledged
+    /// any more when the log takes nothing more.
     fn propose(&mut self, what: Proposal) -> Result<(), SubmitError> {
         let begun = Instant::now();
         let (records, received) = (self.batch.len(), self.received);
@@ -171,20 +169,17 @@ impl<L: Log> Committer<L> {
         }
     }
 
-    /// Applies what the log says is durable, until nothing is in flight. The error is that of what was.
+    /// Applies what is in flight when the log says that it is durable. The error says why it is not.
     fn land(&mut self) -> Result<(), SubmitError> {
-        while let Some(flight) = self.in_flight.take() {
-            match self.log.committed() {
-                Ok(Some(Committed::Own(appended))) => self.landed(flight, &appended),
-                Ok(Some(Committed::Foreign(frame))) => match self.follow(&frame) {
-                    Ok(()) => self.in_flight = Some(flight),
-                    Err(error) => return Err(self.fail(error, flight.what)),
-                },
-                Ok(None) => return Err(tell(flight.what, SubmitError::Closed)),
-                Err(error) => return Err(self.fail(error, flight.what)),
+        let Some(flight) = self.in_flight.take() else { return Ok(()) };
+        match self.log.committed() {
+            Ok(Some(Committed::Own(appended))) if appended.last == flight.last => {
+                self.landed(flight, &appended);
+                Ok(())
             }
+            Ok(_) => Err(self.fail(AppendError::Disordered, flight.what)),
+            Err(error) => Err(self.fail(error, flight.what)),
         }
-        Ok(())
     }
 
     fn landed(&mut self, flight: InFlight, appended: &Appended) {
@@ -196,12 +191,14 @@ impl<L: Log> Committer<L> {
         let settings = self.state.course.settings.is_none().then(|| self.settings());
         self.state.course.settings = self.state.course.settings.or(settings);
         match &what {
-            Proposal::Own(command) => self.state.course.note(last, received, command),
+            Proposal::Own(command) => {
+                self.state.course.note_first(Position(before + 1), received);
+                self.state.course.note(last, received, command);
+            }
             Proposal::Submitted(..) => self.state.course.note_events(Position(before + 1), last, received),
         }
         self.report(Health::Ok);
         self.apply(Position(before), received, settings, what);
-        self.applied.send_replace(last);
     }
 
     /// Says that the log did not take something, and tells who waits for it.
@@ -213,37 +210,25 @@ impl<L: Log> Committer<L> {
 
     /// Applies what another one proposed and is durable by now, so that what is decided next is decided by that.
     pub(super) fn catch_up(&mut self) -> Result<(), SubmitError> {
-        // After what is not understood nothing can be.
+        // After what could not be applied nothing can be.
         if let Health::Latched(error) = &*self.health.read()
-            && matches!(**error, AppendError::Foreign(_))
+            && !matches!(**error, AppendError::Latched(_))
         {
             return Err(Arc::clone(error).into());
         }
         loop {
-            let followed = match self.log.committed() {
-                Ok(Some(Committed::Foreign(frame))) => self.follow(&frame),
-                Ok(Some(Committed::Own(_)) | None) => return Ok(()),
+            let applied = match self.log.committed() {
+                Ok(Some(Committed::Foreign(frame))) => self.apply_foreign(&frame),
+                Ok(Some(Committed::Own(_))) => Err(AppendError::Disordered),
+                Ok(None) => return Ok(()),
                 Err(error) => Err(error),
             };
-            if let Err(error) = followed {
+            if let Err(error) = applied {
                 let error = Arc::new(error);
                 self.report(Arc::clone(&error).into());
                 return Err(error.into());
             }
         }
-    }
-
-    fn follow(&mut self, frame: &Frame) -> Result<(), AppendError> {
-        let commands = self.state.course.read(frame, &self.state.memory).map_err(|error| AppendError::Foreign(error.into()))?;
-        if !self.state.course.fits(&self.state.memory) {
-            return Err(AppendError::Foreign("it says another skew than the edges before it were folded by".into()));
-        }
-        self.received = self.received.max(self.state.course.received);
-        fold(&self.state.memory, &commands);
-        if let Some((last, _)) = frame.records().last() {
-            self.applied.send_replace(last);
-        }
-        Ok(())
     }
 
     /// Says so when something else than an append latched the log.

@@ -4,6 +4,7 @@ use super::Memory;
 use super::retention::Marks;
 use super::steady::SteadyTime;
 use crate::event::Command;
+use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::Settings;
 use crate::event::record::Decoder;
@@ -34,6 +35,23 @@ pub(super) struct Course {
     decoder: Decoder,
 }
 
+/// A record of the log, decoded.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) position: Position,
+    pub(super) received: Timestamp,
+    pub(super) command: Command,
+    /// Of the edge that it is.
+    pub(super) id: EdgeId,
+}
+
+impl Decoded {
+    /// The edge that it is, with what it is folded in by.
+    pub(super) fn edge(&self) -> Option<(Timestamp, &Edge, EdgeId)> {
+        if let Command::Edge(edge) = &self.command { Some((self.received, edge, self.id)) } else { None }
+    }
+}
+
 /// Why a record of the log is not understood.
 #[derive(Debug, thiserror::Error)]
 #[error("record {position}")]
@@ -53,7 +71,7 @@ impl Default for Course {
 }
 
 impl Course {
-    /// The state, in lines; what was decoded last only makes decoding faster.
+    /// The state, in lines. Marks are made of some records only, and may be others where others were there; the rest is of the reading.
     #[cfg(test)]
     pub(super) fn lines(&self) -> Vec<String> {
         let Self { marks: _, received, steady, settings, former, retired, uncarried: _, folds: _, decoder: _ } = self;
@@ -62,7 +80,7 @@ impl Course {
 
     /// Folds in the records of a frame, and returns those that are to be folded into memory. Memory is begun anew where the log
     /// says another skew than it has, as long as nothing is in it; after that it is left as it is.
-    pub(super) fn read(&mut self, frame: &Frame, memory: &Memory) -> Result<Vec<(Timestamp, Command, EdgeId)>, RefusedRecord> {
+    pub(super) fn read(&mut self, frame: &Frame, memory: &Memory) -> Result<Vec<Decoded>, RefusedRecord> {
         let mut commands = Vec::with_capacity(frame.len());
         for (position, bytes) in frame.records() {
             let (at, command) = self.decoder.decode(bytes).map_err(|source| RefusedRecord { position, source })?;
@@ -77,7 +95,7 @@ impl Course {
             let id = command.edge_id();
             if self.fits(memory) && !self.is_done(&command) {
                 self.folds = true;
-                commands.push((at, command, id));
+                commands.push(Decoded { position, received: at, command, id });
             }
         }
         Ok(commands)
@@ -100,10 +118,15 @@ impl Course {
         }
     }
 
+    /// The record at `first` was received then, and is the first of some that are.
+    pub(super) fn note_first(&mut self, first: Position, received: Timestamp) {
+        self.marks.note(first, self.received.max(received));
+    }
+
     /// Folds in records of events, all received at the same time.
     pub(super) fn note_events(&mut self, first: Position, last: Position, received: Timestamp) {
+        self.note_first(first, received);
         self.received = self.received.max(received);
-        self.marks.note(first, self.received);
         self.marks.note(last, self.received);
         self.steady.note(self.received);
     }

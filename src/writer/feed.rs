@@ -34,7 +34,7 @@ pub enum Outcome<'a> {
     Own(&'a Command),
 }
 
-/// Is told of each record in the order of the log, once it is durable and visible and before its sender is answered, by the
+/// Is told of each record that was taken, in the order of the log and whoever proposed it, once it is durable and visible and before its sender is answered, by the
 /// thread that applies: so it must not wait for anything. What is read at a start is not told again; the log has it.
 pub trait Follower: Send {
     /// What came of one record.

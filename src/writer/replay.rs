@@ -1,15 +1,15 @@
-//! Opening: the log is read, decoded and folded into memory, each on a thread of its own.
+//! Opening: the log is read and decoded on one thread, and folded into memory on another.
 
 use super::Memory;
 use super::apply::fold;
 use super::course::Course;
+use super::course::Decoded;
 use super::course::RefusedRecord;
 use super::state::State;
-use crate::event::Command;
-use crate::event::EdgeId;
 use crate::event::record::Decoder;
 use crate::log::Disk;
 use crate::log::Frame;
+use crate::log::LogReader;
 use crate::log::OpenError;
 use crate::log::Position;
 use crate::log::Replayed;
@@ -29,6 +29,13 @@ pub struct Opened<L> {
     pub(super) state: State,
     /// What the log says of the reading.
     pub replayed: Replayed,
+}
+
+impl<D: Disk> Opened<SegmentLog<D>> {
+    /// Reads the log beside the writer, from this record on; what [`super::Writer::applied`] says is durable is there.
+    pub fn reader(&self, from: Position) -> LogReader<D> {
+        self.log.reader(from)
+    }
 }
 
 impl<L> Opened<L> {
@@ -102,12 +109,12 @@ fn fold_read(
     memory: &Memory,
     read: impl FnOnce(&mut dyn FnMut(Frame) -> Result<(), VisitError>) -> Result<(), OpenError>,
 ) -> Result<(), ReplayError> {
-    let (sender, receiver) = mpsc::sync_channel::<Vec<(Timestamp, Command, EdgeId)>>(FRAMES_WAITING);
+    let (sender, receiver) = mpsc::sync_channel::<Vec<Decoded>>(FRAMES_WAITING);
     std::thread::scope(|scope| {
-        let applier = scope.spawn(move || receiver.into_iter().for_each(|commands| fold(memory, &commands)));
+        let applier = scope.spawn(move || receiver.into_iter().for_each(|records| fold(memory, &records, |_, _| {})));
         let read = read(&mut |frame| {
-            let commands = course.read(&frame, memory)?;
-            sender.send(commands).map_err(|_| "the memory took no more".into())
+            let records = course.read(&frame, memory)?;
+            sender.send(records).map_err(|_| "the memory took no more".into())
         });
         drop(sender);
         applier.join().map_err(|_| ReplayError::Panicked)?;

@@ -79,10 +79,10 @@ impl<L: Log> Committer<L> {
     /// Retires what is too old, when it is time to look. A failure is said and tried again next time.
     pub(super) fn retire_when_due(&mut self) {
         let Some(retention) = self.options.retention else { return };
-        if self.received < self.retired_at.plus(EVERY) {
+        if self.received < self.looked_at.plus(EVERY) {
             return;
         }
-        self.retired_at = self.received;
+        self.looked_at = self.received;
         match self.retire(retention) {
             Ok(removed) if removed.segments > 0 => {
                 tracing::info!(segments = removed.segments, bytes = removed.bytes, "old segments of the log were removed");

@@ -31,7 +31,7 @@ const RECENT: Duration = Duration::from_hours(25);
 
 impl Core {
     /// Forgets the edges received before `before`: a closed event when all of it is that old, heartbeats one by one.
-    /// What is open stays, and what lies less than a day before `now`. Returns how many went.
+    /// What is open stays, and what lies less than a day and an hour before `now`. Returns how many went.
     pub(in crate::store) fn retire(&mut self, index: &LabelIndex, before: Timestamp, now: Timestamp) -> usize {
         let count = self.arrivals.partition_point(|&edge| self.row(edge).is_some_and(|row| row.received < before));
         let candidates: Vec<EdgeNo> = self.arrivals.drain(..count).collect();

@@ -119,6 +119,24 @@ fn a_segment_is_closed_by_its_age_whatever_its_first_commit_was() {
     }
 }
 
+#[test]
+fn a_segment_is_closed_by_its_age_also_where_the_log_begins_with_a_jump() {
+    let mut server = server();
+    let wall = server.machine.read().wall;
+    server.machine.set(wall.plus(2 * HOUR));
+    for _ in 0..8 {
+        server.machine.advance(MINUTE);
+        server.now();
+    }
+    for _ in 0..5 {
+        let now = server.now();
+        server.send(job(EdgeState::Point, now, "filler"));
+        server.machine.advance(HOUR);
+    }
+    assert!(matches!(server.records[..2], [(.., Command::Settings(_)), (.., Command::Clock { .. })]), "{:?}", server.records);
+    assert!(server.committer().log.segments().unwrap().len() > 1);
+}
+
 /// A retirement keeps what was needed then. By the time of a checkpoint something else needs it, which came later.
 #[test]
 fn a_retirement_whose_records_only_a_checkpoint_has_is_not_done_again() {
@@ -243,12 +261,12 @@ fn a_checkpoint_stands_for_all_that_was_retired() {
     server.send(job(EdgeState::Start, began.plus(MINUTE), "job-1"));
     pass(&mut server, HOUR);
     server.send(job(EdgeState::Stop, began.plus(40 * MINUTE), "job-1"));
-    server.committer().retired_at = Timestamp::MAX;
+    server.committer().looked_at = Timestamp::MAX;
     server.machine.advance((24 * HOUR).saturating_sub(30 * MINUTE));
     server.fill(1);
     server.committer().log.rotate().unwrap();
     let retire = |server: &mut Server| {
-        server.committer().retired_at = Timestamp::MIN;
+        server.committer().looked_at = Timestamp::MIN;
         server.committer().retire_when_due();
     };
     server.disk.fail_next(Call::Rename, Fault::Before);

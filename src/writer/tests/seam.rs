@@ -1,6 +1,7 @@
 //! The writer on logs that are not a disk of its own: one that commits later, and one that follows another's.
 
 use super::edges::job;
+use super::server::Listener;
 use super::server::Sent;
 use super::server::Server;
 use super::server::Told;
@@ -27,6 +28,8 @@ struct Relay {
     proposed: VecDeque<Batch>,
     other: Option<LogReader<FaultyDisk>>,
     read: VecDeque<Frame>,
+    /// It looks at the other one only when something is proposed.
+    late: bool,
 }
 
 impl Relay {
@@ -42,7 +45,7 @@ impl Log for Relay {
     }
 
     fn committed(&mut self) -> Result<Option<Committed>, AppendError> {
-        if let Some(other) = self.other.as_mut().filter(|_| self.read.is_empty()) {
+        if let Some(other) = self.other.as_mut().filter(|_| self.read.is_empty() && (!self.late || !self.proposed.is_empty())) {
             let mut keep = |frame| {
                 self.read.push_back(frame);
                 Ok(())
@@ -101,7 +104,7 @@ impl Log for Relay {
 fn relay(disk: &FaultyDisk, other: Option<LogReader<FaultyDisk>>, machine: &Arc<ManualClock>) -> Committer<Relay> {
     let memory = super::server::memory_of(Duration::from_secs(5));
     let Opened { log, state, replayed } = open(disk.clone(), log_options(), &memory).unwrap();
-    let log = Relay { local: log, proposed: VecDeque::new(), other, read: VecDeque::new() };
+    let log = Relay { local: log, proposed: VecDeque::new(), other, read: VecDeque::new(), late: false };
     Committer::new(Opened { log, state, replayed }, Options { retention: None }, Arc::<ManualClock>::clone(machine), Arc::default())
 }
 
@@ -134,6 +137,8 @@ fn a_writer_that_follows_another_log_has_the_same_memory_and_can_go_on() {
         let disk = FaultyDisk::new();
         let other = world.server.committer().log.reader(Position(1));
         let mut follower = relay(&disk, Some(other), &world.server.machine);
+        let fed = Listener::default();
+        follower.followers.push(Box::new(fed.clone()));
         for step in 0..60 {
             world.step_of_senders();
             follower.catch_up().unwrap();
@@ -146,6 +151,7 @@ fn a_writer_that_follows_another_log_has_the_same_memory_and_can_go_on() {
             super::server::compare("to the state, following", &world.server.committer().state.lines(), &follower.state.lines());
             assert_eq!((follower.log.last(), *follower.applied.borrow()), (world.server.committer().log.last(), follower.log.last()));
         }
+        assert_eq!(*fed.0.lock(), *world.server.fed.0.lock());
         // Its own log says the same, and it takes over where the other ended.
         let again = relay(&disk, None, &world.server.machine);
         let now = world.server.now();
@@ -173,4 +179,56 @@ fn what_is_not_understood_stops_a_writer_that_follows() {
         assert!(matches!(&answer, Err(SubmitError::Latched(error)) if matches!(**error, AppendError::Foreign(_))), "{answer:?}");
         assert!(matches!(*follower.health.read(), Health::Latched(_)));
     }
+}
+
+#[test]
+fn what_is_committed_out_of_order_stops_the_writer() {
+    let (disk, machine) = (FaultyDisk::new(), Arc::new(ManualClock::at(super::server::START)));
+    let (mut other, _) = SegmentLog::open(FaultyDisk::new(), log_options(), &mut |_| Ok(())).unwrap();
+    let mut writer = relay(&disk, None, &machine);
+    assert!(submit(&mut writer, vec![edges(&["a"])]).remove(0).is_ok());
+    // What nobody proposed is committed as if it had been.
+    let mut batch = Batch::new();
+    batch.push(b"anything");
+    writer.log.proposed.push_back(batch.clone());
+    for _ in 0..2 {
+        let answer = submit(&mut writer, vec![edges(&["b"])]).remove(0);
+        assert!(matches!(&answer, Err(SubmitError::Latched(error)) if matches!(**error, AppendError::Disordered)), "{answer:?}");
+    }
+    // Another one gets in between.
+    let mut writer = relay(&FaultyDisk::new(), Some(other.reader(Position(1))), &machine);
+    writer.log.late = true;
+    assert_eq!(other.append(&batch).unwrap().last, Position(1));
+    let answer = submit(&mut writer, vec![edges(&["a"])]).remove(0);
+    assert!(matches!(&answer, Err(SubmitError::Latched(error)) if matches!(**error, AppendError::Disordered)), "{answer:?}");
+    assert_eq!(writer.state.memory.store.stats(super::server::START).edges, 0);
+}
+
+/// As a start in a program of its own does it: a reader of the log is taken before the writer has it.
+#[tokio::test]
+async fn who_reads_beside_the_writer_finds_what_was_applied() {
+    let memory = super::server::memory_of(Duration::from_secs(5));
+    let opened = open(FaultyDisk::new(), log_options(), &memory).unwrap();
+    let mut reader = opened.reader(Position(1));
+    let clock = Arc::new(ManualClock::at(super::server::START));
+    let (writer, running) = Writer::start(opened, Options { retention: None }, clock, Arc::default(), Vec::new()).unwrap();
+    let mut applied = writer.applied();
+    for number in 0..200_u64 {
+        let entity = number.to_string();
+        writer.edge(job(EdgeState::Start, super::server::START, &entity)).await.unwrap().unwrap();
+        let applied = *applied.borrow_and_update();
+        let mut read = Vec::new();
+        reader
+            .read(&mut |frame| {
+                read.extend(frame.records().map(|(position, _)| position));
+                Ok(())
+            })
+            .unwrap();
+        // With the first come the settings of the log.
+        let expected = if number == 0 { vec![Position(1), Position(2)] } else { vec![Position(number + 2)] };
+        assert_eq!((read, applied), (expected, Position(number + 2)));
+    }
+    drop(writer);
+    assert!(applied.changed().await.is_err());
+    running.join().unwrap();
 }

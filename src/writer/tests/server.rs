@@ -101,11 +101,11 @@ pub(super) fn submit<L: Log>(committer: &mut Committer<L>, sent: Vec<Sent>) -> V
 }
 
 /// A record as the log has it.
-type Recorded = (Position, Timestamp, Command);
+pub(super) type Recorded = (Position, Timestamp, Command);
 
 /// Remembers what it is told.
 #[derive(Clone, Debug, Default)]
-struct Listener(Arc<Mutex<Vec<Recorded>>>);
+pub(super) struct Listener(pub(super) Arc<Mutex<Vec<Recorded>>>);
 
 impl Follower for Listener {
     fn follow(&mut self, fed: &Fed<'_>) {
@@ -136,7 +136,7 @@ pub(super) struct Server {
     /// Every record that there ever was, whatever retention has made of the log since.
     pub(super) records: Vec<Recorded>,
     /// What was fed since the start.
-    fed: Listener,
+    pub(super) fed: Listener,
     /// When somebody last looked; nobody looks at what was before.
     looked: Timestamp,
 }
@@ -264,8 +264,11 @@ impl Server {
         let settings =
             self.records.iter().find_map(|(.., command)| if let Command::Settings(settings) = command { Some(settings) } else { None });
         memory.begin(settings.map_or(self.skew, |settings| settings.skew));
-        let commands = self.records.iter().map(|(_, received, command)| (*received, command.clone(), command.edge_id()));
-        apply::fold(&memory, &commands.collect::<Vec<_>>());
+        let decoded = |(position, received, command): &Recorded| {
+            let (position, received) = (*position, *received);
+            course::Decoded { position, received, command: command.clone(), id: command.edge_id() }
+        };
+        apply::fold(&memory, &self.records.iter().map(decoded).collect::<Vec<_>>(), |_, _| {});
         memory
     }
 
