@@ -112,13 +112,16 @@ impl Store {
             Change::Put(put) => {
                 let open = pending.tenant.as_ref().is_some_and(|tenant| tenant.event(&put.id).is_some_and(|event| event.open));
                 let opens = put.stop.is_none() && !open && put.start.state == EdgeState::Start;
-                put.edges().try_for_each(|edge| pending.admit_edge(edge, edge.id(), usize::from(opens), now, &self.options))
+                put.edges().try_for_each(|edge| pending.admit_edge(edge, edge.id(), usize::from(opens), now, &self.options))?;
+                pending.new_edges.extend(put.edges().map(Edge::id));
             }
             Change::Describe(describe) => {
-                describe.stop.iter().try_for_each(|stop| pending.admit_edge(stop, stop.id(), 0, now, &self.options))
+                describe.stop.iter().try_for_each(|stop| pending.admit_edge(stop, stop.id(), 0, now, &self.options))?;
+                pending.new_edges.extend(describe.stop.iter().map(Edge::id));
             }
-            Change::Delete(_) => Ok(()),
+            Change::Delete(_) => {}
         }
+        Ok(())
     }
 
     fn pending<'a>(&self, organization: &Arc<str>, now: Timestamp, admission: &'a mut Admission) -> Result<&'a mut Pending, Refusal> {

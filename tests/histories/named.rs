@@ -512,3 +512,19 @@ fn what_came_at_once_is_one_commit() {
          9: kill",
     );
 }
+
+#[test]
+fn what_a_failed_sync_left_is_as_old_as_its_record() {
+    check(
+        "7: fail sync
+         8: stop build @-3d
+         15: kill
+         18: clock 4d
+         23: start build @0
+         24: clock 8d
+         25: again 8
+         26: clock 8d7h
+         33: point tick
+         34: kill",
+    );
+}

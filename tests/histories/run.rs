@@ -179,6 +179,18 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// What is there although its sender was told that it was not taken, nobody knows since when.
+    fn note_found(&mut self, organization: &str) {
+        let path = format!("/api/v4/organizations/{organization}/change_events?limit=1000");
+        let Ok(list) = serde_json::from_str::<Value>(&self.server.get(organization, &path).text) else { return };
+        for event in list["events"].as_array().into_iter().flatten() {
+            for id in [&event["start"]["id"], &event["stop"]["id"]].into_iter().filter_map(Value::as_str) {
+                let id = Id { organization: organization.to_owned(), id: id.to_owned() };
+                self.unnamed.entry(id).or_insert(self.now);
+            }
+        }
+    }
+
     /// Changes add stops that their answers do not name, and that are known from then on.
     fn note_stops(&mut self, organization: &str) {
         let path = format!("/api/v4/organizations/{organization}/change_events?limit=1000");
@@ -232,6 +244,9 @@ impl Play<'_> {
         self.may_fail = false;
         if !is_known {
             self.gone.clear();
+            for organization in self.known.organizations.clone() {
+                self.note_found(&organization);
+            }
             return Ok(());
         }
         let after = Look::at(self.server, &self.known);

@@ -168,20 +168,28 @@ impl<'a> Sweep<'a> {
         if self.core.past.is_empty() {
             return;
         }
-        let came = |edge: EdgeNo| {
-            let identity = self.core.row(edge).map(|row| row.identity).filter(|identity| self.core.past.contains_key(identity));
-            identity.into_iter().flat_map(move |identity| self.core.came(edge).map(|came| (identity, came)))
-        };
-        let mut goes: HashMap<(IdentityNo, Timestamp), Vec<EdgeNo>> = HashMap::new();
+        let identity_of =
+            |edge: EdgeNo| self.core.row(edge).map(|row| row.identity).filter(|identity| self.core.past.contains_key(identity));
+        // By the record that each came in, or by the first and the last where it came again: which were between nobody knows.
+        let mut once: HashMap<(IdentityNo, Timestamp), Vec<EdgeNo>> = HashMap::new();
+        let mut again: HashMap<IdentityNo, Vec<([Timestamp; 2], EdgeNo)>> = HashMap::new();
         for &edge in candidates.iter().filter(|&&edge| matches!(self.part(edge), Part::Past { .. }) && !stays.contains(&edge)) {
-            for record in came(edge) {
-                goes.entry(record).or_default().push(edge);
+            let Some(identity) = identity_of(edge) else { continue };
+            match self.core.came(edge) {
+                [first, last] if first == last => once.entry((identity, first)).or_default().push(edge),
+                came => again.entry(identity).or_default().push((came, edge)),
             }
         }
         let mut kept: Vec<EdgeNo> = stays.iter().copied().collect();
         while let Some(edge) = kept.pop() {
-            let came_with = came(edge).filter_map(|record| goes.remove(&record)).flatten();
-            kept.extend(came_with.filter(|&edge| stays.insert(edge)).collect::<Vec<_>>());
+            let Some(identity) = identity_of(edge) else { continue };
+            for record in self.core.came(edge) {
+                let mut with = once.remove(&(identity, record)).unwrap_or_default();
+                if let Some(again) = again.get_mut(&identity) {
+                    with.extend(again.extract_if(.., |([first, last], _)| *first <= record && record <= *last).map(|(_, edge)| edge));
+                }
+                kept.extend(with.into_iter().filter(|edge| stays.insert(*edge)));
+            }
         }
     }
 

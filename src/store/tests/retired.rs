@@ -225,6 +225,13 @@ fn an_edge_that_was_put_again_is_as_old_as_what_it_was_put_with() {
     check(&[put(0), point, put(1), put(2), Step::Delete(0), retire]);
 }
 
+/// The record between has it too, and stays for another edge's sake.
+#[test]
+fn an_edge_that_was_put_more_than_twice_stays_with_each_of_its_records() {
+    let put = |start, stop| Step::Put { id: 0, start, stop };
+    check(&[put(3, None), put(3, Some(6)), put(3, None), put(0, Some(6)), Step::Retire { part: 3, checkpoint: true }]);
+}
+
 /// Each with a checkpoint and without, and everything sent once more in the end.
 #[test]
 fn changes_before_and_after_their_edges_are_forgotten() {

@@ -68,6 +68,18 @@ fn of_two_changes_in_one_commit_the_second_is_told() {
 }
 
 #[test]
+fn an_edge_that_a_change_of_the_same_commit_brings_leaves_no_record() {
+    let (mut server, start, version) = opened();
+    let stop = stop_after(&start, 10);
+    let change = (vec![describe(&start, Some(stop.clone()), "closed")], Some(Expect::Version(version)));
+    let mut answers = server.submit(vec![(vec![Command::Edge(stop)], None), change]);
+    assert!(matches!(answers.remove(0).as_deref(), Ok([Told::Edge { duplicate: true, .. }])));
+    let kinds = server.records.iter().map(|(.., command)| std::mem::discriminant(command)).collect::<Vec<_>>();
+    assert_eq!(kinds.len(), 3, "settings, the start, the change: {:?}", server.records);
+    server.restart();
+}
+
+#[test]
 fn a_panic_of_the_fold_stops_the_start() {
     let planted =
         Edge { labels: LabelSet::from_sorted([(PLANTED, "1"), ("event_name", "job")]).unwrap(), ..job(EdgeState::Start, START, "0") };

@@ -148,7 +148,7 @@ fn a_writer_that_follows_another_log_has_the_same_memory_and_can_go_on() {
                 &seen(&world.server.memory, now),
                 &seen(&follower.state.memory, now),
             );
-            super::server::compare("to the state, following", &world.server.committer().state.lines(), &follower.state.lines());
+            super::server::compare("to the state, following", &world.server.committer().state.lines(now), &follower.state.lines(now));
             assert_eq!((follower.log.last(), *follower.applied.borrow()), (world.server.committer().log.last(), follower.log.last()));
         }
         assert_eq!(*fed.0.lock(), *world.server.fed.0.lock());

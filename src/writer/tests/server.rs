@@ -281,8 +281,9 @@ impl Server {
     /// All that the log was folded into, with what no reader sees; `None` where a checkpoint has less of the log than memory was
     /// made of.
     pub(super) fn state(&mut self) -> Option<Vec<String>> {
+        let now = self.looked;
         let committer = self.committer();
-        committer.log.checkpoint_position().is_none().then(|| committer.state.lines())
+        committer.log.checkpoint_position().is_none().then(|| committer.state.lines(now))
     }
 
     /// What a reader sees, where there must not be more than if nothing had been forgotten but what records say.
