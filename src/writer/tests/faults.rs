@@ -93,3 +93,30 @@ fn a_panic_of_the_fold_stops_the_start() {
         open(sound, log_options(), &memory()).unwrap();
     }
 }
+
+/// What whoever runs the program has to know of the writer's end.
+#[tokio::test]
+async fn how_the_writer_ended_is_said() {
+    let start = |disk: &FaultyDisk| {
+        let opened = open(disk.clone(), log_options(), &memory()).unwrap();
+        Writer::start(opened, Options { retention: None }, Arc::new(ManualClock::at(START)), Arc::default(), Vec::new()).unwrap()
+    };
+    let sound = job(EdgeState::Start, START, "0");
+    let planted = Edge { labels: LabelSet::from_sorted([(PLANTED, "1"), ("event_name", "job")]).unwrap(), ..sound.clone() };
+    let disk = FaultyDisk::new();
+    let (writer, running) = start(&disk);
+    writer.edge(sound.clone()).await.unwrap().unwrap();
+    assert!(!running.has_ended());
+    drop(writer);
+    running.join().unwrap();
+    let (writer, running) = start(&disk);
+    disk.fail_next(Call::Sync, Fault::Before);
+    drop(writer);
+    assert!(matches!(running.join(), Err(CloseError::Log(_))));
+    let (writer, running) = start(&FaultyDisk::new());
+    assert!(matches!(writer.edge(planted).await, Err(SubmitError::Closed)));
+    while !running.has_ended() {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(running.join(), Err(CloseError::Panicked)));
+}
