@@ -316,7 +316,15 @@ impl World {
                     let admitted = self.store.admit_edge(edge, id, self.now, &mut admission).unwrap();
                     assert_eq!(admitted, expected, "{command:?}");
                 }
-                Command::Change(change) => self.store.admit_change(change, self.now, &mut admission).unwrap(),
+                Command::Change(change) => {
+                    self.store.admit_change(change, self.now, &mut admission).unwrap();
+                    let brought: Vec<EdgeId> = match change {
+                        Change::Put(put) => put.edges().map(Edge::id).collect(),
+                        Change::Describe(describe) => describe.stop.iter().map(Edge::id).collect(),
+                        Change::Delete(_) => Vec::new(),
+                    };
+                    ids.extend(brought.into_iter().map(|id| (Arc::clone(change.organization()), id)));
+                }
                 other => panic!("{other:?}"),
             }
             if expected == Admitted::New {
