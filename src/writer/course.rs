@@ -86,11 +86,11 @@ impl Course {
             let (at, command) = self.decoder.decode(bytes).map_err(|source| RefusedRecord { position, source })?;
             self.former |= self.decoder.read_former();
             if !frame.is_carried() {
-                self.uncarried.get_or_insert((position, at));
+                self.note_first(position, at);
             }
             self.note(position, at, &command);
-            if !self.folds && !self.fits(memory) {
-                memory.begin(self.settings.map_or(memory.store.skew(), |settings| settings.skew));
+            if let Some(settings) = self.settings.filter(|_| !self.folds && !self.fits(memory)) {
+                memory.begin(settings.skew);
             }
             let id = command.edge_id();
             if self.fits(memory) && !self.is_done(&command) {
@@ -118,8 +118,9 @@ impl Course {
         }
     }
 
-    /// The record at `first` was received then, and is the first of some that are.
+    /// The record at `first`, which no checkpoint carried, was received then, and is the first of some that are.
     pub(super) fn note_first(&mut self, first: Position, received: Timestamp) {
+        self.uncarried.get_or_insert((first, received));
         self.marks.note(first, self.received.max(received));
     }
 

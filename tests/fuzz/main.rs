@@ -9,6 +9,8 @@
 mod bodies;
 mod found;
 mod run;
+#[path = "../support/splitmix.rs"]
+mod splitmix;
 
 #[test]
 fn the_store_is_what_the_plain_model_says() {

@@ -8,6 +8,8 @@ use std::sync::Once;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::splitmix;
+
 /// The longest input that is made of shorter ones: many short ones find more than a few long ones.
 const INPUT_BYTES_MAX: usize = 240;
 /// How long a failing input may take to be made short.
@@ -26,11 +28,7 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        splitmix::next(&mut self.0)
     }
 
     fn below(&mut self, bound: usize) -> usize {

@@ -1,5 +1,6 @@
 //! Histories from seeds: few entities and few moments, so that much meets.
 
+use crate::harness::splitmix;
 use crate::steps::Step;
 use crate::steps::print_span;
 
@@ -22,11 +23,7 @@ impl Chance {
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        splitmix::next(&mut self.0)
     }
 
     fn below(&mut self, bound: usize) -> usize {

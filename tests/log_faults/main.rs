@@ -17,6 +17,8 @@ mod model;
 mod reader;
 mod repair;
 mod space;
+#[path = "../support/splitmix.rs"]
+mod splitmix;
 mod torn;
 
 use std::collections::BTreeMap;
@@ -94,11 +96,7 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        splitmix::next(&mut self.0)
     }
 
     fn below(&mut self, limit: u64) -> u64 {

@@ -9,6 +9,8 @@ use super::server::seen;
 use super::server::submit;
 use super::world::World;
 use super::*;
+use crate::event::record;
+use crate::event::record::Record as _;
 use crate::log::Appended;
 use crate::log::Batch;
 use crate::log::CheckpointError;
@@ -202,6 +204,36 @@ fn what_is_committed_out_of_order_stops_the_writer() {
     let answer = submit(&mut writer, vec![edges(&["a"])]).remove(0);
     assert!(matches!(&answer, Err(SubmitError::Latched(error)) if matches!(**error, AppendError::Disordered)), "{answer:?}");
     assert_eq!(writer.state.memory.store.stats(super::server::START).edges, 0);
+}
+
+/// What a retirement is about may be what was proposed here, before anybody else was followed.
+#[test]
+fn a_retirement_of_another_one_takes_what_was_proposed_here() {
+    let (start, machine) = (super::server::START, Arc::new(ManualClock::at(super::server::START)));
+    let mut writer = relay(&FaultyDisk::new(), None, &machine);
+    let point = Command::Edge(job(EdgeState::Point, start, "a"));
+    assert!(submit(&mut writer, vec![(vec![point], None)]).remove(0).is_ok());
+    let (mut other, _) = SegmentLog::open(FaultyDisk::new(), log_options(), &mut |_| Ok(())).unwrap();
+    let mut batch = Batch::new();
+    writer
+        .log
+        .local
+        .replay(Position(1), &mut |frame| {
+            frame.records().for_each(|(_, record)| batch.push(record));
+            Ok(())
+        })
+        .unwrap();
+    let upto = other.append(&batch).unwrap().last;
+    let received = start.plus(Duration::from_hours(48));
+    batch.clear(0);
+    let mut bytes = Vec::new();
+    Command::Retire { before: received, upto: upto.0 }.encode(&mut bytes);
+    record::stamp(&mut bytes, received);
+    batch.push(&bytes);
+    writer.log.other = Some(other.reader(Position(upto.0 + 1)));
+    assert_eq!(other.append(&batch).unwrap().last, Position(upto.0 + 1));
+    writer.catch_up().unwrap();
+    assert_eq!(writer.state.memory.store.stats(received).edges, 0);
 }
 
 /// As a start in a program of its own does it: a reader of the log is taken before the writer has it.
