@@ -31,18 +31,14 @@ pub trait Disk: Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Returns when all creations, renames and removals are durable.
     fn sync_dir(&self) -> io::Result<()>;
-    /// Bytes that can still be written.
-    fn free_bytes(&self) -> io::Result<u64>;
     /// The name as a person finds it.
     fn path(&self, name: &str) -> String;
 }
 
 /// One open file.
+#[expect(clippy::len_without_is_empty, reason = "nobody asks a file whether it is empty")]
 pub trait DiskFile: Send {
     fn len(&self) -> io::Result<u64>;
-    fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.len()? == 0)
-    }
     /// Reads up to a buffer full; 0 at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all bytes or fails; after a failure any part of them may be there.
@@ -130,11 +126,6 @@ impl Disk for FsDisk {
 
     fn sync_dir(&self) -> io::Result<()> {
         self.handle.sync_all()
-    }
-
-    fn free_bytes(&self) -> io::Result<u64> {
-        let figures = rustix::fs::fstatvfs(&self.handle)?;
-        Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
     }
 
     fn path(&self, name: &str) -> String {

@@ -51,7 +51,6 @@ fn a_directory_keeps_what_was_appended() {
         assert!(segments.len() > 1);
         assert!(segments.windows(2).all(|pair| pair[0].last.0 + 1 == pair[1].first.0));
         assert!(segments.iter().all(|segment| segment.bytes == 16 << 10 && std::path::Path::new(&segment.path).is_file()));
-        assert!(log.free_bytes().unwrap() > 0);
         if life % 2 == 1 {
             log.close().unwrap();
         }
