@@ -11,6 +11,7 @@
 mod behaviour;
 mod crashes;
 mod damage;
+mod figures;
 mod format;
 mod io_errors;
 mod model;
