@@ -10,6 +10,8 @@ use change_events::log::ReadError;
 use change_events::log::Replayed;
 use change_events::log::SegmentLog;
 use change_events::log::check;
+use change_events::log::faulty::Call;
+use change_events::log::faulty::Fault;
 use change_events::log::faulty::FaultyDisk;
 
 use crate::Ledger;
@@ -57,8 +59,11 @@ fn a_directory_keeps_what_was_appended() {
     }
     let (mut log, _, _) = open_fs(&directory, options);
     log.compact(Position(1900), &mut |position, _| position.0 == 7).unwrap();
+    let before = log.segments().unwrap();
     let removed = log.remove_segments_below(Position(u64::MAX)).unwrap();
-    assert!(removed.segments > 3 && removed.bytes > 0);
+    assert_eq!((removed.segments, removed.bytes), (before.len() - log.segments().unwrap().len(), removed.segments as u64 * (16 << 10)));
+    assert!(removed.segments > 3);
+    assert!(before.iter().enumerate().all(|(index, segment)| std::path::Path::new(&segment.path).exists() == (index >= removed.segments)));
     drop(log);
     expected.retain(|position, _| *position == 7 || *position > 1900);
     let report = check(&FsDisk::open(&directory).unwrap()).unwrap();
@@ -192,4 +197,77 @@ fn a_segment_with_nothing_but_a_footer_is_used_further() {
         ledger.append(&mut log, &records(2 + life, 2, 1000)).unwrap();
     }
     ledger.verify(&open(&disk, small()).unwrap().records, &"used further");
+}
+
+#[test]
+fn a_checkpoint_is_read_in_frames_of_a_mebibyte() {
+    const MEBIBYTE: usize = 1 << 20;
+    // A record takes 12 bytes more; the sizes of the records, and of the frames that they are read in.
+    let quarter = MEBIBYTE / 4 - 12;
+    let rows: [(&[usize], &[usize]); 4] = [
+        (&[quarter; 8], &[MEBIBYTE, MEBIBYTE]),
+        (&[quarter, quarter, quarter, quarter + 1, quarter], &[MEBIBYTE / 4 * 3, MEBIBYTE / 2 + 1]),
+        (&[quarter, 2 * MEBIBYTE, 1, 2], &[MEBIBYTE / 4, 2 * MEBIBYTE + 12, 27]),
+        (&[5; 10], &[170]),
+    ];
+    for (sizes, expected) in rows {
+        let disk = FaultyDisk::new();
+        let options = Options { segment_bytes: 400, ..Options::default() };
+        let mut log = open(&disk, options).unwrap().log;
+        Ledger::default().append(&mut log, &records(1, 10, 5)).unwrap();
+        let carried = |position: u64| vec![position as u8; sizes[position as usize - 1]];
+        let positions = 1..=sizes.len() as u64;
+        log.checkpoint(Position(10), |carry| positions.clone().try_for_each(|position| carry.push(Position(position), &carried(position))))
+            .unwrap();
+        let (mut frames, mut found) = (Vec::new(), Records::new());
+        SegmentLog::open(disk, options, &mut |frame| {
+            assert!(frame.is_carried());
+            frames.push(frame.bytes());
+            found.extend(frame.records().map(|(position, record)| (position.0, record.to_vec())));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(frames, expected);
+        assert_eq!(found, positions.map(|position| (position, carried(position))).collect());
+    }
+}
+
+/// A log of three segments of two records each and one that is empty.
+fn three_segments(disk: &FaultyDisk) -> SegmentLog<FaultyDisk> {
+    let mut log = open(disk, small()).unwrap().log;
+    for number in 0..3 {
+        Ledger::default().append(&mut log, &records(number, 2, 20)).unwrap();
+        log.rotate().unwrap();
+    }
+    log
+}
+
+#[test]
+fn a_segment_goes_with_its_last_record() {
+    // The checkpoint; the position below which segments are to go; how many go.
+    for (upto, below, expected) in [(1, 9, 0), (2, 9, 1), (3, 9, 1), (4, 9, 2), (6, 9, 3), (6, 2, 0), (6, 3, 1), (6, 4, 1), (6, 5, 2)] {
+        let disk = FaultyDisk::new();
+        let mut log = three_segments(&disk);
+        log.compact(Position(upto), &mut |_, _| true).unwrap();
+        let before = crate::names(&disk).len();
+        let removed = log.remove_segments_below(Position(below)).unwrap();
+        assert_eq!((removed.segments, removed.bytes), (expected, 400 * expected as u64), "{upto} {below}");
+        assert_eq!(crate::names(&disk).len(), before - expected);
+        assert_eq!(log.segments().unwrap().len(), 4 - expected);
+        assert_eq!(open(&disk, small()).unwrap().records.len(), 6);
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_removed_stays_and_one_that_is_gone_is_gone() {
+    let disk = FaultyDisk::new();
+    let mut log = three_segments(&disk);
+    log.compact(Position(6), &mut |_, _| true).unwrap();
+    disk.fail_next(Call::Remove, Fault::Before);
+    assert!(matches!(log.remove_segments_below(Position(9)), Err(CheckpointError::Write { .. })));
+    assert_eq!(log.segments().unwrap().len(), 4);
+    disk.lose("00000000000000000003.log");
+    assert_eq!(log.remove_segments_below(Position(9)).unwrap().segments, 3);
+    assert_eq!(log.segments().unwrap().len(), 1);
+    assert_eq!(open(&disk, small()).unwrap().records.len(), 6);
 }

@@ -156,3 +156,29 @@ fn readers_follow_on_threads_of_their_own() {
         }
     });
 }
+
+/// A power loss may bring back one segment of those that were removed, and not the next. What is between stays removed.
+#[test]
+fn a_segment_that_came_back_is_no_damage() {
+    for upto in [4, 5, 6] {
+        let disk = FaultyDisk::new();
+        let mut log = open(&disk, small()).unwrap().log;
+        let mut ledger = Ledger::default();
+        for number in 0..4 {
+            ledger.append(&mut log, &records(number, 2, 60)).unwrap();
+            log.rotate().unwrap();
+        }
+        ledger.compact(&mut log, upto).unwrap();
+        let name = "00000000000000000001.log";
+        let came_back = disk.bytes(name).unwrap();
+        log.remove_segments_below(Position(5)).unwrap();
+        disk.change(name, |bytes| *bytes = came_back);
+        let log = open(&disk, small()).unwrap().log;
+        let mut reader = log.reader(Position(1));
+        let (found, outcome) = read(&mut reader, None);
+        assert!(found.iter().eq(ledger.acknowledged.range(..3)));
+        assert!(matches!(outcome, Err(FollowError::Removed { wanted: Position(3), oldest: Position(5) })), "{outcome:?}");
+        reader.seek(Position(5));
+        assert!(read(&mut reader, None).0.iter().eq(ledger.acknowledged.range(5..)));
+    }
+}
