@@ -114,6 +114,8 @@ impl<F: DiskFile> HwmFile<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::faulty::Call;
+    use crate::log::faulty::Fault;
     use crate::log::faulty::FaultyDisk;
 
     fn mark(next: u64) -> HighWater {
@@ -131,6 +133,18 @@ mod tests {
             assert_eq!(HighWater::decode(&bytes), None, "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
+    }
+
+    /// A log that is opened without its mark takes lost data for a torn tail.
+    #[test]
+    fn a_mark_that_cannot_be_opened_is_not_taken_for_none() {
+        let disk = FaultyDisk::new();
+        HwmFile::open(&disk).unwrap().0.write(&disk, &mark(1)).unwrap();
+        disk.fail_next(Call::Open, Fault::Before);
+        assert!(HwmFile::open(&disk).is_err());
+        disk.fail_next(Call::Open, Fault::Before);
+        assert!(read(&disk).is_err());
+        assert_eq!(read(&disk).unwrap(), Some(mark(1)));
     }
 
     #[test]

@@ -106,6 +106,7 @@ fn what_is_too_large_is_refused_and_nothing_is_written() {
     // A batch of several frames, and a record as large as a frame.
     assert_eq!(log.append(&batch(&vec![vec![1; 1020]; 16])).unwrap().last, Position(16));
     assert_eq!(log.append(&batch(&[vec![2; 4092]])).unwrap().last, Position(17));
+    assert_eq!(log.append(&batch(&[])).unwrap().last, Position(17));
     let found = open(&disk, small()).unwrap().records;
     assert_eq!(found.len(), 17);
     assert_eq!(found[&17], vec![2; 4092]);

@@ -127,3 +127,21 @@ fn recover_and_crash(disk: &FaultyDisk, ledger: &Ledger, random: &mut Random, de
         }
     }
 }
+
+#[test]
+fn of_a_log_that_was_closed_all_is_durable() {
+    let disk = FaultyDisk::new();
+    let mut log = open(&disk, options()).unwrap().log;
+    let mut ledger = Ledger::default();
+    (0..6).for_each(|number| ledger.append(&mut log, &records(number, 3, 300)).unwrap());
+    ledger.compact(&mut log, 9).unwrap();
+    log.close().unwrap();
+    let crashed = disk.crash(&mut || false);
+    assert_eq!(crate::names(&crashed), crate::names(&disk));
+    for name in crate::names(&disk) {
+        assert_eq!(crashed.bytes(&name), disk.bytes(&name), "{name}");
+    }
+    let opened = open(&crashed, options()).unwrap();
+    assert!(opened.replayed.closed_cleanly);
+    ledger.verify(&opened.records, &"closed");
+}

@@ -5,6 +5,7 @@ use change_events::log::Options;
 use change_events::log::Position;
 use change_events::log::ReadError;
 use change_events::log::faulty::FaultyDisk;
+use change_events::log::repair;
 
 use crate::Records;
 use crate::full;
@@ -217,8 +218,18 @@ fn an_older_checkpoint_stands_in_where_the_segments_after_it_are_there() {
             }
             Err(error) => assert!(oldest == 5 && matches!(error, OpenError::Read(ReadError::Corrupt { .. })), "{error:?}"),
         }
+        // A repair does the same and loses nothing that way. Without the segments it saves what the newer one still has.
+        let repaired = disk.fork();
+        let done = repair(&repaired).unwrap();
+        let opened = open(&repaired, small()).unwrap();
+        let upto = if oldest == 5 { 4 } else { 2 };
+        assert_eq!((opened.replayed.checkpoint, opened.records.len() as u64), (Some(Position(upto)), 6 - done.lost_carried));
+        assert_eq!(done.lost_carried > 0, oldest == 5);
         // Without any checkpoint only all segments do.
         disk.change("00000000000000000002.checkpoint", |bytes| bytes[60] ^= 1);
-        assert_eq!(open(&disk, small()).is_ok(), oldest == 1);
+        assert_eq!(open(&disk.fork(), small()).is_ok(), oldest == 1);
+        let done = repair(&disk).unwrap();
+        let opened = open(&disk, small()).unwrap();
+        assert_eq!((opened.replayed.checkpoint, done.lost_carried > 0), ((oldest > 1).then_some(Position(4)), oldest > 1));
     }
 }

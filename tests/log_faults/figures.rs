@@ -137,3 +137,16 @@ fn damage_is_named_by_its_place_and_kind() {
         "the segment with the first record is missing",
     );
 }
+
+#[test]
+fn a_checkpoint_of_another_log_is_told_from_one_that_is_damaged() {
+    let (disk, _) = sample(small(), true);
+    let (other, _) = sample(small(), true);
+    let name = "00000000000000000008.checkpoint";
+    let foreign = |disk: &FaultyDisk| disk.change(name, |bytes| *bytes = other.bytes(name).unwrap());
+    check_damage(&disk, foreign, name, 0, "the file belongs to another log");
+    check_damage(&disk, |disk| disk.change(name, |bytes| bytes[20] ^= 1), name, 0, "no valid file header");
+    let older = disk.bytes("00000000000000000003.checkpoint").unwrap();
+    let renamed = |disk: &FaultyDisk| disk.change(name, |bytes| *bytes = older);
+    check_damage(&disk, renamed, name, 0, "the header belongs to a file of another name");
+}

@@ -66,6 +66,7 @@ fn files_are_as_the_architecture_page_says() {
         ledger.append(&mut log, &records(number, 2, 20)).unwrap();
     }
     log.compact(Position(4), &mut |position, _| position.0 != 3).unwrap();
+    log.compact(Position(5), &mut |_, _| false).unwrap();
     log.rotate().unwrap();
     ledger.append(&mut log, &records(3, 2, 20)).unwrap();
     log.close().unwrap();
@@ -78,6 +79,7 @@ fn files_are_as_the_architecture_page_says() {
     let mut carried = range(1, 4);
     carried.remove(&3);
     assert_eq!(read("00000000000000000004.checkpoint"), (carried, "CF".to_owned()));
+    assert_eq!(read("00000000000000000005.checkpoint"), (Records::new(), "F".to_owned()));
     let hwm = disk.bytes("hwm").unwrap();
     let slots = [&hwm[..52], &hwm[512..564]];
     let newest = slots.iter().max_by_key(|slot| u64_at(slot, 8)).unwrap();

@@ -15,6 +15,7 @@ mod figures;
 mod format;
 mod io_errors;
 mod model;
+mod proposed;
 mod reader;
 mod repair;
 mod space;

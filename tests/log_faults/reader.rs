@@ -112,10 +112,18 @@ fn damage_is_said_and_not_passed_over() {
     let mut ledger = Ledger::default();
     (0..9).for_each(|number| ledger.append(&mut log, &records(number, 2, 60)).unwrap());
     let name = crate::names(&disk).into_iter().find(|name| *name == "00000000000000000001.log").unwrap();
-    disk.change(&name, |bytes| bytes[100] ^= 1);
-    let (found, outcome) = read(&mut log.reader(Position(1)), None);
-    assert!(matches!(outcome, Err(FollowError::Read(ReadError::Corrupt { .. }))), "{outcome:?}");
-    assert!(found.iter().zip(&ledger.acknowledged).all(|(found, written)| found == written));
+    let whole = disk.bytes(&name).unwrap();
+    let damages: [&dyn Fn(&mut [u8]); 4] =
+        [&|bytes| bytes[10] ^= 1, &|bytes| bytes[100] ^= 1, &|bytes| bytes[40..].fill(0), &|bytes| bytes[200..].fill(0)];
+    for damage in damages {
+        disk.change(&name, |bytes| {
+            bytes.clone_from(&whole);
+            damage(bytes);
+        });
+        let (found, outcome) = read(&mut log.reader(Position(1)), None);
+        assert!(matches!(outcome, Err(FollowError::Read(ReadError::Corrupt { .. }))), "{outcome:?}");
+        assert!(found.iter().zip(&ledger.acknowledged).all(|(found, written)| found == written));
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ use change_events::log::CheckpointError;
 use change_events::log::Options;
 use change_events::log::Position;
 use change_events::log::SegmentLog;
+use change_events::log::faulty::Call;
+use change_events::log::faulty::Fault;
 use change_events::log::faulty::FaultyDisk;
 
 use crate::Ledger;
@@ -144,4 +146,19 @@ fn a_segment_is_filled_to_its_last_byte_and_no_further() {
     check_segments(4096, &[&[316], &[1]], &[(1, 400), (2, 400)]);
     check_segments(4096, &[&[317], &[1]], &[(1, 401), (2, 400)]);
     check_segments(4096, &[&[1], &[317]], &[(1, 400), (2, 401)]);
+}
+
+#[test]
+fn room_is_reserved_again_after_a_write_that_failed() {
+    let disk = FaultyDisk::new();
+    let mut log = open(&disk, small()).unwrap().log;
+    let mut ledger = Ledger::default();
+    let bytes = |log: &SegmentLog<FaultyDisk>| log.segments().unwrap()[0].bytes;
+    ledger.append(&mut log, &[vec![1; 56]]).unwrap();
+    disk.fail_next(Call::Write, Fault::Halfway);
+    assert!(ledger.append(&mut log, &[vec![2; 56]]).is_err());
+    assert_eq!(bytes(&log), 140);
+    ledger.append(&mut log, &[vec![3; 56]]).unwrap();
+    assert_eq!(bytes(&log), 400);
+    ledger.verify(&open(&disk, small()).unwrap().records, &"after a failed write");
 }
