@@ -177,6 +177,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_log_can_be_opened_again_though_a_child_still_has_a_copy_of_its_lock() {
+        let home = tempfile::tempdir().unwrap();
+        let disk = FsDisk::open(home.path()).unwrap();
+        let copy = disk.lock.try_clone().unwrap();
+        assert!(FsDisk::open(home.path()).is_err());
+        drop(disk);
+        FsDisk::open(home.path()).unwrap();
+        drop(copy);
+    }
+
+    #[test]
     fn a_directory_without_a_parent_in_its_name_is_in_the_current_one() {
         for directory in ["logs", "./logs", "/logs"] {
             assert!(sync_parent(Path::new(directory)).is_ok(), "{directory}");

@@ -272,3 +272,25 @@ fn a_segment_that_cannot_be_removed_stays_and_one_that_is_gone_is_gone() {
     assert_eq!(log.segments().unwrap().len(), 1);
     assert_eq!(open(&disk, small()).unwrap().records.len(), 6);
 }
+
+#[test]
+fn a_torn_tail_is_cut_from_a_file() {
+    let home = tempfile::tempdir().unwrap();
+    let options = Options { segment_bytes: 4096, ..Options::default() };
+    let (mut log, _, _) = open_fs(home.path(), options);
+    assert!(log.append(&batch(&records(1, 2, 20))).is_ok());
+    let path = log.segments().unwrap()[0].path.clone();
+    drop(log);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    bytes[end + 99] = 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (mut log, found, replayed) = open_fs(home.path(), options);
+    assert_eq!((found.len(), replayed.torn_bytes), (2, 100));
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), end as u64);
+    assert!(log.append(&batch(&records(2, 1, 20))).is_ok());
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 4096);
+    drop(log);
+    let (_, found, replayed) = open_fs(home.path(), options);
+    assert_eq!((found.len(), replayed.torn_bytes), (3, 0));
+}

@@ -150,3 +150,17 @@ fn a_checkpoint_of_another_log_is_told_from_one_that_is_damaged() {
     let renamed = |disk: &FaultyDisk| disk.change(name, |bytes| *bytes = older);
     check_damage(&disk, renamed, name, 0, "the header belongs to a file of another name");
 }
+
+/// A check tells a header that is not this file's from one that is.
+#[test]
+fn a_segment_of_another_log_or_name_is_damaged_from_its_first_byte() {
+    let (disk, _) = sample(small(), true);
+    let (other, _) = sample(small(), true);
+    let segments: Vec<_> = crate::names(&disk).into_iter().filter(|name| name.contains(".log")).collect();
+    for (name, bytes) in [(&segments[0], other.bytes(&segments[0])), (&segments[0], disk.bytes(&segments[1]))] {
+        let damaged = disk.fork();
+        damaged.change(name, |file| *file = bytes.unwrap());
+        let problem = check(&damaged).unwrap().problems.into_iter().next().unwrap();
+        assert_eq!((&problem.path, problem.offset, problem.what), (name, 0, "no valid file header of this log"));
+    }
+}

@@ -108,6 +108,8 @@ fn after_a_failed_sync_nothing_is_acknowledged_until_the_log_is_opened_again() {
         let outcome = ledger.append(&mut log, &records(2, 2, size));
         assert!(matches!(outcome, Err(AppendError::Latched(_))), "{call:?}: {outcome:?}");
         let unhealthy = log.healthy().unwrap_err();
+        let (act, number) = if size == 10 { ("sync of", 1) } else { ("creating", 3) };
+        assert_eq!(unhealthy.to_string(), format!("{act} {number:020}.log failed: injected failure of {call:?}"));
         let before = disk.calls().len();
         for number in 3..6 {
             assert!(matches!(log.append(&crate::batch(&records(number, 1, 10))), Err(AppendError::Latched(again)) if again == unhealthy));
@@ -136,7 +138,9 @@ fn what_was_refused_never_comes_back() {
             let mut ledger = Ledger::default();
             ledger.append(&mut log, &records(1, 2, 10)).unwrap();
             disk.fail_next(Call::Write, fault);
-            assert!(matches!(ledger.append(&mut log, &records(2, 2, 10)), Err(AppendError::Write { .. })));
+            let refused = ledger.append(&mut log, &records(2, 2, 10)).unwrap_err();
+            assert!(matches!(&refused, AppendError::Write { .. }));
+            assert_eq!(refused.to_string(), "00000000000000000001.log cannot be written");
             let mut random = Random(rounds);
             let crashed = disk.crash(&mut || random.flip());
             ledger.verify(&open(&crashed, small()).unwrap().records, &format_args!("{fault:?} {rounds}"));

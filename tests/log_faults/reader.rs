@@ -188,5 +188,10 @@ fn a_segment_that_came_back_is_no_damage() {
         assert!(matches!(outcome, Err(FollowError::Removed { wanted: Position(3), oldest: Position(5) })), "{outcome:?}");
         reader.seek(Position(5));
         assert!(read(&mut reader, None).0.iter().eq(ledger.acknowledged.range(5..)));
+        // Damage in it is none the less.
+        disk.change(name, |bytes| bytes[70] ^= 1);
+        let (found, outcome) = read(&mut log.reader(Position(1)), None);
+        assert!(found.is_empty());
+        assert!(matches!(outcome, Err(FollowError::Read(ReadError::Corrupt { .. }))), "{outcome:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! `check` finds what is wrong, `repair` saves the rest, and says what it could not save.
 
 use change_events::log::Options;
+use change_events::log::Position;
 use change_events::log::check;
 use change_events::log::faulty::FaultyDisk;
 use change_events::log::repair;
@@ -88,7 +89,9 @@ fn what_is_in_other_files_is_saved() {
                 } else {
                     damaged.lose(&name);
                 }
-                let (found, _) = repaired(&damaged, small(), &context);
+                let (found, lost) = repaired(&damaged, small(), &context);
+                let missing = expected.keys().filter(|position| !found.contains_key(position)).count();
+                assert!(!name.contains(".log") || lost == missing as u64, "{context}: {missing} gone, {lost} said");
                 assert!(
                     found.iter().all(|(at, record)| expected.get(at).map_or(is_dropped(*at), |expected| record == expected)),
                     "{context}"
@@ -181,4 +184,39 @@ fn what_the_next_segment_has_is_taken_from_there() {
     disk.change(name, |bytes| *bytes = longer);
     let (found, lost) = repaired(&disk, small(), "longer");
     assert_eq!((found, lost), (ledger.acknowledged, 0));
+}
+
+#[test]
+fn a_checkpoint_is_saved_frame_by_frame() {
+    let disk = FaultyDisk::new();
+    let options = Options { segment_bytes: 400, ..Options::default() };
+    let mut log = open(&disk, options).unwrap().log;
+    crate::Ledger::default().append(&mut log, &records(1, 5, 20)).unwrap();
+    // Of two records each, and the last of one.
+    let carried = |position: u64| vec![position as u8; 500 << 10];
+    log.checkpoint(Position(5), |carry| (1..=5).try_for_each(|position| carry.push(Position(position), &carried(position)))).unwrap();
+    log.rotate().unwrap();
+    log.remove_segments_below(Position(6)).unwrap();
+    disk.change("00000000000000000005.checkpoint", |bytes| bytes[(1 << 20) + 1000] ^= 1);
+    let done = repair(&disk).unwrap();
+    assert_eq!((done.salvaged, done.lost_carried, done.lost), (3, 2, 0));
+    let found = open(&disk, options).unwrap().records;
+    assert!(found.into_iter().eq([1, 2, 5].map(|position| (position, carried(position)))));
+}
+
+/// Frames are looked for a mebibyte at a time.
+#[test]
+fn a_frame_behind_damage_is_found_wherever_it_begins() {
+    const MEBIBYTE: usize = 1 << 20;
+    let options = Options { segment_bytes: 2 << 20, ..Options::default() };
+    for distance in MEBIBYTE - 44..MEBIBYTE + 4 {
+        let disk = FaultyDisk::new();
+        let mut log = open(&disk, options).unwrap().log;
+        for record in [vec![7; distance - 44], b"found".to_vec()] {
+            assert!(log.append(&crate::batch(&[record])).is_ok());
+        }
+        disk.change("00000000000000000001.log", |bytes| bytes[100] ^= 1);
+        let found = check(&disk).unwrap();
+        assert_eq!((found.problems.len(), found.segments[0].records, found.last), (1, 1, Position(2)), "{distance}");
+    }
 }

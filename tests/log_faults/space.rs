@@ -109,7 +109,9 @@ fn a_log_opens_on_a_full_disk() {
     drop(log);
     disk.set_capacity(Some(disk.used()));
     let mut log = open(&disk, small()).unwrap().log;
+    let before = disk.calls().len();
     assert!(matches!(ledger.append(&mut log, &records(7, 2, 2000)), Err(AppendError::DiskFull { .. })));
+    assert!(!disk.calls()[before..].contains(&Call::Write), "written before there was room for it");
     disk.heal();
     ledger.append(&mut log, &records(7, 2, 2000)).unwrap();
     ledger.verify(&open(&disk, small()).unwrap().records, &"opened on a full disk");
