@@ -205,9 +205,10 @@ fn a_checkpoint_is_read_in_frames_of_a_mebibyte() {
     const MEBIBYTE: usize = 1 << 20;
     // A record takes 12 bytes more; the sizes of the records, and of the frames that they are read in.
     let quarter = MEBIBYTE / 4 - 12;
-    let rows: [(&[usize], &[usize]); 4] = [
+    let rows: [(&[usize], &[usize]); 5] = [
         (&[quarter; 8], &[MEBIBYTE, MEBIBYTE]),
         (&[quarter, quarter, quarter, quarter + 1, quarter], &[MEBIBYTE / 4 * 3, MEBIBYTE / 2 + 1]),
+        (&[2 * MEBIBYTE, 1], &[2 * MEBIBYTE + 12, 13]),
         (&[quarter, 2 * MEBIBYTE, 1, 2], &[MEBIBYTE / 4, 2 * MEBIBYTE + 12, 27]),
         (&[5; 10], &[170]),
     ];
@@ -221,6 +222,9 @@ fn a_checkpoint_is_read_in_frames_of_a_mebibyte() {
         log.checkpoint(Position(10), |carry| positions.clone().try_for_each(|position| carry.push(Position(position), &carried(position))))
             .unwrap();
         let (mut frames, mut found) = (Vec::new(), Records::new());
+        // The file has nothing else: a header, and one before each frame and as the footer.
+        let bytes = disk.bytes("00000000000000000010.checkpoint").unwrap().len();
+        assert_eq!(bytes, expected.iter().map(|frame| 40 + frame).sum::<usize>() + 2 * 40);
         SegmentLog::open(disk, options, &mut |frame| {
             assert!(frame.is_carried());
             frames.push(frame.bytes());

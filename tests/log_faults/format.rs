@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use change_events::log::Options;
 use change_events::log::Position;
 use change_events::log::faulty::FaultyDisk;
 
@@ -88,6 +89,21 @@ fn files_are_as_the_architecture_page_says() {
     let end = last.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
     assert_eq!([16, 24, 32, 40].map(|offset| u64_at(newest, offset)), [log_id, 7, end, 9]);
     assert_eq!(u32_at(newest, 48), crc32c::crc32c(&newest[..48]));
+}
+
+#[test]
+fn a_mark_is_written_when_so_much_was_appended() {
+    let disk = FaultyDisk::new();
+    let options = Options { segment_bytes: 8000, hwm_bytes: 500, ..small() };
+    let mut log = open(&disk, options).unwrap().log;
+    let mut marked = Vec::new();
+    for number in 0..12 {
+        let before = disk.bytes("hwm");
+        // A frame of 200 bytes.
+        Ledger::default().append(&mut log, &[vec![number; 156]]).unwrap();
+        marked.extend((disk.bytes("hwm") != before).then_some(number));
+    }
+    assert_eq!(marked, [2, 5, 8, 11]);
 }
 
 /// The logs in `tests/fixtures` were written by the version that their name says. To add one for a new format, run with
