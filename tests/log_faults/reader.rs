@@ -113,8 +113,8 @@ fn damage_is_said_and_not_passed_over() {
     (0..9).for_each(|number| ledger.append(&mut log, &records(number, 2, 60)).unwrap());
     let name = crate::names(&disk).into_iter().find(|name| *name == "00000000000000000001.log").unwrap();
     let whole = disk.bytes(&name).unwrap();
-    let damages: [&dyn Fn(&mut [u8]); 4] =
-        [&|bytes| bytes[10] ^= 1, &|bytes| bytes[100] ^= 1, &|bytes| bytes[40..].fill(0), &|bytes| bytes[200..].fill(0)];
+    let damages: [fn(&mut [u8]); 4] =
+        [|bytes| bytes[10] ^= 1, |bytes| bytes[100] ^= 1, |bytes| bytes[40..].fill(0), |bytes| bytes[200..].fill(0)];
     for damage in damages {
         disk.change(&name, |bytes| {
             bytes.clone_from(&whole);
