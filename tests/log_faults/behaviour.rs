@@ -79,6 +79,18 @@ fn a_directory_keeps_what_was_appended() {
     .unwrap();
     expected.retain(|position, _| *position >= 1950);
     assert_eq!(again, expected);
+    // The checkpoint is not read where nothing of it is asked for.
+    std::fs::remove_file(directory.join("00000000000000001900.checkpoint")).unwrap();
+    let count = |from| {
+        let mut count = 0;
+        let read = log.replay(Position(from), &mut |frame| {
+            count += frame.len();
+            Ok(())
+        });
+        read.map(|()| count)
+    };
+    assert!(matches!(count(1901), Ok(100)));
+    assert!(matches!(count(1900), Err(ReadError::Io { .. })));
 }
 
 #[test]
