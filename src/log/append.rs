@@ -38,21 +38,6 @@ use crate::log::scan::Chain;
 /// Room that the frame buffer keeps between appends.
 const KEPT_BUFFER_BYTES: usize = 4 << 20;
 
-/// What a log did since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Records appended.
-    pub records: u64,
-    /// Bytes appended, with the frame headers.
-    pub bytes: u64,
-    /// Batches appended: each cost one sync.
-    pub batches: u64,
-    /// Appends that failed and were cut back.
-    pub failed_writes: u64,
-    /// High-water marks that could not be written. That is no danger to what was acknowledged.
-    pub failed_marks: u64,
-}
-
 /// The segment that is appended to.
 pub(crate) struct Active<F> {
     pub(crate) file: F,
@@ -82,7 +67,6 @@ pub struct SegmentLog<D: Disk> {
     pub(crate) latched: Option<Unhealthy>,
     /// What was proposed, which is durable.
     pub(crate) proposed: Option<Appended>,
-    pub(crate) stats: Stats,
     /// Frames on their way to the disk.
     pub(crate) buffer: Vec<u8>,
     /// What readers see.
@@ -108,9 +92,6 @@ impl<D: Disk> SegmentLog<D> {
         let bytes = self.buffer.len() as u64;
         self.buffer.clear();
         self.buffer.shrink_to(KEPT_BUFFER_BYTES);
-        self.stats.records += batch.len() as u64;
-        self.stats.bytes += bytes;
-        self.stats.batches += 1;
         self.unmarked += bytes;
         self.publish();
         if self.unmarked >= self.options.hwm_bytes {
@@ -163,18 +144,9 @@ impl<D: Disk> SegmentLog<D> {
         Ok(())
     }
 
-    pub fn stats(&self) -> Stats {
-        self.stats
-    }
-
     /// Bytes of the largest record that can be appended.
     pub fn record_bytes_max(&self) -> usize {
         self.options.frame_bytes.saturating_sub(PREFIX_BYTES)
-    }
-
-    /// Bytes that can still be written to the disk.
-    pub fn free_bytes(&self) -> io::Result<u64> {
-        self.disk.free_bytes()
     }
 
     /// Bytes that the batch takes in a segment.
@@ -217,7 +189,6 @@ impl<D: Disk> SegmentLog<D> {
         let (active, crc) = match create_segment(&*self.disk, &header, len) {
             Ok(created) => created,
             Err(CreateError::Write(source)) => {
-                self.stats.failed_writes += 1;
                 return Err(write_error(self.disk.path(&header.kind.name(header.position)), source));
             }
             Err(CreateError::Sync(source)) => {
@@ -270,7 +241,6 @@ impl<D: Disk> SegmentLog<D> {
 
     /// After a failed write: nothing of it may stay, now or after a crash, before anything else is written.
     fn cut_back(&mut self, error: io::Error) -> AppendError {
-        self.stats.failed_writes += 1;
         self.active.allocated = self.active.offset;
         let offset = self.active.offset;
         let cut = self.active.file.truncate(offset).and_then(|()| self.active.file.sync());
@@ -302,13 +272,11 @@ impl<D: Disk> SegmentLog<D> {
         HighWater { log_id: self.log_id, segment: self.active.first, offset: self.active.offset, next: self.chain.next }
     }
 
-    /// Writes the high-water mark. It is only a witness, so a failure is counted and nothing more.
+    /// Writes the high-water mark. It is only a witness: where it cannot be written, the one before goes on to count.
     pub(crate) fn mark(&mut self) {
         self.unmarked = 0;
         let mark = self.high_water();
-        if self.hwm.write(&*self.disk, &mark).is_err() {
-            self.stats.failed_marks += 1;
-        }
+        drop(self.hwm.write(&*self.disk, &mark));
     }
 
     fn active_name(&self) -> String {

@@ -31,18 +31,14 @@ pub trait Disk: Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Returns when all creations, renames and removals are durable.
     fn sync_dir(&self) -> io::Result<()>;
-    /// Bytes that can still be written.
-    fn free_bytes(&self) -> io::Result<u64>;
     /// The name as a person finds it.
     fn path(&self, name: &str) -> String;
 }
 
 /// One open file.
+#[expect(clippy::len_without_is_empty, reason = "nobody asks a file whether it is empty")]
 pub trait DiskFile: Send {
     fn len(&self) -> io::Result<u64>;
-    fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.len()? == 0)
-    }
     /// Reads up to a buffer full; 0 at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all bytes or fails; after a failure any part of them may be there.
@@ -132,11 +128,6 @@ impl Disk for FsDisk {
         self.handle.sync_all()
     }
 
-    fn free_bytes(&self) -> io::Result<u64> {
-        let figures = rustix::fs::fstatvfs(&self.handle)?;
-        Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
-    }
-
     fn path(&self, name: &str) -> String {
         self.directory.join(name).display().to_string()
     }
@@ -178,5 +169,29 @@ impl DiskFile for File {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_can_be_opened_again_though_a_child_still_has_a_copy_of_its_lock() {
+        let home = tempfile::tempdir().unwrap();
+        let disk = FsDisk::open(home.path()).unwrap();
+        let copy = disk.lock.try_clone().unwrap();
+        assert!(FsDisk::open(home.path()).is_err());
+        drop(disk);
+        FsDisk::open(home.path()).unwrap();
+        drop(copy);
+    }
+
+    #[test]
+    fn a_directory_without_a_parent_in_its_name_is_in_the_current_one() {
+        for directory in ["logs", "./logs", "/logs"] {
+            assert!(sync_parent(Path::new(directory)).is_ok(), "{directory}");
+        }
+        assert!(sync_parent(Path::new("not there/logs")).is_err());
     }
 }

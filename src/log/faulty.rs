@@ -323,10 +323,6 @@ impl Disk for FaultyDisk {
         })
     }
 
-    fn free_bytes(&self) -> io::Result<u64> {
-        Ok(self.state.lock().free() as u64)
-    }
-
     fn path(&self, name: &str) -> String {
         name.to_owned()
     }

@@ -194,12 +194,9 @@ impl Frame {
     }
 
     /// Number of records.
+    #[expect(clippy::len_without_is_empty, reason = "a frame that is visited has records")]
     pub fn len(&self) -> usize {
         self.count as usize
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
     }
 
     /// Size of all records with their length prefixes.
@@ -218,9 +215,6 @@ impl Frame {
 
     /// The frame without its records at or before `upto`; `None` when nothing is left.
     pub(crate) fn after(mut self, upto: u64) -> Option<Self> {
-        if upto == 0 || (self.kind == FrameKind::Records && self.first > upto) {
-            return (self.count > 0).then_some(self);
-        }
         let mut records = self.records();
         let mut kept = (records.next, records.left, records.bytes.len());
         while let Some((position, _)) = records.next() {

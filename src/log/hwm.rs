@@ -110,3 +110,62 @@ impl<F: DiskFile> HwmFile<F> {
         self.file.as_mut().map_or(Ok(()), DiskFile::sync)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::faulty::Call;
+    use crate::log::faulty::Fault;
+    use crate::log::faulty::FaultyDisk;
+
+    fn mark(next: u64) -> HighWater {
+        HighWater { log_id: 7, segment: 42, offset: 1 << 40, next }
+    }
+
+    #[test]
+    fn a_mark_round_trips_and_any_flipped_bit_is_noticed() {
+        let mut bytes = mark(99).encode(3);
+        assert_eq!(bytes.len(), SLOT_BYTES);
+        assert_eq!(HighWater::decode(&bytes), Some((3, mark(99))));
+        assert_eq!(HighWater::decode(&bytes[1..]), None);
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(HighWater::decode(&bytes), None, "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    /// A log that is opened without its mark takes lost data for a torn tail.
+    #[test]
+    fn a_mark_that_cannot_be_opened_is_not_taken_for_none() {
+        let disk = FaultyDisk::new();
+        HwmFile::open(&disk).unwrap().0.write(&disk, &mark(1)).unwrap();
+        disk.fail_next(Call::Open, Fault::Before);
+        assert!(HwmFile::open(&disk).is_err());
+        disk.fail_next(Call::Open, Fault::Before);
+        assert!(read(&disk).is_err());
+        assert_eq!(read(&disk).unwrap(), Some(mark(1)));
+    }
+
+    #[test]
+    fn marks_take_turns_and_a_torn_one_leaves_the_one_before() {
+        let disk = FaultyDisk::new();
+        assert_eq!(read(&disk).unwrap(), None);
+        for next in 1..6 {
+            // Each by another process, which goes on where the one before ended.
+            let (mut file, found) = HwmFile::open(&disk).unwrap();
+            assert_eq!(found, (next > 1).then(|| mark(next - 1)));
+            let before = disk.bytes(HWM).unwrap_or_default();
+            file.write(&disk, &mark(next)).unwrap();
+            assert_eq!(read(&disk).unwrap(), Some(mark(next)));
+            let after = disk.bytes(HWM).unwrap();
+            let torn = disk.fork();
+            torn.change(HWM, |bytes| {
+                for (byte, (was, is)) in bytes.iter_mut().zip(before.iter().chain(std::iter::repeat(&0)).zip(&after)) {
+                    *byte = if was == is { *was } else { !*is };
+                }
+            });
+            assert_eq!(read(&torn).unwrap(), found);
+        }
+    }
+}

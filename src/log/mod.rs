@@ -27,7 +27,6 @@ use std::fmt;
 use std::time::Duration;
 
 pub use append::SegmentLog;
-pub use append::Stats;
 pub use batch::Batch;
 pub use checkpoint::Carry;
 pub use disk::Disk;

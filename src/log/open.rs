@@ -8,7 +8,6 @@ use crate::log::Position;
 use crate::log::append::Active;
 use crate::log::append::CreateError;
 use crate::log::append::SegmentLog;
-use crate::log::append::Stats;
 use crate::log::append::create_segment;
 use crate::log::checkpoint;
 use crate::log::disk::Disk;
@@ -109,7 +108,6 @@ impl<D: Disk> SegmentLog<D> {
             unmarked: 0,
             latched: None,
             proposed: None,
-            stats: Stats::default(),
             buffer: Vec::new(),
             extent: Arc::default(),
         };
@@ -145,7 +143,6 @@ impl<D: Disk> SegmentLog<D> {
             unmarked: 0,
             latched: None,
             proposed: None,
-            stats: Stats::default(),
             buffer: Vec::new(),
             extent: Arc::default(),
         };

@@ -10,6 +10,7 @@ use crate::log::file::BadHeader;
 use crate::log::file::FORMAT_VERSION;
 use crate::log::file::FileHeader;
 use crate::log::file::FileKind;
+use crate::log::file::HWM;
 use crate::log::frame;
 use crate::log::frame::Frame;
 use crate::log::hwm::HighWater;
@@ -134,14 +135,15 @@ impl<D: Disk> Source<'_, D> {
 
     /// A log that ends before what is known to have been durable has lost its end.
     fn compare_with_marks(&self, tail: &Tail) -> Result<(), ReadError> {
-        let corrupt =
-            |what| Err(ReadError::Corrupt { file: self.disk.path(&FileKind::Segment.name(tail.segment)), offset: tail.offset, what });
+        let corrupt = |name: &str, offset, what| Err(ReadError::Corrupt { file: self.disk.path(name), offset, what });
         if self.checkpoint.is_some_and(|checkpoint| tail.chain.next <= checkpoint) {
-            return corrupt("the log ends before its checkpoint");
+            return corrupt(&FileKind::Segment.name(tail.segment), tail.offset, "the log ends before its checkpoint");
         }
         match self.hwm {
-            Some(mark) if mark.log_id != self.log_id => corrupt("the high-water mark is of another log"),
-            Some(mark) if (mark.segment, mark.next) > (tail.segment, tail.chain.next) => corrupt("the log ends before its high-water mark"),
+            Some(mark) if mark.log_id != self.log_id => corrupt(HWM, 0, "the high-water mark is of another log"),
+            Some(mark) if (mark.segment, mark.next) > (tail.segment, tail.chain.next) => {
+                corrupt(&FileKind::Segment.name(mark.segment), mark.offset, "the log ends before its high-water mark")
+            }
             _ => Ok(()),
         }
     }

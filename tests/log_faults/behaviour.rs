@@ -10,6 +10,8 @@ use change_events::log::ReadError;
 use change_events::log::Replayed;
 use change_events::log::SegmentLog;
 use change_events::log::check;
+use change_events::log::faulty::Call;
+use change_events::log::faulty::Fault;
 use change_events::log::faulty::FaultyDisk;
 
 use crate::Ledger;
@@ -51,15 +53,17 @@ fn a_directory_keeps_what_was_appended() {
         assert!(segments.len() > 1);
         assert!(segments.windows(2).all(|pair| pair[0].last.0 + 1 == pair[1].first.0));
         assert!(segments.iter().all(|segment| segment.bytes == 16 << 10 && std::path::Path::new(&segment.path).is_file()));
-        assert!(log.free_bytes().unwrap() > 0);
         if life % 2 == 1 {
             log.close().unwrap();
         }
     }
     let (mut log, _, _) = open_fs(&directory, options);
     log.compact(Position(1900), &mut |position, _| position.0 == 7).unwrap();
+    let before = log.segments().unwrap();
     let removed = log.remove_segments_below(Position(u64::MAX)).unwrap();
-    assert!(removed.segments > 3 && removed.bytes > 0);
+    assert_eq!((removed.segments, removed.bytes), (before.len() - log.segments().unwrap().len(), removed.segments as u64 * (16 << 10)));
+    assert!(removed.segments > 3);
+    assert!(before.iter().enumerate().all(|(index, segment)| std::path::Path::new(&segment.path).exists() == (index >= removed.segments)));
     drop(log);
     expected.retain(|position, _| *position == 7 || *position > 1900);
     let report = check(&FsDisk::open(&directory).unwrap()).unwrap();
@@ -75,6 +79,18 @@ fn a_directory_keeps_what_was_appended() {
     .unwrap();
     expected.retain(|position, _| *position >= 1950);
     assert_eq!(again, expected);
+    // The checkpoint is not read where nothing of it is asked for.
+    std::fs::remove_file(directory.join("00000000000000001900.checkpoint")).unwrap();
+    let count = |from| {
+        let mut count = 0;
+        let read = log.replay(Position(from), &mut |frame| {
+            count += frame.len();
+            Ok(())
+        });
+        read.map(|()| count)
+    };
+    assert!(matches!(count(1901), Ok(100)));
+    assert!(matches!(count(1900), Err(ReadError::Io { .. })));
 }
 
 #[test]
@@ -102,6 +118,7 @@ fn what_is_too_large_is_refused_and_nothing_is_written() {
     // A batch of several frames, and a record as large as a frame.
     assert_eq!(log.append(&batch(&vec![vec![1; 1020]; 16])).unwrap().last, Position(16));
     assert_eq!(log.append(&batch(&[vec![2; 4092]])).unwrap().last, Position(17));
+    assert_eq!(log.append(&batch(&[])).unwrap().last, Position(17));
     let found = open(&disk, small()).unwrap().records;
     assert_eq!(found.len(), 17);
     assert_eq!(found[&17], vec![2; 4092]);
@@ -193,4 +210,103 @@ fn a_segment_with_nothing_but_a_footer_is_used_further() {
         ledger.append(&mut log, &records(2 + life, 2, 1000)).unwrap();
     }
     ledger.verify(&open(&disk, small()).unwrap().records, &"used further");
+}
+
+#[test]
+fn a_checkpoint_is_read_in_frames_of_a_mebibyte() {
+    const MEBIBYTE: usize = 1 << 20;
+    // A record takes 12 bytes more; the sizes of the records, and of the frames that they are read in.
+    let quarter = MEBIBYTE / 4 - 12;
+    let rows: [(&[usize], &[usize]); 5] = [
+        (&[quarter; 8], &[MEBIBYTE, MEBIBYTE]),
+        (&[quarter, quarter, quarter, quarter + 1, quarter], &[MEBIBYTE / 4 * 3, MEBIBYTE / 2 + 1]),
+        (&[2 * MEBIBYTE, 1], &[2 * MEBIBYTE + 12, 13]),
+        (&[quarter, 2 * MEBIBYTE, 1, 2], &[MEBIBYTE / 4, 2 * MEBIBYTE + 12, 27]),
+        (&[5; 10], &[170]),
+    ];
+    for (sizes, expected) in rows {
+        let disk = FaultyDisk::new();
+        let options = Options { segment_bytes: 400, ..Options::default() };
+        let mut log = open(&disk, options).unwrap().log;
+        Ledger::default().append(&mut log, &records(1, 10, 5)).unwrap();
+        let carried = |position: u64| vec![position as u8; sizes[position as usize - 1]];
+        let positions = 1..=sizes.len() as u64;
+        log.checkpoint(Position(10), |carry| positions.clone().try_for_each(|position| carry.push(Position(position), &carried(position))))
+            .unwrap();
+        let (mut frames, mut found) = (Vec::new(), Records::new());
+        // The file has nothing else: a header, and one before each frame and as the footer.
+        let bytes = disk.bytes("00000000000000000010.checkpoint").unwrap().len();
+        assert_eq!(bytes, expected.iter().map(|frame| 40 + frame).sum::<usize>() + 2 * 40);
+        SegmentLog::open(disk, options, &mut |frame| {
+            assert!(frame.is_carried());
+            frames.push(frame.bytes());
+            found.extend(frame.records().map(|(position, record)| (position.0, record.to_vec())));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(frames, expected);
+        assert_eq!(found, positions.map(|position| (position, carried(position))).collect());
+    }
+}
+
+/// A log of three segments of two records each and one that is empty.
+fn three_segments(disk: &FaultyDisk) -> SegmentLog<FaultyDisk> {
+    let mut log = open(disk, small()).unwrap().log;
+    for number in 0..3 {
+        Ledger::default().append(&mut log, &records(number, 2, 20)).unwrap();
+        log.rotate().unwrap();
+    }
+    log
+}
+
+#[test]
+fn a_segment_goes_with_its_last_record() {
+    // The checkpoint; the position below which segments are to go; how many go.
+    for (upto, below, expected) in [(1, 9, 0), (2, 9, 1), (3, 9, 1), (4, 9, 2), (6, 9, 3), (6, 2, 0), (6, 3, 1), (6, 4, 1), (6, 5, 2)] {
+        let disk = FaultyDisk::new();
+        let mut log = three_segments(&disk);
+        log.compact(Position(upto), &mut |_, _| true).unwrap();
+        let before = crate::names(&disk).len();
+        let removed = log.remove_segments_below(Position(below)).unwrap();
+        assert_eq!((removed.segments, removed.bytes), (expected, 400 * expected as u64), "{upto} {below}");
+        assert_eq!(crate::names(&disk).len(), before - expected);
+        assert_eq!(log.segments().unwrap().len(), 4 - expected);
+        assert_eq!(open(&disk, small()).unwrap().records.len(), 6);
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_removed_stays_and_one_that_is_gone_is_gone() {
+    let disk = FaultyDisk::new();
+    let mut log = three_segments(&disk);
+    log.compact(Position(6), &mut |_, _| true).unwrap();
+    disk.fail_next(Call::Remove, Fault::Before);
+    assert!(matches!(log.remove_segments_below(Position(9)), Err(CheckpointError::Write { .. })));
+    assert_eq!(log.segments().unwrap().len(), 4);
+    disk.lose("00000000000000000003.log");
+    assert_eq!(log.remove_segments_below(Position(9)).unwrap().segments, 3);
+    assert_eq!(log.segments().unwrap().len(), 1);
+    assert_eq!(open(&disk, small()).unwrap().records.len(), 6);
+}
+
+#[test]
+fn a_torn_tail_is_cut_from_a_file() {
+    let home = tempfile::tempdir().unwrap();
+    let options = Options { segment_bytes: 4096, ..Options::default() };
+    let (mut log, _, _) = open_fs(home.path(), options);
+    assert!(log.append(&batch(&records(1, 2, 20))).is_ok());
+    let path = log.segments().unwrap()[0].path.clone();
+    drop(log);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    bytes[end + 99] = 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (mut log, found, replayed) = open_fs(home.path(), options);
+    assert_eq!((found.len(), replayed.torn_bytes), (2, 100));
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), end as u64);
+    assert!(log.append(&batch(&records(2, 1, 20))).is_ok());
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 4096);
+    drop(log);
+    let (_, found, replayed) = open_fs(home.path(), options);
+    assert_eq!((found.len(), replayed.torn_bytes), (3, 0));
 }

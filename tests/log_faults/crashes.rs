@@ -84,6 +84,8 @@ fn any_unsynced_writes_may_be_lost_at_any_step() {
             let crashed = crash(disk, &mut random, round);
             let opened = open(&crashed, options()).unwrap_or_else(|error| panic!("{context}: {error:?}"));
             ledger.verify(&opened.records, &context);
+            let is_left = |name: &String| name == "hwm" || matches!(name.split_once('.'), Some((_, "log" | "checkpoint")));
+            assert!(crate::names(&crashed).iter().all(is_left), "{context}: {:?}", crate::names(&crashed));
             // What was seen once is not lost by another power loss, and the log goes on.
             let again = open(&crashed.crash(&mut || false), options()).unwrap();
             assert_eq!(again.records, opened.records, "{context}: seen, and lost");
@@ -126,4 +128,22 @@ fn recover_and_crash(disk: &FaultyDisk, ledger: &Ledger, random: &mut Random, de
             }
         }
     }
+}
+
+#[test]
+fn of_a_log_that_was_closed_all_is_durable() {
+    let disk = FaultyDisk::new();
+    let mut log = open(&disk, options()).unwrap().log;
+    let mut ledger = Ledger::default();
+    (0..6).for_each(|number| ledger.append(&mut log, &records(number, 3, 300)).unwrap());
+    ledger.compact(&mut log, 9).unwrap();
+    log.close().unwrap();
+    let crashed = disk.crash(&mut || false);
+    assert_eq!(crate::names(&crashed), crate::names(&disk));
+    for name in crate::names(&disk) {
+        assert_eq!(crashed.bytes(&name), disk.bytes(&name), "{name}");
+    }
+    let opened = open(&crashed, options()).unwrap();
+    assert!(opened.replayed.closed_cleanly);
+    ledger.verify(&opened.records, &"closed");
 }

@@ -2,8 +2,10 @@
 
 use change_events::log::OpenError;
 use change_events::log::Options;
+use change_events::log::Position;
 use change_events::log::ReadError;
 use change_events::log::faulty::FaultyDisk;
+use change_events::log::repair;
 
 use crate::Records;
 use crate::full;
@@ -170,5 +172,64 @@ fn two_histories_of_one_log_do_not_mix() {
             let opened = open(&mixed, small());
             assert!(matches!(opened, Err(OpenError::Read(ReadError::Corrupt { .. }))), "{name} from {from}");
         }
+    }
+}
+
+/// Any file that is left says that there was a log.
+#[test]
+fn a_log_whose_segments_are_all_gone_is_not_begun_anew() {
+    let (disk, _) = sample(small(), true);
+    let is_segment = |name: &String| name.contains(".log");
+    let is_checkpoint = |name: &String| name.contains(".checkpoint");
+    for lost in [&[][..], &["hwm"], &[".checkpoint"]] {
+        let damaged = disk.fork();
+        let is_lost = |name: &String| is_segment(name) || lost.iter().any(|lost| name.contains(lost));
+        names(&disk).iter().filter(|name| is_lost(name)).for_each(|name| damaged.lose(name));
+        let before = names(&damaged);
+        let opened = open(&damaged, small());
+        assert!(matches!(opened, Err(OpenError::Read(ReadError::Corrupt { .. }))), "{before:?}");
+        assert_eq!(names(&damaged), before);
+    }
+    names(&disk).iter().filter(|name| is_segment(name) || is_checkpoint(name) || *name == "hwm").for_each(|name| disk.lose(name));
+    assert!(open(&disk, small()).unwrap().records.is_empty());
+}
+
+#[test]
+fn an_older_checkpoint_stands_in_where_the_segments_after_it_are_there() {
+    for oldest in [1, 3, 5] {
+        let disk = FaultyDisk::new();
+        let mut log = open(&disk, small()).unwrap().log;
+        let mut ledger = crate::Ledger::default();
+        for number in 0..3 {
+            ledger.append(&mut log, &crate::records(number, 2, 20)).unwrap();
+            log.rotate().unwrap();
+        }
+        let all = &mut |_: Position, _: &[u8]| true;
+        log.compact(Position(2), all).unwrap();
+        log.compact(Position(4), all).unwrap();
+        log.remove_segments_below(Position(oldest)).unwrap();
+        assert_eq!(log.segments().unwrap()[0].first, Position(oldest));
+        disk.change("00000000000000000004.checkpoint", |bytes| bytes[60] ^= 1);
+        match open(&disk.fork(), small()) {
+            Ok(opened) => {
+                assert!(oldest <= 3, "records between the checkpoint and the segments are missing");
+                assert_eq!((opened.records, opened.replayed.checkpoint), (ledger.acknowledged.clone(), Some(Position(2))));
+                assert!(opened.replayed.damaged_checkpoint.is_some());
+            }
+            Err(error) => assert!(oldest == 5 && matches!(error, OpenError::Read(ReadError::Corrupt { .. })), "{error:?}"),
+        }
+        // A repair does the same and loses nothing that way. Without the segments it saves what the newer one still has.
+        let repaired = disk.fork();
+        let done = repair(&repaired).unwrap();
+        let opened = open(&repaired, small()).unwrap();
+        let upto = if oldest == 5 { 4 } else { 2 };
+        assert_eq!((opened.replayed.checkpoint, opened.records.len() as u64), (Some(Position(upto)), 6 - done.lost_carried));
+        assert_eq!(done.lost_carried > 0, oldest == 5);
+        // Without any checkpoint only all segments do.
+        disk.change("00000000000000000002.checkpoint", |bytes| bytes[60] ^= 1);
+        assert_eq!(open(&disk.fork(), small()).is_ok(), oldest == 1);
+        let done = repair(&disk).unwrap();
+        let opened = open(&disk, small()).unwrap();
+        assert_eq!((opened.replayed.checkpoint, done.lost_carried > 0), ((oldest > 1).then_some(Position(4)), oldest > 1));
     }
 }

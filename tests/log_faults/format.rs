@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use change_events::log::Options;
 use change_events::log::Position;
 use change_events::log::faulty::FaultyDisk;
 
@@ -66,6 +67,7 @@ fn files_are_as_the_architecture_page_says() {
         ledger.append(&mut log, &records(number, 2, 20)).unwrap();
     }
     log.compact(Position(4), &mut |position, _| position.0 != 3).unwrap();
+    log.compact(Position(5), &mut |_, _| false).unwrap();
     log.rotate().unwrap();
     ledger.append(&mut log, &records(3, 2, 20)).unwrap();
     log.close().unwrap();
@@ -78,6 +80,7 @@ fn files_are_as_the_architecture_page_says() {
     let mut carried = range(1, 4);
     carried.remove(&3);
     assert_eq!(read("00000000000000000004.checkpoint"), (carried, "CF".to_owned()));
+    assert_eq!(read("00000000000000000005.checkpoint"), (Records::new(), "F".to_owned()));
     let hwm = disk.bytes("hwm").unwrap();
     let slots = [&hwm[..52], &hwm[512..564]];
     let newest = slots.iter().max_by_key(|slot| u64_at(slot, 8)).unwrap();
@@ -86,6 +89,21 @@ fn files_are_as_the_architecture_page_says() {
     let end = last.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
     assert_eq!([16, 24, 32, 40].map(|offset| u64_at(newest, offset)), [log_id, 7, end, 9]);
     assert_eq!(u32_at(newest, 48), crc32c::crc32c(&newest[..48]));
+}
+
+#[test]
+fn a_mark_is_written_when_so_much_was_appended() {
+    let disk = FaultyDisk::new();
+    let options = Options { segment_bytes: 8000, hwm_bytes: 500, ..small() };
+    let mut log = open(&disk, options).unwrap().log;
+    let mut marked = Vec::new();
+    for number in 0..12 {
+        let before = disk.bytes("hwm");
+        // A frame of 200 bytes.
+        Ledger::default().append(&mut log, &[vec![number; 156]]).unwrap();
+        marked.extend((disk.bytes("hwm") != before).then_some(number));
+    }
+    assert_eq!(marked, [2, 5, 8, 11]);
 }
 
 /// The logs in `tests/fixtures` were written by the version that their name says. To add one for a new format, run with

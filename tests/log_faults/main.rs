@@ -11,9 +11,11 @@
 mod behaviour;
 mod crashes;
 mod damage;
+mod figures;
 mod format;
 mod io_errors;
 mod model;
+mod proposed;
 mod reader;
 mod repair;
 mod space;

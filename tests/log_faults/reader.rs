@@ -112,10 +112,18 @@ fn damage_is_said_and_not_passed_over() {
     let mut ledger = Ledger::default();
     (0..9).for_each(|number| ledger.append(&mut log, &records(number, 2, 60)).unwrap());
     let name = crate::names(&disk).into_iter().find(|name| *name == "00000000000000000001.log").unwrap();
-    disk.change(&name, |bytes| bytes[100] ^= 1);
-    let (found, outcome) = read(&mut log.reader(Position(1)), None);
-    assert!(matches!(outcome, Err(FollowError::Read(ReadError::Corrupt { .. }))), "{outcome:?}");
-    assert!(found.iter().zip(&ledger.acknowledged).all(|(found, written)| found == written));
+    let whole = disk.bytes(&name).unwrap();
+    let damages: [fn(&mut [u8]); 4] =
+        [|bytes| bytes[10] ^= 1, |bytes| bytes[100] ^= 1, |bytes| bytes[40..].fill(0), |bytes| bytes[200..].fill(0)];
+    for damage in damages {
+        disk.change(&name, |bytes| {
+            bytes.clone_from(&whole);
+            damage(bytes);
+        });
+        let (found, outcome) = read(&mut log.reader(Position(1)), None);
+        assert!(matches!(outcome, Err(FollowError::Read(ReadError::Corrupt { .. }))), "{outcome:?}");
+        assert!(found.iter().zip(&ledger.acknowledged).all(|(found, written)| found == written));
+    }
 }
 
 #[test]
@@ -155,4 +163,35 @@ fn readers_follow_on_threads_of_their_own() {
             }
         }
     });
+}
+
+/// A power loss may bring back one segment of those that were removed, and not the next. What is between stays removed.
+#[test]
+fn a_segment_that_came_back_is_no_damage() {
+    for upto in [4, 5, 6] {
+        let disk = FaultyDisk::new();
+        let mut log = open(&disk, small()).unwrap().log;
+        let mut ledger = Ledger::default();
+        for number in 0..4 {
+            ledger.append(&mut log, &records(number, 2, 60)).unwrap();
+            log.rotate().unwrap();
+        }
+        ledger.compact(&mut log, upto).unwrap();
+        let name = "00000000000000000001.log";
+        let came_back = disk.bytes(name).unwrap();
+        log.remove_segments_below(Position(5)).unwrap();
+        disk.change(name, |bytes| *bytes = came_back);
+        let log = open(&disk, small()).unwrap().log;
+        let mut reader = log.reader(Position(1));
+        let (found, outcome) = read(&mut reader, None);
+        assert!(found.iter().eq(ledger.acknowledged.range(..3)));
+        assert!(matches!(outcome, Err(FollowError::Removed { wanted: Position(3), oldest: Position(5) })), "{outcome:?}");
+        reader.seek(Position(5));
+        assert!(read(&mut reader, None).0.iter().eq(ledger.acknowledged.range(5..)));
+        // Damage in it is none the less.
+        disk.change(name, |bytes| bytes[70] ^= 1);
+        let (found, outcome) = read(&mut log.reader(Position(1)), None);
+        assert!(found.is_empty());
+        assert!(matches!(outcome, Err(FollowError::Read(ReadError::Corrupt { .. }))), "{outcome:?}");
+    }
 }

@@ -6,6 +6,8 @@ use change_events::log::CheckpointError;
 use change_events::log::Options;
 use change_events::log::Position;
 use change_events::log::SegmentLog;
+use change_events::log::faulty::Call;
+use change_events::log::faulty::Fault;
 use change_events::log::faulty::FaultyDisk;
 
 use crate::Ledger;
@@ -100,15 +102,72 @@ fn a_full_disk_loses_nothing_when_room_is_taken_by_writing() {
 /// The disk is also full while the log is opened.
 #[test]
 fn a_log_opens_on_a_full_disk() {
+    // The mark lags, so the last append is written again.
+    let options = crate::lagging();
+    for thin in [false, true] {
+        let disk = FaultyDisk::new();
+        if thin {
+            disk.set_thin();
+        }
+        let mut log = open(&disk, options).unwrap().log;
+        let mut ledger = Ledger::default();
+        work(&mut log, &mut ledger, 0..6);
+        drop(log);
+        disk.set_capacity(Some(disk.used()));
+        let mut log = open(&disk, options).unwrap().log;
+        let before = disk.calls().len();
+        assert!(matches!(ledger.append(&mut log, &records(7, 2, 2000)), Err(AppendError::DiskFull { .. })));
+        assert!(thin || !disk.calls()[before..].contains(&Call::Write), "written before there was room for it");
+        disk.heal();
+        ledger.append(&mut log, &records(7, 2, 2000)).unwrap();
+        ledger.verify(&open(&disk, options).unwrap().records, &"opened on a full disk");
+    }
+}
+
+/// Appends batches of records of these sizes; `expected` says where each segment begins and how many bytes it takes.
+#[track_caller]
+fn check_segments(frame_bytes: usize, batches: &[&[usize]], expected: &[(u64, u64)]) {
+    let disk = FaultyDisk::new();
+    let options = Options { frame_bytes, ..small() };
+    let mut log = open(&disk, options).unwrap().log;
+    for sizes in batches {
+        let records: Vec<_> = sizes.iter().map(|size| vec![7; *size]).collect();
+        assert!(log.append(&crate::batch(&records)).is_ok());
+    }
+    let segments = log.segments().unwrap();
+    assert_eq!(segments.iter().map(|segment| (segment.first.0, segment.bytes)).collect::<Vec<_>>(), expected);
+    let bytes: usize = crate::names(&disk).iter().map(|name| disk.bytes(name).unwrap().len()).sum();
+    assert_eq!(disk.used(), bytes);
+}
+
+#[test]
+fn a_segment_is_filled_to_its_last_byte_and_no_further() {
+    // Of 400 bytes 40 are the header's; a frame of one record takes 44 more than the record.
+    check_segments(4096, &[], &[(1, 400)]);
+    check_segments(4096, &[&[136], &[136]], &[(1, 400)]);
+    check_segments(4096, &[&[136], &[137]], &[(1, 400), (2, 400)]);
+    check_segments(4096, &[&[136], &[66, 66]], &[(1, 400)]);
+    check_segments(4096, &[&[136], &[66, 67]], &[(1, 400), (2, 400)]);
+    // A batch of three frames takes three headers.
+    check_segments(64, &[&[4], &[60, 60, 60]], &[(1, 400)]);
+    check_segments(64, &[&[5], &[60, 60, 60]], &[(1, 400), (2, 400)]);
+    // What is larger than a segment has one to itself, as large as it needs.
+    check_segments(4096, &[&[316], &[1]], &[(1, 400), (2, 400)]);
+    check_segments(4096, &[&[317], &[1]], &[(1, 401), (2, 400)]);
+    check_segments(4096, &[&[1], &[317]], &[(1, 400), (2, 401)]);
+}
+
+#[test]
+fn room_is_reserved_again_after_a_write_that_failed() {
     let disk = FaultyDisk::new();
     let mut log = open(&disk, small()).unwrap().log;
     let mut ledger = Ledger::default();
-    work(&mut log, &mut ledger, 0..6);
-    drop(log);
-    disk.set_capacity(Some(disk.used()));
-    let mut log = open(&disk, small()).unwrap().log;
-    assert!(matches!(ledger.append(&mut log, &records(7, 2, 2000)), Err(AppendError::DiskFull { .. })));
-    disk.heal();
-    ledger.append(&mut log, &records(7, 2, 2000)).unwrap();
-    ledger.verify(&open(&disk, small()).unwrap().records, &"opened on a full disk");
+    let bytes = |log: &SegmentLog<FaultyDisk>| log.segments().unwrap()[0].bytes;
+    ledger.append(&mut log, &[vec![1; 56]]).unwrap();
+    disk.fail_next(Call::Write, Fault::Halfway);
+    assert!(ledger.append(&mut log, &[vec![2; 56]]).is_err());
+    assert_eq!(bytes(&log), 140);
+    ledger.append(&mut log, &[vec![3; 56]]).unwrap();
+    assert_eq!(bytes(&log), 400);
+    ledger.verify(&open(&disk, small()).unwrap().records, &"after a failed write");
 }

@@ -278,3 +278,16 @@ fn a_checkpoint_stands_for_all_that_was_retired() {
     assert!(server.committer().log.checkpoint_position().is_some());
     server.restart();
 }
+
+#[test]
+fn segments_that_are_old_leave_the_disk() {
+    let mut server = server();
+    let first = server.committer().log.segments().unwrap()[0].clone();
+    assert!(server.disk.bytes(&first.path).is_some());
+    let days = [(); 5].map(|()| {
+        (0..6).for_each(|_| pass(&mut server, 4 * HOUR));
+        server.committer().log.segments().unwrap().len()
+    });
+    assert!(days[0] > 5 && days[4] <= days[1], "{days:?}");
+    assert_eq!(server.disk.bytes(&first.path), None);
+}
