@@ -1,5 +1,6 @@
-//! Numbers of edges in an order that a key gives, which is looked up: most lists have one or two and take no heap, and a long
-//! one is cut into chunks, so that any place of it is found and changed in a time that hardly grows with its length.
+//! Numbers of edges in an order that a key gives, which is looked up, and no two have the same: most lists have one or two and
+//! take no heap, and a long one is cut into chunks, so that any place of it is found and changed in a time that hardly grows
+//! with its length.
 
 use super::number::EdgeNo;
 use std::ops::Bound;
@@ -132,7 +133,7 @@ impl Seq {
         };
     }
 
-    /// Takes a number out; its key must be what it was when it came in.
+    /// Takes a number out, if it is there; its key must be what it was when it came in.
     pub(super) fn remove<K: Ord>(&mut self, number: EdgeNo, key: impl Fn(EdgeNo) -> K) {
         *self = match std::mem::take(self) {
             Self::One([only]) if only == number => Self::Empty,
@@ -177,10 +178,9 @@ fn place<K: Ord>(numbers: &mut Vec<EdgeNo>, number: EdgeNo, new: &K, key: impl F
 }
 
 fn take<K: Ord>(numbers: &mut Vec<EdgeNo>, number: EdgeNo, old: &K, key: impl Fn(EdgeNo) -> K) {
-    let first = numbers.partition_point(|&other| key(other) < *old);
-    let same = numbers.get(first..).unwrap_or_default();
-    if let Some(offset) = same.iter().take_while(|&&other| other == number || key(other) == *old).position(|&other| other == number) {
-        numbers.remove(first + offset);
+    let position = numbers.partition_point(|&other| key(other) < *old);
+    if numbers.get(position) == Some(&number) {
+        numbers.remove(position);
     }
 }
 
@@ -230,23 +230,46 @@ mod tests {
                 seq.insert(number, key);
                 model.insert(key(number));
             }
-            for index in remove {
-                let number = number(index.index(keys.len()));
-                if model.remove(&key(number)) {
-                    seq.remove(number, key);
-                }
+            for number in remove.into_iter().map(|index| number(index.index(keys.len()))) {
+                model.remove(&key(number));
+                seq.remove(number, key);
             }
             prop_assert_eq!(seq.iter().collect::<Vec<_>>(), model.iter().map(|key| key.1).collect::<Vec<_>>());
             prop_assert_eq!((seq.len(), seq.is_empty()), (model.len(), model.is_empty()));
-            for pair in bounds.windows(2) {
-                let (low, high) = ((pair[0].min(pair[1]), EdgeNo::MIN), (pair[0].max(pair[1]), EdgeNo::MIN));
+            // Keys that are there, those before them and those behind, and ones between.
+            let of_some = |bound: u64| key(number(usize::try_from(bound).unwrap() % keys.len()));
+            let bounds = bounds.windows(2).map(|pair| (pair[0], pair[1])).flat_map(|(one, other)| {
+                [((one, EdgeNo::MIN), (other, EdgeNo::MIN)), (of_some(one), of_some(other)), ((one, EdgeNo::MAX), of_some(other))]
+            });
+            for (one, other) in bounds {
+                let (low, high) = (one.min(other), one.max(other));
                 prop_assert_eq!(seq.before(&high, key), model.range(..high).next_back().map(|key| key.1));
                 prop_assert_eq!(seq.after(&low, key), model.range((Bound::Excluded(low), Bound::Unbounded)).next().map(|key| key.1));
                 let between: Vec<EdgeNo> = seq.between((Bound::Excluded(low), Bound::Excluded(high)), key).flatten().copied().collect();
                 prop_assert_eq!(between, if low == high { Vec::new() } else { model.range((Bound::Excluded(low), Bound::Excluded(high))).map(|key| key.1).collect() });
+                let within: Vec<EdgeNo> = seq.between((Bound::Included(low), Bound::Included(high)), key).flatten().copied().collect();
+                prop_assert_eq!(within, model.range(low..=high).map(|key| key.1).collect::<Vec<_>>());
                 let all: Vec<EdgeNo> = seq.between((Bound::Included(low), Bound::Unbounded), key).flatten().copied().collect();
                 prop_assert_eq!(all, model.range(low..).map(|key| key.1).collect::<Vec<_>>());
             }
+            for (_, number) in &model {
+                prop_assert_eq!(seq.before(&key(*number), key), model.range(..key(*number)).next_back().map(|key| key.1));
+                prop_assert_eq!(seq.after(&key(*number), key), model.range((Bound::Excluded(key(*number)), Bound::Unbounded)).next().map(|key| key.1));
+            }
+            for (_, number) in model {
+                seq.remove(number, key);
+            }
+            prop_assert!(seq.is_empty());
         }
+    }
+
+    #[test]
+    fn what_comes_in_order_fills_its_chunks() {
+        let count = 20 * CHUNK_MAX;
+        let mut seq = Seq::default();
+        for number in 0..u32::try_from(count).unwrap() {
+            seq.insert(EdgeNo::from_index(number).unwrap(), |number| number);
+        }
+        assert_eq!((seq.len(), seq.chunks().count()), (count, 20 + 1));
     }
 }
