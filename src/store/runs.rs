@@ -96,6 +96,8 @@ mod tests {
             runs.with_prefix(&prefix, text, |number| found.push(number.index() as usize));
             found.sort_unstable();
             let expected: Vec<usize> = (0..texts.len()).filter(|&n| !n.is_multiple_of(dead) && texts[n].starts_with(&prefix)).collect();
+            let count = runs.count_prefix(&prefix, text);
+            prop_assert!((found.len()..found.len() + TAIL_MAX).contains(&count), "{} of {}", count, found.len());
             prop_assert_eq!(found, expected);
         }
     }
