@@ -139,7 +139,7 @@ fn lists_and_retirement_cost_each_edge_once() {
     assert!(many.1 < few.1 * growth * 2, "retirement: {} rows, then {}", few.1, many.1);
 }
 
-/// So many events, of which every other one is open. The oldest few have labels and tags that no others have.
+/// So many events, of which every other one is open but for the latest quarter. The oldest few have labels and tags that no others have.
 fn asked(count: i64) -> Arc<Tenant> {
     let store = Store::new(Options::default());
     for number in 0..count {
@@ -152,7 +152,7 @@ fn asked(count: i64) -> Arc<Tenant> {
             ("rare", yes(number < 300)),
             ("some", yes(number % 5 < 2)),
         ];
-        let state = if number % 2 == 0 { EdgeState::Start } else { EdgeState::Point };
+        let state = if number < count / 4 * 3 && number % 2 == 0 { EdgeState::Start } else { EdgeState::Point };
         let edge = Edge { labels: LabelSet::from_sorted(labels).unwrap(), ..edge(state, number * 1000, number, false) };
         let tags = vec![("all".into(), vec!["yes".into()]), ("few".into(), vec![yes(number < 3).into()])];
         let details = Details { tags, ..Details::default() };

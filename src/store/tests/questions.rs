@@ -89,6 +89,26 @@ fn an_event_has_all_the_tags_that_are_asked_for() {
 }
 
 #[test]
+fn a_type_is_a_name_of_an_event_or_a_label() {
+    let edge = |time: i64, labels: &[(&str, &str)]| Edge {
+        labels: LabelSet::from_sorted(labels.iter().copied()).unwrap(),
+        identity: Identity::of([&*time.to_string()]),
+        ..Said { state: EdgeState::Point, at: time, entity: 1, outcome: 0, superseding: false }.edge()
+    };
+    let store = filled(&[
+        edge(1, &[("event_name", "build"), ("type", "nightly")]),
+        edge(2, &[("event_name", "nightly")]),
+        edge(3, &[("event_name", "other"), ("kind", "nightly")]),
+    ]);
+    let found = |key: &str, value: &str| -> Vec<i64> {
+        let query = Query { tags: vec![(key.into(), value.into())], ..everything() };
+        store.tenant("acme").unwrap().select(&query).events.iter().map(|event| event.began().millis()).collect()
+    };
+    assert_eq!([found("type", "nightly"), found("type", "build"), found("type", "x")], [vec![2, 1], vec![1], vec![]]);
+    assert_eq!([found("kind", "nightly"), found("event_name", "nightly")], [vec![3], vec![]], "a name is no tag of that key");
+}
+
+#[test]
 fn a_text_is_found_in_each_label_that_says_it() {
     let labels = [("description", "of Night"), ("event_name", "nightly"), ("name", "nIGHT job"), ("other", "midnight oil")];
     let point = Said { state: EdgeState::Point, at: 5, entity: 1, outcome: 0, superseding: false };
