@@ -93,11 +93,11 @@ impl Seq {
         let end = chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| low_enough(&key(first))));
         let small = if chunks.is_empty() { self.chunks().next() } else { None };
         let inner = chunks.get(first..end).unwrap_or_default();
-        let (last, count) = (inner.len().saturating_sub(1), inner.len());
+        let last = inner.len().saturating_sub(1);
         small
             .into_iter()
             .map(|chunk| (true, true, chunk))
-            .chain(inner.iter().enumerate().map(move |(index, chunk)| (index == 0, index == last && count > 0, chunk.as_slice())))
+            .chain(inner.iter().enumerate().map(move |(index, chunk)| (index == 0, index == last, chunk.as_slice())))
             .map(move |(cut_low, cut_high, chunk)| {
                 let begin = if cut_low { chunk.partition_point(|&number| too_low(&key(number))) } else { 0 };
                 let end = if cut_high { chunk.partition_point(|&number| low_enough(&key(number))) } else { chunk.len() };
@@ -142,10 +142,7 @@ impl Seq {
             Self::Few(mut numbers) => {
                 let old = key(number);
                 take(&mut numbers, number, &old, key);
-                match *numbers.as_slice() {
-                    [one, other] => Self::Two([one, other]),
-                    _ => Self::Few(numbers),
-                }
+                Self::few(numbers)
             }
             Self::Many(mut chunks) => {
                 let old = key(number);
@@ -158,12 +155,24 @@ impl Seq {
                     }
                 }
                 match chunks.as_mut_slice() {
-                    [only] => Self::Few(Box::new(std::mem::take(only))),
+                    // It may have one number or two.
+                    [only] => Self::few(Box::new(std::mem::take(only))),
                     _ => Self::Many(chunks),
                 }
             }
             same => same,
         };
+    }
+
+    /// Those of one chunk.
+    #[expect(clippy::box_collection, reason = "as the enum has it")]
+    fn few(numbers: Box<Vec<EdgeNo>>) -> Self {
+        match *numbers.as_slice() {
+            [] => Self::Empty,
+            [only] => Self::One([only]),
+            [one, other] => Self::Two([one, other]),
+            _ => Self::Few(numbers),
+        }
     }
 }
 

@@ -466,6 +466,17 @@ fn a_key_that_an_old_log_has_twice_is_bound_since_the_second_use() {
 }
 
 #[test]
+fn a_series_goes_with_its_last_edge_however_many_it_had() {
+    for count in [1, 2, 3, 512, 513, 769, 770, 1281] {
+        let edge = |time| Said { state: EdgeState::Point, at: time, entity: 1, outcome: 0, superseding: false }.edge();
+        let store = filled(&(0..count).map(edge).collect::<Vec<_>>());
+        store.apply(LATER, &Command::Retire { before: at(count), upto: 0 });
+        let left = (store.stats(LATER), store.tenant("acme").unwrap().index.names());
+        assert_eq!(left, (Stats { tenants: 1, ..Stats::default() }, 0), "{count} edges");
+    }
+}
+
+#[test]
 fn a_supersede_group_goes_with_its_last_identity() {
     let store = Store::new(Options::default());
     let said = |state, time, entity| Said { state, at: time, entity, outcome: 0, superseding: true }.edge();
