@@ -91,6 +91,7 @@ mod tests {
             for number in 0..texts.len() {
                 runs.insert(ValueNo::from_index(u32::try_from(number).unwrap()).unwrap(), text);
             }
+            prop_assert!(runs.runs.len() <= (texts.len() / TAIL_MAX + 1).ilog2() as usize + 1, "{} runs of {}", runs.runs.len(), texts.len());
             runs.retain(|number| !(number.index() as usize).is_multiple_of(dead));
             let mut found = Vec::new();
             runs.with_prefix(&prefix, text, |number| found.push(number.index() as usize));

@@ -265,10 +265,13 @@ mod tests {
                 prop_assert_eq!(seq.before(&key(*number), key), model.range(..key(*number)).next_back().map(|key| key.1));
                 prop_assert_eq!(seq.after(&key(*number), key), model.range((Bound::Excluded(key(*number)), Bound::Unbounded)).next().map(|key| key.1));
             }
-            for (_, number) in model {
+            let numbers: Vec<EdgeNo> = model.iter().map(|key| key.1).collect();
+            for (&number, left) in numbers.iter().zip((0..numbers.len()).rev()) {
                 seq.remove(number, key);
+                // And once more, when it is not there.
+                seq.remove(number, key);
+                prop_assert_eq!((seq.len(), seq.is_empty()), (left, left == 0));
             }
-            prop_assert!(seq.is_empty());
         }
     }
 

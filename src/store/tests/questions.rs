@@ -89,6 +89,35 @@ fn an_event_has_all_the_tags_that_are_asked_for() {
 }
 
 #[test]
+fn a_range_has_its_start_in_it_and_not_its_end() {
+    let store = Store::new(Options::default());
+    let said = |state, time| Said { state, at: time, entity: 1, outcome: 1, superseding: false }.edge();
+    put(&store, &said(EdgeState::Start, 2000), 5000);
+    put(&store, &said(EdgeState::Stop, 3000), 6000);
+    let tenant = store.tenant("acme").unwrap();
+    let labelled = vec![selector::parse(r#"{entity_id="job-1"}"#).unwrap()];
+    for (order, start, end, expected) in [
+        (Order::Start, 3000, 4000, 1),
+        (Order::Start, 3001, 4000, 0),
+        (Order::Start, 1000, 2001, 1),
+        (Order::Start, 1000, 2000, 0),
+        (Order::End, 3000, 4000, 1),
+        (Order::End, 3001, 4000, 0),
+        (Order::End, 1000, 2001, 1),
+        (Order::End, 1000, 2000, 0),
+        (Order::Update, 6000, 7000, 1),
+        (Order::Update, 6001, 7000, 0),
+        (Order::Update, 1000, 6001, 1),
+        (Order::Update, 1000, 6000, 0),
+    ] {
+        for selectors in [Vec::new(), labelled.clone()] {
+            let query = Query { selectors, order, start: Some(at(start)), end: Some(at(end)), ..everything() };
+            assert_eq!(tenant.select(&query).events.len(), expected, "{query:?}");
+        }
+    }
+}
+
+#[test]
 fn a_type_is_a_name_of_an_event_or_a_label() {
     let edge = |time: i64, labels: &[(&str, &str)]| Edge {
         labels: LabelSet::from_sorted(labels.iter().copied()).unwrap(),
