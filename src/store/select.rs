@@ -252,27 +252,28 @@ mod tests {
 
     #[test]
     fn who_writes_gets_a_turn_where_events_are_looked_at_closely() {
-        let store = Store::new(Options::default());
-        for number in 0..2000 {
-            let entity = number.to_string();
-            let labels = LabelSet::from_sorted([("entity_id", &*entity), ("event_name", "job")]).unwrap();
-            let identity = Identity::of([&*entity]);
-            let edge = Edge::new(EdgeState::Point, Timestamp::from_millis(number), identity, labels);
-            store.apply(Timestamp::from_millis(number), &Command::Edge(edge));
-        }
-        let tenant = store.tenant("").unwrap();
-        let check = |name: &str, query: &Query, expected: usize| {
-            let mut selected = Selected::default();
-            let rest = tenant.select_some(query, &Indexed::of(&tenant, query), 3, &mut selected);
-            assert_eq!((selected.events.len(), rest.is_some()), (expected, expected < 10), "{name}");
-            assert_eq!(tenant.select_by(query, 3).events.len(), 10, "{name}");
-        };
-        for order in [Order::Start, Order::End, Order::Update] {
-            let ten = || Query { order, limit: 10, ..Query::default() };
-            check("all", &ten(), 10);
-            check("a tag", &Query { tags: vec![("type".into(), "job".into())], ..ten() }, 3);
-            check("a text", &Query { text: Some("job".into()), ..ten() }, 3);
-            check("a condition", &Query { keep: Some(Keep(Arc::new(|_| true))), ..ten() }, 3);
+        for state in [EdgeState::Point, EdgeState::Start] {
+            let store = Store::new(Options::default());
+            for number in 0..2000 {
+                let entity = number.to_string();
+                let labels = LabelSet::from_sorted([("entity_id", &*entity), ("event_name", "job")]).unwrap();
+                let edge = Edge::new(state, Timestamp::from_millis(number), Identity::of([&*entity]), labels);
+                store.apply(Timestamp::from_millis(number), &Command::Edge(edge));
+            }
+            let tenant = store.tenant("").unwrap();
+            let check = |name: &str, query: &Query, expected: usize| {
+                let mut selected = Selected::default();
+                let rest = tenant.select_some(query, &Indexed::of(&tenant, query), 3, &mut selected);
+                assert_eq!((selected.events.len(), rest.is_some()), (expected, expected < 10), "{name}, {state:?}, {:?}", query.order);
+                assert_eq!(tenant.select_by(query, 3).events.len(), 10, "{name}, {state:?}, {:?}", query.order);
+            };
+            for order in [Order::Start, Order::End, Order::Update] {
+                let ten = || Query { order, limit: 10, ..Query::default() };
+                check("all", &ten(), 10);
+                check("a tag", &Query { tags: vec![("type".into(), "job".into())], ..ten() }, 3);
+                check("a text", &Query { text: Some("job".into()), ..ten() }, 3);
+                check("a condition", &Query { keep: Some(Keep(Arc::new(|_| true))), ..ten() }, 3);
+            }
         }
     }
 }
