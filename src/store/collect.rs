@@ -14,13 +14,13 @@ pub(super) struct Collector<'a> {
     core: &'a Core,
     query: &'a Query,
     found: Vec<(Timestamp, EdgeNo)>,
-    /// Where a walk stopped that is not at its end: everything later was looked at, nothing else.
-    stopped_before: Option<Timestamp>,
+    /// Where a walk stopped that is not at its end: everything up to there was looked at, nothing else.
+    stopped: Option<Cursor>,
 }
 
 impl<'a> Collector<'a> {
     pub(super) fn new(core: &'a Core, query: &'a Query) -> Self {
-        Self { core, query, found: Vec::new(), stopped_before: None }
+        Self { core, query, found: Vec::new(), stopped: None }
     }
 
     /// Whether the event lies in the query's times and after its cursor.
@@ -43,12 +43,12 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Walks all events in order until enough of them are accepted, or more than `most` were asked of `accepts` and the time
-    /// changes.
+    /// Walks all events in order until enough of them are accepted, or `most` were asked of `accepts` and the time
+    /// changes, or what is open goes on by its ids.
     pub(super) fn walk(&mut self, accepts: impl Fn(EdgeNo) -> bool, most: usize) {
         let last = self.query.after.as_ref().map(|after| after.at);
         let (core, query) = (self.core, self.query);
-        let (mut asked, mut last_asked) = (0, Timestamp::MAX);
+        let (mut asked, mut last_asked) = (0, None::<(Timestamp, EdgeNo)>);
         let mut visit = |head: EdgeNo| {
             let time = self.time(head);
             // What is as late as the last one that fits may have to stand before it; what has no end comes in its order.
@@ -57,11 +57,18 @@ impl<'a> Collector<'a> {
                 return false;
             }
             if self.is_in_range(head) {
-                if asked >= most && time < last_asked {
-                    self.stopped_before = Some(last_asked);
-                    return false;
+                if let Some((at, last)) = last_asked.filter(|_| asked >= most) {
+                    // What is open comes in the order of ids where it is by ends.
+                    if time == Timestamp::MAX {
+                        self.stopped = Some(Cursor { at, id: core.public_id(last) });
+                        return false;
+                    }
+                    if time < at {
+                        self.stopped = Some(Cursor { at: before(at), id: "".into() });
+                        return false;
+                    }
                 }
-                (asked, last_asked) = (asked + 1, time);
+                (asked, last_asked) = (asked + 1, Some((time, head)));
                 if accepts(head) {
                     self.found.push((time, head));
                 }
@@ -90,12 +97,12 @@ impl<'a> Collector<'a> {
 
     /// What is still to be asked after a walk that stopped early: for what the answer lacks, and for whether there are more.
     pub(super) fn rest(&self) -> Option<Query> {
-        let stopped = self.stopped_before.filter(|_| self.found.len() <= self.query.most())?;
+        let stopped = self.stopped.clone().filter(|_| self.found.len() <= self.query.most())?;
         let skipped = self.query.skip.min(self.found.len());
         Some(Query {
             skip: self.query.skip - skipped,
             limit: self.query.limit - (self.found.len() - skipped),
-            after: Some(Cursor { at: before(stopped), id: "".into() }),
+            after: Some(stopped),
             ..self.query.clone()
         })
     }
@@ -213,5 +220,37 @@ impl Core {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Command;
+    use crate::event::Edge;
+    use crate::event::EdgeState;
+    use crate::event::Identity;
+    use crate::labels::LabelSet;
+    use crate::store::Options;
+    use crate::store::Store;
+
+    #[test]
+    fn a_broad_question_holds_no_more_than_a_few_thousand_events() {
+        let store = Store::new(Options::default());
+        for number in 0..9000 {
+            let labels = LabelSet::from_sorted([("event_name", "job")]).unwrap();
+            let edge = Edge::new(EdgeState::Point, Timestamp::from_millis(number), Identity::of([&*number.to_string()]), labels);
+            store.apply(Timestamp::from_millis(number), &Command::Edge(edge));
+        }
+        let tenant = store.tenant("").unwrap();
+        let (core, query) = (tenant.core.read(), Query { limit: 10, ..Query::default() });
+        let mut found = Collector::new(&core, &query);
+        for row in core.edges.iter() {
+            found.push(core.find_edge(edge_id(row.id)).unwrap());
+            assert!(found.found.len() <= 4096);
+        }
+        let (heads, more) = found.finish();
+        let times = heads.iter().map(|&head| core.row(head).unwrap().at.millis());
+        assert_eq!((times.collect::<Vec<_>>(), more), ((8990..9000).rev().collect(), true));
     }
 }

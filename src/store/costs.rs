@@ -6,7 +6,9 @@ use super::Options;
 use super::Order;
 use super::Query;
 use super::Store;
+use super::Tenant;
 use super::rows::steps;
+use super::selector;
 use crate::event::Change;
 use crate::event::Delete;
 use crate::event::Describe;
@@ -17,6 +19,7 @@ use crate::event::Identity;
 use crate::event::Put;
 use crate::labels::LabelSet;
 use crate::time::Timestamp;
+use std::sync::Arc;
 
 fn edge(state: EdgeState, at: i64, entity: i64, group: bool) -> Edge {
     let entity = entity.to_string();
@@ -134,4 +137,81 @@ fn lists_and_retirement_cost_each_edge_once() {
     let growth = u64::try_from(MANY / FEW).unwrap();
     assert!(many.0 < few.0 * growth * 2, "lists: {} rows, then {}", few.0, many.0);
     assert!(many.1 < few.1 * growth * 2, "retirement: {} rows, then {}", few.1, many.1);
+}
+
+/// So many events, of which every other one is open but for the latest quarter. The oldest few have labels and tags that no others have.
+fn asked(count: i64) -> Arc<Tenant> {
+    let store = Store::new(Options::default());
+    for number in 0..count {
+        let (id, pair) = (format!("e{number}"), format!("p{}", number / 2));
+        let yes = |holds: bool| if holds { "yes" } else { "no" };
+        let labels = [
+            ("entity_id", &*id),
+            ("event_name", "job"),
+            ("few", yes(number == 0)),
+            ("pair", &*pair),
+            ("rare", yes(number < 300)),
+            ("some", yes(number % 5 < 2)),
+        ];
+        let state = if number < count / 4 * 3 && number % 2 == 0 { EdgeState::Start } else { EdgeState::Point };
+        let edge = Edge { labels: LabelSet::from_sorted(labels).unwrap(), ..edge(state, number * 1000, number, false) };
+        let tags = vec![("all".into(), vec!["yes".into()]), ("few".into(), vec![yes(number < 3).into()])];
+        let details = Details { tags, ..Details::default() };
+        let describe = Describe { organization: "acme".into(), edge: edge.id(), span: None, stop: None, details };
+        store.apply(Timestamp::from_millis(number), &Command::Edge(edge));
+        store.apply(Timestamp::from_millis(number), &Command::Change(Change::Describe(Box::new(describe))));
+    }
+    store.tenant("acme").unwrap()
+}
+
+#[test]
+fn a_page_of_an_answer_costs_the_same_however_much_there_is() {
+    let (few, many) = (asked(FEW), asked(MANY));
+    let check = |name: &str, query: &Query| {
+        let steps = |tenant: &Tenant| {
+            // What is found out once stays known.
+            assert!(!tenant.select(query).events.is_empty(), "{name}");
+            steps::of(|| drop(tenant.select(query)))
+        };
+        let (few, many) = (steps(&few), steps(&many));
+        assert!(many < few * 2 + 100, "{name}: {few} rows with {FEW} events, {many} with {MANY}");
+    };
+    let ten = || Query { limit: 10, ..Query::default() };
+    for order in [Order::Start, Order::End, Order::Update] {
+        check(&format!("all, {order:?}"), &Query { order, ..ten() });
+    }
+    check("what is closed, by its end", &Query { open: Some(false), order: Order::End, ..ten() });
+    check("what is open", &Query { open: Some(true), ..ten() });
+    for selector in [
+        r#"{event_name="job"}"#,
+        r#"{some="yes"}"#,
+        r#"{entity_id="e0"}"#,
+        r#"{entity_id="e0",pair="p0"}"#,
+        r#"{entity_id=~".*6",rare="yes"}"#,
+        r#"{entity_id=~"e.*6",rare="yes"}"#,
+        r#"{entity_id!="e6",rare="yes"}"#,
+        r#"{entity_id!~"e.*6",rare="yes"}"#,
+        r#"{entity_id=~"e76.*"}"#,
+        r#"{entity_id=~"e76.?"}"#,
+    ] {
+        let selectors = vec![selector::parse(selector).unwrap()];
+        check(&format!("{selector}, of what is open"), &Query { selectors: selectors.clone(), open: Some(true), ..ten() });
+        check(selector, &Query { selectors, ..ten() });
+    }
+    let tags = |keys: &[&str]| keys.iter().map(|&key| (key.into(), "yes".into())).collect();
+    for keys in [&["all"][..], &["few"], &["all", "few"], &["few", "all"], &["some"], &["some", "all"]] {
+        check(&format!("tagged {keys:?}"), &Query { tags: tags(keys), ..ten() });
+    }
+    let selectors = vec![selector::parse(r#"{entity_id="e0"}"#).unwrap()];
+    check("one by its label, tagged as all", &Query { selectors, tags: tags(&["all"]), ..ten() });
+}
+
+#[test]
+fn a_series_costs_no_more_than_its_logarithm() {
+    check("with a value of its own", |number, _| Command::Edge(edge(EdgeState::Start, 1000, number, false)));
+    check("with a name of its own", |number, _| {
+        let name = format!("n{number}");
+        let labels = LabelSet::from_sorted([("event_name", "job"), (&*name, "x")]).unwrap();
+        Command::Edge(Edge { labels, ..edge(EdgeState::Start, 1000, number, false) })
+    });
 }

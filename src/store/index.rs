@@ -215,7 +215,8 @@ impl LabelName {
 
     /// Forgets what could not be forgotten, if nobody else wants that. Says whether it is left without a value.
     fn unpin(&self) -> bool {
-        if self.pins.fetch_sub(1, Ordering::SeqCst) > 1 || !self.loose.load(Ordering::SeqCst) {
+        self.pins.fetch_sub(1, Ordering::SeqCst);
+        if !self.loose.load(Ordering::SeqCst) {
             return false;
         }
         let mut values = self.values.write();
@@ -293,8 +294,7 @@ impl LabelName {
         let mut from = 0;
         loop {
             let values = self.values.read();
-            let slice = values.rows.stretch(from);
-            let slice = slice.get(..SCAN_SLICE).unwrap_or(slice);
+            let slice = values.rows.stretch(from, SCAN_SLICE);
             for value in slice {
                 if !value.series.is_empty() && keep(&value.text) {
                     value.series.add_to(&mut found, &mut singles);
@@ -416,6 +416,8 @@ impl Values {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::labels::LabelSet;
+    use crate::store::rows::steps;
 
     fn series(place: u32) -> SeriesNo {
         SeriesNo::from_index(place).unwrap()
@@ -429,15 +431,59 @@ mod tests {
             values.add(value, series(number));
             value
         };
-        add(&mut values, "stays", 0);
+        for number in 0..10 {
+            add(&mut values, &format!("stays {number}"), number);
+        }
         for round in 0..50 {
-            let numbers: Vec<ValueNo> = (1..=100).map(|number| add(&mut values, &format!("{round}-{number}"), number)).collect();
-            for (value, number) in numbers.into_iter().zip(1..) {
+            // Very many once, and some again and again.
+            let count = if round == 0 { 5000 } else { 100 };
+            let numbers: Vec<ValueNo> = (11..=count).map(|number| add(&mut values, &format!("{round}-{number}"), number)).collect();
+            for (value, number) in numbers.into_iter().zip(11..) {
                 values.remove(value, series(number), &label);
             }
             let (rows, text) = (&values.rows, |number| values.rows.get(number).map_or("", |value| &*value.text));
-            assert!(rows.len() + values.sorted.count_prefix("", text) < 4 * (100 + DEAD_MIN), "{} in round {round}", rows.len());
-            assert_eq!((values.by_text.len(), values.postings("stays").map(Postings::len)), (1, Some(1)));
+            assert!(rows.len() + values.sorted.count_prefix("", text) < 5000 + 4 * (100 + DEAD_MIN), "{} in round {round}", rows.len());
+            assert_eq!((values.by_text.len(), values.postings("stays 7").map(Postings::len)), (10, Some(1)));
         }
+    }
+
+    #[test]
+    fn to_forget_a_value_costs_the_same_however_many_there_are() {
+        const COUNT: u32 = 40_000;
+        let (mut values, label) = (Values::default(), LabelName::new(NameNo(0), "label", Seed::default()));
+        let numbers: Vec<ValueNo> = (0..COUNT).map(|number| values.intern(&number.to_string(), &label).unwrap()).collect();
+        for (&value, number) in numbers.iter().zip(0..) {
+            values.add(value, series(number));
+        }
+        let steps = steps::of(|| {
+            for (&value, number) in numbers.iter().zip(0..COUNT / 2) {
+                values.remove(value, series(number), &label);
+            }
+        });
+        assert!(steps < u64::from(COUNT / 2) * 10, "{steps} rows looked at");
+    }
+
+    #[test]
+    fn a_name_is_forgotten_once_and_not_while_it_is_wanted() {
+        let index = LabelIndex::new(Seed::default());
+        let set = LabelSet::from_sorted([("event_name", "job")]).unwrap();
+        let forget = |label: &LabelName| {
+            index.names.forget(label);
+            index.has_name("event_name")
+        };
+        let interned = index.intern(std::iter::once(&set)).unwrap();
+        let first = index.name("event_name").unwrap();
+        assert!(forget(&first), "it is pinned");
+        index.add(std::iter::once((series(0), interned.labels(0).unwrap())));
+        let labels = interned.labels(0).unwrap().to_vec();
+        drop(interned);
+        assert!(forget(&first), "it has a value");
+        index.remove(&labels, series(0));
+        assert!(!index.has_name("event_name"));
+        let interned = index.intern(std::iter::once(&set)).unwrap();
+        index.add(std::iter::once((series(0), interned.labels(0).unwrap())));
+        drop(interned);
+        assert_eq!(index.name("event_name").map(|label| label.number), Some(first.number), "the number is used again");
+        assert!(forget(&first), "whoever is late means the name that was");
     }
 }

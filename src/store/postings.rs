@@ -108,6 +108,18 @@ mod tests {
         SeriesNo::from_index(place).unwrap()
     }
 
+    #[test]
+    fn one_or_two_take_no_heap_however_often_they_come() {
+        let mut postings = Postings::default();
+        for (place, expected) in [(1, Postings::One(number(1))), (2, Postings::Two(number(1), number(2)))] {
+            for again in 1..=place {
+                postings.insert(number(again));
+                postings.insert(number(place));
+            }
+            assert_eq!(postings, expected);
+        }
+    }
+
     proptest! {
         #[test]
         fn holds_what_a_set_holds(changes in prop::collection::vec((any::<bool>(), 0u32..24), 0..60), others in prop::collection::btree_set(0u32..24, 0..24)) {

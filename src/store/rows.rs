@@ -25,14 +25,14 @@ impl<N: Number, T> Rows<N, T> {
 
     pub(super) fn get(&self, number: N) -> Option<&T> {
         #[cfg(test)]
-        steps::count();
+        steps::count(1);
         let index = number.index() as usize;
         self.chunks.get(index / CHUNK)?.get(index % CHUNK)
     }
 
     pub(super) fn get_mut(&mut self, number: N) -> Option<&mut T> {
         #[cfg(test)]
-        steps::count();
+        steps::count(1);
         let index = number.index() as usize;
         self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
     }
@@ -80,9 +80,13 @@ impl<N: Number, T> Rows<N, T> {
         self.chunks.iter().flatten()
     }
 
-    /// The rows from this index to the end of its chunk, which are none only at the end.
-    pub(super) fn stretch(&self, index: usize) -> &[T] {
-        self.chunks.get(index / CHUNK).and_then(|chunk| chunk.get(index % CHUNK..)).unwrap_or_default()
+    /// So many rows from this index on, or fewer; none only at the end.
+    pub(super) fn stretch(&self, index: usize, most: usize) -> &[T] {
+        let rest = self.chunks.get(index / CHUNK).and_then(|chunk| chunk.get(index % CHUNK..)).unwrap_or_default();
+        let rows = rest.get(..most).unwrap_or(rest);
+        #[cfg(test)]
+        steps::count(rows.len());
+        rows
     }
 }
 
@@ -104,7 +108,12 @@ mod tests {
         let at = |place: u32| rows.get(number(place)).copied();
         assert_eq!((at(7), at(32_768), at(65_536), at(65_537)), (Some(70), Some(60), Some(65_536), None));
         assert_eq!((rows.len(), rows.iter().count()), (65_537, 65_537));
-        assert_eq!((rows.stretch(65_535).len(), rows.stretch(65_536), rows.stretch(65_537)), (1, &[65_536][..], &[][..]));
+        let stretch = |index: usize, most: usize| rows.stretch(index, most).iter().map(|&row| row as usize).collect::<Vec<_>>();
+        for (index, most, expected) in
+            [(0, 3, 0..3), (65_533, 2, 65_533..65_535), (65_533, 9, 65_533..65_536), (65_536, 9, 65_536..65_537), (65_537, 9, 0..0)]
+        {
+            assert_eq!(stretch(index, most), expected.collect::<Vec<_>>(), "{most} from {index}");
+        }
     }
 }
 
@@ -117,8 +126,8 @@ pub(super) mod steps {
         static TAKEN: Cell<u64> = const { Cell::new(0) };
     }
 
-    pub(super) fn count() {
-        TAKEN.set(TAKEN.get() + 1);
+    pub(super) fn count(rows: usize) {
+        TAKEN.set(TAKEN.get() + rows as u64);
     }
 
     /// How many this thread takes to do `work`.

@@ -91,11 +91,14 @@ mod tests {
             for number in 0..texts.len() {
                 runs.insert(ValueNo::from_index(u32::try_from(number).unwrap()).unwrap(), text);
             }
+            prop_assert!(runs.runs.len() <= (texts.len() / TAIL_MAX + 1).ilog2() as usize + 1, "{} runs of {}", runs.runs.len(), texts.len());
             runs.retain(|number| !(number.index() as usize).is_multiple_of(dead));
             let mut found = Vec::new();
             runs.with_prefix(&prefix, text, |number| found.push(number.index() as usize));
             found.sort_unstable();
             let expected: Vec<usize> = (0..texts.len()).filter(|&n| !n.is_multiple_of(dead) && texts[n].starts_with(&prefix)).collect();
+            let count = runs.count_prefix(&prefix, text);
+            prop_assert!((found.len()..found.len() + TAIL_MAX).contains(&count), "{} of {}", count, found.len());
             prop_assert_eq!(found, expected);
         }
     }

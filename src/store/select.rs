@@ -238,3 +238,42 @@ fn add_events(core: &Core, series: &Set<SeriesNo>, heads: &mut HashSet<EdgeNo>) 
         heads.extend(present.map(|edge| core.head(edge)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Command;
+    use crate::event::Edge;
+    use crate::event::EdgeState;
+    use crate::event::Identity;
+    use crate::labels::LabelSet;
+    use crate::store::Options;
+    use crate::store::Store;
+
+    #[test]
+    fn who_writes_gets_a_turn_where_events_are_looked_at_closely() {
+        for state in [EdgeState::Point, EdgeState::Start] {
+            let store = Store::new(Options::default());
+            for number in 0..2000 {
+                let entity = number.to_string();
+                let labels = LabelSet::from_sorted([("entity_id", &*entity), ("event_name", "job")]).unwrap();
+                let edge = Edge::new(state, Timestamp::from_millis(number), Identity::of([&*entity]), labels);
+                store.apply(Timestamp::from_millis(number), &Command::Edge(edge));
+            }
+            let tenant = store.tenant("").unwrap();
+            let check = |name: &str, query: &Query, expected: usize| {
+                let mut selected = Selected::default();
+                let rest = tenant.select_some(query, &Indexed::of(&tenant, query), 3, &mut selected);
+                assert_eq!((selected.events.len(), rest.is_some()), (expected, expected < 10), "{name}, {state:?}, {:?}", query.order);
+                assert_eq!(tenant.select_by(query, 3).events.len(), 10, "{name}, {state:?}, {:?}", query.order);
+            };
+            for order in [Order::Start, Order::End, Order::Update] {
+                let ten = || Query { order, limit: 10, ..Query::default() };
+                check("all", &ten(), 10);
+                check("a tag", &Query { tags: vec![("type".into(), "job".into())], ..ten() }, 3);
+                check("a text", &Query { text: Some("job".into()), ..ten() }, 3);
+                check("a condition", &Query { keep: Some(Keep(Arc::new(|_| true))), ..ten() }, 3);
+            }
+        }
+    }
+}

@@ -47,8 +47,6 @@ pub enum SelectorError {
         /// How long it is.
         bytes: usize,
     },
-    #[error("not a selector such as {{service_name=\"api\"}}")]
-    Nested,
     /// In the words of the parser.
     #[error("{0}")]
     Syntax(String),
@@ -113,8 +111,7 @@ impl Matcher {
         if rest.starts_with(['*', '+', '?', '{']) {
             prefix.pop();
         }
-        let free = rest == ".*" && !prefix.is_empty();
-        (prefix, free)
+        (prefix, rest == ".*")
     }
 }
 
@@ -136,10 +133,6 @@ fn anchored(pattern: &str) -> Result<Regex, SelectorError> {
 pub fn parse(selector: &str) -> Result<Vec<Matcher>, SelectorError> {
     if selector.len() > SELECTOR_BYTES_MAX {
         return Err(SelectorError::Long { bytes: selector.len() });
-    }
-    let nesting = selector.bytes().filter(|byte| matches!(byte, b'(' | b'[')).count();
-    if nesting > MATCHERS_MAX && !selector.contains('"') {
-        return Err(SelectorError::Nested);
     }
     // PromQL wants one matcher that refuses the empty value; every event has a name, so here it is no danger.
     let parsed = promql_parser::parser::parse(selector).or_else(|error| match selector.trim_start() {
@@ -203,9 +196,45 @@ mod tests {
             "{",
             "rate(x[5m])",
             "x offset 5m",
+            "x @ 5",
+            "{a=\"b\" or c=\"d\"}",
             "{a=~\"(((((a{100}){100}){100}){100}){100})\"}",
         ] {
             assert!(parse(selector).is_err(), "{selector}");
+        }
+    }
+
+    #[test]
+    fn limits_bite_exactly() {
+        let of_bytes = |bytes: usize| parse(&format!("{{a=\"{}\"}}", "x".repeat(bytes - 6))).map(|matchers| matchers.len());
+        assert_eq!(of_bytes(SELECTOR_BYTES_MAX), Ok(1));
+        assert_eq!(of_bytes(SELECTOR_BYTES_MAX + 1), Err(SelectorError::Long { bytes: SELECTOR_BYTES_MAX + 1 }));
+        let of_matchers = |count: usize| parse(&format!("up{{{}}}", vec!["a!=\"x\""; count].join(","))).map(|matchers| matchers.len());
+        assert_eq!(of_matchers(MATCHERS_MAX), Ok(MATCHERS_MAX + 1), "the family is none of them");
+        assert_eq!(of_matchers(MATCHERS_MAX + 1), Err(SelectorError::Matchers { count: MATCHERS_MAX + 1 }));
+        for op in ["=~", "!~"] {
+            let of_regex = |bytes: usize| parse(&format!("up{{a{op}\"{}\"}}", "x".repeat(bytes))).map(|matchers| matchers.len());
+            assert_eq!(of_regex(REGEX_BYTES_MAX), Ok(2));
+            assert_eq!(of_regex(REGEX_BYTES_MAX + 1), Err(SelectorError::LongRegex { bytes: REGEX_BYTES_MAX + 1 }));
+        }
+    }
+
+    #[test]
+    fn no_depth_is_too_deep_for_a_stack() {
+        let most = SELECTOR_BYTES_MAX;
+        for (open, inner, close) in [
+            ("(", "x", ")"),
+            ("(", "{a=\"b\"}", ")"),
+            ("(x+", "x", ")"),
+            ("abs(", "x", ")"),
+            ("-", "x", ""),
+            ("", "x", "[5m:]"),
+            ("", "x", "^x"),
+        ] {
+            let depth = (most - inner.len()) / (open.len() + close.len());
+            let selector = [&*open.repeat(depth), inner, &*close.repeat(depth)].concat();
+            assert!(matches!(parse(&selector), Err(SelectorError::Expression | SelectorError::Syntax(_))), "{open}..{close}");
+            assert!(parse(&open.repeat(most / open.len().max(1))).is_err());
         }
     }
 

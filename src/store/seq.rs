@@ -1,5 +1,6 @@
-//! Numbers of edges in an order that a key gives, which is looked up: most lists have one or two and take no heap, and a long
-//! one is cut into chunks, so that any place of it is found and changed in a time that hardly grows with its length.
+//! Numbers of edges in an order that a key gives, which is looked up, and no two have the same: most lists have one or two and
+//! take no heap, and a long one is cut into chunks, so that any place of it is found and changed in a time that hardly grows
+//! with its length.
 
 use super::number::EdgeNo;
 use std::ops::Bound;
@@ -92,11 +93,11 @@ impl Seq {
         let end = chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| low_enough(&key(first))));
         let small = if chunks.is_empty() { self.chunks().next() } else { None };
         let inner = chunks.get(first..end).unwrap_or_default();
-        let (last, count) = (inner.len().saturating_sub(1), inner.len());
+        let last = inner.len().saturating_sub(1);
         small
             .into_iter()
             .map(|chunk| (true, true, chunk))
-            .chain(inner.iter().enumerate().map(move |(index, chunk)| (index == 0, index == last && count > 0, chunk.as_slice())))
+            .chain(inner.iter().enumerate().map(move |(index, chunk)| (index == 0, index == last, chunk.as_slice())))
             .map(move |(cut_low, cut_high, chunk)| {
                 let begin = if cut_low { chunk.partition_point(|&number| too_low(&key(number))) } else { 0 };
                 let end = if cut_high { chunk.partition_point(|&number| low_enough(&key(number))) } else { chunk.len() };
@@ -132,7 +133,7 @@ impl Seq {
         };
     }
 
-    /// Takes a number out; its key must be what it was when it came in.
+    /// Takes a number out, if it is there; its key must be what it was when it came in.
     pub(super) fn remove<K: Ord>(&mut self, number: EdgeNo, key: impl Fn(EdgeNo) -> K) {
         *self = match std::mem::take(self) {
             Self::One([only]) if only == number => Self::Empty,
@@ -141,10 +142,7 @@ impl Seq {
             Self::Few(mut numbers) => {
                 let old = key(number);
                 take(&mut numbers, number, &old, key);
-                match *numbers.as_slice() {
-                    [one, other] => Self::Two([one, other]),
-                    _ => Self::Few(numbers),
-                }
+                Self::few(numbers)
             }
             Self::Many(mut chunks) => {
                 let old = key(number);
@@ -157,12 +155,24 @@ impl Seq {
                     }
                 }
                 match chunks.as_mut_slice() {
-                    [only] => Self::Few(Box::new(std::mem::take(only))),
+                    // It may have one number or two.
+                    [only] => Self::few(Box::new(std::mem::take(only))),
                     _ => Self::Many(chunks),
                 }
             }
             same => same,
         };
+    }
+
+    /// Those of one chunk.
+    #[expect(clippy::box_collection, reason = "as the enum has it")]
+    fn few(numbers: Box<Vec<EdgeNo>>) -> Self {
+        match *numbers.as_slice() {
+            [] => Self::Empty,
+            [only] => Self::One([only]),
+            [one, other] => Self::Two([one, other]),
+            _ => Self::Few(numbers),
+        }
     }
 }
 
@@ -177,10 +187,9 @@ fn place<K: Ord>(numbers: &mut Vec<EdgeNo>, number: EdgeNo, new: &K, key: impl F
 }
 
 fn take<K: Ord>(numbers: &mut Vec<EdgeNo>, number: EdgeNo, old: &K, key: impl Fn(EdgeNo) -> K) {
-    let first = numbers.partition_point(|&other| key(other) < *old);
-    let same = numbers.get(first..).unwrap_or_default();
-    if let Some(offset) = same.iter().take_while(|&&other| other == number || key(other) == *old).position(|&other| other == number) {
-        numbers.remove(first + offset);
+    let position = numbers.partition_point(|&other| key(other) < *old);
+    if numbers.get(position) == Some(&number) {
+        numbers.remove(position);
     }
 }
 
@@ -230,23 +239,49 @@ mod tests {
                 seq.insert(number, key);
                 model.insert(key(number));
             }
-            for index in remove {
-                let number = number(index.index(keys.len()));
-                if model.remove(&key(number)) {
-                    seq.remove(number, key);
-                }
+            for number in remove.into_iter().map(|index| number(index.index(keys.len()))) {
+                model.remove(&key(number));
+                seq.remove(number, key);
             }
             prop_assert_eq!(seq.iter().collect::<Vec<_>>(), model.iter().map(|key| key.1).collect::<Vec<_>>());
             prop_assert_eq!((seq.len(), seq.is_empty()), (model.len(), model.is_empty()));
-            for pair in bounds.windows(2) {
-                let (low, high) = ((pair[0].min(pair[1]), EdgeNo::MIN), (pair[0].max(pair[1]), EdgeNo::MIN));
+            // Keys that are there, those before them and those behind, and ones between.
+            let of_some = |bound: u64| key(number(usize::try_from(bound).unwrap() % keys.len()));
+            let bounds = bounds.windows(2).map(|pair| (pair[0], pair[1])).flat_map(|(one, other)| {
+                [((one, EdgeNo::MIN), (other, EdgeNo::MIN)), (of_some(one), of_some(other)), ((one, EdgeNo::MAX), of_some(other))]
+            });
+            for (one, other) in bounds {
+                let (low, high) = (one.min(other), one.max(other));
                 prop_assert_eq!(seq.before(&high, key), model.range(..high).next_back().map(|key| key.1));
                 prop_assert_eq!(seq.after(&low, key), model.range((Bound::Excluded(low), Bound::Unbounded)).next().map(|key| key.1));
                 let between: Vec<EdgeNo> = seq.between((Bound::Excluded(low), Bound::Excluded(high)), key).flatten().copied().collect();
                 prop_assert_eq!(between, if low == high { Vec::new() } else { model.range((Bound::Excluded(low), Bound::Excluded(high))).map(|key| key.1).collect() });
+                let within: Vec<EdgeNo> = seq.between((Bound::Included(low), Bound::Included(high)), key).flatten().copied().collect();
+                prop_assert_eq!(within, model.range(low..=high).map(|key| key.1).collect::<Vec<_>>());
                 let all: Vec<EdgeNo> = seq.between((Bound::Included(low), Bound::Unbounded), key).flatten().copied().collect();
                 prop_assert_eq!(all, model.range(low..).map(|key| key.1).collect::<Vec<_>>());
             }
+            for (_, number) in &model {
+                prop_assert_eq!(seq.before(&key(*number), key), model.range(..key(*number)).next_back().map(|key| key.1));
+                prop_assert_eq!(seq.after(&key(*number), key), model.range((Bound::Excluded(key(*number)), Bound::Unbounded)).next().map(|key| key.1));
+            }
+            let numbers: Vec<EdgeNo> = model.iter().map(|key| key.1).collect();
+            for (&number, left) in numbers.iter().zip((0..numbers.len()).rev()) {
+                seq.remove(number, key);
+                // And once more, when it is not there.
+                seq.remove(number, key);
+                prop_assert_eq!((seq.len(), seq.is_empty()), (left, left == 0));
+            }
         }
+    }
+
+    #[test]
+    fn what_comes_in_order_fills_its_chunks() {
+        let count = 20 * CHUNK_MAX;
+        let mut seq = Seq::default();
+        for number in 0..u32::try_from(count).unwrap() {
+            seq.insert(EdgeNo::from_index(number).unwrap(), |number| number);
+        }
+        assert_eq!((seq.len(), seq.chunks().count()), (count, 20 + 1));
     }
 }

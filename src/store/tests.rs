@@ -1,6 +1,7 @@
 mod between;
 mod limits;
 mod names;
+mod questions;
 mod retired;
 
 use super::*;
@@ -149,7 +150,7 @@ fn drop_in(tenant: &Tenant, core: &Core, series: SeriesNo, labels: &mut BTreeMap
     });
 }
 
-const SELECTORS: [&str; 16] = [
+const SELECTORS: [&str; 20] = [
     r#"{entity_id="job-3"}"#,
     r#"{entity_id="nobody"}"#,
     r#"{entity_id!="job-3"}"#,
@@ -163,6 +164,10 @@ const SELECTORS: [&str; 16] = [
     r#"{outcome=~"ok|failed",entity_id=~"job-.",event_name=~"j.b"}"#,
     r#"last9_change_events{entity_id=~".*1"}"#,
     r#"other_family{entity_id=~".*1"}"#,
+    r#"{__name__!="last9_change_events",entity_id!=""}"#,
+    r#"{__name__=~"last9.*|x",entity_id=~"job-1.*"}"#,
+    r#"{event_state!="start",event_state!="stop"}"#,
+    r#"{outcome="ok",event_state=~"st.*",event_state!="stop"}"#,
     r#"{absent="",entity_id="job-1"}"#,
     r#"{absent="x"}"#,
     r#"{event_state="start",outcome!~"weird.*"}"#,
@@ -382,21 +387,6 @@ fn a_whole_event_is_what_was_put_last_until_it_is_deleted() {
 }
 
 #[test]
-fn tags_are_found_whichever_colon_is_between_key_and_value() {
-    let store = Store::new(Options::default());
-    let mut put = tagged(&Said { state: EdgeState::Point, at: 5, entity: 1, outcome: 0, superseding: false });
-    put.details.tags = vec![("a:b".into(), vec!["c:d".into()])];
-    store.apply(at(1), &Command::Change(Change::Put(Box::new(put))));
-    let tenant = store.tenant("acme").unwrap();
-    for (key, value, expected) in
-        [("a:b", "c:d", 1), ("a", "b:c:d", 1), ("a:b:c", "d", 1), ("a", "b", 0), ("ab", "c:d", 0), ("a:b", "c", 0)]
-    {
-        let query = Query { tags: vec![(key.into(), value.into())], ..everything() };
-        assert_eq!(tenant.select(&query).events.len(), expected, "{key} {value}");
-    }
-}
-
-#[test]
 fn the_same_edge_again_adds_nothing() {
     let store = Store::new(Options::default());
     let start = Said { state: EdgeState::Start, at: 5, entity: 1, outcome: 0, superseding: false }.edge();
@@ -472,6 +462,17 @@ fn a_key_that_an_old_log_has_twice_is_bound_since_the_second_use() {
             store.apply_claim(at(time), &claim(1, 7, time));
         }
         assert!(matches!(use_key(&store, 1, 8, day + 9), Ok(Claimed::OtherBody)), "{first}");
+    }
+}
+
+#[test]
+fn a_series_goes_with_its_last_edge_however_many_it_had() {
+    for count in [1, 2, 3, 512, 513, 769, 770, 1281] {
+        let edge = |time| Said { state: EdgeState::Point, at: time, entity: 1, outcome: 0, superseding: false }.edge();
+        let store = filled(&(0..count).map(edge).collect::<Vec<_>>());
+        store.apply(LATER, &Command::Retire { before: at(count), upto: 0 });
+        let left = (store.stats(LATER), store.tenant("acme").unwrap().index.names());
+        assert_eq!(left, (Stats { tenants: 1, ..Stats::default() }, 0), "{count} edges");
     }
 }
 

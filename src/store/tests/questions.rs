@@ -1,0 +1,149 @@
+//! What selectors, tags and texts find: among few events, and among more than are looked at one by one.
+
+use super::*;
+
+const COUNT: i64 = 1500;
+
+/// 300 series of each `fifth`, each with an `own`, and every third with one of seven `values`.
+fn labels(number: i64) -> LabelSet {
+    let mut labels = vec![("event_name", "job".to_owned()), ("fifth", format!("f{}", number % 5)), ("own", format!("o{number}"))];
+    if number % 3 == 0 {
+        labels.push(("values", format!("v{}", number % 7)));
+    }
+    LabelSet::from_sorted(labels.iter().map(|(name, value)| (*name, value.as_str()))).unwrap()
+}
+
+#[test]
+fn selectors_answer_like_a_filter_over_many_series() {
+    let point = |time| Said { state: EdgeState::Point, at: time, entity: 1, outcome: 0, superseding: false }.edge();
+    let edges = (0..COUNT).map(|time| Edge { labels: labels(time), identity: Identity::of([&*time.to_string()]), ..point(time) });
+    let store = filled(&edges.collect::<Vec<_>>());
+    let tenant = store.tenant("acme").unwrap();
+    for text in [
+        r#"{fifth="f1"}"#,
+        r#"{fifth="f1",event_name="job"}"#,
+        r#"{fifth="f1",event_name!="job"}"#,
+        r#"{fifth="f1",event_name=~"j.*"}"#,
+        r#"{fifth="f1",own!="o6"}"#,
+        r#"{fifth="f1",own=~"o1.*"}"#,
+        r#"{fifth="f1",own=~".*1"}"#,
+        r#"{fifth="f1",own!~"o1.*"}"#,
+        r#"{fifth="f1",values=""}"#,
+        r#"{fifth="f1",values!=""}"#,
+        r#"{fifth="f1",values="v3"}"#,
+        r#"{fifth="f1",values!="v3"}"#,
+        r#"{fifth="f1",values=~"v3|v4"}"#,
+        r#"{fifth="f1",values=~"v3|"}"#,
+        r#"{fifth="f1",values!~"v3|"}"#,
+        r#"{fifth=~"f1|f2",values=~"v.",own=~"o.*[24]"}"#,
+        r#"{fifth!="f1",values!="v1",own!~"o[1-7].*"}"#,
+        r#"{own=~"o1.*"}"#,
+        r#"{own=~"o11?.*"}"#,
+        r#"{own="o77"}"#,
+    ] {
+        let matchers = selector::parse(text).unwrap();
+        let fits = |labels: &LabelSet| {
+            let value = |name| if name == "__name__" { "last9_change_events" } else { labels.value(name).unwrap_or_default() };
+            matchers.iter().all(|matcher| matcher.matches(value(&matcher.name)))
+        };
+        let expected: Vec<i64> = (0..COUNT).rev().filter(|&time| fits(&labels(time))).collect();
+        let query = Query { selectors: vec![matchers.clone()], ..everything() };
+        let found: Vec<i64> = tenant.select(&query).events.iter().map(|event| event.began().millis()).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
+fn tags_are_found_whichever_colon_is_between_key_and_value() {
+    let store = Store::new(Options::default());
+    let mut put = tagged(&Said { state: EdgeState::Point, at: 5, entity: 1, outcome: 0, superseding: false });
+    put.details.tags = vec![("a:b".into(), vec!["c:d".into()])];
+    store.apply(at(1), &Command::Change(Change::Put(Box::new(put))));
+    let tenant = store.tenant("acme").unwrap();
+    for (key, value, expected) in
+        [("a:b", "c:d", 1), ("a", "b:c:d", 1), ("a:b:c", "d", 1), ("a", "b", 0), ("ab", "c:d", 0), ("a:b", "c", 0)]
+    {
+        let query = Query { tags: vec![(key.into(), value.into())], ..everything() };
+        assert_eq!(tenant.select(&query).events.len(), expected, "{key} {value}");
+    }
+}
+
+#[test]
+fn an_event_has_all_the_tags_that_are_asked_for() {
+    let store = Store::new(Options::default());
+    for (outcome, entity) in [(0, 1), (1, 2), (2, 3), (3, 4)] {
+        let put = tagged(&Said { state: EdgeState::Start, at: 5, entity, outcome, superseding: false });
+        store.apply(at(1), &Command::Change(Change::Put(Box::new(put))));
+    }
+    let tenant = store.tenant("acme").unwrap();
+    let found = |tags: &[(&str, &str)], open| {
+        let tags = tags.iter().map(|&(key, value)| (key.into(), value.into())).collect();
+        tenant.select(&Query { tags, open, ..everything() }).events.into_iter().map(|event| event.id).collect::<Vec<_>>()
+    };
+    for open in [None, Some(true)] {
+        assert_eq!(found(&[("team", "all"), ("team", "team 1")], open), ["own-2".into(), "own-4".into()]);
+        assert_eq!(found(&[("team", "team 1"), ("entity_id", "job-4")], open), ["own-4".into()]);
+        assert_eq!(found(&[("team", "team 0"), ("entity_id", "job-4")], open), [] as [Box<str>; 0]);
+        assert_eq!(found(&[("entity_id", "job-4"), ("outcome", "weird \"one\"\n")], open), ["own-4".into()]);
+    }
+}
+
+#[test]
+fn a_range_has_its_start_in_it_and_not_its_end() {
+    let store = Store::new(Options::default());
+    let said = |state, time| Said { state, at: time, entity: 1, outcome: 1, superseding: false }.edge();
+    put(&store, &said(EdgeState::Start, 2000), 5000);
+    put(&store, &said(EdgeState::Stop, 3000), 6000);
+    let tenant = store.tenant("acme").unwrap();
+    let labelled = vec![selector::parse(r#"{entity_id="job-1"}"#).unwrap()];
+    for (order, start, end, expected) in [
+        (Order::Start, 3000, 4000, 1),
+        (Order::Start, 3001, 4000, 0),
+        (Order::Start, 1000, 2001, 1),
+        (Order::Start, 1000, 2000, 0),
+        (Order::End, 3000, 4000, 1),
+        (Order::End, 3001, 4000, 0),
+        (Order::End, 1000, 2001, 1),
+        (Order::End, 1000, 2000, 0),
+        (Order::Update, 6000, 7000, 1),
+        (Order::Update, 6001, 7000, 0),
+        (Order::Update, 1000, 6001, 1),
+        (Order::Update, 1000, 6000, 0),
+    ] {
+        for selectors in [Vec::new(), labelled.clone()] {
+            let query = Query { selectors, order, start: Some(at(start)), end: Some(at(end)), ..everything() };
+            assert_eq!(tenant.select(&query).events.len(), expected, "{query:?}");
+        }
+    }
+}
+
+#[test]
+fn a_type_is_a_name_of_an_event_or_a_label() {
+    let edge = |time: i64, labels: &[(&str, &str)]| Edge {
+        labels: LabelSet::from_sorted(labels.iter().copied()).unwrap(),
+        identity: Identity::of([&*time.to_string()]),
+        ..Said { state: EdgeState::Point, at: time, entity: 1, outcome: 0, superseding: false }.edge()
+    };
+    let store = filled(&[
+        edge(1, &[("event_name", "build"), ("type", "nightly")]),
+        edge(2, &[("event_name", "nightly")]),
+        edge(3, &[("event_name", "other"), ("kind", "nightly")]),
+    ]);
+    let found = |key: &str, value: &str| -> Vec<i64> {
+        let query = Query { tags: vec![(key.into(), value.into())], ..everything() };
+        store.tenant("acme").unwrap().select(&query).events.iter().map(|event| event.began().millis()).collect()
+    };
+    assert_eq!([found("type", "nightly"), found("type", "build"), found("type", "x")], [vec![2, 1], vec![1], vec![]]);
+    assert_eq!([found("kind", "nightly"), found("event_name", "nightly")], [vec![3], vec![]], "a name is no tag of that key");
+}
+
+#[test]
+fn a_text_is_found_in_each_label_that_says_it() {
+    let labels = [("description", "of a Job"), ("event_name", "nightly"), ("name", "nIGHT job"), ("other", "midnight oil")];
+    let point = Said { state: EdgeState::Point, at: 5, entity: 1, outcome: 0, superseding: false };
+    let store = filled(&[Edge { labels: LabelSet::from_sorted(labels).unwrap(), ..point.edge() }]);
+    for (text, expected) in [("Night", 1), ("of A", 1), ("nightly", 1), ("JOB", 1), ("oil", 0), ("nightly job", 0)] {
+        let query = Query { text: Some(text.into()), ..everything() };
+        assert_eq!(store.tenant("acme").unwrap().select(&query).events.len(), expected, "{text}");
+    }
+}
