@@ -1,4 +1,5 @@
 mod between;
+mod forgotten;
 mod limits;
 mod names;
 mod retired;
