@@ -120,3 +120,53 @@ async fn how_the_writer_ended_is_said() {
     }
     assert!(matches!(running.join(), Err(CloseError::Panicked)));
 }
+
+/// How many records each commit has.
+fn commits(server: &mut Server) -> Vec<usize> {
+    let mut commits = Vec::new();
+    let mut note = |frame: crate::log::Frame| {
+        commits.push(frame.len());
+        Ok(())
+    };
+    server.committer().log.replay(Position(1), &mut note).unwrap();
+    commits.retain(|records| *records > 0);
+    commits
+}
+
+/// What waits together, and how many records of it, settings apart, each commit takes.
+#[track_caller]
+fn check_commits(sent: Vec<Sent>, expected: &[usize]) {
+    let mut server = Server::new(Duration::from_hours(24));
+    server.send(job(EdgeState::Start, START, "first"));
+    for answer in server.submit(sent) {
+        answer.unwrap();
+    }
+    assert_eq!(commits(&mut server)[1..], *expected);
+}
+
+#[test]
+fn a_commit_takes_what_waits_until_it_is_full() {
+    let points = |sender: usize, count: usize, text: usize| -> Sent {
+        let attributes: Box<str> = format!("\"{}\"", "x".repeat(text)).into();
+        let point = |number| Edge { attributes: Some(attributes.clone()), ..job(EdgeState::Point, START, &format!("{sender}-{number}")) };
+        ((0..count).map(|number| Command::Edge(point(number))).collect(), None)
+    };
+    let of_each = |count, text| (0..5).map(|sender| points(sender, count, text)).collect::<Vec<_>>();
+    check_commits(of_each(3, 1), &[15]);
+    check_commits(of_each(4100, 1), &[8200, 8200, 4100]);
+    check_commits(of_each(6, 1 << 20), &[12, 12, 6]);
+    let put = |id: &str| -> Sent {
+        let start = Edge { identity: Identity::of_id(id), ..job(EdgeState::Start, START, id) };
+        (
+            vec![Command::Change(Change::Put(Box::new(Put {
+                id: id.into(),
+                created: None,
+                start,
+                stop: None,
+                details: Details::default(),
+            })))],
+            Some(Expect::New),
+        )
+    };
+    check_commits(vec![put("1"), put("2"), points(1, 2, 1), put("3")], &[5]);
+}
