@@ -253,9 +253,9 @@ mod tests {
         fn walks_as_a_sorted_set(
             times in prop::collection::vec((0i64..400, prop::option::weighted(0.9, 0i64..120)), 1..2500),
             remove in prop::collection::vec(any::<prop::sample::Index>(), 0..300), change in prop::collection::vec((any::<prop::sample::Index>(), prop::option::of(0i64..900)), 0..4),
-            places in prop::collection::vec(any::<prop::sample::Index>(), 2),
+            places in prop::collection::vec(any::<prop::sample::Index>(), 2), open in any::<bool>(),
         ) {
-            let mut times: Vec<(i64, Option<i64>)> = times.into_iter().map(|(at, lasts)| (at, lasts.map(|lasts| at + lasts))).collect();
+            let mut times: Vec<(i64, Option<i64>)> = times.into_iter().map(|(at, lasts)| (at, lasts.or((!open).then_some(0)).map(|lasts| at + lasts))).collect();
             let (mut by_time, mut model) = (EventsByTime::default(), BTreeSet::new());
             let check = |by_time: &EventsByTime, model: &BTreeSet<(TimeKey, EdgeNo)>, times: &Times| {
                 // From and to where something is, and to where the last of all is.

@@ -169,6 +169,7 @@ mod tests {
                     if received >= begin.plus(MARK_EVERY) { (count + 1, received) } else { (count, begin) }
                 });
                 prop_assert!(marks.marks.len() <= 2 * slots.0 + 1, "{:?} from {from}", marks.marks);
+                prop_assert!(marks.marks.iter().is_sorted_by(|one, next| one.0 < next.0), "one is there twice: {:?}", marks.marks);
             }
         }
     }

@@ -10,10 +10,12 @@ fn retire(store: &Store, before: i64, now: Timestamp) {
     store.apply(now, &Command::Retire { before: at(before), upto: 0 });
 }
 
-fn delete(store: &Store, received: i64, edge: &Edge) {
+fn delete(store: &Store, received: i64, edge: &Edge) -> Command {
     let id: Box<str> = edge.id().to_string().into();
     let span = store.span("acme", &id);
-    store.apply(at(received), &Command::Change(Change::Delete(Delete { organization: "acme".into(), id, span })));
+    let command = Command::Change(Change::Delete(Delete { organization: "acme".into(), id, span }));
+    store.apply(at(received), &command);
+    command
 }
 
 fn known(store: &Store) -> BTreeSet<EdgeId> {
@@ -41,12 +43,15 @@ fn what_was_deleted_stays_known_for_a_day_after_it_happened() {
     let (now, hour) = (LATER.millis(), 3_600_000);
     let store = Store::new(Options::default());
     let (lately, before) = (edge(EdgeState::Point, now - 24 * hour), edge(EdgeState::Point, now - 26 * hour));
-    for (received, edge) in [(1, &lately), (3, &before)] {
+    let deletions = [(1, &lately), (3, &before)].map(|(received, edge)| {
         put(&store, edge, received);
-        delete(&store, received + 1, edge);
-    }
+        (at(received + 1), delete(&store, received + 1, edge))
+    });
+    let remembered = || deletions.iter().map(|(received, command)| store.remembers_record(*received, command)).collect::<Vec<_>>();
+    assert_eq!(remembered(), [true, true]);
     retire(&store, 10, LATER);
     assert_eq!(known(&store), ids(&[&lately]));
+    assert_eq!(remembered(), [true, false], "what is forgotten needs no deletion any more");
 }
 
 /// One edge of the same identity and the same commit stays; what was deleted may have come in its record.

@@ -170,3 +170,29 @@ fn a_commit_takes_what_waits_until_it_is_full() {
     };
     check_commits(vec![put("1"), put("2"), points(1, 2, 1), put("3")], &[5]);
 }
+
+#[test]
+fn edges_are_counted_by_what_they_came_to() {
+    let mut server = Server::new(Duration::from_hours(24));
+    let edges = |names: &[&str]| -> Sent { (names.iter().map(|name| Command::Edge(job(EdgeState::Start, START, name))).collect(), None) };
+    server.submit(vec![edges(&["a", "b", "a"]), edges(&["b", "c"])]);
+    server.submit(vec![edges(&["c"])]);
+    let counted = |server: &mut Server, outcome| server.committer().telemetry.edges.get_or_create_owned(&[("outcome", outcome)]).get();
+    assert_eq!((counted(&mut server, "shown"), counted(&mut server, "duplicate")), (3, 3));
+}
+
+/// No log will ever take it, so that it is no use to come again.
+#[tokio::test]
+async fn what_is_too_large_for_the_log_is_refused_also_when_the_log_takes_nothing() {
+    let (disk, memory) = (FaultyDisk::new(), memory());
+    let opened = open(disk.clone(), log_options(), &memory).unwrap();
+    let clock = Arc::new(ManualClock::at(START));
+    let (writer, _running) = Writer::start(opened, Options { retention: None }, clock, Arc::default(), Vec::new()).unwrap();
+    let limit = writer.record_bytes_max;
+    let edge = |bytes| Edge { attributes: Some("x".repeat(bytes).into()), ..job(EdgeState::Point, START, "a") };
+    disk.fail_next(Call::Sync, Fault::Before);
+    assert!(writer.edge(edge(1)).await.is_err());
+    let answers = writer.edges([edge(limit), edge(limit)].into_iter().collect()).await;
+    assert!(matches!(answers.as_deref(), Ok([Err(Refused::TooLarge { .. }), Err(Refused::TooLarge { .. })])), "{answers:?}");
+    assert!(writer.edges([edge(limit), edge(2)].into_iter().collect()).await.is_err());
+}
