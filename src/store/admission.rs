@@ -186,17 +186,16 @@ impl Pending {
         self.tenant.as_ref().is_some_and(|tenant| tenant.core.read().find_edge(id).is_some())
     }
 
-    /// `opens` is how many events it may open.
+    /// `opens` is how many events it may open; an edge that is known can, when an event is put without its end.
     fn admit_edge(&mut self, edge: &Edge, id: EdgeId, opens: usize, now: Timestamp, options: &Options) -> Result<(), Refusal> {
-        let known = || self.is_known(id);
         let tenant = self.tenant.as_deref();
         if opens > 0 && self.open >= options.open_events_max {
             let lapsed = tenant.map_or(0, |tenant| tenant.core.read().open.lapsed(now.minus(options.open_max_age)));
-            if self.open - lapsed >= options.open_events_max && !known() {
+            if self.open - lapsed >= options.open_events_max {
                 return Err(Refusal { what: "open events", limit: options.open_events_max, flag: "--limit.open-events" });
             }
         }
-        if self.series >= options.label_sets_max && !known() {
+        if self.series >= options.label_sets_max && !self.is_known(id) {
             return Err(Refusal { what: "label sets", limit: options.label_sets_max, flag: "--limit.label-sets" });
         }
         let new_names = self.new_names_of(edge);

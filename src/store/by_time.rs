@@ -187,38 +187,119 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
+    fn number(index: usize) -> EdgeNo {
+        EdgeNo::from_index(u32::try_from(index).unwrap()).unwrap()
+    }
+
+    /// When each edge happened and its event ends, in milliseconds; `None` while it is open.
+    type Times = [(i64, Option<i64>)];
+
+    fn key(times: &Times) -> impl Fn(EdgeNo) -> TimeKey + Copy {
+        |edge| (Timestamp::from_millis(times[edge.index() as usize].0), [u64::from(edge.index()), 0])
+    }
+
+    fn end(times: &Times) -> impl Fn(EdgeNo) -> Timestamp + Copy {
+        |edge| times[edge.index() as usize].1.map_or(Timestamp::MAX, Timestamp::from_millis)
+    }
+
+    /// Walks back over `by_time` from `before`, or the newest: the first `limit` that end at `ends_from` or later.
+    #[track_caller]
+    fn check_back(
+        by_time: &EventsByTime,
+        model: &BTreeSet<(TimeKey, EdgeNo)>,
+        times: &Times,
+        before: Option<TimeKey>,
+        ends_from: Timestamp,
+        limit: usize,
+    ) {
+        let (key, end) = (key(times), end(times));
+        let mut found = Vec::new();
+        by_time.walk_back(before, ends_from, key, end, |edge| {
+            assert!(before.is_none_or(|before| key(edge) < before));
+            found.extend((end(edge) >= ends_from).then_some(edge));
+            found.len() < limit
+        });
+        let all = model.iter().rev().filter(|(key, _)| before.is_none_or(|before| *key < before)).map(|(_, edge)| *edge);
+        assert_eq!(found, all.filter(|&edge| end(edge) >= ends_from).take(limit).collect::<Vec<_>>());
+    }
+
+    /// The same from what ends last, at `upto` at the latest.
+    #[track_caller]
+    fn check_by_end(
+        by_time: &EventsByTime,
+        model: &BTreeSet<(TimeKey, EdgeNo)>,
+        times: &Times,
+        before: Option<TimeKey>,
+        upto: Timestamp,
+        limit: usize,
+    ) {
+        let (key, end) = (key(times), end(times));
+        let mut found = Vec::new();
+        by_time.walk_by_end(before, upto, key, end, |edge| {
+            found.extend(before.is_none_or(|before| key(edge) < before).then_some(edge));
+            found.len() < limit
+        });
+        let closed = model
+            .iter()
+            .filter(|(key, edge)| before.is_none_or(|before| *key < before) && end(*edge) <= upto && end(*edge) < Timestamp::MAX);
+        let mut closed: Vec<(Timestamp, EdgeNo)> = closed.map(|(_, edge)| (end(*edge), *edge)).collect();
+        closed.sort_unstable_by(|one, other| other.cmp(one));
+        assert_eq!(found, closed.into_iter().map(|(_, edge)| edge).take(limit).collect::<Vec<_>>());
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn walks_as_a_sorted_set(times in prop::collection::vec(0i64..400, 1..2500), remove in prop::collection::vec(any::<prop::sample::Index>(), 0..300), before in 0i64..420, ends_from in 0i64..420) {
-            let edge = |key: usize| EdgeNo::from_index(u32::try_from(key).unwrap()).unwrap();
-            let key = |edge: EdgeNo| (Timestamp::from_millis(times[edge.index() as usize]), [u64::from(edge.index()), 0]);
-            let end = |edge: EdgeNo| Timestamp::from_millis(times[edge.index() as usize] + i64::from(edge.index() % 7) * 20);
+        fn walks_as_a_sorted_set(
+            times in prop::collection::vec((0i64..400, prop::option::weighted(0.9, 0i64..120)), 1..2500),
+            remove in prop::collection::vec(any::<prop::sample::Index>(), 0..300), change in prop::collection::vec((any::<prop::sample::Index>(), prop::option::of(0i64..900)), 0..4),
+            places in prop::collection::vec(any::<prop::sample::Index>(), 2), open in any::<bool>(),
+        ) {
+            let mut times: Vec<(i64, Option<i64>)> = times.into_iter().map(|(at, lasts)| (at, lasts.or((!open).then_some(0)).map(|lasts| at + lasts))).collect();
             let (mut by_time, mut model) = (EventsByTime::default(), BTreeSet::new());
-            for edge in (0..times.len()).map(edge) {
-                by_time.insert(edge, key);
-                model.insert((key(edge), edge));
-            }
-            for index in remove {
-                let edge = edge(index.index(times.len()));
-                by_time.remove(edge, key);
-                model.remove(&(key(edge), edge));
-            }
-            prop_assert_eq!(by_time.len(), model.len());
-            let (before, ends_from) = ((Timestamp::from_millis(before), [0; 2]), Timestamp::from_millis(ends_from));
-            for limit in [3, usize::MAX] {
-                for before in [None, Some(before)] {
-                    let mut found = Vec::new();
-                    by_time.walk_back(before, ends_from, key, end, |edge| {
-                        if end(edge) >= ends_from {
-                            found.push(edge);
+            let check = |by_time: &EventsByTime, model: &BTreeSet<(TimeKey, EdgeNo)>, times: &Times| {
+                // From and to where something is, and to where the last of all is.
+                let last = times.iter().filter_map(|(_, end)| *end).max().unwrap_or_default();
+                for place in &places {
+                    let (at, end) = times[place.index(times.len())];
+                    let (before, end) = (key(times)(number(place.index(times.len()))), end.unwrap_or(at));
+                    for (before, end) in [(None, last), (Some(before), end), (Some((before.0, [0; 2])), last)] {
+                        for limit in [3, usize::MAX] {
+                            check_back(by_time, model, times, before, Timestamp::from_millis(end), limit);
+                            check_by_end(by_time, model, times, before, Timestamp::from_millis(end), limit);
                         }
-                        found.len() < limit
-                    });
-                    let expected: Vec<EdgeNo> = model.iter().rev().filter(|&&p| before.is_none_or(|b| p.0 < b)).map(|p| p.1).filter(|&e| end(e) >= ends_from).take(limit).collect();
-                    prop_assert_eq!(found, expected);
+                    }
+                }
+            };
+            for edge in 0..times.len() {
+                by_time.insert(number(edge), key(&times));
+                model.insert((key(&times)(number(edge)), number(edge)));
+                if edge == times.len() / 2 {
+                    check(&by_time, &model, &times);
                 }
             }
+            check(&by_time, &model, &times);
+            for index in remove {
+                let edge = number(index.index(times.len()));
+                by_time.remove(edge, key(&times));
+                model.remove(&(key(&times)(edge), edge));
+            }
+            prop_assert_eq!(by_time.len(), model.len());
+            check(&by_time, &model, &times);
+            for (index, lasts) in change {
+                let edge = index.index(times.len());
+                times[edge].1 = lasts.map(|lasts| times[edge].0 + lasts);
+                by_time.end_changed(number(edge), key(&times));
+                check(&by_time, &model, &times);
+            }
         }
+    }
+
+    #[test]
+    fn what_comes_in_order_fills_its_chunks() {
+        let times: Vec<(i64, Option<i64>)> = (0..4 * 512).map(|at| (at, None)).collect();
+        let mut by_time = EventsByTime::default();
+        (0..times.len()).for_each(|edge| by_time.insert(number(edge), key(&times)));
+        assert_eq!(by_time.chunks.len(), 4);
     }
 }

@@ -91,3 +91,35 @@ impl Claims {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 24 * 3_600_000;
+
+    /// One key is used at each of these times, as logs of the first format have it: whether it is bound to its first body when
+    /// another key is used.
+    #[track_caller]
+    fn check(uses: &[i64], now: i64, bound: bool) {
+        let mut claims = Claims::default();
+        let claim = |key, time| Claim { organization: "acme".into(), key, body: 7, at: Timestamp::from_millis(time), former: None };
+        for &time in uses {
+            claims.claim(Timestamp::from_millis(time), &claim(1, time));
+        }
+        claims.claim(Timestamp::from_millis(now), &claim(2, now));
+        let expected = bound.then(|| Claimed::Again { at: Timestamp::from_millis(uses[0]) });
+        assert_eq!((claims.remembers(1), claims.find(&claim(1, now))), (bound, expected), "{uses:?} at {now}");
+        assert_eq!(claims.len(Timestamp::from_millis(now)), if bound { 2 } else { 1 });
+    }
+
+    #[test]
+    fn a_key_is_kept_a_day_after_its_last_use_and_not_longer() {
+        check(&[5], 5 + DAY, true);
+        check(&[5], 6 + DAY, false);
+        check(&[5, DAY], 2 * DAY, true);
+        check(&[5, DAY], 1 + 2 * DAY, false);
+        check(&[5, 6], 6 + DAY, true);
+        check(&[5, 6, 6], 7 + DAY, false);
+    }
+}

@@ -93,6 +93,14 @@ fn edges_of_one_identity_cost_no_more_than_their_logarithm() {
     }
 }
 
+/// What most events are: their stop is not looked for among others.
+#[test]
+fn a_start_and_its_stop_cost_a_few_rows() {
+    let state = |number| if number % 2 == 0 { EdgeState::Start } else { EdgeState::Stop };
+    let each = steps_each(FEW, |number, _| Command::Edge(edge(state(number), number, number / 2, false)));
+    assert!(each < 55, "{each} rows for each");
+}
+
 #[test]
 fn changes_of_one_event_cost_no_more_than_their_logarithm() {
     let details = |number: i64| Details { description: number.to_string().into(), ..Details::default() };

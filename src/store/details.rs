@@ -160,3 +160,25 @@ fn tag_key(key: &str, value: &str) -> u128 {
 fn keys(details: &Details) -> impl Iterator<Item = u128> {
     details.all_tags().map(|(key, value)| tag_key(key, value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EdgeState;
+
+    #[test]
+    fn a_tag_leads_to_those_that_have_it_and_to_few_others() {
+        let mut table = DetailTable::default();
+        let (edge, identity) = (|index| EdgeNo::from_index(index).unwrap(), IdentityNo::from_index(0).unwrap());
+        for index in 0..100 {
+            let tags = vec![("team".into(), vec![format!("{}", index / 2).into(), "all".into()])];
+            let detailed = Detailed::new(&Details { tags, ..Details::default() }, Timestamp::default(), Timestamp::default());
+            let key = (Timestamp::from_millis(i64::from(index)), EdgeState::Start, [0; 2]);
+            table.insert(edge(index), identity, key, detailed);
+        }
+        table.remove(edge(7));
+        let tagged = |value: &str| table.tagged("team", value);
+        assert_eq!((tagged("2"), tagged("3"), tagged("none").len()), (vec![edge(4), edge(5)], vec![edge(6)], 0));
+        assert_eq!(tagged("all").len(), 99);
+    }
+}

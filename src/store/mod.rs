@@ -180,8 +180,6 @@ pub struct OpenGauge {
 /// How much there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Tenants that ever sent something.
-    pub tenants: usize,
     /// Events.
     pub events: usize,
     /// Edges.
@@ -343,7 +341,6 @@ impl Store {
         let mut stats = Stats::default();
         for tenant in self.tenants() {
             let core = tenant.core.read();
-            stats.tenants += 1;
             stats.events += core.by_time.len();
             stats.edges += core.edge_count();
             stats.series += core.series_count();

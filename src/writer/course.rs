@@ -141,3 +141,34 @@ impl Course {
         if *upto > 0 { *upto < position.0 } else { self.settings.is_some() && *before < received }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log that says its settings, or not, and whose first record that no checkpoint carries was received 1000 ms after 1970, is
+    /// at position 50: whether a retirement behind it was done before the checkpoint.
+    #[track_caller]
+    fn check(settings: bool, (before, upto): (i64, u64), done: bool) {
+        let settings = settings.then_some(Settings { skew: std::time::Duration::ZERO });
+        let mut course = Course { settings, ..Course::default() };
+        let retirement = Command::Retire { before: Timestamp::from_millis(before), upto };
+        assert!(!course.is_done(&retirement), "there is nothing but the checkpoint yet");
+        course.note_first(Position(50), Timestamp::from_millis(1000));
+        course.note_first(Position(60), Timestamp::from_millis(2000));
+        assert_eq!(course.is_done(&retirement), done, "{before} {upto}");
+    }
+
+    #[test]
+    fn a_retirement_of_what_only_the_checkpoint_has_was_done() {
+        for before in [900, 1100] {
+            check(true, (before, 49), true);
+            check(false, (before, 49), true);
+            check(true, (before, 50), false);
+            check(true, (before, 55), false);
+            // As the first format says it, whose checkpoints are of the first format too where nothing of this one follows.
+            check(false, (before, 0), false);
+            check(true, (before, 0), before < 1000);
+        }
+    }
+}

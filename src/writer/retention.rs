@@ -132,3 +132,45 @@ impl<L: Log> Committer<L> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn marks_are_few_and_say_to_ten_minutes_when_records_were_received(
+            after in prop::collection::vec(prop_oneof![4 => 0u64..400, 1 => 0u64..200_000], 1..80), forgotten in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
+        ) {
+            let mut received = Timestamp::from_millis(1_700_000_000_000);
+            let mut records: Vec<(Position, Timestamp)> = Vec::new();
+            let mut marks = Marks::default();
+            for (position, after) in (1..).map(Position).zip(after) {
+                received = received.plus(Duration::from_secs(after));
+                records.push((position, received));
+                marks.note(position, received);
+            }
+            let mut from = Position(1);
+            for forgotten in [None].into_iter().chain(forgotten.into_iter().map(Some)) {
+                if let Some(forgotten) = forgotten {
+                    from = from.max(records[forgotten.index(records.len())].0);
+                    marks.forget_below(from);
+                }
+                for &(position, received) in records.iter().filter(|(position, _)| *position >= from) {
+                    let by = marks.received_by(position);
+                    prop_assert!(by.is_some_and(|by| by >= received && by < received.plus(MARK_EVERY)), "{position}: {by:?}, and not {received:?}");
+                    let after = marks.received_after(position);
+                    prop_assert!(after.is_some_and(|after| after <= received && after.plus(MARK_EVERY) > received), "{position}: {after:?}, and not {received:?}");
+                }
+                prop_assert_eq!(marks.received_by(Position(records.len() as u64 + 1)), None);
+                // Two for each that begins ten minutes, and one that was before.
+                let slots = records.iter().filter(|(position, _)| *position >= from).fold((0, Timestamp::MIN), |(count, begin), &(_, received)| {
+                    if received >= begin.plus(MARK_EVERY) { (count + 1, received) } else { (count, begin) }
+                });
+                prop_assert!(marks.marks.len() <= 2 * slots.0 + 1, "{:?} from {from}", marks.marks);
+                prop_assert!(marks.marks.iter().is_sorted_by(|one, next| one.0 < next.0), "one is there twice: {:?}", marks.marks);
+            }
+        }
+    }
+}

@@ -167,6 +167,18 @@ mod tests {
     }
 
     #[test]
+    fn the_record_of_a_jump_is_needed_until_it_is_trusted() {
+        let waits = |rows: &[Row]| {
+            let records = records(rows);
+            let jump = records.iter().find(|(_, command)| matches!(command, Command::Clock { .. })).unwrap();
+            folded(&records).waits_for(jump.0)
+        };
+        let jump = [(0, None), (9 * DAY, Some(8 * DAY))];
+        assert!(waits(&jump) && waits(&[&jump[..], &[(DAY - 1, None)]].concat()));
+        assert!(!waits(&[&jump[..], &[(DAY, None)]].concat()) && !waits(&[&jump[..], &[(DAY, None), (2 * DAY, Some(DAY))]].concat()));
+    }
+
+    #[test]
     fn a_jump_is_what_steady_time_did_not_see() {
         let at = |after| Timestamp::default().plus(minutes(after));
         let mut steady = SteadyTime::default();

@@ -193,3 +193,46 @@ impl Waiting {
         self.edges.into_iter().for_each(|ask| ask.answer(Err(error.clone())));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EdgeState;
+    use crate::event::Identity;
+    use crate::labels::LabelSet;
+    use crate::time::Timestamp;
+
+    fn edge(bytes: usize) -> Edge {
+        let labels = LabelSet::from_sorted([("event_name", "job")]).unwrap();
+        let edge = Edge::new(EdgeState::Point, Timestamp::default(), Identity::of(["job"]), labels);
+        Edge { attributes: Some("x".repeat(bytes).into()), ..edge }
+    }
+
+    fn bytes(edge: &Edge) -> usize {
+        let mut record = Vec::new();
+        edge.encode(&mut record);
+        record.len()
+    }
+
+    #[test]
+    fn records_of_just_the_limit_are_taken_and_longer_ones_refused() {
+        let limit = bytes(&edge(10));
+        for sizes in [&[10][..], &[11], &[11, 10, 9, 12], &[9, 10, 11]] {
+            let all: Vec<Edge> = sizes.iter().map(|&size| edge(size)).collect();
+            let mut edges: Edges = all.iter().cloned().collect();
+            let refused = edges.take_too_large(limit);
+            let is_too_large =
+                |(place, edge): (usize, &Edge)| (bytes(edge) > limit).then(|| (place, Refused::TooLarge { bytes: bytes(edge), limit }));
+            assert_eq!(refused, all.iter().enumerate().filter_map(is_too_large).collect::<Vec<_>>());
+            let left: Vec<&Edge> = all.iter().filter(|edge| bytes(edge) <= limit).collect();
+            assert_eq!(edges.iter().map(|(edge, _)| edge).collect::<Vec<_>>(), left);
+            assert!(edges.each().all(|(edge, id, record)| *id == edge.id() && record.len() == bytes(edge)));
+        }
+        let claim = Claim { organization: "acme".into(), key: 1, body: 2, at: Timestamp::default(), former: None };
+        let mut record = Vec::new();
+        claim.encode(&mut record);
+        let limit = record.len();
+        assert_eq!(Encoded::of(claim.clone(), limit).unwrap().record, record);
+        assert_eq!(Encoded::of(claim, limit - 1).unwrap_err(), Refused::TooLarge { bytes: limit, limit: limit - 1 });
+    }
+}

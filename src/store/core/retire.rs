@@ -116,19 +116,17 @@ struct Sweep<'a> {
     recent: Timestamp,
     /// The events that some of these edges are part of.
     heads: HashSet<EdgeNo>,
-    /// What an event needs, if it stays: events, and edges of them.
-    needs: HashMap<EdgeNo, Vec<(EdgeNo, EdgeNo)>>,
+    /// The events that an event needs, if it stays.
+    needs: HashMap<EdgeNo, Vec<EdgeNo>>,
     /// Events that stay.
     stays: HashSet<EdgeNo>,
     queue: Vec<EdgeNo>,
-    /// Edges that stay as long as what needs them.
-    needed: HashSet<EdgeNo>,
 }
 
 impl<'a> Sweep<'a> {
     fn new(core: &'a Core, before: Timestamp, recent: Timestamp) -> Self {
-        let (heads, needs, stays, queue, needed) = Default::default();
-        Self { core, before, recent, heads, needs, stays, queue, needed }
+        let (heads, needs, stays, queue) = Default::default();
+        Self { core, before, recent, heads, needs, stays, queue }
     }
 
     /// Which of the edges stay.
@@ -143,19 +141,17 @@ impl<'a> Sweep<'a> {
         }
         for &edge in &present {
             for needer in self.needers(edge) {
-                let need = (core.head(edge), edge);
+                let needed = core.head(edge);
                 if self.heads.contains(&needer) {
-                    self.needs.entry(needer).or_default().push(need);
+                    self.needs.entry(needer).or_default().push(needed);
                 } else {
-                    self.needed.insert(edge);
-                    self.keep(need.0);
+                    self.keep(needed);
                 }
             }
         }
         while let Some(head) = self.queue.pop() {
-            for (head, edge) in self.needs.remove(&head).unwrap_or_default() {
-                self.needed.insert(edge);
-                self.keep(head);
+            for needed in self.needs.remove(&head).unwrap_or_default() {
+                self.keep(needed);
             }
         }
         let mut stays: HashSet<EdgeNo> = candidates.iter().copied().filter(|&edge| self.stays(edge)).collect();
@@ -280,20 +276,19 @@ impl<'a> Sweep<'a> {
         match self.part(edge) {
             Part::Past { .. } => {
                 let names = core.deleted_by.get(&edge).into_iter().flatten();
-                let is_kept = |head: EdgeNo| !self.heads.contains(&head) || self.stays.contains(&head);
                 self.is_new(edge)
                     || names.into_iter().any(|&deleted| deleted != edge && self.is_new(deleted))
-                    || self.described_with(edge).any(is_kept)
+                    || self.described_with(edge).any(|head| self.stays.contains(&head))
             }
             Part::Beat => {
-                self.stays.contains(&core.head(edge))
-                    && (self.is_new(edge) || self.needed.contains(&edge) || core.details.get(edge).is_some() || self.changes_group(edge))
+                self.stays.contains(&core.head(edge)) && (self.is_new(edge) || core.details.get(edge).is_some() || self.changes_group(edge))
             }
             _ => self.stays.contains(&core.head(edge)),
         }
     }
 
-    /// Whether the start before this one is of another group, so that other rivals count from here on.
+    /// Whether the start before this one is of another group, so that other rivals count from here on. A heartbeat that superseded
+    /// an event is one: where the start before it is of its group, that did, or it would begin anew.
     fn changes_group(&self, beat: EdgeNo) -> bool {
         if self.core.groups.is_empty() {
             return false;

@@ -16,11 +16,13 @@ use crate::event::Span;
 use crate::labels::LabelSet;
 use crate::store::Command;
 use crate::store::Options;
+use crate::store::Order;
 use crate::store::Query;
 use crate::store::Store;
 use model::Known;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 const LATER: Timestamp = Timestamp::from_millis(1_000_000_000_000);
 const SKEW: Duration = Duration::from_millis(5);
@@ -174,4 +176,42 @@ proptest! {
             prop_assert_eq!(all(&again), all(&store));
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if std::env::var_os("CHANGE_EVENTS_FULL").is_some() { 20_000 } else { 300 }))]
+
+    #[test]
+    fn edges_that_come_together_are_what_they_are_one_after_the_other(said in prop::collection::vec((said(), prop::bool::weighted(0.1)), 1..40), runs in prop::collection::vec(1usize..6, 40)) {
+        let mut seen = BTreeSet::new();
+        let point = |edge: Edge| Edge { state: EdgeState::Point, supersede: None, skew: None, ..edge };
+        let edges = said.iter().map(|(said, is_point)| if *is_point { point(edge(said)) } else { edge(said) });
+        let edges: Vec<Edge> = edges.filter(|edge| seen.insert(edge.id())).collect();
+        let [together, apart] = [(); 2].map(|()| Store::new(Options { pairing_skew: SKEW, ..Options::default() }));
+        let mut rest = &edges[..];
+        for (number, count) in runs.into_iter().enumerate() {
+            let (run, after) = rest.split_at(count.min(rest.len()));
+            let received = Timestamp::from_millis(i64::try_from(number).unwrap());
+            let run: Vec<(Timestamp, &Edge, EdgeId)> = run.iter().map(|edge| (received, edge, edge.id())).collect();
+            together.apply_edges(&run, &mut Vec::new());
+            for one in &run {
+                apart.apply_edges(std::slice::from_ref(one), &mut Vec::new());
+            }
+            rest = after;
+            prop_assert_eq!(together.stats(LATER), apart.stats(LATER));
+        }
+        prop_assert_eq!(listed(&together), listed(&apart));
+        prop_assert_eq!(events(&together), model(&edges));
+    }
+}
+
+/// All that a reader sees of events, in every order.
+fn listed(store: &Store) -> String {
+    let Some(tenant) = store.tenant("acme") else { return String::new() };
+    let mut listed = format!("{:?}", store.stats(LATER));
+    for order in [Order::Start, Order::End, Order::Update] {
+        write!(listed, "{:?}", tenant.select(&Query { order, limit: 10_000, ..Query::default() }).events).unwrap();
+    }
+    tenant.open_gauges(crate::store::ClusterId(0), LATER, &mut |gauge| write!(listed, "{gauge:?}").unwrap());
+    listed
 }

@@ -42,9 +42,10 @@ fn retire_all(store: &Store) {
 /// `make` makes edges each of which needs one more of what is limited. What is full says `text`.
 #[track_caller]
 fn check(options: &Options, make: impl Fn(i64) -> Edge, most: usize, text: &str, comes_free: bool) {
-    let edges: Vec<Edge> = (0..i64::try_from(most).unwrap() + 2).map(make).collect();
+    let edges = |round: i64| (0..i64::try_from(most).unwrap() + 2).map(|number| make(round * 1000 + number)).collect::<Vec<Edge>>();
     let store = Store::new(options.clone());
     for round in [1, 2] {
+        let edges = edges(round);
         assert_eq!(commit(&store, round, &edges), (most, Some(text.to_owned())), "in one commit");
         assert_eq!(commit(&store, round, &edges[most..]), (0, Some(text.to_owned())), "after it");
         assert_eq!(commit(&store, round, &edges[..most]), (most, None), "what is there already");
@@ -55,7 +56,7 @@ fn check(options: &Options, make: impl Fn(i64) -> Edge, most: usize, text: &str,
         }
     }
     let apart = Store::new(options.clone());
-    let taken = edges.iter().filter(|edge| commit(&apart, 1, std::slice::from_ref(edge)).0 == 1).count();
+    let taken = edges(0).iter().filter(|edge| commit(&apart, 1, std::slice::from_ref(edge)).0 == 1).count();
     assert_eq!(taken, most, "in commits of one");
 }
 
@@ -140,4 +141,55 @@ fn limits_refuse_with_their_flag() {
     store.admit_edge(&other, other.id(), at(2), &mut admission).unwrap();
     let refused = admit(&store, &Edge { cluster: "us".into(), at: at(6), ..other }, at(2), &mut admission).unwrap_err();
     assert!(refused.to_string().contains("clusters"), "{refused}");
+}
+
+/// What is limited has no room any more, and what is there already needs none.
+#[test]
+fn what_goes_to_a_cluster_that_is_in_use_needs_no_room() {
+    let store = Store::new(Options { clusters_max: 1, ..Options::default() });
+    let to = |cluster: &str, number| Edge { cluster: cluster.into(), ..point(number, []) };
+    assert_eq!(commit(&store, 1, &[to("", 1), to("eu", 2), to("eu", 3), to("", 4)]), (4, None));
+    assert_eq!(commit(&store, 2, &[to("eu", 5), to("", 6), to("us", 7)]).0, 2);
+    let other = |cluster, number| Edge { organization: "other".into(), ..to(cluster, number) };
+    assert_eq!(commit(&store, 3, &[other("", 8), other("us", 9), other("eu", 10)]).0, 2);
+}
+
+#[test]
+fn an_event_that_is_put_counts_while_it_is_open() {
+    let store = Store::new(Options { open_events_max: 1, ..Options::default() });
+    let put = |entity, state, at| Change::Put(Box::new(tagged(&Said { state, at, entity, outcome: 0, superseding: false })));
+    let (open, closed, point) = (EdgeState::Start, EdgeState::Stop, EdgeState::Point);
+    let fits = |changes: &[Change]| {
+        let mut admission = Admission::default();
+        changes.iter().map(|change| store.admit_change(change, at(0), &mut admission).is_ok()).collect::<Vec<_>>()
+    };
+    assert_eq!(fits(&[put(1, point, 1000), put(2, closed, 1000), put(3, open, 1000), put(4, open, 1000)]), [true, true, true, false]);
+    store.apply(at(1), &Command::Change(put(3, open, 1000)));
+    // What it is put as instead is not one more.
+    assert_eq!(fits(&[put(4, open, 1000), put(3, open, 2000), put(4, closed, 1000), put(4, point, 1000)]), [false, true, true, true]);
+    store.apply(at(2), &Command::Change(put(3, closed, 2000)));
+    assert_eq!(fits(&[put(4, open, 1000), put(3, open, 2000)]), [true, false]);
+}
+
+#[test]
+fn keys_count_in_one_commit_and_after_it() {
+    let store = Store::new(Options { claims_max: 2, ..Options::default() });
+    let (claims, mut admission) = ([1, 2, 3, 1].map(|key| claim(key, 7, 10)), Admission::default());
+    let answers = claims.iter().map(|claim| store.admit_claim(claim, at(10), &mut admission).map_err(|refusal| refusal.flag));
+    let again = Claimed::Again { at: at(10) };
+    assert_eq!(answers.collect::<Vec<_>>(), [Ok(None), Ok(None), Err("--limit.idempotency-keys"), Ok(Some(again))]);
+    store.apply_claim(at(10), &claims[0]);
+    let mut admission = Admission::default();
+    let left = [2, 3].map(|key| store.admit_claim(&claim(key, 7, 11), at(11), &mut admission).is_ok());
+    assert_eq!(left, [true, false]);
+}
+
+#[test]
+fn open_events_that_have_lapsed_leave_room_for_others() {
+    let store = Store::new(Options { open_events_max: 2, ..Options::default() });
+    let start = |time, entity| Said { state: EdgeState::Start, at: time, entity, outcome: 0, superseding: false }.edge();
+    assert_eq!(commit(&store, 1, &[start(1000, 3), start(1000, 6), start(1000, 1)]).0, 2);
+    let later = 1001 + i64::try_from(Options::default().open_max_age.as_millis()).unwrap();
+    assert_eq!(commit(&store, later - 1, &[start(2000, 1)]).0, 0);
+    assert_eq!(commit(&store, later, &[start(later, 1), start(later, 9), start(later, 2)]).0, 2);
 }

@@ -120,3 +120,79 @@ async fn how_the_writer_ended_is_said() {
     }
     assert!(matches!(running.join(), Err(CloseError::Panicked)));
 }
+
+/// How many records each commit has.
+fn commits(server: &mut Server) -> Vec<usize> {
+    let mut commits = Vec::new();
+    let mut note = |frame: crate::log::Frame| {
+        commits.push(frame.len());
+        Ok(())
+    };
+    server.committer().log.replay(Position(1), &mut note).unwrap();
+    commits.retain(|records| *records > 0);
+    commits
+}
+
+/// What waits together, and how many records of it, settings apart, each commit takes.
+#[track_caller]
+fn check_commits(sent: Vec<Sent>, expected: &[usize]) {
+    let mut server = Server::new(Duration::from_hours(24));
+    server.send(job(EdgeState::Start, START, "first"));
+    for answer in server.submit(sent) {
+        answer.unwrap();
+    }
+    assert_eq!(commits(&mut server)[1..], *expected);
+}
+
+#[test]
+fn a_commit_takes_what_waits_until_it_is_full() {
+    let points = |sender: usize, count: usize, text: usize| -> Sent {
+        let attributes: Box<str> = format!("\"{}\"", "x".repeat(text)).into();
+        let point = |number| Edge { attributes: Some(attributes.clone()), ..job(EdgeState::Point, START, &format!("{sender}-{number}")) };
+        ((0..count).map(|number| Command::Edge(point(number))).collect(), None)
+    };
+    let of_each = |count, text| (0..5).map(|sender| points(sender, count, text)).collect::<Vec<_>>();
+    check_commits(of_each(3, 1), &[15]);
+    check_commits(of_each(4100, 1), &[8200, 8200, 4100]);
+    check_commits(of_each(6, 1 << 20), &[12, 12, 6]);
+    let put = |id: &str| -> Sent {
+        let start = Edge { identity: Identity::of_id(id), ..job(EdgeState::Start, START, id) };
+        (
+            vec![Command::Change(Change::Put(Box::new(Put {
+                id: id.into(),
+                created: None,
+                start,
+                stop: None,
+                details: Details::default(),
+            })))],
+            Some(Expect::New),
+        )
+    };
+    check_commits(vec![put("1"), put("2"), points(1, 2, 1), put("3")], &[5]);
+}
+
+#[test]
+fn edges_are_counted_by_what_they_came_to() {
+    let mut server = Server::new(Duration::from_hours(24));
+    let edges = |names: &[&str]| -> Sent { (names.iter().map(|name| Command::Edge(job(EdgeState::Start, START, name))).collect(), None) };
+    server.submit(vec![edges(&["a", "b", "a"]), edges(&["b", "c"])]);
+    server.submit(vec![edges(&["c"])]);
+    let counted = |server: &mut Server, outcome| server.committer().telemetry.edges.get_or_create_owned(&[("outcome", outcome)]).get();
+    assert_eq!((counted(&mut server, "shown"), counted(&mut server, "duplicate")), (3, 3));
+}
+
+/// No log will ever take it, so that it is no use to come again.
+#[tokio::test]
+async fn what_is_too_large_for_the_log_is_refused_also_when_the_log_takes_nothing() {
+    let (disk, memory) = (FaultyDisk::new(), memory());
+    let opened = open(disk.clone(), log_options(), &memory).unwrap();
+    let clock = Arc::new(ManualClock::at(START));
+    let (writer, _running) = Writer::start(opened, Options { retention: None }, clock, Arc::default(), Vec::new()).unwrap();
+    let limit = writer.record_bytes_max;
+    let edge = |bytes| Edge { attributes: Some("x".repeat(bytes).into()), ..job(EdgeState::Point, START, "a") };
+    disk.fail_next(Call::Sync, Fault::Before);
+    assert!(writer.edge(edge(1)).await.is_err());
+    let answers = writer.edges([edge(limit), edge(limit)].into_iter().collect()).await;
+    assert!(matches!(answers.as_deref(), Ok([Err(Refused::TooLarge { .. }), Err(Refused::TooLarge { .. })])), "{answers:?}");
+    assert!(writer.edges([edge(limit), edge(2)].into_iter().collect()).await.is_err());
+}

@@ -79,6 +79,9 @@ fn an_old_log_gets_its_settings_before_anything_new() {
     server.one(edge("d"));
     assert_eq!(records(&server), ["a", "b", "skew 7", "c", "d"]);
     assert_eq!(server.memory.store.skew(), Duration::from_secs(7));
+    server.restart();
+    let names: Vec<String> = server.events().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names.iter().map(String::as_str).collect::<std::collections::BTreeSet<_>>(), ["a", "b", "c", "d"].into());
 }
 
 #[test]
@@ -99,4 +102,51 @@ fn tables_hash_in_a_way_of_their_log() {
     server.start();
     assert_eq!(hash(&server), first);
     assert_ne!(hash(&Server::new(RETENTION)), first);
+}
+
+/// What of its edges a record has, and what each says of its skew in seconds.
+fn skews(command: &Command) -> Vec<(EdgeState, Option<u64>)> {
+    let edges: Vec<&Edge> = match command {
+        Command::Edge(edge) => vec![edge],
+        Command::Change(Change::Put(put)) => put.edges().collect(),
+        Command::Change(Change::Describe(describe)) => describe.stop.iter().collect(),
+        _ => Vec::new(),
+    };
+    edges.into_iter().map(|edge| (edge.state, edge.skew.map(|skew| skew.as_secs()))).collect()
+}
+
+#[test]
+fn stops_and_no_others_say_their_skew_where_the_flag_is_another_one_by_now() {
+    for (flag, expected) in [(5, None), (60, Some(60))] {
+        let mut server = Server::new(RETENTION);
+        server.one(edge("first"));
+        start_with(&mut server, flag);
+        let said = server.records.len();
+        // A stop half a minute before its start.
+        let (start, early) = (job(EdgeState::Start, START.plus(Duration::from_secs(30)), "a"), job(EdgeState::Stop, START, "a"));
+        server.send(early);
+        server.send(start);
+        let own = Edge { identity: Identity::of_id("own"), ..job(EdgeState::Start, START, "own") };
+        let stop = Some(Edge { state: EdgeState::Stop, at: START.plus(Duration::from_secs(1)), ..own.clone() });
+        server.one(Command::Change(Change::Put(Box::new(Put {
+            id: "own".into(),
+            created: None,
+            start: own,
+            stop,
+            details: Details::default(),
+        }))));
+        let described = job(EdgeState::Start, START, "described");
+        server.send(described.clone());
+        let stop = Some(job(EdgeState::Stop, START.plus(Duration::from_secs(1)), "described"));
+        let describe = Describe { organization: "acme".into(), edge: described.id(), span: None, stop, details: Details::default() };
+        server.one(Command::Change(Change::Describe(Box::new(describe))));
+        let skews: Vec<_> = server.records[said..].iter().flat_map(|(.., command)| skews(command)).collect();
+        let (start, stop) = ((EdgeState::Start, None), (EdgeState::Stop, expected));
+        assert_eq!(skews, [stop, start, start, stop, start, stop]);
+        let is_closed =
+            |server: &Server| server.events().contains(&("a".to_owned(), false)) && !server.events().contains(&("a".to_owned(), true));
+        assert_eq!(is_closed(&server), flag == 60);
+        start_with(&mut server, 1);
+        assert_eq!(is_closed(&server), flag == 60, "by whatever flag it is started again");
+    }
 }

@@ -114,7 +114,10 @@ fn a_segment_is_closed_by_its_age_whatever_its_first_commit_was() {
             0,
             "{edges}"
         );
-        assert!(server.committer().log.segments().unwrap().len() > 5);
+        // Each spans a tenth of the time that is kept, and what the checkpoint stands for has gone.
+        let (segments, checkpoint) = (server.committer().log.segments().unwrap(), server.committer().log.checkpoint_position());
+        assert!((6..15).contains(&segments.len()), "{segments:?}");
+        assert!(Some(segments[0].first) > checkpoint, "{checkpoint:?} {segments:?}");
         server.restart();
     }
 }
@@ -290,4 +293,41 @@ fn segments_that_are_old_leave_the_disk() {
     });
     assert!(days[0] > 5 && days[4] <= days[1], "{days:?}");
     assert_eq!(server.disk.bytes(&first.path), None);
+}
+
+/// Time passes with a record in a segment that is old enough to be closed, and without a look at what is old.
+fn with_an_old_segment() -> Server {
+    let mut server = server();
+    server.fill(3);
+    server.committer().looked_at = Timestamp::MAX;
+    for hours in [0, 30] {
+        server.machine.advance(hours * HOUR);
+        let now = server.now();
+        server.send(job(EdgeState::Point, now, &format!("filler-{hours}")));
+    }
+    server.committer().looked_at = Timestamp::MIN;
+    server
+}
+
+#[test]
+fn a_disk_that_fails_under_retention_is_said_at_once() {
+    let mut server = with_an_old_segment();
+    server.disk.fail_next(Call::Sync, Fault::Before);
+    server.committer().retire_when_due();
+    assert!(server.is_latched());
+}
+
+#[test]
+fn segments_that_could_not_be_removed_go_later_without_another_retirement() {
+    let mut server = with_an_old_segment();
+    server.disk.fail_next(Call::Remove, Fault::Before);
+    server.committer().retire_when_due();
+    let segments = |server: &mut Server| server.committer().log.segments().unwrap();
+    let (checkpoint, before) = (server.committer().log.checkpoint_position(), segments(&mut server));
+    assert!(checkpoint >= Some(before[0].last), "{checkpoint:?} {before:?}");
+    let last = server.committer().log.last();
+    server.committer().looked_at = Timestamp::MIN;
+    server.committer().retire_when_due();
+    assert_eq!((server.committer().log.last(), server.committer().log.checkpoint_position()), (last, checkpoint));
+    assert!(Some(segments(&mut server)[0].first) > checkpoint);
 }

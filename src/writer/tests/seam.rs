@@ -1,6 +1,7 @@
 //! The writer on logs that are not a disk of its own: one that commits later, and one that follows another's.
 
 use super::edges::job;
+use super::older::written;
 use super::server::Listener;
 use super::server::Sent;
 use super::server::Server;
@@ -32,6 +33,8 @@ struct Relay {
     read: VecDeque<Frame>,
     /// It looks at the other one only when something is proposed.
     late: bool,
+    /// It commits this instead of what is proposed next.
+    instead: Option<Batch>,
 }
 
 impl Relay {
@@ -42,7 +45,7 @@ impl Relay {
 
 impl Log for Relay {
     fn propose(&mut self, batch: &Batch) -> Result<Position, AppendError> {
-        self.proposed.push_back(batch.clone());
+        self.proposed.push_back(self.instead.take().unwrap_or_else(|| batch.clone()));
         Ok(Position(self.local.last().0 + batch.len() as u64))
     }
 
@@ -106,7 +109,7 @@ impl Log for Relay {
 fn relay(disk: &FaultyDisk, other: Option<LogReader<FaultyDisk>>, machine: &Arc<ManualClock>) -> Committer<Relay> {
     let memory = super::server::memory_of(Duration::from_secs(5));
     let Opened { log, state, replayed } = open(disk.clone(), log_options(), &memory).unwrap();
-    let log = Relay { local: log, proposed: VecDeque::new(), other, read: VecDeque::new(), late: false };
+    let log = Relay { local: log, proposed: VecDeque::new(), other, read: VecDeque::new(), late: false, instead: None };
     Committer::new(Opened { log, state, replayed }, Options { retention: None }, Arc::<ManualClock>::clone(machine), Arc::default())
 }
 
@@ -197,6 +200,12 @@ fn what_is_committed_out_of_order_stops_the_writer() {
         let answer = submit(&mut writer, vec![edges(&["b"])]).remove(0);
         assert!(matches!(&answer, Err(SubmitError::Latched(error)) if matches!(**error, AppendError::Disordered)), "{answer:?}");
     }
+    // Less is committed than was proposed.
+    let mut writer = relay(&FaultyDisk::new(), None, &machine);
+    writer.log.instead = Some(batch.clone());
+    let answer = submit(&mut writer, vec![edges(&["a", "b"])]).remove(0);
+    assert!(matches!(&answer, Err(SubmitError::Latched(error)) if matches!(**error, AppendError::Disordered)), "{answer:?}");
+    assert_eq!(writer.state.memory.store.stats(super::server::START).edges, 0);
     // Another one gets in between.
     let mut writer = relay(&FaultyDisk::new(), Some(other.reader(Position(1))), &machine);
     writer.log.late = true;
@@ -263,4 +272,22 @@ async fn who_reads_beside_the_writer_finds_what_was_applied() {
     drop(writer);
     assert!(applied.changed().await.is_err());
     running.join().unwrap();
+}
+
+#[test]
+fn what_a_followed_log_says_of_its_stops_counts_where_no_edge_was_folded_before() {
+    let machine = Arc::new(ManualClock::at(super::server::START));
+    let edge = |name| (super::server::START, Command::Edge(job(EdgeState::Start, super::server::START, name)));
+    let settings = (super::server::START, Command::Settings(crate::event::Settings { skew: Duration::from_secs(7) }));
+    for known in [0, 1] {
+        let before = || (0..known).map(|_| vec![edge("a")]);
+        let (other, _) =
+            SegmentLog::open(written(before().chain([vec![settings.clone(), edge("b")]])), log_options(), &mut |_| Ok(())).unwrap();
+        let mut follower = relay(&written(before()), Some(other.reader(Position(known + 1))), &machine);
+        let answer = follower.catch_up();
+        let store = &follower.state.memory.store;
+        assert_eq!((store.skew(), store.stats(super::server::START).edges), (Duration::from_secs(if known == 0 { 7 } else { 5 }), 1));
+        let is_foreign = matches!(&answer, Err(SubmitError::Latched(error)) if matches!(**error, AppendError::Foreign(_)));
+        assert!(if known == 0 { answer.is_ok() } else { is_foreign }, "{answer:?}");
+    }
 }

@@ -6,7 +6,6 @@ use crate::event::record::Decoder;
 use crate::log::SegmentLog;
 use crate::store::Order;
 use crate::store::Query;
-use crate::store::Stats;
 use crate::time::BelievedClock;
 use parking_lot::Mutex;
 
@@ -320,8 +319,7 @@ pub(super) fn everything(order: Order) -> Query {
 
 /// All that a reader sees, in lines.
 pub(super) fn seen(memory: &Memory, now: Timestamp) -> Vec<String> {
-    // A tenant may be left that has nothing any more.
-    let mut lines = vec![format!("{:?}", Stats { tenants: 0, ..memory.store.stats(now) })];
+    let mut lines = vec![format!("{:?}", memory.store.stats(now))];
     for organization in ORGANIZATIONS {
         let Some(tenant) = memory.store.tenant(organization) else { continue };
         for order in [Order::Start, Order::End, Order::Update] {
