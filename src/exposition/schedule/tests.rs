@@ -1,5 +1,8 @@
 //! The schedule against a literal model of the page contract, and against scrapers that refuse what Prometheus refuses.
 
+mod books;
+mod windows;
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
