@@ -51,7 +51,8 @@ impl Compressor {
             if status == Status::StreamEnd {
                 return None;
             }
-            deflated.reserve(text.len() / 8 + 1024);
+            // That is twice as much at least.
+            deflated.reserve(1);
         }
     }
 }

@@ -114,11 +114,12 @@ mod tests {
         for run in (1..20_000).rev() {
             lines.set(run * RUN, Line::default());
             let (len, size) = (lines.runs.len(), lines.runs.allocation_size());
+            assert!(size * 20_000 <= most * 12 * (len + 8), "{size} bytes for {len}, {most} for 20 000");
             if sizes.last() != Some(&size) {
                 assert!(lines.runs.capacity() >= 2 * len, "no room to grow beside {len}");
                 sizes.push(size);
             }
         }
-        assert!(sizes.len() < 9 && sizes.last().is_some_and(|last| last * 500 < most), "{sizes:?}");
+        assert!(sizes.len() < 9, "{sizes:?}");
     }
 }
