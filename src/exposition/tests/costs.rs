@@ -7,6 +7,7 @@ use crate::exposition::block::Known;
 use crate::exposition::body;
 use crate::exposition::body::Section;
 use crate::exposition::text::Family;
+use std::sync::atomic::AtomicUsize;
 
 const FAMILIES: [Family; 3] = [Family::Open, Family::Edges, Family::Times];
 
@@ -90,5 +91,18 @@ fn a_page_takes_what_is_set_aside_for_it_and_is_compressed_once() {
         let zipped = body::zipped("own 1", &sections, format);
         assert_eq!(are_compressed(), [true; 3], "for the next page, too");
         assert!(zipped.len() * 5 < text.len(), "{} bytes of {} when compressed", zipped.len(), text.len());
+    }
+}
+
+#[test]
+fn much_work_is_for_a_few_threads_and_little_for_one() {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    for (pieces, expected) in [(0, 1), (3, 1), (7, 1), (8, cores.min(2)), (100, cores.min(4))] {
+        let (threads, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let one_more = |count: &AtomicUsize| {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        body::in_parallel(&vec![(); pieces], || one_more(&threads), |(), ()| one_more(&done));
+        assert_eq!((threads.into_inner(), done.into_inner()), (expected, pieces));
     }
 }

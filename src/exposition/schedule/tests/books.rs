@@ -153,10 +153,11 @@ fn a_series_with_one_sample_needs_no_list() {
 fn what_is_turned_away_changes_no_page() {
     // By what the line is full of: in order, what is behind, what is behind up to a day.
     type At = fn(i64) -> i64;
-    let rows: [(&str, i64, At, Exposure); 3] = [
+    let rows: [(&str, i64, At, Exposure); 4] = [
         ("in order", SECOND, |number| (number + 1) * MINUTE, Exposure::Crowded),
         ("late", SECOND, |number| -number - 1, Exposure::Late),
         ("old, for a day", 135 * SECOND, |number| -2 * HOUR - number, Exposure::Old),
+        ("old, for more than a day", 135 * SECOND + 1, |number| -2 * HOUR - number, Exposure::Old),
     ];
     for (what, hold, at, exposure) in rows {
         let mut schedule = Schedule::new(sizes(hold, 100));

@@ -76,6 +76,10 @@ fn room_that_was_made_is_used() {
     assert_eq!(schedule.apply(ms(0), &sample(1, next)), Exposure::Scheduled { at: ms(next) });
     assert_eq!(schedule.apply(ms(0), &sample(1, 2 * next)), Exposure::Crowded);
     let mut schedule = full();
+    assert_eq!(schedule.apply(ms(0), &sample(1, 7 * MINUTE)), Exposure::Duplicate);
+    assert_eq!(schedule.apply(ms(MINUTE - 1), &sample(1, next)), Exposure::Crowded);
+    assert_eq!(schedule.apply(ms(MINUTE), &sample(1, next)), Exposure::Scheduled { at: ms(next) }, "one of those was shown");
+    let mut schedule = full();
     let other = SeriesId { generation: 2, ..first(1) };
     assert_eq!(schedule.apply(ms(0), &Sample { series: other, ..sample(1, next) }), Exposure::Scheduled { at: ms(next) });
     assert_eq!(schedule.places_of(1), [ms(next)], "another series has the number");
