@@ -181,15 +181,15 @@ impl Queues {
         })
     }
 
-    /// The line again; `None` when there is nothing to keep.
-    pub(super) fn close(self) -> Option<Line> {
+    /// The line again. Queues that say the same are one, and on the timeline once.
+    pub(super) fn close(self, context: &mut Placing<'_>) -> Line {
         let Some(windowed) = self.windowed else { return line(self.plain.places().copied().collect()) };
-        let alike = |plain: &Place, windowed: &Place| Place { on: On::Both, ..*plain } == Place { on: On::Both, ..*windowed };
-        if let ([], [], None, (Some(plain), Some(last))) =
-            (&*self.plain.waiting, &*windowed.waiting, windowed.newest, (&self.plain.last, &windowed.last))
-            && alike(plain, last)
-        {
-            return Some(Line::One(Place { on: On::Both, ..*plain }));
+        let on_both = |place: &Place| Place { on: On::Both, ..*place };
+        if self.plain.places().map(on_both).eq(windowed.places().map(on_both)) {
+            for place in &windowed.waiting {
+                context.timeline.release(place);
+            }
+            return line(self.plain.places().map(on_both).collect());
         }
         let mut places: Vec<Place> = self.plain.places().chain(windowed.places()).copied().collect();
         places.sort_by_key(|place| place.exposed);
@@ -197,10 +197,9 @@ impl Queues {
     }
 }
 
-fn line(places: Vec<Place>) -> Option<Line> {
+fn line(places: Vec<Place>) -> Line {
     match *places {
-        [] => None,
-        [place] => Some(Line::One(place)),
-        _ => Some(Line::Many(places)),
+        [place] => Line::One(place),
+        _ => Line::Many(places),
     }
 }

@@ -283,3 +283,44 @@ fn page(own: &str, sections: &[Section], request: &PageRequest, shown: &Shown) -
     let body = if request.gzip { body::zipped(own, sections, request.format) } else { body::plain(own, sections, request.format) };
     Page { body: body.into(), content_type: request.format.content_type(), gzip: request.gzip, samples: shown.rows.len(), cut: shown.cut }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposition::AGE_MAX;
+    use crate::store::SeriesId;
+    use crate::time::millis_of;
+
+    /// Who scrapes with a window, or asks for less, does not make the others' page be looked up again.
+    #[test]
+    fn a_page_is_looked_up_once_while_nothing_changes() {
+        let sizes = Sizes::of(&Options::default());
+        let cluster = ClusterPage::new(sizes);
+        let ms = Timestamp::from_millis;
+        let put = |at| {
+            let series = SeriesId { number: 1, generation: 1 };
+            let sample = Sample { series, at: ms(at), value: 1.0, tie: 0, heartbeat: false };
+            cluster.shown.lock().schedule.apply(ms(at), &sample);
+        };
+        let view = |now, window| View::new(ms(now), window, None, &sizes);
+        let at = |shown: &Shown| shown.rows.iter().map(|row| row.at.millis()).collect::<Vec<_>>();
+        put(1000);
+        let page = cluster.shown(view(1000, None));
+        assert_eq!(at(&page), [1000]);
+        let until = 1000 + millis_of(AGE_MAX);
+        assert_eq!(page.until, ms(until));
+        assert_eq!(at(&cluster.shown(view(2000, Some(Duration::from_hours(2))))), [1000]);
+        for now in [1000, 1001, until - 1] {
+            assert!(Arc::ptr_eq(&cluster.shown(view(now, None)), &page), "at {now}");
+        }
+        assert_eq!(at(&cluster.shown(view(until, None))), [0; 0]);
+        let page = cluster.shown(view(2000, None));
+        assert!(Arc::ptr_eq(&cluster.shown(view(3000, None)), &page));
+        assert_eq!(at(&cluster.shown(view(1999, None))), [1000]);
+        put(140_000);
+        assert_eq!(at(&cluster.shown(view(140_000, None))), [140_000]);
+        let shorter = View::new(ms(260_000), None, Some(Duration::from_mins(2)), &sizes);
+        assert_eq!(at(&cluster.shown(shorter)), [0; 0]);
+        assert_eq!(at(&cluster.shown(view(260_000, None))), [140_000]);
+    }
+}

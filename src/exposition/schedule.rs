@@ -177,7 +177,7 @@ impl Schedule {
         } else {
             crowds.forget(sample.series.number);
         }
-        lines.set(sample.series.number, queues.close());
+        lines.set(sample.series.number, queues.close(&mut context));
         self.tidy();
         exposure
     }
@@ -191,7 +191,7 @@ impl Schedule {
         let mut queues = Queues::open(lines.get(series.number).map_or(&[], Line::places), &mut context);
         queues.withdraw(at, reach, &mut context);
         self.crowds.forget(series.number);
-        lines.set(series.number, queues.close());
+        lines.set(series.number, queues.close(&mut context));
         self.tidy();
     }
 
@@ -215,7 +215,7 @@ impl Schedule {
         while let Some(slot) = self.timeline.pop_before(forgotten) {
             for series in slot.series {
                 if self.lines.get(series).is_some_and(|line| line.places().iter().all(|place| place.exposed <= forgotten)) {
-                    self.lines.set(series, None);
+                    self.lines.set(series, Line::default());
                     self.crowds.forget(series);
                 }
             }

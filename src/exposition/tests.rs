@@ -1,5 +1,8 @@
 //! Whole pages, over a real store.
 
+mod costs;
+mod stats;
+
 use super::*;
 use crate::event::Change;
 use crate::event::Command;
@@ -19,6 +22,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::io::Write;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
@@ -209,11 +213,13 @@ fn match_filters_families_and_samples() {
         let at_text = at.to_string();
         world.put(NOW, &edge(EdgeState::Start, NOW - at, &[("event_name", "deploy"), ("service_name", service), ("id", &at_text)]));
     }
+    world.put(NOW, &edge(EdgeState::Stop, NOW, &[("event_name", "deploy"), ("service_name", "cache"), ("id", "4")]));
     let own = "change_events_up 1\n";
+    let all = world.page(&request(Format::Text004), own, NOW);
     for (selectors, open, edges, times, has_own) in [
-        (vec![], 3, 3, 3, true),
+        (vec![], 3, 4, 4, true),
         (vec![r#"{service_name="api"}"#], 2, 2, 2, false),
-        (vec![r#"last9_change_events{service_name!="api"}"#], 0, 1, 0, false),
+        (vec![r#"last9_change_events{service_name!="api"}"#], 0, 2, 0, false),
         (vec![r#"{__name__=~"last9.*seconds",id="3"}"#], 1, 0, 1, false),
         (vec![r#"last9_change_events{id="1"}"#, r#"last9_change_events_open_timestamp_seconds{id=~"2|3"}"#], 2, 1, 0, false),
         (vec![r#"{event_state="start",nothing=""}"#], 0, 3, 3, false),
@@ -226,6 +232,7 @@ fn match_filters_families_and_samples() {
         assert_eq!(count("last9_change_events"), edges, "{selectors:?}");
         assert_eq!(count("last9_change_events_timestamp_seconds"), times, "{selectors:?}");
         assert_eq!(page.contains(own), has_own, "{selectors:?}");
+        assert!(page.lines().all(|line| all.lines().any(|there| there == line)), "{selectors:?}: {page}");
     }
 }
 

@@ -202,6 +202,7 @@ mod tests {
                 Format::OpenMetrics100,
                 "last9_change_events_timestamp_seconds{LABELS} 1700000000.000 1700000000.000",
             ),
+            (Family::Times, 0, 9.0, Format::OpenMetrics100, "last9_change_events_timestamp_seconds{LABELS} 0.000 0.000"),
             (Family::Open, -1, 9.0, Format::OpenMetrics100, "last9_change_events_open_timestamp_seconds{LABELS} -0.001"),
         ] {
             let expected = expected.replace("LABELS", r#"event_name="deploy",path="C:\\a \"b\"\nc""#) + "\n";
@@ -234,6 +235,15 @@ mod tests {
             let mut text = String::new();
             push_escaped(&mut text, &value);
             prop_assert_eq!(unescape(&text), Some(value));
+        }
+
+        #[test]
+        fn a_line_is_no_longer_than_its_labels_and_overhead(value in prop_oneof![Just(f64::MIN), any::<f64>()], at in prop_oneof![Just(i64::MIN), any::<i64>()]) {
+            for family in [Family::Open, Family::Edges, Family::Times] {
+                for format in [Format::Text004, Format::OpenMetrics100] {
+                    prop_assert!(line(family, &[], at, value, format).len() <= family.line_overhead());
+                }
+            }
         }
 
         #[test]

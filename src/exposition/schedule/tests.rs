@@ -1,5 +1,8 @@
 //! The schedule against a literal model of the page contract, and against scrapers that refuse what Prometheus refuses.
 
+mod books;
+mod windows;
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -364,11 +367,12 @@ fn a_window_of_any_length_is_a_page() {
     schedule.apply(ms(0), &sample(2, -70 * MINUTE));
     schedule.apply(ms(0), &sample(3, -400 * 24 * HOUR));
     schedule.apply(ms(0), &sample(4, -START - 1));
-    for (window, shown) in [(0, 1), (11 * MINUTE, 1), (HOUR, 1), (81 * MINUTE, 1), (82 * MINUTE, 2), (i64::MAX, 2)] {
+    schedule.apply(ms(0), &sample(5, -365 * 24 * HOUR));
+    for (window, shown) in [(0, 1), (11 * MINUTE, 1), (HOUR, 1), (81 * MINUTE, 1), (82 * MINUTE, 2), (i64::MAX, 3)] {
         assert_eq!(page(&schedule, 0, Some(window)).len(), shown, "window {window}");
     }
     // Each has one reason.
-    assert_eq!(schedule.counts, Counts { old: 1, beyond: 2, ..Counts::default() });
+    assert_eq!(schedule.counts, Counts { old: 2, beyond: 2, ..Counts::default() });
 }
 
 #[test]
