@@ -116,17 +116,19 @@ struct Sweep<'a> {
     recent: Timestamp,
     /// The events that some of these edges are part of.
     heads: HashSet<EdgeNo>,
-    /// The events that an event needs, if it stays.
-    needs: HashMap<EdgeNo, Vec<EdgeNo>>,
+    /// What an event needs, if it stays: events, and edges of them.
+    needs: HashMap<EdgeNo, Vec<(EdgeNo, EdgeNo)>>,
     /// Events that stay.
     stays: HashSet<EdgeNo>,
     queue: Vec<EdgeNo>,
+    /// Edges that stay as long as what needs them.
+    needed: HashSet<EdgeNo>,
 }
 
 impl<'a> Sweep<'a> {
     fn new(core: &'a Core, before: Timestamp, recent: Timestamp) -> Self {
-        let (heads, needs, stays, queue) = Default::default();
-        Self { core, before, recent, heads, needs, stays, queue }
+        let (heads, needs, stays, queue, needed) = Default::default();
+        Self { core, before, recent, heads, needs, stays, queue, needed }
     }
 
     /// Which of the edges stay.
@@ -141,17 +143,19 @@ impl<'a> Sweep<'a> {
         }
         for &edge in &present {
             for needer in self.needers(edge) {
-                let needed = core.head(edge);
+                let need = (core.head(edge), edge);
                 if self.heads.contains(&needer) {
-                    self.needs.entry(needer).or_default().push(needed);
+                    self.needs.entry(needer).or_default().push(need);
                 } else {
-                    self.keep(needed);
+                    self.needed.insert(edge);
+                    self.keep(need.0);
                 }
             }
         }
         while let Some(head) = self.queue.pop() {
-            for needed in self.needs.remove(&head).unwrap_or_default() {
-                self.keep(needed);
+            for (head, edge) in self.needs.remove(&head).unwrap_or_default() {
+                self.needed.insert(edge);
+                self.keep(head);
             }
         }
         let mut stays: HashSet<EdgeNo> = candidates.iter().copied().filter(|&edge| self.stays(edge)).collect();
@@ -276,19 +280,20 @@ impl<'a> Sweep<'a> {
         match self.part(edge) {
             Part::Past { .. } => {
                 let names = core.deleted_by.get(&edge).into_iter().flatten();
+                let is_kept = |head: EdgeNo| !self.heads.contains(&head) || self.stays.contains(&head);
                 self.is_new(edge)
                     || names.into_iter().any(|&deleted| deleted != edge && self.is_new(deleted))
-                    || self.described_with(edge).any(|head| self.stays.contains(&head))
+                    || self.described_with(edge).any(is_kept)
             }
             Part::Beat => {
-                self.stays.contains(&core.head(edge)) && (self.is_new(edge) || core.details.get(edge).is_some() || self.changes_group(edge))
+                self.stays.contains(&core.head(edge))
+                    && (self.is_new(edge) || self.needed.contains(&edge) || core.details.get(edge).is_some() || self.changes_group(edge))
             }
             _ => self.stays.contains(&core.head(edge)),
         }
     }
 
-    /// Whether the start before this one is of another group, so that other rivals count from here on. A heartbeat that superseded
-    /// an event is one: where the start before it is of its group, that did, or it would begin anew.
+    /// Whether the start before this one is of another group, so that other rivals count from here on.
     fn changes_group(&self, beat: EdgeNo) -> bool {
         if self.core.groups.is_empty() {
             return false;

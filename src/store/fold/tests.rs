@@ -205,6 +205,24 @@ proptest! {
     }
 }
 
+/// A rival is between it and the first start, so that it begins nothing; without it the stop would be alone.
+#[test]
+fn the_start_beyond_an_early_stop_stays_also_where_it_is_a_heartbeat() {
+    let starts = [(26, 0, None), (0, 1, None), (21, 0, None), (13, 0, Some(1)), (13, 1, Some(1))]
+        .map(|(at, identity, group)| (false, at, identity, group, false));
+    let stops = [(true, 26, 0, None, false), (true, 12, 0, None, true)];
+    let edges: Vec<Edge> = starts.iter().chain(&stops).map(edge).collect();
+    let store = store_of(&edges);
+    let whole = events(&store);
+    assert!(whole.iter().any(|(start, stop, ..)| (*start, *stop) == (Some(edges[3].id()), Some(edges[6].id()))), "{whole:?}");
+    store.apply(LATER, &Command::Retire { before: Timestamp::from_millis(6), upto: 0 });
+    assert_eq!(events(&store), whole);
+    let tenant = store.tenant("acme").unwrap();
+    let known: BTreeSet<EdgeId> = tenant.every_edge().into_iter().map(|(id, _)| id).collect();
+    let left: Vec<Edge> = edges.into_iter().filter(|edge| known.contains(&edge.id())).collect();
+    assert_eq!(events(&store_of(&left)), whole);
+}
+
 /// All that a reader sees of events, in every order.
 fn listed(store: &Store) -> String {
     let Some(tenant) = store.tenant("acme") else { return String::new() };
