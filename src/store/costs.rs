@@ -211,6 +211,8 @@ fn a_page_of_an_answer_costs_the_same_however_much_there_is() {
         check(&format!("tagged {keys:?}"), &Query { tags: tags(keys), ..ten() });
     }
     let selectors = vec![selector::parse(r#"{entity_id="e0"}"#).unwrap()];
+    let all = vec![selector::parse(r#"{event_name="job"}"#).unwrap()];
+    check("all by their label, tagged as few", &Query { selectors: all, tags: tags(&["few"]), ..ten() });
     check("one by its label, tagged as all", &Query { selectors, tags: tags(&["all"]), ..ten() });
 }
 
