@@ -147,3 +147,30 @@ fn a_text_is_found_in_each_label_that_says_it() {
         assert_eq!(store.tenant("acme").unwrap().select(&query).events.len(), expected, "{text}");
     }
 }
+
+#[test]
+fn an_event_is_listed_when_something_was_said_of_it_last() {
+    let store = Store::new(Options::default());
+    let edges: Vec<Edge> =
+        (1..=3).map(|entity| Said { state: EdgeState::Start, at: 5, entity, outcome: 0, superseding: false }.edge()).collect();
+    for (edge, received) in edges.iter().zip(1000..) {
+        put(&store, edge, received);
+    }
+    let check = |last: &[usize], expected: [(usize, i64); 3]| {
+        for &entity in last {
+            let details = Details { description: "said".into(), ..Details::default() };
+            let describe =
+                crate::event::Describe { organization: "acme".into(), edge: edges[entity].id(), span: None, stop: None, details };
+            store.apply(at(2000 + 100 * i64::try_from(entity).unwrap()), &Command::Change(Change::Describe(Box::new(describe))));
+        }
+        let tenant = store.tenant("acme").unwrap();
+        let query = Query { order: Order::Update, limit: 1, ..everything() };
+        let pages = paged(&tenant, &query);
+        let found: Vec<_> = pages.iter().map(|event| (event.id.clone(), event.updated.millis())).collect();
+        let expected = expected.map(|(entity, updated)| (edges[entity].id().to_string().into_boxed_str(), updated));
+        assert_eq!(found, expected, "after {last:?}");
+    };
+    check(&[], [(2, 1002), (1, 1001), (0, 1000)]);
+    check(&[0], [(0, 2000), (2, 1002), (1, 1001)]);
+    check(&[1], [(1, 2100), (0, 2000), (2, 1002)]);
+}
