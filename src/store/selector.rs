@@ -14,6 +14,8 @@ pub const MATCHERS_MAX: usize = 32;
 pub const REGEX_BYTES_MAX: usize = 1 << 10;
 /// What a compiled regular expression may take, in bytes.
 const REGEX_SIZE_MAX: usize = 1 << 20;
+/// Most words outside braces that the parser is asked about: enough for all that it has a word of its own against.
+const WORDS_MAX: usize = 8;
 
 /// How a matcher compares; a regular expression must match the whole value.
 #[derive(Clone, Debug)]
@@ -129,10 +131,43 @@ fn anchored(pattern: &str) -> Result<Regex, SelectorError> {
     compile(&format!("^(?:{pattern})$"))
 }
 
+/// Whether the text has nothing outside its braces and quotes but a few words. The parser goes down into an expression by calling
+/// itself, which a stack ends before eight kilobytes do, and takes a time that grows with the square of a long one. Quotes are
+/// read as the parser reads them, which takes a backslash for an escape in all three kinds.
+fn is_flat(selector: &str) -> bool {
+    let (mut quote, mut in_braces, mut in_word, mut words) = (None, false, false, 0);
+    let mut bytes = selector.bytes();
+    while let Some(byte) = bytes.next() {
+        if let Some(end) = quote {
+            match byte {
+                b'\\' => drop(bytes.next()),
+                _ if byte == end => quote = None,
+                _ => {}
+            }
+            continue;
+        }
+        let is_word = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'.' | b'@') || !byte.is_ascii();
+        match byte {
+            b'"' | b'\'' | b'`' => quote = Some(byte),
+            b'#' => return false,
+            b'{' => in_braces = true,
+            b'}' => in_braces = false,
+            _ if in_braces || is_word || byte.is_ascii_whitespace() => {}
+            _ => return false,
+        }
+        words += usize::from(is_word && !in_word && !in_braces);
+        in_word = is_word;
+    }
+    words <= WORDS_MAX
+}
+
 /// The matchers of a vector selector such as `last9_change_events{service_name="api"}`; the family becomes a matcher on `__name__`.
 pub fn parse(selector: &str) -> Result<Vec<Matcher>, SelectorError> {
     if selector.len() > SELECTOR_BYTES_MAX {
         return Err(SelectorError::Long { bytes: selector.len() });
+    }
+    if !is_flat(selector) {
+        return Err(SelectorError::Expression);
     }
     // PromQL wants one matcher that refuses the empty value; every event has a name, so here it is no danger.
     let parsed = promql_parser::parser::parse(selector).or_else(|error| match selector.trim_start() {
@@ -220,21 +255,59 @@ mod tests {
     }
 
     #[test]
-    fn no_depth_is_too_deep_for_a_stack() {
-        let most = SELECTOR_BYTES_MAX;
-        for (open, inner, close) in [
-            ("(", "x", ")"),
-            ("(", "{a=\"b\"}", ")"),
-            ("(x+", "x", ")"),
-            ("abs(", "x", ")"),
-            ("-", "x", ""),
-            ("", "x", "[5m:]"),
-            ("", "x", "^x"),
+    fn what_is_refused_says_why() {
+        for (selector, error) in [
+            ("x offset 5m", SelectorError::Modified),
+            ("x @ 5", SelectorError::Modified),
+            ("{a=\"b\" or c=\"d\"}", SelectorError::Modified),
+            ("x or y", SelectorError::Expression),
+            ("rate(x[5m])", SelectorError::Expression),
+            ("-x", SelectorError::Expression),
+            ("x{a=\"b\"} # and why", SelectorError::Expression),
         ] {
-            let depth = (most - inner.len()) / (open.len() + close.len());
-            let selector = [&*open.repeat(depth), inner, &*close.repeat(depth)].concat();
-            assert!(matches!(parse(&selector), Err(SelectorError::Expression | SelectorError::Syntax(_))), "{open}..{close}");
-            assert!(parse(&open.repeat(most / open.len().max(1))).is_err());
+            assert_eq!(parse(selector).unwrap_err(), error, "{selector}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_quotes_is_a_value() {
+        for value in ["(((", "-#-", "}{", "it's", "a`b", "[5m]"] {
+            check(&format!("{{a=\"{value}\"}}"), value, true);
+            check(&format!("x{{a=\"{value}\",b!='c('}}"), value, true);
+        }
+        check("{a=\"\\\"(\"}", "\"(", true);
+    }
+
+    /// Of each shape so much as a selector can have: the parser would end the process, or take long.
+    #[test]
+    fn no_selector_is_too_deep_or_too_long() {
+        for (begin, open, inner, close, end) in [
+            ("", "(", "x", ")", ""),
+            ("", "(", "{a=\"b\"}", ")", ""),
+            ("", "(x+", "x", ")", ""),
+            ("", "abs(", "x", ")", ""),
+            ("", "-", "x", "", ""),
+            ("", "", "x", "[5m:]", ""),
+            ("", "", "x", "^x", ""),
+            ("sum(", "-", "x", "", ")"),
+            ("topk(1,", "-", "x", "", ")"),
+            ("{a=\"b\"} + sum(", "-", "x", "", ")"),
+            ("{a='\\'\"'} + sum(", "-", "x", "", ")"),
+            ("{a=`\\`,b=`} + sum(", "-", "x", "", ") + y{c=`z`}"),
+            ("{a=\"b\"} #\"\n + sum(", "-", "x", "", ")"),
+            ("sum(", "-x^", "x", "", ")"),
+            ("", "sum(-----", "x", ")", ""),
+            ("", "x or ", "x", "", ""),
+            ("", "{} or ", "x", "", ""),
+            ("", "{", "", "", ""),
+            ("", "{(", "x", "", ""),
+            ("", "{a=(", "x", "", ""),
+        ] {
+            let left = SELECTOR_BYTES_MAX - begin.len() - inner.len() - end.len();
+            let depth = left / (open.len() + close.len());
+            let selector = [begin, &*open.repeat(depth), inner, &*close.repeat(depth), end].concat();
+            let refused = parse(&selector);
+            assert!(matches!(refused, Err(SelectorError::Expression | SelectorError::Syntax(_))), "{begin}{open}..{close}: {refused:?}");
         }
     }
 

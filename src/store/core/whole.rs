@@ -65,6 +65,7 @@ impl Core {
     }
 
     /// Whether this record of a put, received then, is what an edge that is here comes from; its details are as old as its first.
+    /// No record of an edge by itself has the id of a put's edge, or the time of its receipt would hide that of the put.
     pub(in crate::store) fn remembers_put(&self, put: &Put, received: Timestamp) -> bool {
         put.edges().filter_map(|edge| self.find_edge(edge.id())).any(|edge| self.came(edge).contains(&received))
     }
