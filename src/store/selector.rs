@@ -135,7 +135,7 @@ fn anchored(pattern: &str) -> Result<Regex, SelectorError> {
 /// itself, which a stack ends before eight kilobytes do, and takes a time that grows with the square of a long one. Quotes are
 /// read as the parser reads them, which takes a backslash for an escape in all three kinds.
 fn is_flat(selector: &str) -> bool {
-    let (mut quote, mut in_braces, mut in_word, mut words) = (None, false, false, 0);
+    let (mut quote, mut in_braces, mut goes_on, mut words) = (None, false, false, 0);
     let mut bytes = selector.bytes();
     while let Some(byte) = bytes.next() {
         if let Some(end) = quote {
@@ -155,8 +155,8 @@ fn is_flat(selector: &str) -> bool {
             _ if in_braces || is_word || byte.is_ascii_whitespace() => {}
             _ => return false,
         }
-        words += usize::from(is_word && !in_word && !in_braces);
-        in_word = is_word;
+        words += usize::from(is_word && !goes_on && !in_braces);
+        goes_on = is_word;
     }
     words <= WORDS_MAX
 }

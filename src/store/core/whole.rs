@@ -64,10 +64,16 @@ impl Core {
         self.own_identities(id).next().is_some() || EdgeId::parse(id).is_some_and(|id| self.find_edge(id).is_some())
     }
 
-    /// Whether this record of a put, received then, is what an edge that is here comes from; its details are as old as its first.
-    /// No record of an edge by itself has the id of a put's edge, or the time of its receipt would hide that of the put.
+    /// Whether this record of a put, received then, is what an edge or the details that are here come from.
     pub(in crate::store) fn remembers_put(&self, put: &Put, received: Timestamp) -> bool {
-        put.edges().filter_map(|edge| self.find_edge(edge.id())).any(|edge| self.came(edge).contains(&received))
+        let Some(identity) = self.number_of(put.start.identity) else { return false };
+        let from_it = |edge: EdgeNo| self.row(edge).is_some_and(|row| row.identity == identity) && self.came(edge).contains(&received);
+        // Another one may have been received at the same time; of the last all edges are present.
+        let is_present = |edge: EdgeNo| self.row(edge).is_some_and(|row| !matches!(row.part, Part::Past { .. }));
+        let is_last = put.edges().all(|edge| self.find_edge(edge.id()).is_some_and(is_present));
+        let mut anchors = self.details.anchors(identity).into_iter().flatten();
+        let said = is_last && anchors.any(|(_, anchor)| self.details.get(*anchor).is_some_and(|detailed| detailed.updated == received));
+        said || put.edges().filter_map(|edge| self.find_edge(edge.id())).any(from_it)
     }
 
     /// Whether this deletion still keeps an edge from being part of an event.

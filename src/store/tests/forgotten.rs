@@ -180,3 +180,22 @@ fn what_a_deletion_of_the_first_format_names_stays_as_long_as_what_it_deleted() 
     retire(&store, 30, LATER);
     assert_eq!(known(&store), ids(&[]));
 }
+
+/// An edge by itself has the id of a put's start only where a door gives an event's own identity to it, which none does.
+#[test]
+fn a_put_whose_start_came_again_by_itself_is_remembered() {
+    let store = Store::new(Options::default());
+    let puts = ["a", "b"].map(|text| put_as(EdgeState::Start, 1000, text, 1.0));
+    let start = puts[0].start.clone();
+    let commands = puts.map(|put| Command::Change(Change::Put(Box::new(put)))).into_iter().chain([Command::Edge(start)]);
+    let log: Vec<(Timestamp, Command)> = (1..).map(at).zip(commands).collect();
+    let said = |store: &Store| store.tenant("acme").unwrap().event("own-1").unwrap().details.unwrap().description.to_string();
+    for (received, command) in &log {
+        store.apply(*received, command);
+    }
+    let again = Store::new(Options::default());
+    for (received, command) in log.iter().filter(|(received, command)| store.remembers_record(*received, command)) {
+        again.apply(*received, command);
+    }
+    assert_eq!((said(&store), said(&again)), ("b".to_owned(), "b".to_owned()));
+}
