@@ -150,6 +150,7 @@ fn is_flat(selector: &str) -> bool {
         match byte {
             b'"' | b'\'' | b'`' => quote = Some(byte),
             b'#' => return false,
+
             b'{' => in_braces = true,
             b'}' => in_braces = false,
             _ if in_braces || is_word || byte.is_ascii_whitespace() => {}
@@ -278,6 +279,13 @@ mod tests {
         check("{a=\"\\\"(\"}", "\"(", true);
     }
 
+    #[test]
+    fn words_outside_braces_are_few() {
+        let words = |count: usize| vec!["word"; count].join(" ");
+        assert!(is_flat(&words(WORDS_MAX)) && !is_flat(&words(WORDS_MAX + 1)));
+        assert!(is_flat(&format!("{} {{{}}}", words(WORDS_MAX), words(100))));
+    }
+
     /// Of each shape so much as a selector can have: the parser would end the process, or take long.
     #[test]
     fn no_selector_is_too_deep_or_too_long() {
@@ -295,6 +303,7 @@ mod tests {
             ("{a='\\'\"'} + sum(", "-", "x", "", ")"),
             ("{a=`\\`,b=`} + sum(", "-", "x", "", ") + y{c=`z`}"),
             ("{a=\"b\"} #\"\n + sum(", "-", "x", "", ")"),
+            ("{a=\"b\" #\"\n} + sum(", "-", "x", "", ")"),
             ("sum(", "-x^", "x", "", ")"),
             ("", "sum(-----", "x", ")", ""),
             ("", "x or ", "x", "", ""),
