@@ -77,6 +77,14 @@ metrics! {
         "http_request_duration_seconds", Family::new_with_constructor(seconds);
     /// Bytes of request bodies being worked on.
     bytes_in_flight: Gauge = "http_bytes_in_flight";
+    /// Bytes of memory that the server may take (--limit.memory).
+    memory_limit: Gauge = "memory_limit_bytes";
+    /// Bytes of memory that an item may take of the limit.
+    memory_share: Family<Labels<1>, Gauge> = "memory_share_bytes";
+    /// Bytes of memory that an item takes; `stops` is what is kept back of the share of events for the stops of those that are open.
+    memory: Family<Labels<1>, Gauge> = "memory_bytes";
+    /// How often there was no memory for an item: events, bodies, commands, answers and pages that were refused.
+    memory_refused: Family<Labels<1>, Counter> = "memory_refused";
     /// Open connections.
     connections: Gauge = "http_connections";
     /// Connections accepted.

@@ -45,7 +45,7 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Send(send::Args),
     Exec(exec::Args),
     Open(open::Args),

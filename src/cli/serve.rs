@@ -20,6 +20,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::account::Account;
+use crate::account::CONNECTION_BYTES;
+use crate::account::Limit;
+use crate::account::Shares;
 use crate::cli;
 use crate::cli::Failure;
 use crate::cli::serve::reload::Reloader;
@@ -113,7 +117,11 @@ impl Plan {
         let addresses = flags.addresses(&settings.access)?;
         let telemetry = Arc::new(Telemetry::new());
         telemetry.set_build(env!("CARGO_PKG_VERSION"), option_env!("CHANGE_EVENTS_REVISION").unwrap_or("unknown"));
-        let memory = Memory { store: Arc::new(Store::new(flags.store(&file))), pages: Arc::new(Pages::new(&flags.exposition()?)) };
+        let (limit, shares) = flags.limits(&file).memory();
+        let account = Account::new(limit.bytes, shares);
+        say_memory(&limit, &shares);
+        let pages = Pages::new(&flags.exposition(account.clone())?);
+        let memory = Memory { store: Arc::new(Store::new(flags.store(&file, account))), pages: Arc::new(pages) };
         let clock = Arc::new(BelievedClock::default());
         let parts = Parts {
             store: Arc::clone(&memory.store),
@@ -123,14 +131,23 @@ impl Plan {
             storage: flags.storage_path.clone(),
         };
         reload::note_loaded(&telemetry, &*clock);
-        let app = Arc::new(App::new(parts, flags.web(&file)?, settings));
+        let app = Arc::new(App::new(parts, flags.web()?, settings));
         let reloader = Arc::new(Reloader::new(flags, &file, &app));
         if flags.web_enable_lifecycle {
             let reloader = Arc::clone(&reloader);
             app.set_reload(Box::new(move || reloader.reload()));
         }
-        let server = flags.server(&file);
+        let server = flags.server(&file, shares.connections / CONNECTION_BYTES);
         Ok(Self { flags: flags.clone(), addresses, app, reloader, memory, server, telemetry, clock })
+    }
+}
+
+fn say_memory(limit: &Limit, shares: &Shares) {
+    let Limit { bytes, because } = limit;
+    let Shares { connections, bodies, commands, answers, pages, events } = shares;
+    tracing::info!(bytes, because, events, pages, bodies, commands, answers, connections, "memory is divided");
+    if *events == 0 {
+        tracing::warn!(bytes, because, "there is no memory for events: all new ones will be refused");
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::account::Account;
 use crate::config::ConfigError;
 use crate::config::ConfigFile;
 use crate::config::Limits;
@@ -121,14 +122,15 @@ impl Flags {
     }
 
     /// What the store is to be.
-    pub fn store(&self, file: &ConfigFile) -> store::Options {
-        let mut options = store::Options { pairing_skew: self.pairing_skew, open_max_age: self.open_max_age, ..store::Options::default() };
+    pub fn store(&self, file: &ConfigFile, account: Account) -> store::Options {
+        let mut options =
+            store::Options { pairing_skew: self.pairing_skew, open_max_age: self.open_max_age, account, ..store::Options::default() };
         self.limits(file).apply_to_store(&mut options);
         options
     }
 
     /// What the pages are to be.
-    pub fn exposition(&self) -> Result<exposition::Options, ConfigError> {
+    pub fn exposition(&self, account: Account) -> Result<exposition::Options, ConfigError> {
         let longest = exposition::AGE_MAX;
         let within = |flag, value: Duration| {
             let rule =
@@ -143,6 +145,7 @@ impl Flags {
             keep: within("--exposure.keep", self.exposure_keep)?,
             max_samples: self.exposure_max_samples,
             timestamp_family: !self.no_exposure_timestamp_family,
+            account,
         })
     }
 
@@ -152,15 +155,16 @@ impl Flags {
         writer::Options { retention: (!retention.is_zero()).then_some(retention) }
     }
 
-    /// How connections are treated.
-    pub fn server(&self, file: &ConfigFile) -> server::Options {
+    /// How connections are treated; there are no more than `most`.
+    pub fn server(&self, file: &ConfigFile, most: usize) -> server::Options {
         let mut options = server::Options::default();
         self.limits(file).apply_to_server(&mut options);
+        options.connections = options.connections.min(most);
         options
     }
 
     /// Where things are served.
-    pub fn web(&self, file: &ConfigFile) -> Result<WebOptions, ConfigError> {
+    pub fn web(&self) -> Result<WebOptions, ConfigError> {
         let path_of_url = self.web_external_url.as_deref().map(path_of_url).transpose()?;
         let prefix = self.web_route_prefix.as_deref().or(path_of_url).unwrap_or_default();
         let trimmed = prefix.trim_matches('/');
@@ -176,9 +180,7 @@ impl Flags {
         }
         let external_url = self.web_external_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
         let telemetry_path = self.web_telemetry_path.clone();
-        let mut options = WebOptions { route_prefix, telemetry_path, external_url, ets_strict: self.ets_strict, ..WebOptions::default() };
-        self.limits(file).apply_to_web(&mut options);
-        Ok(options)
+        Ok(WebOptions { route_prefix, telemetry_path, external_url, ets_strict: self.ets_strict })
     }
 }
 

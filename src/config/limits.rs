@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
+use crate::account;
+use crate::account::Shares;
 use crate::formats::mapping::options;
-use crate::http::app::WebOptions;
 use crate::http::body;
 use crate::http::server;
 use crate::store;
@@ -15,7 +16,10 @@ pub struct Limits {
     /// Open connections; beyond them only scrapes and health checks are answered. Default 10000. Settled at the start
     #[arg(long = "limit.connections", value_name = "N", help_heading = "Limits")]
     pub connections: Option<usize>,
-    /// Bytes of all request bodies being worked on together. Default 256 MiB. Settled at the start
+    /// Bytes of memory that the server may take; it refuses new events before it takes more. Default three quarters of the machine's or control group's. Settled at the start
+    #[arg(long = "limit.memory", value_name = "BYTES", help_heading = "Limits")]
+    pub memory: Option<usize>,
+    /// Bytes of all request bodies being worked on together. Default a sixteenth of the memory, 256 MiB at most. Settled at the start
     #[arg(long = "limit.bytes-in-flight", value_name = "BYTES", help_heading = "Limits")]
     pub bytes_in_flight: Option<usize>,
     /// Bytes of a request body on the wire; streams of lines have no such limit. Default 8 MiB
@@ -68,6 +72,7 @@ impl Limits {
     pub fn or(&self, fallback: &Self) -> Self {
         Self {
             connections: self.connections.or(fallback.connections),
+            memory: self.memory.or(fallback.memory),
             bytes_in_flight: self.bytes_in_flight.or(fallback.bytes_in_flight),
             body_bytes: self.body_bytes.or(fallback.body_bytes),
             inflated_bytes: self.inflated_bytes.or(fallback.inflated_bytes),
@@ -113,13 +118,21 @@ impl Limits {
         set(&mut server.connections, self.connections);
     }
 
-    pub(super) fn apply_to_web(&self, web: &mut WebOptions) {
-        set(&mut web.bytes_in_flight, self.bytes_in_flight);
+    /// How much memory the server may take, and how it is divided.
+    pub fn memory(&self) -> (account::Limit, Shares) {
+        let limit = account::Limit::settle(self.memory);
+        let mut shares = Shares::divide(limit.bytes);
+        if let Some(bodies) = self.bytes_in_flight {
+            let bodies = bodies.min(limit.bytes / 2);
+            shares.events = (shares.events + shares.bodies).saturating_sub(bodies);
+            shares.bodies = bodies;
+        }
+        (limit, shares)
     }
 
     /// Those that a reload cannot change; `self` and `other` differ in them when what this gives differs.
-    pub fn settled(&self) -> [Option<usize>; 6] {
-        [self.connections, self.bytes_in_flight, self.open_events, self.label_sets, self.clusters, self.idempotency_keys]
+    pub fn settled(&self) -> [Option<usize>; 7] {
+        [self.connections, self.memory, self.bytes_in_flight, self.open_events, self.label_sets, self.clusters, self.idempotency_keys]
     }
 }
 

@@ -1,6 +1,7 @@
 use clap::Parser as _;
 
 use super::*;
+use crate::account::Account;
 use crate::http::auth::Access;
 use crate::http::auth::Secret;
 use crate::telemetry::logging::with_causes;
@@ -130,10 +131,10 @@ fn flags(arguments: &[&str]) -> Flags {
 #[test]
 fn defaults_are_those_of_the_parts() {
     let (flags, file) = (flags(&[]), ConfigFile::default());
-    assert_eq!(format!("{:?}", flags.store(&file)), format!("{:?}", crate::store::Options::default()));
-    assert_eq!(format!("{:?}", flags.exposition().unwrap()), format!("{:?}", crate::exposition::Options::default()));
-    assert_eq!(format!("{:?}", flags.server(&file)), format!("{:?}", crate::http::server::Options::default()));
-    assert_eq!(format!("{:?}", flags.web(&file).unwrap()), format!("{:?}", crate::http::app::WebOptions::default()));
+    assert_eq!(format!("{:?}", flags.store(&file, Account::boundless())), format!("{:?}", crate::store::Options::default()));
+    assert_eq!(format!("{:?}", flags.exposition(Account::boundless()).unwrap()), format!("{:?}", crate::exposition::Options::default()));
+    assert_eq!(format!("{:?}", flags.server(&file, usize::MAX)), format!("{:?}", crate::http::server::Options::default()));
+    assert_eq!(format!("{:?}", flags.web().unwrap()), format!("{:?}", crate::http::app::WebOptions::default()));
     assert_eq!(flags.addresses(&Access::default()).unwrap(), ["127.0.0.1:10555".parse().unwrap()]);
     assert_eq!(flags.writer().retention, Some(std::time::Duration::from_hours(365 * 24)));
 }
@@ -149,7 +150,7 @@ fn flags_win_over_the_file() {
 fn paths_are_those_of_prometheus() {
     #[track_caller]
     fn check(arguments: &[&str], expected: Result<(&str, &str), &str>) {
-        let web = flags(arguments).web(&ConfigFile::default());
+        let web = flags(arguments).web();
         match (web, expected) {
             (Ok(web), Ok((prefix, path))) => assert_eq!((&*web.route_prefix, &*web.telemetry_path), (prefix, path)),
             (Err(error), Err(text)) => assert!(error.to_string().contains(text), "{error}"),
@@ -196,6 +197,6 @@ fn strangers_are_kept_out_unless_told() {
 #[test]
 fn sizes_of_pages_are_bounded() {
     for wrong in ["--exposure.hold=0", "--exposure.hold=1h", "--exposure.keep=50m", "--exposure.max-samples=0"] {
-        assert!(flags(&[wrong]).exposition().is_err(), "{wrong}");
+        assert!(flags(&[wrong]).exposition(Account::boundless()).is_err(), "{wrong}");
     }
 }

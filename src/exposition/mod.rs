@@ -24,6 +24,7 @@ pub use pages::Pages;
 pub use pages::Receipt;
 pub use text::Format;
 
+use crate::account::Account;
 use crate::store::Matcher;
 use crate::time::Timestamp;
 use bytes::Bytes;
@@ -48,11 +49,13 @@ pub struct Options {
     pub max_samples: usize,
     /// Whether pages have `last9_change_events_timestamp_seconds` too (`--no-exposure.timestamp-family`).
     pub timestamp_family: bool,
+    /// What memory there is (`--limit.memory`).
+    pub account: Account,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { hold: Duration::from_secs(135), keep: AGE_MAX, max_samples: 50_000, timestamp_family: true }
+        Self { hold: Duration::from_secs(135), keep: AGE_MAX, max_samples: 50_000, timestamp_family: true, account: Account::boundless() }
     }
 }
 

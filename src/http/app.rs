@@ -60,21 +60,13 @@ pub struct WebOptions {
     pub telemetry_path: String,
     /// The URL under which others reach this server, for links (`--web.external-url`).
     pub external_url: Option<String>,
-    /// Bytes of all request bodies together (`--limit.bytes-in-flight`).
-    pub bytes_in_flight: usize,
     /// Whether a change of an unknown event is refused at the door of ETS too (`--ets.strict`).
     pub ets_strict: bool,
 }
 
 impl Default for WebOptions {
     fn default() -> Self {
-        Self {
-            route_prefix: String::new(),
-            telemetry_path: "/metrics".to_owned(),
-            external_url: None,
-            bytes_in_flight: 256 * 1024 * 1024,
-            ets_strict: false,
-        }
+        Self { route_prefix: String::new(), telemetry_path: "/metrics".to_owned(), external_url: None, ets_strict: false }
     }
 }
 
@@ -131,7 +123,7 @@ impl App {
     pub fn new(parts: Parts, web: WebOptions, settings: Settings) -> Self {
         let Parts { store, pages, telemetry, clock, storage } = parts;
         Self {
-            budget: Budget::new(web.bytes_in_flight, telemetry.bytes_in_flight.clone()),
+            budget: Budget::new(store.account().clone()),
             renders: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             queries: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),

@@ -98,7 +98,7 @@ pub(crate) async fn read_whole(headers: &HeaderMap, body: Body, limits: &Limits,
     }
     let mut lease = budget.lease();
     if let Some(length) = declared {
-        lease.grow(length)?;
+        lease.wait_to_grow(length).await?;
     }
     let bytes = collect(PacedBody::new(body, limits.pace), declared, most, &mut lease).await?;
     if encoding == Encoding::Identity {
@@ -125,7 +125,7 @@ async fn collect(mut body: PacedBody, declared: Option<usize>, most: usize, leas
             return Err(too_long(most));
         }
         if declared.is_none() {
-            lease.grow(frame.len())?;
+            lease.wait_to_grow(frame.len()).await?;
         }
         whole.extend_from_slice(&frame);
         next = body.frame().await?;

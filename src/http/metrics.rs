@@ -11,6 +11,8 @@ use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::Response;
 
+use crate::account::Item;
+use crate::account::STOP_BYTES;
 use crate::exposition::Format;
 use crate::exposition::Page;
 use crate::exposition::PageRequest;
@@ -86,6 +88,7 @@ fn own_metrics(app: &App, format: Format) -> String {
     telemetry::set_size(&telemetry.store_series, store.series);
     telemetry::set_size(&telemetry.store_open, store.open);
     telemetry::set_size(&telemetry.store_lapsed, store.lapsed);
+    show_memory(app, store.open);
     telemetry::set_size(&telemetry.log_bytes, bytes_on_disk(&app.storage));
     let pages = app.pages.stats(now);
     telemetry::set_size(&telemetry.page_shown, pages.shown);
@@ -114,6 +117,21 @@ fn own_metrics(app: &App, format: Format) -> String {
         Format::Text004 => telemetry.render_text(),
         Format::OpenMetrics100 => telemetry.render_openmetrics(),
     }
+}
+
+fn show_memory(app: &App, open: usize) {
+    let (telemetry, account) = (&app.telemetry, app.store.account());
+    let shares = account.shares();
+    telemetry::set_size(&telemetry.bytes_in_flight, account.leased(Item::Bodies));
+    telemetry::set_size(&telemetry.memory_limit, account.limit());
+    let leased = Item::ALL.map(|item| (item.name(), shares.of(item), account.leased(item), account.refused(item)));
+    let events = ("events", shares.events, account.kept(), account.refused_events());
+    for (item, share, taken, refused) in leased.into_iter().chain([events]) {
+        telemetry::set_size(&telemetry.memory_share.get_or_create(&[("item", item)]), share);
+        telemetry::set_size(&telemetry.memory.get_or_create(&[("item", item)]), taken);
+        telemetry::mirror(&telemetry.memory_refused.get_or_create(&[("item", item)]), refused);
+    }
+    telemetry::set_size(&telemetry.memory.get_or_create(&[("item", "stops")]), open.saturating_mul(STOP_BYTES));
 }
 
 /// What the files of a directory take on the disk; it has no directories inside.

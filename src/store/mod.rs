@@ -52,6 +52,7 @@ pub use view::EventView;
 
 use self::claims::Claims;
 use self::core::Core;
+use crate::account::Account;
 use crate::event::Change;
 use crate::event::Claim;
 use crate::event::Command;
@@ -90,6 +91,8 @@ pub struct Options {
     pub claims_max: usize,
     /// Most tenants.
     pub tenants_max: usize,
+    /// What memory there is (`--limit.memory`).
+    pub account: Account,
 }
 
 impl Default for Options {
@@ -102,6 +105,7 @@ impl Default for Options {
             clusters_max: 100,
             claims_max: 100_000,
             tenants_max: 10_000,
+            account: Account::boundless(),
         }
     }
 }
@@ -219,6 +223,11 @@ impl Store {
     /// An empty store.
     pub fn new(options: Options) -> Self {
         Self { skew: RwLock::new(options.pairing_skew), options, seed: RwLock::default(), tenants: RwLock::default() }
+    }
+
+    /// What memory there is.
+    pub fn account(&self) -> &Account {
+        &self.options.account
     }
 
     /// The organization's events; `None` when it never sent anything.

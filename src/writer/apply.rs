@@ -7,6 +7,7 @@ use super::Unchanged;
 use super::commit::Committer;
 use super::commit::Proposal;
 use super::course::Decoded;
+use super::course::RefusedRecord;
 use super::decide::Decided;
 use super::feed::Fed;
 use super::feed::Outcome;
@@ -48,7 +49,12 @@ impl<L: Log> Committer<L> {
 
     /// Applies what another one proposed, and tells the followers.
     pub(super) fn apply_foreign(&mut self, frame: &Frame) -> Result<(), AppendError> {
-        let records = self.state.course.read(frame, &self.state.memory).map_err(|error| AppendError::Foreign(error.into()))?;
+        let mut records = Vec::with_capacity(frame.len());
+        let read = self.state.course.read(frame, &self.state.memory, |some| {
+            records.extend(some);
+            Ok::<_, RefusedRecord>(())
+        });
+        read.map_err(|error| AppendError::Foreign(error.into()))?;
         if !self.state.course.fits(&self.state.memory) {
             return Err(AppendError::Foreign("it says another skew than the edges before it were folded by".into()));
         }

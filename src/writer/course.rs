@@ -13,6 +13,11 @@ use crate::log::Frame;
 use crate::log::Position;
 use crate::time::Timestamp;
 
+/// So many records of a frame are decoded at once.
+const PIECE_RECORDS: usize = 2048;
+/// Or as many as have so many bytes, and one at least.
+const PIECE_BYTES: usize = 1 << 20;
+
 /// All that the writer has to know of the records before the next one.
 #[derive(Debug)]
 pub(super) struct Course {
@@ -78,14 +83,39 @@ impl Course {
         vec![format!("{received:?} {settings:?} {former} {retired} trusted {:?}", steady.trusted())]
     }
 
-    /// Folds in the records of a frame, and returns those that are to be folded into memory. Memory is begun anew where the log
-    /// says another skew than it has, as long as nothing is in it; after that it is left as it is.
-    pub(super) fn read(&mut self, frame: &Frame, memory: &Memory) -> Result<Vec<Decoded>, RefusedRecord> {
-        let mut commands = Vec::with_capacity(frame.len());
-        for (position, bytes) in frame.records() {
+    /// Folds in the records of a frame, and hands on those that are to be folded into memory, some at a time, so that no more than
+    /// these are decoded at once. Memory is begun anew where the log says another skew than it has, as long as nothing is in it;
+    /// after that it is left as it is.
+    pub(super) fn read<E: From<RefusedRecord>>(
+        &mut self,
+        frame: &Frame,
+        memory: &Memory,
+        mut hand_on: impl FnMut(Vec<Decoded>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut records = frame.records().peekable();
+        while records.peek().is_some() {
+            let mut bytes = 0;
+            let some = std::iter::from_fn(|| {
+                let next = records.next_if(|(_, record)| bytes == 0 || bytes + record.len() <= PIECE_BYTES)?;
+                bytes += next.1.len();
+                Some(next)
+            });
+            hand_on(self.read_some(some.take(PIECE_RECORDS), frame.is_carried(), memory)?)?;
+        }
+        Ok(())
+    }
+
+    fn read_some<'r>(
+        &mut self,
+        records: impl Iterator<Item = (Position, &'r [u8])>,
+        carried: bool,
+        memory: &Memory,
+    ) -> Result<Vec<Decoded>, RefusedRecord> {
+        let mut commands = Vec::new();
+        for (position, bytes) in records {
             let (at, command) = self.decoder.decode(bytes).map_err(|source| RefusedRecord { position, source })?;
             self.former |= self.decoder.read_former();
-            if !frame.is_carried() {
+            if !carried {
                 self.note_first(position, at);
             }
             self.note(position, at, &command);

@@ -19,8 +19,8 @@ use crate::log::id_of;
 use crate::time::Timestamp;
 use std::sync::mpsc;
 
-/// Decoded frames that may wait to be applied.
-const FRAMES_WAITING: usize = 4;
+/// Pieces of decoded frames that may wait to be applied.
+const PIECES_WAITING: usize = 4;
 
 /// A log that was read into memory.
 #[derive(Debug)]
@@ -109,12 +109,11 @@ fn fold_read(
     memory: &Memory,
     read: impl FnOnce(&mut dyn FnMut(Frame) -> Result<(), VisitError>) -> Result<(), OpenError>,
 ) -> Result<(), ReplayError> {
-    let (sender, receiver) = mpsc::sync_channel::<Vec<Decoded>>(FRAMES_WAITING);
+    let (sender, receiver) = mpsc::sync_channel::<Vec<Decoded>>(PIECES_WAITING);
     std::thread::scope(|scope| {
         let applier = scope.spawn(move || receiver.into_iter().for_each(|records| fold(memory, &records, |_, _| {})));
         let read = read(&mut |frame| {
-            let records = course.read(&frame, memory)?;
-            sender.send(records).map_err(|_| "the memory took no more".into())
+            course.read(&frame, memory, |records| sender.send(records).map_err(|_| VisitError::from("the memory took no more")))
         });
         drop(sender);
         applier.join().map_err(|_| ReplayError::Panicked)?;

@@ -1,6 +1,9 @@
 //! One event, an array, an `Idempotency-Key`.
 
 use axum::body::Body;
+use change_events::account::Account;
+use change_events::account::Item;
+use change_events::account::Shares;
 use change_events::http::app::WebOptions;
 use serde_json::Value;
 use serde_json::json;
@@ -102,14 +105,13 @@ async fn limits_are_named() {
 
 #[tokio::test]
 async fn bytes_in_flight_are_bounded() {
-    let web = WebOptions { bytes_in_flight: 50_000, ..Default::default() };
-    let server = Server::starting("", web);
-    server.finish_start();
+    let account = Account::new(1 << 20, Shares { bodies: 50_000, ..Shares::divide(0) });
+    let server = Server::with_account(account.clone());
     let large = format!("[{}{DEPLOYMENT}]", " ".repeat(60_000));
     let answer = server.put(large, &[]).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
     assert_eq!(server.put(DEPLOYMENT, &[]).await.status, 200);
-    assert_eq!(server.telemetry.bytes_in_flight.get(), 0);
+    assert_eq!(account.leased(Item::Bodies), 0);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use axum::body::Body;
 use bytes::Bytes;
+use change_events::account::Item;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::stream;
@@ -46,7 +47,7 @@ async fn all_lines_are_taken_in_every_encoding() {
                 "{encoding} {size}: {json}"
             );
             assert_eq!(json["items"], serde_json::json!([]));
-            assert_eq!(server.telemetry.bytes_in_flight.get(), 0);
+            assert_eq!(server.memory.store.account().leased(Item::Bodies), 0);
             let open = server.get("/api/v4/organizations/acme/change_events?state=open&limit=1000").await.json();
             assert_eq!(open["events"].as_array().unwrap().len(), 1000);
         }

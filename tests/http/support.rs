@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::Method;
 use axum::http::Request;
+use change_events::account::Account;
 use change_events::config::ConfigFile;
 use change_events::config::Limits;
 use change_events::exposition;
@@ -44,7 +45,7 @@ pub(crate) struct Server {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) directory: TempDir,
-    memory: Memory,
+    pub(crate) memory: Memory,
     writer: Mutex<Option<Running>>,
 }
 
@@ -100,10 +101,24 @@ impl Server {
         server
     }
 
+    /// A ready server with this much memory.
+    pub(crate) fn with_account(account: Account) -> Self {
+        let store = Store::new(store::Options { account: account.clone(), ..store::Options::default() });
+        let pages = Pages::new(&exposition::Options { account, ..exposition::Options::default() });
+        let memory = Memory { store: Arc::new(store), pages: Arc::new(pages) };
+        let (directory, clock) = (tempfile::tempdir().unwrap(), Arc::new(ManualClock::at(NOW)));
+        let server = Self::with_memory(memory, directory, clock, "", WebOptions::default());
+        server.finish_start();
+        server
+    }
+
     fn reading(directory: TempDir, clock: Arc<ManualClock>, yaml: &str, web: WebOptions) -> Self {
+        let (store, pages) = (Store::new(store::Options::default()), Pages::new(&exposition::Options::default()));
+        Self::with_memory(Memory { store: Arc::new(store), pages: Arc::new(pages) }, directory, clock, yaml, web)
+    }
+
+    fn with_memory(memory: Memory, directory: TempDir, clock: Arc<ManualClock>, yaml: &str, web: WebOptions) -> Self {
         let telemetry = Arc::new(Telemetry::new());
-        let memory =
-            Memory { store: Arc::new(Store::new(store::Options::default())), pages: Arc::new(Pages::new(&exposition::Options::default())) };
         let parts = Parts {
             store: Arc::clone(&memory.store),
             pages: Arc::clone(&memory.pages),

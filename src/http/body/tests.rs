@@ -4,10 +4,12 @@ use axum::http::HeaderValue;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::stream;
-use prometheus_client::metrics::gauge::Gauge;
 use proptest::prelude::*;
 
 use super::*;
+use crate::account::Account;
+use crate::account::Item;
+use crate::account::Shares;
 
 const MIB: usize = 1024 * 1024;
 
@@ -30,11 +32,14 @@ fn in_chunks(bytes: &[u8], size: usize) -> Body {
     Body::from_stream(stream::iter(chunks))
 }
 
+fn account(bodies: usize) -> Account {
+    Account::new(bodies, Shares { bodies, ..Shares::divide(0) })
+}
+
 async fn read(encoding: Option<&'static str>, body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
-    let shown = Gauge::default();
-    let budget = Budget::new(256 * MIB, shown.clone());
-    let read = read_whole(&headers(encoding), body, limits, &budget).await.map(|whole| whole.bytes);
-    assert_eq!(shown.get(), 0, "every byte is given back");
+    let account = account(256 * MIB);
+    let read = read_whole(&headers(encoding), body, limits, &Budget::new(account.clone())).await.map(|whole| whole.bytes);
+    assert_eq!(account.leased(Item::Bodies), 0, "every byte is given back");
     read
 }
 
@@ -128,14 +133,29 @@ fn check_bomb_status(encoding: &'static str, body: &[u8], limits: &Limits, statu
     assert!(error.message.contains(text), "{error:?}");
 }
 
-#[test]
-fn a_full_budget_says_busy() {
-    let budget = Budget::new(10_000, Gauge::default());
-    for body in [Body::from(vec![b' '; 20_000]), in_chunks(&vec![b' '; 20_000], 100)] {
-        let error = block_on(read_whole(&headers(None), body, &Limits::default(), &budget)).unwrap_err();
-        assert_eq!((error.status.as_u16(), error.retry_after.is_some()), (503, true));
+#[tokio::test(start_paused = true)]
+async fn a_body_waits_for_room_and_is_told_to_come_again() {
+    let account = account(10_000);
+    let budget = Budget::new(account.clone());
+    for room in [true, false] {
+        for body in [Body::from(vec![b' '; 12_000]), in_chunks(&vec![b' '; 12_000], 100)] {
+            let mut held = account.lease(Item::Bodies, 5000).unwrap();
+            let freed = async {
+                tokio::time::sleep(Duration::from_secs(9)).await;
+                if room {
+                    held.shrink_to(0);
+                }
+            };
+            let (headers, limits) = (headers(None), Limits::default());
+            let (read, ()) = tokio::join!(read_whole(&headers, body, &limits, &budget), freed);
+            match read {
+                Ok(whole) => assert!(room && whole.bytes.len() == 12_000),
+                Err(error) => assert_eq!((room, error.status.as_u16(), error.retry_after.is_some()), (false, 503, true)),
+            }
+        }
     }
-    let error = block_on(read_whole(&headers(Some("gzip")), Body::from(gzip(&vec![0; 20_000])), &Limits::default(), &budget)).unwrap_err();
+    let zipped = Body::from(gzip(&vec![0; 20_000]));
+    let error = read_whole(&headers(Some("gzip")), zipped, &Limits::default(), &budget).await.unwrap_err();
     assert_eq!(error.status, 503);
 }
 
@@ -152,7 +172,7 @@ fn dribble(chunks: usize, size: usize, every: Duration) -> Body {
 #[tokio::test(start_paused = true)]
 async fn slow_senders_are_cut() {
     async fn outcome(chunks: usize, size: usize, every: Duration) -> Result<usize, u16> {
-        let budget = Budget::new(MIB, Gauge::default());
+        let budget = Budget::new(account(MIB));
         let read = read_whole(&headers(None), dribble(chunks, size, every), &Limits::default(), &budget).await;
         read.map(|whole| whole.bytes.len()).map_err(|error| error.status.as_u16())
     }

@@ -1,0 +1,377 @@
+//! Memory as an account: `--limit.memory` is divided into shares once, at the start, and what takes more than a little of it is
+//! booked before it is taken.
+//!
+//! Each item has a share of its own, so that none takes the room of another. What is short-lived is leased ([`Lease`]) and given
+//! back; what is kept of events is reckoned up by those who keep it, and asked about before it is appended ([`Account::room`]).
+//! Not for who is told what: that is the writer's, and the front doors'.
+
+mod machine;
+
+pub use machine::Limit;
+pub use machine::resident_bytes;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+
+/// Leases are counted in so many bytes.
+const UNIT: usize = 1024;
+/// What one connection takes at most: the buffers of its requests and answers, and what surrounds them.
+pub const CONNECTION_BYTES: usize = 72 * 1024;
+/// What the start of an event that is open keeps back for its stop.
+pub const STOP_BYTES: usize = 1024;
+/// What the program takes before anything is sent: code, threads, the buffers of the log.
+const PROGRAM_BYTES: usize = 48 << 20;
+
+/// What is leased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// Bodies of requests, until they are parsed.
+    Bodies,
+    /// What was made of them, until it is applied.
+    Commands,
+    /// Answers that are not pages, until they are sent.
+    Answers,
+    /// What is rendered of pages.
+    Pages,
+}
+
+impl Item {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Bodies, Self::Commands, Self::Answers, Self::Pages];
+
+    /// The value of the label `item`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bodies => "bodies",
+            Self::Commands => "commands",
+            Self::Answers => "answers",
+            Self::Pages => "pages",
+        }
+    }
+}
+
+/// How the limit is divided, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// Of all connections.
+    pub connections: usize,
+    /// Of [`Item::Bodies`].
+    pub bodies: usize,
+    /// Of [`Item::Commands`].
+    pub commands: usize,
+    /// Of [`Item::Answers`].
+    pub answers: usize,
+    /// Of [`Item::Pages`].
+    pub pages: usize,
+    /// Of all that is kept: events, their places on pages, keys.
+    pub events: usize,
+}
+
+impl Shares {
+    /// Parts of a small limit, fixed sizes of a large one: most of that is for events.
+    pub fn divide(limit: usize) -> Self {
+        const MIB: usize = 1 << 20;
+        let part = |parts: usize, least: usize, most: usize| (limit / parts).clamp(least * MIB, most * MIB);
+        let (connections, bodies, commands) = (part(8, 4, 720), part(16, 8, 256), part(16, 8, 256));
+        let (answers, pages) = (part(16, 8, 512), part(8, 16, 1024));
+        let others = [PROGRAM_BYTES.min(limit / 4), connections, bodies, commands, answers, pages];
+        let left = others.into_iter().fold(limit, usize::saturating_sub);
+        // What is given back to the allocator in pieces is not all used again.
+        Self { connections, bodies, commands, answers, pages, events: left - left / 12 }
+    }
+
+    /// Of one item.
+    pub fn of(&self, item: Item) -> usize {
+        match item {
+            Item::Bodies => self.bodies,
+            Item::Commands => self.commands,
+            Item::Answers => self.answers,
+            Item::Pages => self.pages,
+        }
+    }
+}
+
+/// The account; cheap to clone.
+#[derive(Clone)]
+pub struct Account(Arc<Books>);
+
+struct Books {
+    limit: usize,
+    shares: Shares,
+    pools: [Pool; 4],
+    /// Bytes that events take.
+    kept: AtomicUsize,
+    /// Events that were refused.
+    refused: AtomicU64,
+}
+
+struct Pool {
+    most: u32,
+    free: Arc<Semaphore>,
+    refused: AtomicU64,
+}
+
+/// There is no room for more of an item now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("busy: {} take all of their {share} bytes of memory, a share of --limit.memory", item.name())]
+pub struct Full {
+    /// What there is no room for.
+    pub item: Item,
+    /// Its share in bytes.
+    pub share: usize,
+}
+
+/// Bytes that are given back when this is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    account: Account,
+    item: Item,
+    bytes: usize,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Account {
+    /// An account of `limit` bytes, divided so.
+    pub fn new(limit: usize, shares: Shares) -> Self {
+        let pools = Item::ALL.map(|item| {
+            let most = units(shares.of(item)).max(1);
+            Pool { most, free: Arc::new(Semaphore::new(most as usize)), refused: AtomicU64::new(0) }
+        });
+        Self(Arc::new(Books { limit, shares, pools, kept: AtomicUsize::new(0), refused: AtomicU64::new(0) }))
+    }
+
+    /// One that nothing exhausts: for tests, and for reading a log without serving it.
+    pub fn boundless() -> Self {
+        let most = usize::MAX >> 24;
+        let shares = Shares { connections: most, bodies: most, commands: most, answers: most, pages: most, events: most };
+        Self::new(most, shares)
+    }
+
+    /// The limit of all together, in bytes.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// How it is divided.
+    pub fn shares(&self) -> &Shares {
+        &self.0.shares
+    }
+
+    /// A lease of nothing yet.
+    pub fn open(&self, item: Item) -> Lease {
+        Lease { account: self.clone(), item, bytes: 0, permit: None }
+    }
+
+    /// A lease of so many bytes, if they are there.
+    pub fn lease(&self, item: Item, bytes: usize) -> Result<Lease, Full> {
+        let mut lease = self.open(item);
+        lease.grow(bytes)?;
+        Ok(lease)
+    }
+
+    /// The same, when they are there: who waits first is served first. More than the whole share counts as the whole share.
+    pub async fn wait_for(&self, item: Item, bytes: usize) -> Lease {
+        let pool = self.pool(item);
+        let wanted = units(bytes).min(pool.most);
+        // It is never closed.
+        let permit = Arc::clone(&pool.free).acquire_many_owned(wanted).await.ok();
+        Lease { account: self.clone(), item, bytes: bytes.min(pool.most as usize * UNIT), permit }
+    }
+
+    /// Counts that there was no room for an item, and says so.
+    pub fn full(&self, item: Item) -> Full {
+        self.pool(item).refused.fetch_add(1, Ordering::Relaxed);
+        Full { item, share: self.0.shares.of(item) }
+    }
+
+    /// Bytes of an item that are leased now.
+    pub fn leased(&self, item: Item) -> usize {
+        let pool = self.pool(item);
+        (pool.most as usize).saturating_sub(pool.free.available_permits()) * UNIT
+    }
+
+    /// How often an item had no room.
+    pub fn refused(&self, item: Item) -> u64 {
+        self.pool(item).refused.load(Ordering::Relaxed)
+    }
+
+    /// Says that what took `before` bytes of what is kept of events takes `after` now.
+    pub fn keep(&self, before: usize, after: usize) {
+        // The sum is never below what any of those who keep has added.
+        self.0.kept.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+    }
+
+    /// Bytes that are kept of events.
+    pub fn kept(&self) -> usize {
+        self.0.kept.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes more events may take, when as many are open as keep room back for their stops.
+    pub fn room(&self, open: usize) -> usize {
+        self.0.shares.events.saturating_sub(self.kept()).saturating_sub(open.saturating_mul(STOP_BYTES))
+    }
+
+    /// Counts events that were refused because there was no room for them.
+    pub fn count_refused_events(&self, events: u64) {
+        self.0.refused.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// How many events were refused because there was no room.
+    pub fn refused_events(&self) -> u64 {
+        self.0.refused.load(Ordering::Relaxed)
+    }
+
+    fn pool(&self, item: Item) -> &Pool {
+        let [bodies, commands, answers, pages] = &self.0.pools;
+        match item {
+            Item::Bodies => bodies,
+            Item::Commands => commands,
+            Item::Answers => answers,
+            Item::Pages => pages,
+        }
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let leased = Item::ALL.map(|item| (item.name(), self.leased(item)));
+        f.debug_struct("Account").field("limit", &self.0.limit).field("shares", &self.0.shares).field("leased", &leased).finish()
+    }
+}
+
+impl Lease {
+    /// How many bytes it is of.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes so many bytes more, if they are there.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Full> {
+        let bytes = self.bytes.saturating_add(bytes);
+        let more = units(bytes).saturating_sub(self.units());
+        if more > 0 {
+            let pool = self.account.pool(self.item);
+            let permit = Arc::clone(&pool.free).try_acquire_many_owned(more);
+            self.hold(Some(permit.map_err(|_| self.account.full(self.item))?));
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Makes one lease of this and another one of the same item.
+    pub fn add(&mut self, other: Self) {
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.hold(other.permit);
+    }
+
+    fn hold(&mut self, permit: Option<OwnedSemaphorePermit>) {
+        match (&mut self.permit, permit) {
+            (Some(held), Some(permit)) => held.merge(permit),
+            (held, permit) => *held = held.take().or(permit),
+        }
+    }
+
+    /// Gives back what is beyond so many bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.bytes = self.bytes.min(bytes);
+        let spare = self.units().saturating_sub(units(self.bytes));
+        if let Some(permit) = &mut self.permit {
+            drop(permit.split(spare as usize));
+        }
+    }
+
+    fn units(&self) -> u32 {
+        self.permit.as_ref().map_or(0, |permit| u32::try_from(permit.num_permits()).unwrap_or(u32::MAX))
+    }
+}
+
+/// How many units hold so many bytes.
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn account(bytes: usize) -> Account {
+        let shares = Shares { connections: 0, bodies: bytes, commands: bytes, answers: bytes, pages: bytes, events: 10_000 };
+        Account::new(5 * bytes, shares)
+    }
+
+    #[test]
+    fn the_limit_is_divided_and_never_exceeded() {
+        #[track_caller]
+        fn check(limit_mib: usize, connections: usize, bodies: usize, pages: usize, events: usize) {
+            let shares = Shares::divide(limit_mib * MIB);
+            let in_mib = [shares.connections, shares.bodies, shares.pages, shares.events].map(|bytes| bytes / MIB);
+            assert_eq!(in_mib, [connections, bodies, pages, events], "{limit_mib}: {shares:?}");
+        }
+        check(64, 8, 8, 16, 0);
+        check(300, 37, 18, 37, 110);
+        check(1024, 128, 64, 128, 484);
+        check(18 * 1024, 720, 256, 1024, 14_314);
+        for limit in (128 * MIB..200 * 1024 * MIB).step_by(777 * MIB) {
+            let Shares { connections, bodies, commands, answers, pages, events } = Shares::divide(limit);
+            assert!(connections + bodies + commands + answers + pages + events < limit, "{limit}");
+        }
+    }
+
+    #[test]
+    fn leases_grow_shrink_and_come_back() {
+        let account = account(10 * UNIT);
+        let mut lease = account.open(Item::Bodies);
+        for (grow, held) in [(1, 1), (UNIT - 1, 1), (1, 2), (7 * UNIT, 9)] {
+            lease.grow(grow).unwrap();
+            assert_eq!(account.leased(Item::Bodies), held * UNIT);
+        }
+        let full = lease.grow(2 * UNIT).unwrap_err();
+        assert_eq!(full.to_string(), "busy: bodies take all of their 10240 bytes of memory, a share of --limit.memory");
+        assert_eq!((lease.bytes(), account.leased(Item::Bodies), account.refused(Item::Bodies)), (8 * UNIT + 1, 9 * UNIT, 1));
+        assert!(account.lease(Item::Commands, 10 * UNIT).is_ok(), "each item has its own");
+        lease.shrink_to(100);
+        lease.shrink_to(5000);
+        assert_eq!((lease.bytes(), account.leased(Item::Bodies)), (100, UNIT));
+        drop(lease);
+        assert_eq!(account.leased(Item::Bodies), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_first_is_served_first() {
+        let account = account(10 * UNIT);
+        let held = account.wait_for(Item::Commands, 99 * UNIT).await;
+        assert_eq!(held.bytes(), 10 * UNIT);
+        let wait = |bytes| {
+            let account = account.clone();
+            tokio::spawn(async move { account.wait_for(Item::Commands, bytes).await })
+        };
+        let large = wait(10 * UNIT);
+        tokio::task::yield_now().await;
+        let small = wait(UNIT);
+        tokio::task::yield_now().await;
+        drop(held);
+        let large = large.await.unwrap();
+        assert!(!small.is_finished(), "it overtook");
+        assert!(account.lease(Item::Commands, 1).is_err(), "nor does who does not wait");
+        drop(large);
+        assert_eq!(small.await.unwrap().bytes(), UNIT);
+    }
+
+    #[test]
+    fn what_is_open_keeps_room_back_for_its_stop() {
+        let account = account(UNIT);
+        let mut before = 0;
+        for (kept, open, room) in [(0, 0, 10_000), (4000, 2, 3952), (9000, 1, 0), (20_000, 0, 0), (0, usize::MAX, 0), (100, 0, 9900)] {
+            account.keep(before, kept);
+            assert_eq!((account.kept(), account.room(open)), (kept, room), "{open}");
+            before = kept;
+        }
+    }
+}
