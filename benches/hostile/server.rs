@@ -1,0 +1,182 @@
+//! The server under attack: a process of its own on loopback, with two organizations or with none, and what it takes.
+
+use crate::http;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+const START_LIMIT: Duration = Duration::from_mins(3);
+const DAY: i64 = 86_400;
+
+/// How it is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) binary: PathBuf,
+    pub(crate) flags: Vec<String>,
+    pub(crate) tokens: bool,
+    /// `limits` or other keys of the configuration file.
+    pub(crate) config: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Server {
+    plan: Plan,
+    directory: tempfile::TempDir,
+    child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) tokens: bool,
+    watch: Option<Watch>,
+    /// How long the last start took.
+    pub(crate) ready_in: Duration,
+}
+
+/// Looks at the resident memory, many times a second.
+#[derive(Debug)]
+struct Watch {
+    stop: Arc<AtomicBool>,
+    most: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) fn start(plan: &Plan) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let organization = |name: &str| {
+            use sha2::Digest as _;
+            let hash = hex::encode(sha2::Sha256::digest(format!("{name}-token")));
+            format!("- slug: {name}\n  tokens:\n  - {{name: bench, sha256: {hash}, scopes: [write, read, telemetry]}}\n")
+        };
+        let organizations =
+            if plan.tokens { format!("organizations:\n{}{}", organization("attacker"), organization("victim")) } else { String::new() };
+        std::fs::write(directory.path().join("config.yml"), format!("{organizations}{}", plan.config)).unwrap();
+        std::fs::write(directory.path().join("ahead"), 0_i64.to_le_bytes()).unwrap();
+        let (child, address, ready_in) = spawn(plan, directory.path());
+        let mut server = Self { plan: plan.clone(), directory, child, address, tokens: plan.tokens, watch: None, ready_in };
+        server.watch = Some(Watch::new(server.child.id()));
+        server
+    }
+
+    /// The header of whoever attacks.
+    pub(crate) fn attacker(&self) -> &'static str {
+        if self.tokens { "Authorization: Bearer attacker-token\r\n" } else { "" }
+    }
+
+    /// The clocks of the machine are so many days ahead from now on, as if they had passed.
+    pub(crate) fn set_days_ahead(&self, days: i64) {
+        std::fs::write(self.directory.path().join("ahead"), (days * DAY * 1_000_000_000).to_le_bytes()).unwrap();
+    }
+
+    /// Kills it and starts it again.
+    pub(crate) fn restart(&mut self) {
+        let before = self.stop_watching();
+        self.child.kill().ok();
+        self.child.wait().unwrap();
+        (self.child, self.address, self.ready_in) = spawn(&self.plan, self.directory.path());
+        self.watch = Some(Watch::new(self.child.id()));
+        if let Some(watch) = &self.watch {
+            watch.most.fetch_max(before, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn lives(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The most that was resident, in bytes.
+    pub(crate) fn most_resident(&self) -> usize {
+        self.watch.as_ref().map_or(0, |watch| watch.most.load(Ordering::Relaxed))
+    }
+
+    /// What is resident now.
+    pub(crate) fn resident(&self) -> usize {
+        resident(self.child.id())
+    }
+
+    /// One of its own metrics, as the page says it.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let path = "/metrics?match[]=%7B__name__%3D%22change_events_x%22%7D";
+        let page = http::get(self.address, path, self.attacker(), Duration::from_mins(1)).ok()?;
+        page.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+    }
+
+    fn stop_watching(&mut self) -> usize {
+        let Some(watch) = self.watch.take() else { return 0 };
+        watch.stop.store(true, Ordering::Relaxed);
+        watch.thread.join().unwrap();
+        watch.most.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop_watching();
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Watch {
+    fn new(process: u32) -> Self {
+        let (stop, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (stopped, seen) = (Arc::clone(&stop), Arc::clone(&most));
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                seen.fetch_max(resident(process), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Self { stop, most, thread }
+    }
+}
+
+fn resident(process: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok()).unwrap_or(0) * 1024
+}
+
+fn spawn(plan: &Plan, directory: &Path) -> (Child, SocketAddr, Duration) {
+    let begun = Instant::now();
+    let mut command = Command::new(&plan.binary);
+    command.arg("serve").arg("--web.listen-address=127.0.0.1:0").args(&plan.flags);
+    command.arg(format!("--storage.path={}", directory.join("data").display()));
+    command.arg(format!("--config.file={}", directory.join("config.yml").display()));
+    if let Some(library) = clock() {
+        command.env("LD_PRELOAD", library).env("CLOCK_AHEAD", directory.join("ahead"));
+    }
+    let log = std::fs::File::create(directory.join("log")).unwrap();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| line.strip_prefix("listening on http://")?.parse().ok()).expect("it listens");
+    // What it prints later has to go somewhere.
+    std::thread::spawn(move || lines.for_each(drop));
+    while http::get(address, "/-/ready", "", START_LIMIT).map_or(0, |answer| answer.status) != 200 {
+        assert!(begun.elapsed() < START_LIMIT, "it is not ready");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    (child, address, begun.elapsed())
+}
+
+/// The library that turns the clock, built on first use; none where there is no compiler.
+fn clock() -> Option<PathBuf> {
+    static BUILT: std::sync::OnceLock<Option<PathBuf>> = std::sync::OnceLock::new();
+    let build = || {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/hostile/clock.c");
+        let library = std::env::temp_dir().join(format!("change-events-clock-{}.so", std::process::id()));
+        let status = Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").status();
+        status.is_ok_and(|status| status.success()).then_some(library)
+    };
+    BUILT.get_or_init(build).clone()
+}
