@@ -10,7 +10,7 @@ use super::block::Entry;
 use super::block::Known;
 use super::block::Seed;
 use super::body::in_parallel;
-use super::schedule::Shown;
+use super::look::Shown;
 use super::text::Family;
 use crate::store::ClusterId;
 use crate::store::Tenant;

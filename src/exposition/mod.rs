@@ -11,6 +11,7 @@ mod filter;
 mod gzip;
 mod line;
 mod lines;
+mod look;
 mod pages;
 mod queue;
 mod schedule;

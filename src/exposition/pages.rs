@@ -15,11 +15,13 @@ use super::cache;
 use super::cache::Cache;
 use super::filter;
 use super::filter::Filter;
+use super::look::Shown;
+use super::look::View;
+use super::look::Waiting;
 use super::queue::Reach;
+use super::schedule::Counts;
 use super::schedule::Sample;
 use super::schedule::Schedule;
-use super::schedule::Shown;
-use super::schedule::View;
 use super::text::Family;
 use crate::store::AppliedEdge;
 use crate::store::Cause;
@@ -30,11 +32,16 @@ use crate::store::TenantId;
 use crate::store::Withdrawn;
 use crate::time::Timestamp;
 use parking_lot::Mutex;
+use parking_lot::MutexGuard;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// How many lines are looked at before the writer is let in: hardly half a millisecond.
+const LOOKED_AT_ONCE: usize = 1024;
 /// How long a page that nobody asks for stays rendered.
 const IDLE_MAX: Duration = Duration::from_mins(10);
 /// How long a page waits for what is being written, and how far a receipt is moved for a page that was not before it.
@@ -50,19 +57,16 @@ pub struct Pages {
     timestamp_family: bool,
     clusters: RwLock<BTreeMap<(TenantId, ClusterId), Arc<ClusterPage>>>,
     moments: Mutex<Moments>,
+    bytes: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct ClusterPage {
-    shown: Mutex<Scheduled>,
+    /// Whoever looks lets the writer in every few lines.
+    schedule: Mutex<Schedule>,
+    /// The last page without a window, and of which version of the schedule. Whoever looks at the schedule holds it.
+    last: Mutex<Option<(View, u64, Arc<Shown>)>>,
     cache: Mutex<Cache>,
-}
-
-#[derive(Debug)]
-struct Scheduled {
-    schedule: Schedule,
-    /// The last page without a window, and of which version of the schedule.
-    last: Option<(View, u64, Arc<Shown>)>,
 }
 
 #[derive(Debug, Default)]
@@ -92,19 +96,18 @@ impl Drop for Receipt<'_> {
 impl Pages {
     /// No pages yet.
     pub fn new(options: &Options) -> Self {
-        let (clusters, moments) = Default::default();
-        Self { sizes: Sizes::of(options), timestamp_family: options.timestamp_family, clusters, moments }
+        let (clusters, moments, bytes) = Default::default();
+        Self { sizes: Sizes::of(options), timestamp_family: options.timestamp_family, clusters, moments, bytes }
     }
 
     /// All that the log is folded into, in lines; moments are of this process alone.
     #[cfg(test)]
     pub(crate) fn state(&self) -> Vec<String> {
-        let Self { sizes: _, timestamp_family: _, clusters, moments: _ } = self;
+        let Self { sizes: _, timestamp_family: _, clusters, moments: _, bytes: _ } = self;
         let mut all = Vec::new();
         for ((tenant, cluster), page) in &*clusters.read() {
-            let ClusterPage { shown, cache: _ } = &**page;
-            let Scheduled { schedule, last: _ } = &*shown.lock();
-            all.extend(schedule.state().iter().map(|line| format!("page of {} {}: {line}", tenant.0, cluster.0)));
+            let ClusterPage { schedule, last: _, cache: _ } = &**page;
+            all.extend(schedule.lock().state().iter().map(|line| format!("page of {} {}: {line}", tenant.0, cluster.0)));
         }
         all
     }
@@ -113,6 +116,13 @@ impl Pages {
     pub fn begin(&self) {
         self.clusters.write().clear();
         *self.moments.lock() = Moments::default();
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// How much memory all that samples are folded into takes, about; what is rendered of it is apart.
+    pub fn bytes(&self) -> usize {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        bytes + bytes / 10
     }
 
     /// Begins to take in commands that were received at `now`. A page that was already given out stays in their past:
@@ -135,10 +145,12 @@ impl Pages {
         };
         let key = (edge.tenant.id(), edge.cluster);
         if let Some(cluster) = self.clusters.read().get(&key) {
-            return cluster.shown.lock().schedule.apply(received, &sample);
+            return self.change(cluster, |schedule| schedule.apply(received, &sample));
         }
-        let cluster = Arc::clone(self.clusters.write().entry(key).or_insert_with(|| Arc::new(ClusterPage::new(self.sizes))));
-        cluster.shown.lock().schedule.apply(received, &sample)
+        let cluster = Arc::new(ClusterPage::new(self.sizes));
+        self.bytes.fetch_add(size_of::<ClusterPage>(), Ordering::Relaxed);
+        self.clusters.write().insert(key, Arc::clone(&cluster));
+        self.change(&cluster, |schedule| schedule.apply(received, &sample))
     }
 
     /// Folds in that an event no longer has a sample. `received` never decreases.
@@ -149,8 +161,19 @@ impl Pages {
                 Cause::Replaced => Reach::Waiting,
                 Cause::Deleted => Reach::Exposed,
             };
-            cluster.shown.lock().schedule.withdraw(received, sample.series, sample.at, reach);
+            self.change(&cluster, |schedule| schedule.withdraw(received, sample.series, sample.at, reach));
         }
+    }
+
+    /// Changes a schedule and counts what it takes by then.
+    fn change<T>(&self, cluster: &ClusterPage, change: impl FnOnce(&mut Schedule) -> T) -> T {
+        let mut schedule = cluster.schedule.lock();
+        let before = schedule.bytes();
+        let done = change(&mut schedule);
+        let after = schedule.bytes();
+        self.bytes.fetch_add(after.saturating_sub(before), Ordering::Relaxed);
+        self.bytes.fetch_sub(before.saturating_sub(after), Ordering::Relaxed);
+        done
     }
 
     /// The page of a cluster at `now`. `own` are our own metrics in the format asked for, without the closing `# EOF`; with
@@ -185,12 +208,9 @@ impl Pages {
         let now = self.moment_of_page(now);
         let view = View::new(now, None, None, &self.sizes);
         let mut stats = PageStats::default();
-        let clusters: Vec<Arc<ClusterPage>> = self.clusters.read().values().map(Arc::clone).collect();
-        for cluster in clusters {
+        for cluster in self.all_clusters() {
             let shown = cluster.shown(view);
-            let scheduled = cluster.shown.lock();
-            let waiting = scheduled.schedule.waiting(now);
-            let counts = scheduled.schedule.counts;
+            let (waiting, counts) = cluster.waiting(now);
             stats.shown += shown.rows.len();
             stats.cut += shown.cut;
             stats.queued += waiting.queued;
@@ -244,38 +264,63 @@ impl Pages {
         }
         moments.swept = now;
         drop(moments);
-        for cluster in self.clusters.read().values() {
+        for cluster in self.all_clusters() {
             if let Some(mut cache) = cluster.cache.try_lock()
                 && now.since(cache.used) > IDLE_MAX
             {
                 *cache = Cache::default();
-                cluster.shown.lock().last = None;
+                if let Some(mut last) = cluster.last.try_lock() {
+                    *last = None;
+                }
             }
         }
+    }
+
+    /// Every cluster's page. The writer is not held up by what is done with them.
+    fn all_clusters(&self) -> Vec<Arc<ClusterPage>> {
+        self.clusters.read().values().map(Arc::clone).collect()
     }
 }
 
 impl ClusterPage {
     fn new(sizes: Sizes) -> Self {
-        Self { shown: Mutex::new(Scheduled { schedule: Schedule::new(sizes), last: None }), cache: Mutex::default() }
+        Self { schedule: Mutex::new(Schedule::new(sizes)), last: Mutex::default(), cache: Mutex::default() }
     }
 
     /// The samples of a page; of a page without a window again the same while nothing changes.
     fn shown(&self, view: View) -> Arc<Shown> {
-        let mut scheduled = self.shown.lock();
-        let version = scheduled.schedule.version();
-        if let Some((last, of, shown)) = &scheduled.last
+        let mut last = self.last.lock();
+        let mut schedule = self.schedule.lock();
+        let version = schedule.version();
+        if let Some((known, of, shown)) = &*last
             && *of == version
-            && last.is_like(&view)
-            && (last.now..shown.until).contains(&view.now)
+            && known.is_like(&view)
+            && (known.now..shown.until).contains(&view.now)
         {
             return Arc::clone(shown);
         }
-        let shown = Arc::new(scheduled.schedule.shown(&view));
+        let mut look = schedule.begin_look(&view);
+        while schedule.look(&mut look, LOOKED_AT_ONCE) {
+            MutexGuard::bump(&mut schedule);
+        }
+        let changed = schedule.end_look();
+        drop(schedule);
+        let shown = Arc::new(look.end(&changed));
         if !view.is_windowed() {
-            scheduled.last = Some((view, version, Arc::clone(&shown)));
+            *last = Some((view, version, Arc::clone(&shown)));
         }
         shown
+    }
+
+    /// What waits for a page without a window, and what never came onto one.
+    fn waiting(&self, now: Timestamp) -> (Waiting, Counts) {
+        let _looks = self.last.lock();
+        let mut schedule = self.schedule.lock();
+        let mut count = schedule.begin_count(now);
+        while schedule.count(&mut count, LOOKED_AT_ONCE) {
+            MutexGuard::bump(&mut schedule);
+        }
+        (schedule.end_count(&count), schedule.counts)
     }
 }
 
@@ -300,7 +345,7 @@ mod tests {
         let put = |at| {
             let series = SeriesId { number: 1, generation: 1 };
             let sample = Sample { series, at: ms(at), value: 1.0, tie: 0, heartbeat: false };
-            cluster.shown.lock().schedule.apply(ms(at), &sample);
+            cluster.schedule.lock().apply(ms(at), &sample);
         };
         let view = |now, window| View::new(ms(now), window, None, &sizes);
         let at = |shown: &Shown| shown.rows.iter().map(|row| row.at.millis()).collect::<Vec<_>>();
