@@ -4,6 +4,7 @@
 #[cfg(test)]
 extern crate self as change_events;
 
+pub mod account;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -14,19 +14,20 @@ use clap::CommandFactory as _;
 use regex::Regex;
 
 /// Each module and the ones it may use, lowest first: a module never uses one below it in this list.
-const MODULES: [(&str, &[&str]); 14] = [
+const MODULES: [(&str, &[&str]); 15] = [
+    ("account", &[]),
     ("time", &[]),
     ("labels", &[]),
     ("event", &["time", "labels"]),
     ("store", &["time", "labels", "event"]),
-    ("exposition", &["time", "labels", "event", "store"]),
+    ("exposition", &["account", "time", "labels", "event", "store"]),
     ("formats", &["time", "labels", "event"]),
     ("log", &[]),
     ("telemetry", &[]),
     ("writer", &["time", "labels", "event", "store", "exposition", "log", "telemetry"]),
     ("client", &["time"]),
     ("rules", &["time"]),
-    ("http", &["time", "labels", "event", "store", "exposition", "formats", "telemetry", "writer"]),
+    ("http", &["account", "time", "labels", "event", "store", "exposition", "formats", "telemetry", "writer"]),
     ("config", &["time", "store", "exposition", "formats", "telemetry", "writer", "http"]),
     ("cli", &["time", "store", "exposition", "log", "telemetry", "writer", "client", "rules", "http", "config"]),
 ];

@@ -11,6 +11,7 @@ mod filter;
 mod gzip;
 mod line;
 mod lines;
+mod load;
 mod look;
 mod pages;
 mod queue;
@@ -21,13 +22,13 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
+pub use body::PageBody;
 pub use pages::Pages;
 pub use pages::Receipt;
 pub use text::Format;
 
 use crate::store::Matcher;
 use crate::time::Timestamp;
-use bytes::Bytes;
 use std::time::Duration;
 
 /// How old a sample on a page without a window can be: Prometheus refuses what is an hour behind its head, its head can
@@ -103,7 +104,7 @@ pub struct PageRequest {
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The text, compressed when that was asked for.
-    pub body: Bytes,
+    pub body: PageBody,
     /// The exact content type.
     pub content_type: &'static str,
     /// Whether `body` is one gzip member.

@@ -6,10 +6,12 @@ use super::Page;
 use super::PageRequest;
 use super::PageStats;
 use super::Sizes;
+use super::block;
 use super::block::Block;
 use super::block::Entry;
 use super::block::Known;
-use super::body;
+use super::block::Room;
+use super::body::PageBody;
 use super::body::Section;
 use super::cache;
 use super::cache::Cache;
@@ -23,6 +25,9 @@ use super::schedule::Counts;
 use super::schedule::Sample;
 use super::schedule::Schedule;
 use super::text::Family;
+use crate::account::Account;
+use crate::account::Full;
+use crate::account::Item;
 use crate::store::AppliedEdge;
 use crate::store::Cause;
 use crate::store::ClusterId;
@@ -58,6 +63,8 @@ pub struct Pages {
     clusters: RwLock<BTreeMap<(TenantId, ClusterId), Arc<ClusterPage>>>,
     moments: Mutex<Moments>,
     bytes: AtomicUsize,
+    /// Where the memory of what is rendered comes from.
+    account: Arc<Account>,
 }
 
 #[derive(Debug)]
@@ -87,6 +94,19 @@ pub struct Receipt<'a> {
     pub received: Timestamp,
 }
 
+/// A page that is asked for, with what it is made of.
+#[derive(Clone, Copy, Debug)]
+struct Asked<'a> {
+    tenant: &'a Tenant,
+    cluster: ClusterId,
+    pages: &'a ClusterPage,
+    request: &'a PageRequest,
+    own: &'a str,
+    view: View,
+    now: Timestamp,
+    room: Room<'a>,
+}
+
 impl Drop for Receipt<'_> {
     fn drop(&mut self) {
         self.pages.moments.lock().receiving = None;
@@ -94,16 +114,21 @@ impl Drop for Receipt<'_> {
 }
 
 impl Pages {
-    /// No pages yet.
+    /// No pages yet, and all the memory for what is rendered that anybody asks for.
     pub fn new(options: &Options) -> Self {
+        Self::with_account(options, Arc::default())
+    }
+
+    /// No pages yet. What is rendered of them borrows from this account.
+    pub fn with_account(options: &Options, account: Arc<Account>) -> Self {
         let (clusters, moments, bytes) = Default::default();
-        Self { sizes: Sizes::of(options), timestamp_family: options.timestamp_family, clusters, moments, bytes }
+        Self { sizes: Sizes::of(options), timestamp_family: options.timestamp_family, clusters, moments, bytes, account }
     }
 
     /// All that the log is folded into, in lines; moments are of this process alone.
     #[cfg(test)]
     pub(crate) fn state(&self) -> Vec<String> {
-        let Self { sizes: _, timestamp_family: _, clusters, moments: _, bytes: _ } = self;
+        let Self { sizes: _, timestamp_family: _, clusters, moments: _, bytes: _, account: _ } = self;
         let mut all = Vec::new();
         for ((tenant, cluster), page) in &*clusters.read() {
             let ClusterPage { schedule, last: _, cache: _ } = &**page;
@@ -177,30 +202,66 @@ impl Pages {
     }
 
     /// The page of a cluster at `now`. `own` are our own metrics in the format asked for, without the closing `# EOF`; with
-    /// `match[]` they are on the page only when it asks for some of them by name.
-    pub fn render(&self, tenant: Option<&Tenant>, cluster: ClusterId, request: &PageRequest, own: &str, now: Timestamp) -> Page {
+    /// `match[]` they are on the page only when it asks for some of them by name. [`Full`] when there is no memory for it, not
+    /// even after what is kept for later pages was given up.
+    pub fn render(
+        &self,
+        tenant: Option<&Tenant>,
+        cluster: ClusterId,
+        request: &PageRequest,
+        own: &str,
+        now: Timestamp,
+    ) -> Result<Page, Full> {
         self.forget_idle(now);
         let pages = tenant.and_then(|tenant| self.clusters.read().get(&(tenant.id(), cluster)).map(|pages| (tenant, Arc::clone(pages))));
         let own = if filter::has_own(&request.selectors) { own } else { "" };
+        let is_shared = request.selectors.is_empty() && request.window.is_none() && request.keep.is_none();
+        let item = if is_shared { Item::Pages } else { Item::PrivatePages };
+        let room = Room { account: &self.account, item };
         let Some((tenant, pages)) = pages else {
             let empty = |family| Section { family, blocks: Arc::default() };
-            return page(own, &self.families(&request.selectors).map(empty).collect::<Vec<_>>(), request, &Shown::default());
+            return page(own, &self.families(&request.selectors).map(empty).collect::<Vec<_>>(), request, &Shown::default(), room);
         };
         let view = View::new(self.moment_of_page(now), request.window, request.keep, &self.sizes);
-        if !request.selectors.is_empty() {
-            let shown = pages.shown(view);
-            return page(own, &self.filtered(tenant, cluster, request, &shown, now), request, &shown);
+        let asked = Asked { tenant, cluster, pages: &pages, request, own, view, now, room };
+        let render = || if request.selectors.is_empty() { self.shared(&asked) } else { self.filtered(&asked) };
+        for give_up in [Cache::forget_unused, |cache: &mut Cache| *cache = Cache::default()] {
+            if let Ok(page) = render() {
+                return Ok(page);
+            }
+            self.all_clusters().iter().filter_map(|cluster| cluster.cache.try_lock()).for_each(|mut cache| give_up(&mut cache));
         }
+        render()
+    }
+
+    /// A page of blocks that are kept for the next one.
+    fn shared(&self, asked: &Asked<'_>) -> Result<Page, Full> {
+        let Asked { tenant, cluster, pages, request, own, view, now, room } = *asked;
         let mut cache = pages.cache.lock();
         let shown = pages.shown(view);
-        let edges = cache.edges(&shown, tenant);
-        let open = cache.open(tenant, cluster, now);
+        let edges = cache.edges(&shown, tenant, room)?;
+        let open = cache.open(tenant, cluster, now, room)?;
         let section = |family| Section { family, blocks: Arc::clone(if family == Family::Open { &open } else { &edges }) };
         let sections: Vec<Section> = self.families(&[]).map(section).collect();
-        let page = page(own, &sections, request, &shown);
+        let page = page(own, &sections, request, &shown, room);
         drop((sections, open, edges));
         cache.end_render(now);
         page
+    }
+
+    /// A page of what its selectors select.
+    fn filtered(&self, asked: &Asked<'_>) -> Result<Page, Full> {
+        let Asked { tenant, cluster, pages, request, own, view, now, room } = *asked;
+        let (shown, open) = (pages.shown(view), cache::open_entries(tenant, cluster, now));
+        let section = |(family, filter): (Family, Filter<'_>)| {
+            let entries = if family == Family::Open { &open } else { &shown.rows };
+            let selected: Vec<Entry> = entries.iter().filter(|entry| filter.matches(family, tenant, entry.series)).copied().collect();
+            let blocks = block::cut(&selected).map(|entries| Block::of(family, entries, &Known::new(), tenant, room).map(Arc::new));
+            Ok(Section { family, blocks: blocks.collect::<Result<_, Full>>()? })
+        };
+        let families = self.families(&request.selectors);
+        let filters = families.filter_map(|family| Some((family, Filter::of(family, &request.selectors)?)));
+        page(own, &filters.map(section).collect::<Result<Vec<_>, Full>>()?, request, &shown, room)
     }
 
     /// What pages show and do not show at `now`.
@@ -236,17 +297,6 @@ impl Pages {
     fn families(&self, selectors: &[Vec<crate::store::Matcher>]) -> impl Iterator<Item = Family> {
         let families = [Some(Family::Open), Some(Family::Edges), self.timestamp_family.then_some(Family::Times)];
         families.into_iter().flatten().filter(|family| selectors.is_empty() || Filter::of(*family, selectors).is_some())
-    }
-
-    fn filtered(&self, tenant: &Tenant, cluster: ClusterId, request: &PageRequest, shown: &Shown, now: Timestamp) -> Vec<Section> {
-        let open = cache::open_entries(tenant, cluster, now);
-        let section = |family| {
-            let filter = Filter::of(family, &request.selectors)?;
-            let entries = if family == Family::Open { &open } else { &shown.rows };
-            let selected: Vec<Entry> = entries.iter().filter(|entry| filter.matches(family, tenant, entry.series)).copied().collect();
-            Some(Section { family, blocks: [Arc::new(Block::of(family, &selected, &Known::new(), tenant))].into() })
-        };
-        self.families(&request.selectors).filter_map(section).collect()
     }
 
     /// The moment a page of `now` is made of: not after what is being written was received, unless that takes long.
@@ -324,9 +374,10 @@ impl ClusterPage {
     }
 }
 
-fn page(own: &str, sections: &[Section], request: &PageRequest, shown: &Shown) -> Page {
-    let body = if request.gzip { body::zipped(own, sections, request.format) } else { body::plain(own, sections, request.format) };
-    Page { body: body.into(), content_type: request.format.content_type(), gzip: request.gzip, samples: shown.rows.len(), cut: shown.cut }
+fn page(own: &str, sections: &[Section], request: &PageRequest, shown: &Shown, room: Room<'_>) -> Result<Page, Full> {
+    let (own, format) = (own.to_owned(), request.format);
+    let body = if request.gzip { PageBody::zipped(own, sections, format, room)? } else { PageBody::plain(own, sections, format) };
+    Ok(Page { body, content_type: format.content_type(), gzip: request.gzip, samples: shown.rows.len(), cut: shown.cut })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use super::Sizes;
 use super::line::Line;
+use super::load::Load;
 use super::queue::Class;
 use super::queue::On;
 use super::queue::Place;
@@ -19,8 +20,6 @@ use std::collections::BTreeSet;
 const SLOTS: i64 = 20;
 /// Slots that share a window with a given one, and the slot itself.
 const NEIGHBOURS: usize = 41;
-/// Slots of a window, and of a stretch.
-const WINDOW: u32 = 21;
 /// What a slot takes, with its share of the tables that know it.
 const SLOT_BYTES: usize = 160;
 /// What a name takes in a slot.
@@ -34,10 +33,7 @@ pub(super) struct Timeline {
     slots: BTreeMap<i64, Slot>,
     /// Slots before this one are forgotten: nobody looks at them, and they are taken out a few at a time.
     cut: i64,
-    /// How many places begin in each stretch of as many slots as a window has.
-    stretches: BTreeMap<i64, u32>,
-    /// Stretches that have so many that a window over one of them may be full.
-    heavy: BTreeSet<i64>,
+    load: Load,
     /// Slots with a place that waits for its predecessor or the pace.
     queued: BTreeSet<i64>,
     ahead: Ahead,
@@ -101,13 +97,13 @@ impl Grid {
 impl Timeline {
     pub(super) fn new(sizes: &Sizes) -> Self {
         let limit = u32::try_from(sizes.samples_max).unwrap_or(u32::MAX).max(1);
+        let least = limit - limit / 5;
         Self {
             grid: Grid { width: (millis_of(sizes.hold) + SLOTS - 1).div_euclid(SLOTS).max(1) },
-            limits: [limit, limit - limit / 5],
+            limits: [limit, least],
             slots: BTreeMap::new(),
             cut: i64::MIN,
-            stretches: BTreeMap::new(),
-            heavy: BTreeSet::new(),
+            load: Load::new(least),
             queued: BTreeSet::new(),
             ahead: Ahead { slot: i64::MIN, queued: 0, scheduled: 0 },
             hints: [Hint::default(); 2],
@@ -118,21 +114,14 @@ impl Timeline {
     /// How many places begin in each slot; the rest follows from these and the lines, or only makes looking faster.
     #[cfg(test)]
     pub(super) fn state(&self) -> impl Iterator<Item = (i64, u32)> {
-        let Self { grid: _, limits: _, slots, cut, stretches: _, heavy: _, queued: _, ahead: _, hints: _, names: _ } = self;
+        let Self { grid: _, limits: _, slots, cut, load: _, queued: _, ahead: _, hints: _, names: _ } = self;
         slots.range(cut..).filter(|(_, slot)| slot.taken > 0).map(|(at, slot)| (*at, slot.taken))
     }
 
     /// What follows from the slots is as they say.
     #[cfg(test)]
     pub(super) fn check(&self) {
-        let mut stretches: BTreeMap<i64, u32> = BTreeMap::new();
-        for (at, slot) in self.slots.iter().filter(|(_, slot)| slot.taken > 0) {
-            *stretches.entry(stretch_of(*at)).or_default() += slot.taken;
-        }
-        assert_eq!(self.stretches, stretches);
-        let [_, least] = self.limits;
-        let heavy: BTreeSet<i64> = stretches.iter().filter(|(_, load)| (**load + WINDOW) * 2 >= least).map(|(at, _)| *at).collect();
-        assert_eq!(self.heavy, heavy);
+        self.load.check(self.slots.iter().map(|(at, slot)| (*at, slot.taken)));
         assert_eq!(self.names, self.slots.values().map(|slot| slot.series.len()).sum::<usize>());
         let queued: BTreeSet<i64> = self.slots.iter().filter(|(_, slot)| slot.queued > 0).map(|(at, _)| *at).collect();
         assert_eq!(self.queued, queued);
@@ -147,7 +136,7 @@ impl Timeline {
     /// The earliest moment, not before `earliest`, at which the pace allows one more place to begin.
     pub(super) fn find(&mut self, earliest: Timestamp, class: Class, anew: Anew<'_>) -> Timestamp {
         let wanted = self.grid.slot_of(earliest);
-        if self.has_room(wanted) {
+        if self.load.is_light(wanted) {
             return earliest;
         }
         let limit = self.limits.get(class as usize).copied().unwrap_or(1);
@@ -167,12 +156,6 @@ impl Timeline {
             *remembered = Hint { from, to: slot, room };
         }
         earliest.max(self.grid.begin_of(slot))
-    }
-
-    /// Whether no window over this slot is anywhere near full, whoever asks and whatever is being settled anew.
-    fn has_room(&self, slot: i64) -> bool {
-        let (stretch, [_, least]) = (stretch_of(slot), self.limits);
-        least > 2 * WINDOW && self.heavy.range(stretch.saturating_sub(1)..=stretch.saturating_add(1)).next().is_none()
     }
 
     /// How many more places may begin in `slot`, or the next slot that could have room.
@@ -208,7 +191,7 @@ impl Timeline {
         let at = self.grid.slot_of(place.exposed);
         let slot = self.slots.entry(at).or_default();
         slot.taken = slot.taken.saturating_add(1);
-        self.load(at, 1);
+        self.load.add(at, 1);
         self.count(at, place, 1);
         for hint in &mut self.hints {
             if hint.to.abs_diff(at) <= SLOTS.unsigned_abs() {
@@ -222,7 +205,7 @@ impl Timeline {
         let at = self.grid.slot_of(place.exposed);
         let Some(slot) = self.slots.get_mut(&at) else { return };
         slot.taken = slot.taken.saturating_sub(1);
-        self.load(at, -1);
+        self.load.add(at, -1);
         self.count(at, place, -1);
         self.drop_empty(at);
         for hint in &mut self.hints {
@@ -292,24 +275,6 @@ impl Timeline {
         }
     }
 
-    /// So many more places begin in a slot.
-    fn load(&mut self, at: i64, by: i32) {
-        let stretch = stretch_of(at);
-        let load = self.stretches.entry(stretch).or_default();
-        *load = load.saturating_add_signed(by);
-        // A window lies in two stretches at most, and what is settled anew begins one place in each of its slots at most.
-        let [_, least] = self.limits;
-        if load.saturating_add(WINDOW).saturating_mul(2) >= least {
-            self.heavy.insert(stretch);
-        } else {
-            self.heavy.remove(&stretch);
-        }
-        if *load == 0 {
-            self.stretches.remove(&stretch);
-            self.heavy.remove(&stretch);
-        }
-    }
-
     /// So many more places like this one wait in a slot for their predecessor or the pace, or for their own time.
     fn count(&mut self, at: i64, place: &Place, by: i32) {
         let Some(slot) = self.slots.get_mut(&at).filter(|_| place.is_on(On::Plain)) else { return };
@@ -346,7 +311,7 @@ impl Timeline {
         }
         let (at, slot) = first.remove_entry();
         self.queued.remove(&at);
-        self.load(at, -i32::try_from(slot.taken).unwrap_or(i32::MAX));
+        self.load.add(at, -i32::try_from(slot.taken).unwrap_or(i32::MAX));
         if at > self.ahead.slot {
             self.ahead.queued = self.ahead.queued.saturating_sub(slot.queued as usize);
             self.ahead.scheduled = self.ahead.scheduled.saturating_sub(slot.scheduled as usize);
@@ -407,9 +372,4 @@ impl Anew<'_> {
     fn is_empty(self) -> bool {
         self.before.is_empty() && self.after.is_empty()
     }
-}
-
-/// The stretch of a slot. A window over the slot lies within that one and its neighbours, in two of them at most.
-fn stretch_of(slot: i64) -> i64 {
-    slot.div_euclid(i64::from(WINDOW))
 }

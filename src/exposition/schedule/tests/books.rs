@@ -27,8 +27,8 @@ fn check_slots(schedule: &Schedule) {
         }
     }
     let slots = schedule.timeline.slots(first, i64::MAX);
-    let named: BTreeSet<(i64, u32)> = slots.flat_map(|(at, slot)| slot.series.iter().map(move |series| (at, *series))).collect();
-    assert_eq!(named, names, "what slots name after {:?}", schedule.received);
+    let there: BTreeSet<(i64, u32)> = slots.flat_map(|(at, slot)| slot.series.iter().map(move |series| (at, *series))).collect();
+    assert_eq!(there, names, "what slots name after {:?}", schedule.received);
     let ahead = grid.slot_of(schedule.received) + 1;
     let room: BTreeMap<i64, u32> = schedule.timeline.state().filter(|(at, _)| *at >= ahead).collect();
     assert_eq!(room, taken.split_off(&ahead), "room that is taken after {:?}", schedule.received);

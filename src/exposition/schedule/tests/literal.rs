@@ -24,7 +24,7 @@ impl Slots {
     fn find(&self, earliest: Timestamp, class: Class) -> Timestamp {
         let sum = |first: i64| self.taken.range(first..first + 21).map(|(_, taken)| *taken).sum::<u32>();
         let has_room = |slot: i64| (slot - 20..=slot).all(|first| sum(first) < self.limits[class as usize]);
-        let slot = (self.slot_of(earliest)..).find(|slot| has_room(*slot)).unwrap();
+        let slot = (self.slot_of(earliest)..i64::MAX).find(|slot| has_room(*slot)).unwrap();
         earliest.max(Timestamp::from_millis(slot * self.width))
     }
 
@@ -92,7 +92,7 @@ impl LiteralQueue {
         let earliest = sample.at.max(moment.received);
         if sample.heartbeat {
             let fresh = || self.waiting.iter().enumerate().filter(|(_, waits)| !waits.behind);
-            let before = fresh().filter(|(_, waits)| waits.at <= sample.at).last();
+            let before = fresh().rfind(|(_, waits)| waits.at <= sample.at);
             let mut ready = earliest.max(self.last.map_or(Timestamp::MIN, |last| last.exposed.plus(hold)));
             if let Some((index, before)) = before {
                 if before.heartbeat && sample.at <= before.exposed {
@@ -128,7 +128,9 @@ impl LiteralQueue {
             return Inserted::Crowded;
         }
         let moved = self.waiting.split_off(position);
-        moved.iter().for_each(|place| moment.slots.release(place));
+        for place in &moved {
+            moment.slots.release(place);
+        }
         let (mut behind, mut fresh): (Vec<Place>, Vec<Place>) = moved.into_iter().partition(|place| place.behind);
         if sample.behind {
             behind.push(sample);
