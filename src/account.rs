@@ -25,7 +25,7 @@ pub const CONNECTION_BYTES: usize = 72 * 1024;
 /// What the start of an event that is open keeps back for its stop.
 pub const STOP_BYTES: usize = 1024;
 /// What the program takes before anything is sent: code, threads, the buffers of the log.
-const PROGRAM_BYTES: usize = 48 << 20;
+const PROGRAM_BYTES: usize = 32 << 20;
 
 /// What is leased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +36,15 @@ pub enum Item {
     Commands,
     /// Answers that are not pages, until they are sent.
     Answers,
-    /// What is rendered of pages.
+    /// What is rendered of pages that all scrapers share.
     Pages,
+    /// What is rendered of pages that nobody shares, so that these never take the room of the others.
+    PrivatePages,
 }
 
 impl Item {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Bodies, Self::Commands, Self::Answers, Self::Pages];
+    pub const ALL: [Self; 5] = [Self::Bodies, Self::Commands, Self::Answers, Self::Pages, Self::PrivatePages];
 
     /// The value of the label `item`.
     pub const fn name(self) -> &'static str {
@@ -51,6 +53,7 @@ impl Item {
             Self::Commands => "commands",
             Self::Answers => "answers",
             Self::Pages => "pages",
+            Self::PrivatePages => "private_pages",
         }
     }
 }
@@ -68,6 +71,8 @@ pub struct Shares {
     pub answers: usize,
     /// Of [`Item::Pages`].
     pub pages: usize,
+    /// Of [`Item::PrivatePages`].
+    pub private_pages: usize,
     /// Of all that is kept: events, their places on pages, keys.
     pub events: usize,
 }
@@ -77,12 +82,12 @@ impl Shares {
     pub fn divide(limit: usize) -> Self {
         const MIB: usize = 1 << 20;
         let part = |parts: usize, least: usize, most: usize| (limit / parts).clamp(least * MIB, most * MIB);
-        let (connections, bodies, commands) = (part(8, 4, 720), part(16, 8, 256), part(16, 8, 256));
-        let (answers, pages) = (part(16, 8, 512), part(8, 16, 1024));
-        let others = [PROGRAM_BYTES.min(limit / 4), connections, bodies, commands, answers, pages];
+        let (connections, bodies, commands) = (part(16, 4, 720), part(16, 8, 256), part(16, 8, 256));
+        let (answers, pages, private_pages) = (part(24, 8, 512), part(8, 16, 1024), part(24, 8, 512));
+        let others = [PROGRAM_BYTES.min(limit / 4), connections, bodies, commands, answers, pages, private_pages];
         let left = others.into_iter().fold(limit, usize::saturating_sub);
         // What is given back to the allocator in pieces is not all used again.
-        Self { connections, bodies, commands, answers, pages, events: left - left / 12 }
+        Self { connections, bodies, commands, answers, pages, private_pages, events: left - left / 12 }
     }
 
     /// Of one item.
@@ -92,6 +97,7 @@ impl Shares {
             Item::Commands => self.commands,
             Item::Answers => self.answers,
             Item::Pages => self.pages,
+            Item::PrivatePages => self.private_pages,
         }
     }
 }
@@ -103,7 +109,7 @@ pub struct Account(Arc<Books>);
 struct Books {
     limit: usize,
     shares: Shares,
-    pools: [Pool; 4],
+    pools: [Pool; 5],
     /// Bytes that events take.
     kept: AtomicUsize,
     /// Events that were refused.
@@ -148,7 +154,8 @@ impl Account {
     /// One that nothing exhausts: for tests, and for reading a log without serving it.
     pub fn boundless() -> Self {
         let most = usize::MAX >> 24;
-        let shares = Shares { connections: most, bodies: most, commands: most, answers: most, pages: most, events: most };
+        let (bodies, commands, answers, pages, private_pages) = (most, most, most, most, most);
+        let shares = Shares { connections: most, bodies, commands, answers, pages, private_pages, events: most };
         Self::new(most, shares)
     }
 
@@ -227,12 +234,13 @@ impl Account {
     }
 
     fn pool(&self, item: Item) -> &Pool {
-        let [bodies, commands, answers, pages] = &self.0.pools;
+        let [bodies, commands, answers, pages, private_pages] = &self.0.pools;
         match item {
             Item::Bodies => bodies,
             Item::Commands => commands,
             Item::Answers => answers,
             Item::Pages => pages,
+            Item::PrivatePages => private_pages,
         }
     }
 }
@@ -302,8 +310,7 @@ mod tests {
     const MIB: usize = 1 << 20;
 
     fn account(bytes: usize) -> Account {
-        let shares = Shares { connections: 0, bodies: bytes, commands: bytes, answers: bytes, pages: bytes, events: 10_000 };
-        Account::new(5 * bytes, shares)
+        Account::new(5 * bytes, Shares { bodies: bytes, commands: bytes, events: 10_000, ..Shares::divide(0) })
     }
 
     #[test]
@@ -314,13 +321,13 @@ mod tests {
             let in_mib = [shares.connections, shares.bodies, shares.pages, shares.events].map(|bytes| bytes / MIB);
             assert_eq!(in_mib, [connections, bodies, pages, events], "{limit_mib}: {shares:?}");
         }
-        check(64, 8, 8, 16, 0);
-        check(300, 37, 18, 37, 110);
-        check(1024, 128, 64, 128, 484);
-        check(18 * 1024, 720, 256, 1024, 14_314);
+        check(64, 4, 8, 16, 0);
+        check(300, 18, 18, 37, 136);
+        check(1024, 64, 64, 128, 537);
+        check(18 * 1024, 720, 256, 1024, 13_860);
         for limit in (128 * MIB..200 * 1024 * MIB).step_by(777 * MIB) {
-            let Shares { connections, bodies, commands, answers, pages, events } = Shares::divide(limit);
-            assert!(connections + bodies + commands + answers + pages + events < limit, "{limit}");
+            let Shares { connections, bodies, commands, answers, pages, private_pages, events } = Shares::divide(limit);
+            assert!(connections + bodies + commands + answers + pages + private_pages + events < limit, "{limit}");
         }
     }
 

@@ -8,6 +8,10 @@ use super::gzip::Part;
 use super::text::Family;
 use super::text::Format;
 use super::text::push_label;
+use crate::account::Account;
+use crate::account::Full;
+use crate::account::Item;
+use crate::account::Lease;
 use crate::store::SeriesId;
 use crate::store::Tenant;
 use crate::time::Timestamp;
@@ -57,14 +61,31 @@ impl Default for Seed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct BlockKey(u128);
 
+/// Where the memory of blocks comes from, and what for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room<'a> {
+    pub(super) account: &'a Account,
+    pub(super) item: Item,
+}
+
 /// The lines of some entries.
 #[derive(Debug)]
 pub(super) struct Block {
     /// The labels of all lines.
     labels: String,
     lines: Vec<LabelledEntry>,
+    /// By family and format, when they were asked for.
+    texts: [OnceLock<usize>; 4],
     /// Compressed, by family and format.
-    parts: [OnceLock<Part>; 4],
+    parts: [OnceLock<(Part, Lease)>; 4],
+    _lease: Lease,
+}
+
+/// How many lines of a block are written, and where the labels of those end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Written {
+    lines: usize,
+    labels: usize,
 }
 
 #[derive(Debug)]
@@ -108,7 +129,7 @@ impl BlockKey {
 
 impl Block {
     /// Looks up the labels of the entries. One whose series is gone has no line.
-    pub(super) fn of(family: Family, entries: &[Entry], known: &Known<'_>, tenant: &Tenant) -> Self {
+    pub(super) fn of(family: Family, entries: &[Entry], known: &Known<'_>, tenant: &Tenant, room: Room<'_>) -> Result<Self, Full> {
         let mut labels = String::with_capacity(entries.len() * 192);
         let mut lines = Vec::with_capacity(entries.len());
         let mut rest = entries;
@@ -125,7 +146,8 @@ impl Block {
             rest = after;
         }
         labels.shrink_to_fit();
-        Self { labels, lines, parts: Default::default() }
+        let bytes = size_of::<Self>() + labels.capacity() + lines.capacity() * size_of::<LabelledEntry>();
+        Ok(Self { labels, lines, texts: Default::default(), parts: Default::default(), _lease: room.lease(bytes)? })
     }
 
     /// Adds the labels of its lines.
@@ -142,37 +164,76 @@ impl Block {
         })
     }
 
-    /// How many bytes its lines take at most.
-    pub(super) fn size_max(&self, family: Family) -> usize {
-        self.labels.len() + self.lines.len() * family.line_overhead()
+    /// How many bytes its lines take as text.
+    pub(super) fn text_len(&self, family: Family, format: Format) -> usize {
+        let count = || self.labels.len() + self.lines.iter().map(|line| family.line_overhead(&line.entry, format)).sum::<usize>();
+        self.texts.get(index(family, format)).map_or_else(count, |len| *len.get_or_init(count))
     }
 
-    /// Appends its lines.
-    pub(super) fn push_lines(&self, text: &mut Vec<u8>, family: Family, format: Format) {
-        for (labels, entry) in self.lines() {
-            family.push_line(text, labels, entry, format);
+    /// Appends its lines from where it was written to, as long as `text` has less than `most` bytes; whether there are more.
+    pub(super) fn push_lines(&self, text: &mut Vec<u8>, family: Family, format: Format, written: &mut Written, most: usize) -> bool {
+        for line in self.lines.iter().skip(written.lines) {
+            if text.len() >= most {
+                return true;
+            }
+            let labels = self.labels.get(written.labels..line.end).unwrap_or_default();
+            family.push_line(text, labels, &line.entry, format);
+            *written = Written { lines: written.lines + 1, labels: line.end };
         }
+        false
     }
 
     /// Whether its lines are compressed already.
     pub(super) fn is_compressed(&self, family: Family, format: Format) -> bool {
-        self.part(family, format).is_some_and(|part| part.get().is_some())
+        self.part(family, format).get().is_some()
     }
 
     /// Its lines, compressed.
-    pub(super) fn compressed(&self, family: Family, format: Format, compressor: &mut Compressor, scratch: &mut Vec<u8>) -> Option<&Part> {
-        let compress = || {
-            scratch.clear();
-            scratch.reserve(self.size_max(family));
-            self.push_lines(scratch, family, format);
-            compressor.compress(scratch)
-        };
-        self.part(family, format).map(|part| part.get_or_init(compress))
+    pub(super) fn compressed(
+        &self,
+        family: Family,
+        format: Format,
+        compressor: &mut Compressor,
+        scratch: &mut Vec<u8>,
+        room: Room<'_>,
+    ) -> Result<&Part, Full> {
+        let kept = self.part(family, format);
+        if let Some((part, _)) = kept.get() {
+            return Ok(part);
+        }
+        scratch.clear();
+        scratch.reserve(self.text_len(family, format));
+        self.push_lines(scratch, family, format, &mut Written::default(), usize::MAX);
+        let part = compressor.compress(scratch);
+        let lease = room.lease(part.deflated.len())?;
+        Ok(&kept.get_or_init(|| (part, lease)).0)
     }
 
-    fn part(&self, family: Family, format: Format) -> Option<&OnceLock<Part>> {
-        self.parts.get(usize::from(family == Family::Times) * 2 + usize::from(format == Format::OpenMetrics100))
+    fn part(&self, family: Family, format: Format) -> &OnceLock<(Part, Lease)> {
+        let [first, second, third, fourth] = &self.parts;
+        match index(family, format) {
+            0 => first,
+            1 => second,
+            2 => third,
+            _ => fourth,
+        }
     }
+}
+
+impl Room<'_> {
+    /// There is none.
+    pub(super) fn full(self) -> Full {
+        Full { item: self.item, share: self.account.shares().of(self.item) }
+    }
+
+    fn lease(self, bytes: usize) -> Result<Lease, Full> {
+        self.account.lease(self.item, bytes)
+    }
+}
+
+/// Where a block keeps what depends on these. It is of one of the families that hold edges and open gauges.
+fn index(family: Family, format: Format) -> usize {
+    usize::from(family == Family::Times) * 2 + usize::from(format == Format::OpenMetrics100)
 }
 
 /// Appends the labels of these entries, and a line for each that has any.

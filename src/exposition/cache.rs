@@ -8,10 +8,12 @@ use super::block::Block;
 use super::block::BlockKey;
 use super::block::Entry;
 use super::block::Known;
+use super::block::Room;
 use super::block::Seed;
 use super::body::in_parallel;
-use super::schedule::Shown;
+use super::look::Shown;
 use super::text::Family;
+use crate::account::Full;
 use crate::store::ClusterId;
 use crate::store::Tenant;
 use crate::time::Timestamp;
@@ -52,28 +54,28 @@ struct Open {
 
 impl Cache {
     /// The edges that a page shows.
-    pub(super) fn edges(&mut self, shown: &Arc<Shown>, tenant: &Tenant) -> Blocks {
+    pub(super) fn edges(&mut self, shown: &Arc<Shown>, tenant: &Tenant, room: Room<'_>) -> Result<Blocks, Full> {
         if let Some((_, blocks)) = self.edges.as_ref().filter(|(of, _)| Arc::ptr_eq(of, shown)) {
-            return Arc::clone(blocks);
+            return Ok(Arc::clone(blocks));
         }
-        let blocks = self.blocks_of(Family::Edges, &shown.rows, tenant);
+        let blocks = self.blocks_of(Family::Edges, &shown.rows, tenant, room)?;
         self.edges = Some((Arc::clone(shown), Arc::clone(&blocks)));
-        blocks
+        Ok(blocks)
     }
 
     /// What is open at `now`, oldest first.
-    pub(super) fn open(&mut self, tenant: &Tenant, cluster: ClusterId, now: Timestamp) -> Blocks {
+    pub(super) fn open(&mut self, tenant: &Tenant, cluster: ClusterId, now: Timestamp, room: Room<'_>) -> Result<Blocks, Full> {
         let version = tenant.open_version();
         if let Some(open) = self.open.as_ref().filter(|open| open.version == version && (open.from..open.until).contains(&now)) {
-            return Arc::clone(&open.blocks);
+            return Ok(Arc::clone(&open.blocks));
         }
         let until = tenant.next_lapse(now).unwrap_or(Timestamp::MAX);
-        let blocks = self.blocks_of(Family::Open, &open_entries(tenant, cluster, now), tenant);
+        let blocks = self.blocks_of(Family::Open, &open_entries(tenant, cluster, now), tenant, room)?;
         self.open = Some(Open { version, from: now, until, blocks: Arc::clone(&blocks) });
-        blocks
+        Ok(blocks)
     }
 
-    fn blocks_of(&mut self, family: Family, entries: &[Entry], tenant: &Tenant) -> Blocks {
+    fn blocks_of(&mut self, family: Family, entries: &[Entry], tenant: &Tenant, room: Room<'_>) -> Result<Blocks, Full> {
         let known = |entries| {
             let key = BlockKey::of(family, entries, self.seed);
             let block = self.blocks.get(&key).map(|(_, block)| OnceLock::from(Arc::clone(block)));
@@ -91,15 +93,27 @@ impl Cache {
         for gone in before.into_iter().flat_map(|blocks| blocks.iter()).filter(|block| !kept.contains(&Arc::as_ptr(block))) {
             gone.make_known(&mut labels);
         }
-        in_parallel(&missing, || (), |(), (_, entries, block)| drop(block.set(Arc::new(Block::of(family, entries, &labels, tenant)))));
+        in_parallel(
+            &missing,
+            || (),
+            |(), (_, entries, block)| {
+                if let Ok(made) = Block::of(family, entries, &labels, tenant, room) {
+                    drop(block.set(Arc::new(made)));
+                }
+            },
+        );
         let mut blocks = Vec::with_capacity(pieces.len());
         for (key, _, block) in pieces {
-            if let Some(block) = block.into_inner() {
-                self.blocks.insert(key, (self.renders, Arc::clone(&block)));
-                blocks.push(block);
-            }
+            let block = block.into_inner().ok_or_else(|| room.full())?;
+            self.blocks.insert(key, (self.renders, Arc::clone(&block)));
+            blocks.push(block);
         }
-        blocks.into()
+        Ok(blocks.into())
+    }
+
+    /// Forgets what is not on the last page of its kind.
+    pub(super) fn forget_unused(&mut self) {
+        self.blocks.retain(|_, (_, block)| Arc::strong_count(block) > 1);
     }
 
     /// Forgets what is neither on the last page of its kind nor was on another one lately.

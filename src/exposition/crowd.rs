@@ -5,6 +5,7 @@ use super::AGE_MAX;
 use super::Exposure;
 use super::Sizes;
 use super::line::Queues;
+use super::lines::allocated;
 use super::queue::BEHIND_MAX;
 use super::queue::WAITING_MAX;
 use super::schedule::Counts;
@@ -15,7 +16,10 @@ use hashbrown::HashSet;
 
 /// Crowded series by number.
 #[derive(Debug, Default)]
-pub(super) struct Crowds(HashMap<u32, Crowd>);
+pub(super) struct Crowds {
+    by_series: HashMap<u32, Crowd>,
+    bytes: usize,
+}
 
 /// What is known of a line until one of its samples is exposed.
 #[derive(Debug)]
@@ -36,10 +40,10 @@ struct Crowd {
 impl Crowds {
     /// What becomes of a sample received at `received`, if that is known: there is no room for it.
     pub(super) fn turn_away(&self, received: Timestamp, sample: &Sample, counts: &mut Counts) -> Option<Exposure> {
-        if self.0.is_empty() || sample.heartbeat {
+        if self.by_series.is_empty() || sample.heartbeat {
             return None;
         }
-        let crowd = self.0.get(&sample.series.number)?;
+        let crowd = self.by_series.get(&sample.series.number)?;
         if crowd.generation != sample.series.generation || received >= crowd.until || crowd.times.contains(&sample.at) {
             return None;
         }
@@ -76,13 +80,28 @@ impl Crowds {
             last: queues.plain.last.map(|place| place.at),
             times: queues.places().map(|place| place.at).collect(),
         };
-        self.0.insert(sample.series.number, crowd);
+        self.bytes += crowd.bytes();
+        self.by_series.insert(sample.series.number, crowd);
     }
 
     /// The line of the series is about to change.
     pub(super) fn forget(&mut self, series: u32) {
-        if !self.0.is_empty() {
-            self.0.remove(&series);
+        if self.by_series.is_empty() {
+            return;
         }
+        if let Some(crowd) = self.by_series.remove(&series) {
+            self.bytes -= crowd.bytes();
+        }
+    }
+
+    /// How much memory it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Crowd {
+    fn bytes(&self) -> usize {
+        allocated(self.times.allocation_size()) + 2 * size_of::<Self>()
     }
 }

@@ -18,8 +18,8 @@ const STORED_MAX: usize = 512;
 /// A compressed part, or one stored as it is.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
-    deflated: Bytes,
-    checksum: Hasher,
+    pub(super) deflated: Bytes,
+    pub(super) checksum: Hasher,
 }
 
 /// Compresses parts one after the other with the same memory.
@@ -70,21 +70,18 @@ fn stored(text: &[u8]) -> Vec<u8> {
     deflated
 }
 
-/// The member that inflates to the parts' texts, one after the other.
-pub(super) fn join(parts: &[Part]) -> Vec<u8> {
-    let size: usize = parts.iter().map(|part| part.deflated.len()).sum();
-    let mut member = Vec::with_capacity(size + 20);
-    member.extend_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
+/// What stands before and after these parts in a member that inflates to their texts, one after the other.
+pub(super) fn frame(parts: &[Part]) -> (Bytes, Bytes) {
     let mut checksum = Hasher::new();
     for part in parts {
-        member.extend_from_slice(&part.deflated);
         checksum.combine(&part.checksum);
     }
+    let mut tail = Vec::with_capacity(10);
     let [a, b, c, d, ..] = checksum.total_len().to_le_bytes();
-    member.extend_from_slice(&[3, 0]);
-    member.extend_from_slice(&checksum.finalize().to_le_bytes());
-    member.extend_from_slice(&[a, b, c, d]);
-    member
+    tail.extend_from_slice(&[3, 0]);
+    tail.extend_from_slice(&checksum.finalize().to_le_bytes());
+    tail.extend_from_slice(&[a, b, c, d]);
+    (Bytes::from_static(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]), tail.into())
 }
 
 #[cfg(test)]
@@ -98,7 +95,9 @@ mod tests {
     fn check(texts: &[Vec<u8>]) {
         let mut compressor = Compressor::default();
         let parts: Vec<Part> = texts.iter().map(|text| compressor.compress(text)).collect();
-        let member = join(&parts);
+        let (head, tail) = frame(&parts);
+        let deflated = parts.iter().map(|part| &part.deflated);
+        let member: Vec<u8> = std::iter::once(&head).chain(deflated).chain([&tail]).flatten().copied().collect();
         let (mut decoder, mut inflated) = (GzDecoder::new(&member[..]), Vec::new());
         decoder.read_to_end(&mut inflated).unwrap();
         assert!(inflated == texts.concat(), "{} parts inflate to something else", texts.len());

@@ -3,6 +3,7 @@
 
 use super::AGE_MAX;
 use super::Exposure;
+use super::lines::allocated;
 use super::queue::Coalesced;
 use super::queue::Inserted;
 use super::queue::On;
@@ -37,6 +38,14 @@ impl Line {
         }
     }
 
+    /// How much memory it takes beside itself, about.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::One(_) => 0,
+            Self::Many(places) => allocated(places.capacity() * size_of::<Place>()),
+        }
+    }
+
     /// Whether it has no place.
     pub(super) fn is_empty(&self) -> bool {
         self.places().is_empty()
@@ -44,12 +53,18 @@ impl Line {
 
     /// What a kind of page shows at `now`, whatever its age.
     pub(super) fn current(&self, on: On, now: Timestamp) -> Option<&Place> {
-        self.places().iter().rev().find(|place| place.exposed <= now && place.is_on(on))
+        self.begun(now).0.iter().rev().find(|place| place.is_on(on))
     }
 
     /// The earliest place on a kind of page after `now`.
     pub(super) fn next(&self, on: On, now: Timestamp) -> Option<&Place> {
-        self.places().iter().find(|place| place.exposed > now && place.is_on(on))
+        self.begun(now).1.iter().find(|place| place.is_on(on))
+    }
+
+    /// The places that have begun at `now`, and those that have not.
+    fn begun(&self, now: Timestamp) -> (&[Place], &[Place]) {
+        let places = self.places();
+        places.split_at(places.partition_point(|place| place.exposed <= now))
     }
 }
 
@@ -62,25 +77,18 @@ pub(super) struct Queues {
 }
 
 impl Queues {
-    /// The queues as they stand at the time of receipt; what they no longer need is taken off the timeline, as are the
-    /// places of a series that is gone and had the same number.
+    /// The queues as they stand at the time of receipt. What waits of a series that is gone and had the same number is taken
+    /// off the timeline.
     pub(super) fn open(places: &[Place], context: &mut Placing<'_>) -> Self {
         let generation = context.series.generation;
         let own = || places.iter().filter(move |place| place.generation == generation);
         let queue = |on| Queue::at(own().filter(|place| place.is_on(on)).copied(), context.received);
         let plain = queue(On::Plain);
         let windowed = own().any(|place| place.on != On::Both).then(|| queue(On::Windowed));
-        let queues = Self { plain, windowed };
-        for place in places {
-            if place.exposed > context.received {
-                if place.generation != generation {
-                    context.timeline.release(place);
-                }
-            } else if !queues.places().any(|kept| kept == place) {
-                context.timeline.displaced(place);
-            }
+        for place in places.iter().filter(|place| place.generation != generation && place.exposed > context.received) {
+            context.timeline.release(place);
         }
-        queues
+        Self { plain, windowed }
     }
 
     /// Takes in a sample.
@@ -146,7 +154,11 @@ impl Queues {
     /// Takes in a sample that only pages with a window can show; answers whether they will.
     fn show_behind(&mut self, sample: Place, context: &mut Placing<'_>) -> bool {
         let sample = Place { on: On::Windowed, behind: true, ..sample };
-        match self.windowed(context).insert_behind(sample, context) {
+        let inserted = match &mut self.windowed {
+            Some(windowed) => windowed.insert_behind(sample, context),
+            None => self.part_behind(sample, context),
+        };
+        match inserted {
             Inserted::Placed { evicted } => evicted.iter().all(|place| place.at != sample.at),
             Inserted::Coalesced(_) => true,
             Inserted::Crowded => false,
@@ -168,28 +180,27 @@ impl Queues {
         self.plain.places().chain(self.windowed.iter().flat_map(Queue::places))
     }
 
-    /// The queue of pages with a window, apart from now on. What waits is on the timeline twice then.
-    pub(super) fn windowed(&mut self, context: &mut Placing<'_>) -> &mut Queue {
-        let plain = &mut self.plain;
-        self.windowed.get_or_insert_with(|| {
-            let windowed = plain.clone().on(On::Windowed);
-            for place in &windowed.waiting {
-                context.timeline.take(context.series.number, place);
-            }
-            *plain = std::mem::take(plain).on(On::Plain);
-            windowed
-        })
+    /// Takes in a sample that only pages with a window can show, of which there is no queue apart yet. There is one from now
+    /// on if it says something else; what waits is on the timeline twice then.
+    fn part_behind(&mut self, sample: Place, context: &mut Placing<'_>) -> Inserted {
+        let mut windowed = self.plain.clone().on(On::Windowed);
+        let inserted = windowed.begin_behind(sample, context);
+        if !windowed.says_the_same(&self.plain) {
+            windowed.begin(context);
+            self.plain = std::mem::take(&mut self.plain).on(On::Plain);
+            self.windowed = Some(windowed);
+        }
+        inserted
     }
 
     /// The line again. Queues that say the same are one, and on the timeline once.
     pub(super) fn close(self, context: &mut Placing<'_>) -> Line {
         let Some(windowed) = self.windowed else { return line(self.plain.places().copied().collect()) };
-        let on_both = |place: &Place| Place { on: On::Both, ..*place };
-        if self.plain.places().map(on_both).eq(windowed.places().map(on_both)) {
+        if windowed.says_the_same(&self.plain) {
             for place in &windowed.waiting {
                 context.timeline.release(place);
             }
-            return line(self.plain.places().map(on_both).collect());
+            return line(self.plain.on(On::Both).places().copied().collect());
         }
         let mut places: Vec<Place> = self.plain.places().chain(windowed.places()).copied().collect();
         places.sort_by_key(|place| place.exposed);

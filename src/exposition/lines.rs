@@ -4,14 +4,31 @@
 
 use super::line::Line;
 use hashbrown::HashMap;
+use std::collections::BTreeMap;
 
 /// Series in a run.
 const RUN: u32 = 8;
+/// What a run takes, with its share of the table.
+const RUN_BYTES: usize = allocated(size_of::<Run>()) + 32;
 
-/// Lines by series.
+type Run = [Line; RUN as usize];
+
+/// Lines by series. No change costs more than the depth of a tree.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    runs: HashMap<u32, Box<[Line; RUN as usize]>>,
+    runs: BTreeMap<u32, Box<Run>>,
+    /// What was changed since somebody began to look, as it was then.
+    before: Option<Changed>,
+    bytes: usize,
+}
+
+/// Lines as they were before they changed, by series; without places where there was none.
+pub(super) type Changed = HashMap<u32, Line>;
+
+/// What an allocator sets aside for so many bytes: its sizes are an eighth apart.
+pub(super) const fn allocated(bytes: usize) -> usize {
+    let step = (bytes.next_power_of_two() / 16).next_multiple_of(8);
+    bytes.next_multiple_of(if step == 0 { 8 } else { step })
 }
 
 impl Lines {
@@ -20,41 +37,79 @@ impl Lines {
         self.runs.get(&(series / RUN))?.get((series % RUN) as usize).filter(|line| !line.is_empty())
     }
 
+    /// The lines of these series, which ascend, as far as there are any: quicker than one by one.
+    pub(super) fn of(&self, series: impl Iterator<Item = u32>) -> impl Iterator<Item = (u32, Option<&Line>)> {
+        let mut last: Option<(u32, Option<&Run>)> = None;
+        series.map(move |series| {
+            let run = series / RUN;
+            let lines = match last {
+                Some((number, lines)) if number == run => lines,
+                _ => self.runs.get(&run).map(|lines| &**lines),
+            };
+            last = Some((run, lines));
+            (series, lines.and_then(|lines| lines.get((series % RUN) as usize)).filter(|line| !line.is_empty()))
+        })
+    }
+
     /// Sets the line of a series; an empty one is none.
     pub(super) fn set(&mut self, series: u32, line: Line) {
         let (run, place) = (series / RUN, (series % RUN) as usize);
+        self.bytes += line.bytes();
+        let mut gone = Line::default();
         if !line.is_empty() {
-            if let Some(old) = self.runs.entry(run).or_default().get_mut(place) {
-                *old = line;
+            let lines = self.runs.entry(run).or_insert_with(|| {
+                self.bytes += RUN_BYTES;
+                Box::default()
+            });
+            if let Some(old) = lines.get_mut(place) {
+                gone = std::mem::replace(old, line);
             }
-            return;
-        }
-        let Some(lines) = self.runs.get_mut(&run) else { return };
-        if let Some(old) = lines.get_mut(place) {
-            *old = line;
-        }
-        if lines.iter().all(Line::is_empty) {
-            self.runs.remove(&run);
-            if self.runs.len() < self.runs.capacity() / 8 {
-                self.runs.shrink_to(self.runs.len() * 2);
+        } else if let Some(lines) = self.runs.get_mut(&run) {
+            if let Some(old) = lines.get_mut(place) {
+                gone = std::mem::replace(old, line);
+            }
+            if lines.iter().all(Line::is_empty) {
+                self.runs.remove(&run);
+                self.bytes -= RUN_BYTES;
             }
         }
+        self.bytes -= gone.bytes();
+        if let Some(before) = &mut self.before {
+            before.entry(series).or_insert(gone);
+        }
+    }
+
+    /// From now on what changes is kept as it is now.
+    pub(super) fn begin_look(&mut self) {
+        self.before = Some(Changed::new());
+    }
+
+    /// What changed since then.
+    pub(super) fn end_look(&mut self) -> Changed {
+        self.before.take().unwrap_or_default()
+    }
+
+    /// Whether somebody looks.
+    pub(super) fn is_looked_at(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Whether the line of a series changed since somebody began to look.
+    pub(super) fn is_changed(&self, series: u32) -> bool {
+        self.before.as_ref().is_some_and(|before| before.contains_key(&series))
+    }
+
+    /// How much memory it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// All lines by series.
     #[cfg(test)]
-    pub(super) fn state(&self) -> impl Iterator<Item = (u32, &[super::queue::Place])> {
-        let Self { runs } = self;
-        let mut numbers: Vec<u32> = runs.keys().copied().collect();
-        numbers.sort_unstable();
-        let all = numbers.into_iter().flat_map(|run| (run * RUN..).take(RUN as usize));
-        all.filter_map(|series| Some((series, self.get(series)?.places())))
-    }
-
-    /// How many lines there are.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.runs.values().flat_map(|run| run.iter()).filter(|line| !line.is_empty()).count()
+    pub(super) fn state(&self) -> impl Iterator<Item = (u32, &Line)> {
+        let Self { runs, before: _, bytes: _ } = self;
+        let all = runs.keys().flat_map(|run| (run * RUN..).take(RUN as usize));
+        all.filter_map(|series| Some((series, self.get(series)?)))
     }
 }
 
@@ -102,24 +157,47 @@ mod tests {
         }
     }
 
-    /// Most of its memory, in few steps, and with room to grow again.
+    /// All of it, and what a line takes is what its places take.
     #[test]
     fn what_is_removed_gives_its_memory_back() {
         let mut lines = Lines::default();
-        for run in 0..20_000 {
-            lines.set(run * RUN, line(1));
+        let mut sizes = vec![lines.bytes()];
+        for series in 0..100 {
+            let Line::One(place) = line(1) else { continue };
+            lines.set(series, if series % 3 == 0 { Line::Many(vec![place; 30]) } else { line(1) });
+            sizes.push(lines.bytes());
         }
-        let most = lines.runs.allocation_size();
-        let mut sizes = vec![most];
-        for run in (1..20_000).rev() {
-            lines.set(run * RUN, Line::default());
-            let (len, size) = (lines.runs.len(), lines.runs.allocation_size());
-            assert!(size * 20_000 <= most * 12 * (len + 8), "{size} bytes for {len}, {most} for 20 000");
-            if sizes.last() != Some(&size) {
-                assert!(lines.runs.capacity() >= 2 * len, "no room to grow beside {len}");
-                sizes.push(size);
-            }
+        assert_eq!(lines.bytes(), 13 * (size_of::<Run>() + 32) + 34 * 1280, "30 places take {}", 30 * size_of::<Place>());
+        for series in (0..100).rev() {
+            assert_eq!(sizes.pop(), Some(lines.bytes()));
+            lines.set(series, Line::default());
         }
-        assert!(sizes.len() < 9, "{sizes:?}");
+        assert_eq!(lines.bytes(), 0);
+    }
+
+    /// Whoever looks a part at a time is told what was there at first, however often it changed since.
+    #[test]
+    fn what_changes_while_somebody_looks_is_kept_as_it_was() {
+        let mut lines = Lines::default();
+        lines.set(1, line(1));
+        lines.set(2, line(2));
+        lines.begin_look();
+        for value in [7, 8] {
+            lines.set(1, line(value));
+            lines.set(3, line(value));
+        }
+        lines.set(1, Line::default());
+        assert_eq!([1, 2, 3].map(|series| lines.is_changed(series)), [true, false, true]);
+        let changed = lines.end_look();
+        assert_eq!((changed.len(), changed[&1].places()[0].value, changed[&3].is_empty()), (2, 1.0, true));
+        lines.set(2, line(3));
+        assert!(!lines.is_changed(2) && lines.end_look().is_empty());
+    }
+
+    #[test]
+    fn what_an_allocator_sets_aside() {
+        for (bytes, expected) in [(0, 0), (1, 8), (40, 40), (64, 64), (65, 72), (320, 320), (330, 352), (40_000, 40_960)] {
+            assert_eq!(allocated(bytes), expected, "{bytes}");
+        }
     }
 }

@@ -11,6 +11,8 @@ mod filter;
 mod gzip;
 mod line;
 mod lines;
+mod load;
+mod look;
 mod pages;
 mod queue;
 mod schedule;
@@ -20,6 +22,7 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
+pub use body::PageBody;
 pub use pages::Pages;
 pub use pages::Receipt;
 pub use text::Format;
@@ -27,7 +30,6 @@ pub use text::Format;
 use crate::account::Account;
 use crate::store::Matcher;
 use crate::time::Timestamp;
-use bytes::Bytes;
 use std::time::Duration;
 
 /// How old a sample on a page without a window can be: Prometheus refuses what is an hour behind its head, its head can
@@ -105,7 +107,7 @@ pub struct PageRequest {
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The text, compressed when that was asked for.
-    pub body: Bytes,
+    pub body: PageBody,
     /// The exact content type.
     pub content_type: &'static str,
     /// Whether `body` is one gzip member.

@@ -6,21 +6,28 @@ use super::Page;
 use super::PageRequest;
 use super::PageStats;
 use super::Sizes;
+use super::block;
 use super::block::Block;
 use super::block::Entry;
 use super::block::Known;
-use super::body;
+use super::block::Room;
+use super::body::PageBody;
 use super::body::Section;
 use super::cache;
 use super::cache::Cache;
 use super::filter;
 use super::filter::Filter;
+use super::look::Shown;
+use super::look::View;
+use super::look::Waiting;
 use super::queue::Reach;
+use super::schedule::Counts;
 use super::schedule::Sample;
 use super::schedule::Schedule;
-use super::schedule::Shown;
-use super::schedule::View;
 use super::text::Family;
+use crate::account::Account;
+use crate::account::Full;
+use crate::account::Item;
 use crate::store::AppliedEdge;
 use crate::store::Cause;
 use crate::store::ClusterId;
@@ -30,11 +37,14 @@ use crate::store::TenantId;
 use crate::store::Withdrawn;
 use crate::time::Timestamp;
 use parking_lot::Mutex;
+use parking_lot::MutexGuard;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How many lines are looked at before the writer is let in: hardly half a millisecond.
+const LOOKED_AT_ONCE: usize = 1024;
 /// How long a page that nobody asks for stays rendered.
 const IDLE_MAX: Duration = Duration::from_mins(10);
 /// How long a page waits for what is being written, and how far a receipt is moved for a page that was not before it.
@@ -50,19 +60,16 @@ pub struct Pages {
     timestamp_family: bool,
     clusters: RwLock<BTreeMap<(TenantId, ClusterId), Arc<ClusterPage>>>,
     moments: Mutex<Moments>,
+    account: Account,
 }
 
 #[derive(Debug)]
 struct ClusterPage {
-    shown: Mutex<Scheduled>,
+    /// Whoever looks lets the writer in every few lines.
+    schedule: Mutex<Schedule>,
+    /// The last page without a window, and of which version of the schedule. Whoever looks at the schedule holds it.
+    last: Mutex<Option<(View, u64, Arc<Shown>)>>,
     cache: Mutex<Cache>,
-}
-
-#[derive(Debug)]
-struct Scheduled {
-    schedule: Schedule,
-    /// The last page without a window, and of which version of the schedule.
-    last: Option<(View, u64, Arc<Shown>)>,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +90,19 @@ pub struct Receipt<'a> {
     pub received: Timestamp,
 }
 
+/// A page that is asked for, with what it is made of.
+#[derive(Clone, Copy, Debug)]
+struct Asked<'a> {
+    tenant: &'a Tenant,
+    cluster: ClusterId,
+    pages: &'a ClusterPage,
+    request: &'a PageRequest,
+    own: &'a str,
+    view: View,
+    now: Timestamp,
+    room: Room<'a>,
+}
+
 impl Drop for Receipt<'_> {
     fn drop(&mut self) {
         self.pages.moments.lock().receiving = None;
@@ -93,25 +113,27 @@ impl Pages {
     /// No pages yet.
     pub fn new(options: &Options) -> Self {
         let (clusters, moments) = Default::default();
-        Self { sizes: Sizes::of(options), timestamp_family: options.timestamp_family, clusters, moments }
+        let (timestamp_family, account) = (options.timestamp_family, options.account.clone());
+        Self { sizes: Sizes::of(options), timestamp_family, clusters, moments, account }
     }
 
     /// All that the log is folded into, in lines; moments are of this process alone.
     #[cfg(test)]
     pub(crate) fn state(&self) -> Vec<String> {
-        let Self { sizes: _, timestamp_family: _, clusters, moments: _ } = self;
+        let Self { sizes: _, timestamp_family: _, clusters, moments: _, account: _ } = self;
         let mut all = Vec::new();
         for ((tenant, cluster), page) in &*clusters.read() {
-            let ClusterPage { shown, cache: _ } = &**page;
-            let Scheduled { schedule, last: _ } = &*shown.lock();
-            all.extend(schedule.state().iter().map(|line| format!("page of {} {}: {line}", tenant.0, cluster.0)));
+            let ClusterPage { schedule, last: _, cache: _ } = &**page;
+            all.extend(schedule.lock().state().iter().map(|line| format!("page of {} {}: {line}", tenant.0, cluster.0)));
         }
         all
     }
 
     /// Forgets everything, before a log is folded in.
     pub fn begin(&self) {
-        self.clusters.write().clear();
+        for cluster in std::mem::take(&mut *self.clusters.write()).into_values() {
+            self.account.keep(kept(&cluster.schedule.lock()), 0);
+        }
         *self.moments.lock() = Moments::default();
     }
 
@@ -135,10 +157,12 @@ impl Pages {
         };
         let key = (edge.tenant.id(), edge.cluster);
         if let Some(cluster) = self.clusters.read().get(&key) {
-            return cluster.shown.lock().schedule.apply(received, &sample);
+            return self.change(cluster, |schedule| schedule.apply(received, &sample));
         }
-        let cluster = Arc::clone(self.clusters.write().entry(key).or_insert_with(|| Arc::new(ClusterPage::new(self.sizes))));
-        cluster.shown.lock().schedule.apply(received, &sample)
+        let cluster = Arc::new(ClusterPage::new(self.sizes));
+        self.account.keep(0, kept(&cluster.schedule.lock()));
+        self.clusters.write().insert(key, Arc::clone(&cluster));
+        self.change(&cluster, |schedule| schedule.apply(received, &sample))
     }
 
     /// Folds in that an event no longer has a sample. `received` never decreases.
@@ -149,35 +173,80 @@ impl Pages {
                 Cause::Replaced => Reach::Waiting,
                 Cause::Deleted => Reach::Exposed,
             };
-            cluster.shown.lock().schedule.withdraw(received, sample.series, sample.at, reach);
+            self.change(&cluster, |schedule| schedule.withdraw(received, sample.series, sample.at, reach));
         }
     }
 
+    /// Changes a schedule and counts what it takes by then.
+    fn change<T>(&self, cluster: &ClusterPage, change: impl FnOnce(&mut Schedule) -> T) -> T {
+        let mut schedule = cluster.schedule.lock();
+        let before = kept(&schedule);
+        let done = change(&mut schedule);
+        self.account.keep(before, kept(&schedule));
+        done
+    }
+
     /// The page of a cluster at `now`. `own` are our own metrics in the format asked for, without the closing `# EOF`; with
-    /// `match[]` they are on the page only when it asks for some of them by name.
-    pub fn render(&self, tenant: Option<&Tenant>, cluster: ClusterId, request: &PageRequest, own: &str, now: Timestamp) -> Page {
+    /// `match[]` they are on the page only when it asks for some of them by name. [`Full`] when there is no memory for it, not
+    /// even after what is kept for later pages was given up.
+    pub fn render(
+        &self,
+        tenant: Option<&Tenant>,
+        cluster: ClusterId,
+        request: &PageRequest,
+        own: &str,
+        now: Timestamp,
+    ) -> Result<Page, Full> {
         self.forget_idle(now);
         let pages = tenant.and_then(|tenant| self.clusters.read().get(&(tenant.id(), cluster)).map(|pages| (tenant, Arc::clone(pages))));
         let own = if filter::has_own(&request.selectors) { own } else { "" };
+        let is_shared = request.selectors.is_empty() && request.window.is_none() && request.keep.is_none();
+        let item = if is_shared { Item::Pages } else { Item::PrivatePages };
+        let room = Room { account: &self.account, item };
         let Some((tenant, pages)) = pages else {
             let empty = |family| Section { family, blocks: Arc::default() };
-            return page(own, &self.families(&request.selectors).map(empty).collect::<Vec<_>>(), request, &Shown::default());
+            return page(own, &self.families(&request.selectors).map(empty).collect::<Vec<_>>(), request, &Shown::default(), room);
         };
         let view = View::new(self.moment_of_page(now), request.window, request.keep, &self.sizes);
-        if !request.selectors.is_empty() {
-            let shown = pages.shown(view);
-            return page(own, &self.filtered(tenant, cluster, request, &shown, now), request, &shown);
+        let asked = Asked { tenant, cluster, pages: &pages, request, own, view, now, room };
+        let render = || if request.selectors.is_empty() { self.shared(&asked) } else { self.filtered(&asked) };
+        for give_up in [Cache::forget_unused, |cache: &mut Cache| *cache = Cache::default()] {
+            if let Ok(page) = render() {
+                return Ok(page);
+            }
+            self.all_clusters().iter().filter_map(|cluster| cluster.cache.try_lock()).for_each(|mut cache| give_up(&mut cache));
         }
+        render()
+    }
+
+    /// A page of blocks that are kept for the next one.
+    fn shared(&self, asked: &Asked<'_>) -> Result<Page, Full> {
+        let Asked { tenant, cluster, pages, request, own, view, now, room } = *asked;
         let mut cache = pages.cache.lock();
         let shown = pages.shown(view);
-        let edges = cache.edges(&shown, tenant);
-        let open = cache.open(tenant, cluster, now);
+        let edges = cache.edges(&shown, tenant, room)?;
+        let open = cache.open(tenant, cluster, now, room)?;
         let section = |family| Section { family, blocks: Arc::clone(if family == Family::Open { &open } else { &edges }) };
         let sections: Vec<Section> = self.families(&[]).map(section).collect();
-        let page = page(own, &sections, request, &shown);
+        let page = page(own, &sections, request, &shown, room);
         drop((sections, open, edges));
         cache.end_render(now);
         page
+    }
+
+    /// A page of what its selectors select.
+    fn filtered(&self, asked: &Asked<'_>) -> Result<Page, Full> {
+        let Asked { tenant, cluster, pages, request, own, view, now, room } = *asked;
+        let (shown, open) = (pages.shown(view), cache::open_entries(tenant, cluster, now));
+        let section = |(family, filter): (Family, Filter<'_>)| {
+            let entries = if family == Family::Open { &open } else { &shown.rows };
+            let selected: Vec<Entry> = entries.iter().filter(|entry| filter.matches(family, tenant, entry.series)).copied().collect();
+            let blocks = block::cut(&selected).map(|entries| Block::of(family, entries, &Known::new(), tenant, room).map(Arc::new));
+            Ok(Section { family, blocks: blocks.collect::<Result<_, Full>>()? })
+        };
+        let families = self.families(&request.selectors);
+        let filters = families.filter_map(|family| Some((family, Filter::of(family, &request.selectors)?)));
+        page(own, &filters.map(section).collect::<Result<Vec<_>, Full>>()?, request, &shown, room)
     }
 
     /// What pages show and do not show at `now`.
@@ -185,12 +254,9 @@ impl Pages {
         let now = self.moment_of_page(now);
         let view = View::new(now, None, None, &self.sizes);
         let mut stats = PageStats::default();
-        let clusters: Vec<Arc<ClusterPage>> = self.clusters.read().values().map(Arc::clone).collect();
-        for cluster in clusters {
+        for cluster in self.all_clusters() {
             let shown = cluster.shown(view);
-            let scheduled = cluster.shown.lock();
-            let waiting = scheduled.schedule.waiting(now);
-            let counts = scheduled.schedule.counts;
+            let (waiting, counts) = cluster.waiting(now);
             stats.shown += shown.rows.len();
             stats.cut += shown.cut;
             stats.queued += waiting.queued;
@@ -218,17 +284,6 @@ impl Pages {
         families.into_iter().flatten().filter(|family| selectors.is_empty() || Filter::of(*family, selectors).is_some())
     }
 
-    fn filtered(&self, tenant: &Tenant, cluster: ClusterId, request: &PageRequest, shown: &Shown, now: Timestamp) -> Vec<Section> {
-        let open = cache::open_entries(tenant, cluster, now);
-        let section = |family| {
-            let filter = Filter::of(family, &request.selectors)?;
-            let entries = if family == Family::Open { &open } else { &shown.rows };
-            let selected: Vec<Entry> = entries.iter().filter(|entry| filter.matches(family, tenant, entry.series)).copied().collect();
-            Some(Section { family, blocks: [Arc::new(Block::of(family, &selected, &Known::new(), tenant))].into() })
-        };
-        self.families(&request.selectors).filter_map(section).collect()
-    }
-
     /// The moment a page of `now` is made of: not after what is being written was received, unless that takes long.
     fn moment_of_page(&self, now: Timestamp) -> Timestamp {
         let mut moments = self.moments.lock();
@@ -244,44 +299,76 @@ impl Pages {
         }
         moments.swept = now;
         drop(moments);
-        for cluster in self.clusters.read().values() {
+        for cluster in self.all_clusters() {
             if let Some(mut cache) = cluster.cache.try_lock()
                 && now.since(cache.used) > IDLE_MAX
             {
                 *cache = Cache::default();
-                cluster.shown.lock().last = None;
+                if let Some(mut last) = cluster.last.try_lock() {
+                    *last = None;
+                }
             }
         }
     }
+
+    /// Every cluster's page. The writer is not held up by what is done with them.
+    fn all_clusters(&self) -> Vec<Arc<ClusterPage>> {
+        self.clusters.read().values().map(Arc::clone).collect()
+    }
+}
+
+/// What a schedule takes, with what surrounds it, and what the allocator adds to its pieces.
+fn kept(schedule: &Schedule) -> usize {
+    let bytes = size_of::<ClusterPage>() + schedule.bytes();
+    bytes + bytes / 10
 }
 
 impl ClusterPage {
     fn new(sizes: Sizes) -> Self {
-        Self { shown: Mutex::new(Scheduled { schedule: Schedule::new(sizes), last: None }), cache: Mutex::default() }
+        Self { schedule: Mutex::new(Schedule::new(sizes)), last: Mutex::default(), cache: Mutex::default() }
     }
 
     /// The samples of a page; of a page without a window again the same while nothing changes.
     fn shown(&self, view: View) -> Arc<Shown> {
-        let mut scheduled = self.shown.lock();
-        let version = scheduled.schedule.version();
-        if let Some((last, of, shown)) = &scheduled.last
+        let mut last = self.last.lock();
+        let mut schedule = self.schedule.lock();
+        let version = schedule.version();
+        if let Some((known, of, shown)) = &*last
             && *of == version
-            && last.is_like(&view)
-            && (last.now..shown.until).contains(&view.now)
+            && known.is_like(&view)
+            && (known.now..shown.until).contains(&view.now)
         {
             return Arc::clone(shown);
         }
-        let shown = Arc::new(scheduled.schedule.shown(&view));
+        let mut look = schedule.begin_look(&view);
+        while schedule.look(&mut look, LOOKED_AT_ONCE) {
+            MutexGuard::bump(&mut schedule);
+        }
+        let changed = schedule.end_look();
+        drop(schedule);
+        let shown = Arc::new(look.end(&changed));
         if !view.is_windowed() {
-            scheduled.last = Some((view, version, Arc::clone(&shown)));
+            *last = Some((view, version, Arc::clone(&shown)));
         }
         shown
     }
+
+    /// What waits for a page without a window, and what never came onto one.
+    fn waiting(&self, now: Timestamp) -> (Waiting, Counts) {
+        let _looks = self.last.lock();
+        let mut schedule = self.schedule.lock();
+        let mut count = schedule.begin_count(now);
+        while schedule.count(&mut count, LOOKED_AT_ONCE) {
+            MutexGuard::bump(&mut schedule);
+        }
+        (schedule.end_count(&count), schedule.counts)
+    }
 }
 
-fn page(own: &str, sections: &[Section], request: &PageRequest, shown: &Shown) -> Page {
-    let body = if request.gzip { body::zipped(own, sections, request.format) } else { body::plain(own, sections, request.format) };
-    Page { body: body.into(), content_type: request.format.content_type(), gzip: request.gzip, samples: shown.rows.len(), cut: shown.cut }
+fn page(own: &str, sections: &[Section], request: &PageRequest, shown: &Shown, room: Room<'_>) -> Result<Page, Full> {
+    let (own, format) = (own.to_owned(), request.format);
+    let body = if request.gzip { PageBody::zipped(own, sections, format, room)? } else { PageBody::plain(own, sections, format) };
+    Ok(Page { body, content_type: format.content_type(), gzip: request.gzip, samples: shown.rows.len(), cut: shown.cut })
 }
 
 #[cfg(test)]
@@ -300,7 +387,7 @@ mod tests {
         let put = |at| {
             let series = SeriesId { number: 1, generation: 1 };
             let sample = Sample { series, at: ms(at), value: 1.0, tie: 0, heartbeat: false };
-            cluster.shown.lock().schedule.apply(ms(at), &sample);
+            cluster.schedule.lock().apply(ms(at), &sample);
         };
         let view = |now, window| View::new(ms(now), window, None, &sizes);
         let at = |shown: &Shown| shown.rows.iter().map(|row| row.at.millis()).collect::<Vec<_>>();

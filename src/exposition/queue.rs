@@ -8,6 +8,7 @@ use super::AGE_MAX;
 use super::Sizes;
 use super::WINDOW_MAX;
 use super::WINDOW_SLACK;
+use super::timeline::Anew;
 use super::timeline::Timeline;
 use crate::store::SeriesId;
 use crate::time::Timestamp;
@@ -150,6 +151,12 @@ impl Queue {
         self.newest.iter().chain(&self.last).chain(&self.waiting)
     }
 
+    /// Whether the places are the same, on whatever kind of page.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let on_both = |place: &Place| Place { on: On::Both, ..*place };
+        self.places().map(on_both).eq(other.places().map(on_both))
+    }
+
     /// The latest time of all that was exposed.
     pub(super) fn newest_at(&self) -> Option<Timestamp> {
         self.newest.or(self.last).map(|place| place.at)
@@ -214,34 +221,53 @@ impl Queue {
         after.filter(|after| after.heartbeat && after.at <= ready).map(|_| Coalesced::This)
     }
 
-    /// Gives `sample` and all that waits from `position` on their places.
+    /// Takes in a sample that only pages with a window can show, into a copy of the other queue that the timeline does not know
+    /// yet: [`Queue::begin`] tells it.
+    pub(super) fn begin_behind(&mut self, sample: Place, context: &mut Placing<'_>) -> Inserted {
+        if self.waiting.len() >= WAITING_MAX {
+            return Inserted::Crowded;
+        }
+        let fresh = std::mem::take(&mut self.waiting);
+        Inserted::Placed { evicted: self.place_all(fresh, vec![sample], &[], context) }
+    }
+
+    /// Tells the timeline of all that waits.
+    pub(super) fn begin(&self, context: &mut Placing<'_>) {
+        context.timeline.settle(Anew { before: &[], after: &self.waiting });
+    }
+
+    /// Gives `sample` and all that waits from `position` on their places. That looks at each of them, and tells the timeline
+    /// only of those whose place is another one than before.
     fn place_from(&mut self, position: usize, sample: Place, context: &mut Placing<'_>) -> Inserted {
         if self.waiting.len() >= WAITING_MAX {
             return Inserted::Crowded;
         }
-        let moved = self.waiting.split_off(position);
-        for place in &moved {
-            context.timeline.release(place);
-        }
-        let (mut behind, mut fresh): (Vec<Place>, Vec<Place>) = moved.into_iter().partition(|place| place.behind);
+        let before = self.waiting.split_off(position);
+        let (mut behind, mut fresh): (Vec<Place>, Vec<Place>) = before.iter().copied().partition(|place| place.behind);
         if sample.behind {
             behind.push(sample);
         } else {
             let order = fresh.partition_point(|waits| waits.at < sample.at);
             fresh.insert(order, sample);
         }
-        Inserted::Placed { evicted: self.place_all(fresh, behind, context) }
+        let evicted = self.place_all(fresh, behind, &before, context);
+        context.timeline.settle(Anew { before: &before, after: self.waiting.get(position..).unwrap_or_default() });
+        Inserted::Placed { evicted }
     }
 
-    fn place_all(&mut self, fresh: Vec<Place>, behind: Vec<Place>, context: &mut Placing<'_>) -> Vec<Place> {
+    /// Gives all of these their places after what waits. The timeline has the places `before`, which they had, and is told of
+    /// the new ones by the caller.
+    fn place_all(&mut self, fresh: Vec<Place>, behind: Vec<Place>, before: &[Place], context: &mut Placing<'_>) -> Vec<Place> {
         let hold = context.sizes.hold;
+        let kept = self.waiting.len();
         let mut evicted = Vec::new();
         let mut fresh = fresh.into_iter().peekable();
         let mut behind = behind.into_iter().peekable();
         loop {
+            let anew = Anew { before, after: self.waiting.get(kept..).unwrap_or_default() };
             let previous = self.waiting.last().or(self.last.as_ref());
             let free = previous.map_or(Timestamp::MIN, |place| place.exposed.plus(hold)).max(context.received);
-            let gap = behind.peek().map(|next| context.timeline.find(free, next.class));
+            let gap = behind.peek().map(|next| context.timeline.find(free, next.class, anew));
             let gap = gap.filter(|gap| match (fresh.peek(), behind.peek()) {
                 (Some(in_order), Some(next)) => {
                     // A series that beats faster than `hold` leaves no gap: then every other place is for what is behind.
@@ -252,13 +278,12 @@ impl Queue {
             });
             let place = match gap {
                 Some(gap) => behind.next().map(|next| Place { exposed: gap, ..next }),
-                None => fresh.next().map(|next| Place { exposed: context.timeline.find(free.max(next.at), next.class), ..next }),
+                None => fresh.next().map(|next| Place { exposed: context.timeline.find(free.max(next.at), next.class, anew), ..next }),
             };
             let Some(place) = place else { return evicted };
             if place.exposed >= context.age_limit(&place) {
                 evicted.push(place);
             } else {
-                context.timeline.take(context.series.number, &place);
                 self.waiting.push(place);
             }
         }

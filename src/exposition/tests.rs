@@ -4,6 +4,10 @@ mod costs;
 mod stats;
 
 use super::*;
+use crate::account::Account;
+use crate::account::Full;
+use crate::account::Item;
+use crate::account::Shares;
 use crate::event::Change;
 use crate::event::Command;
 use crate::event::Delete;
@@ -38,11 +42,19 @@ fn ms(millis: i64) -> Timestamp {
 struct World {
     store: Store,
     pages: Pages,
+    account: Account,
 }
 
 impl World {
     fn new(options: &Options) -> Self {
-        Self { store: Store::new(store::Options::default()), pages: Pages::new(options) }
+        Self::with_room(options, usize::MAX)
+    }
+
+    /// With so much memory for what is rendered.
+    fn with_room(options: &Options, bytes: usize) -> Self {
+        let account = Account::new(bytes, Shares { pages: bytes, private_pages: bytes / 2, ..Shares::divide(0) });
+        let options = Options { account: account.clone(), ..options.clone() };
+        Self { store: Store::new(store::Options::default()), pages: Pages::new(&options), account }
     }
 
     fn put(&self, received: i64, edge: &Edge) -> Exposure {
@@ -52,14 +64,20 @@ impl World {
         }
     }
 
-    fn page(&self, request: &PageRequest, own: &str, now: i64) -> String {
+    fn render(&self, request: &PageRequest, own: &str, now: i64) -> Result<Page, Full> {
         let tenant = self.store.tenant("");
-        let page = self.pages.render(tenant.as_deref(), ClusterId(0), request, own, ms(now));
+        self.pages.render(tenant.as_deref(), ClusterId(0), request, own, ms(now))
+    }
+
+    fn page(&self, request: &PageRequest, own: &str, now: i64) -> String {
+        let page = self.render(request, own, now).unwrap();
+        let body = page.body.to_vec();
+        assert_eq!(body.len(), page.body.len(), "how long it is is known before it is made");
         if !page.gzip {
-            return String::from_utf8(page.body.to_vec()).unwrap();
+            return String::from_utf8(body).unwrap();
         }
         let mut text = String::new();
-        GzDecoder::new(&page.body[..]).read_to_string(&mut text).unwrap();
+        GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
         text
     }
 }
@@ -103,7 +121,7 @@ last9_change_events_timestamp_seconds{event_name="flag",event_state="start"} 170
     for format in [Format::Text004, Format::OpenMetrics100] {
         let plain = world.page(&request(format), own, NOW);
         assert_eq!(world.page(&PageRequest { gzip: true, ..request(format) }, own, NOW), plain);
-        let nobody = world.pages.render(None, ClusterId(0), &request(format), own, ms(NOW));
+        let nobody = world.pages.render(None, ClusterId(0), &request(format), own, ms(NOW)).unwrap();
         assert!(String::from_utf8(nobody.body.to_vec()).unwrap().starts_with(own));
     }
 }
@@ -250,7 +268,7 @@ fn what_nobody_asks_for_is_forgotten() {
         }
     }
     assert!(blocks() > 10);
-    world.pages.render(None, ClusterId(0), &request(Format::Text004), "", ms(NOW + 20 * MINUTE));
+    world.pages.render(None, ClusterId(0), &request(Format::Text004), "", ms(NOW + 20 * MINUTE)).unwrap();
     assert_eq!(blocks(), 0);
 }
 

@@ -1,20 +1,29 @@
 //! The pages that Prometheus scrapes.
 
+use std::convert::Infallible;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::Response;
+use bytes::Bytes;
+use hyper::body::Frame;
+use hyper::body::SizeHint;
 
 use crate::account::Item;
 use crate::account::STOP_BYTES;
 use crate::exposition::Format;
 use crate::exposition::Page;
+use crate::exposition::PageBody;
 use crate::exposition::PageRequest;
 use crate::http::app::App;
 use crate::http::auth::Scope;
@@ -75,7 +84,8 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
             page
         }
     };
-    app.heavy(&renders, work).await.map(respond)
+    let page = app.heavy(&renders, work).await?;
+    page.map(respond).map_err(ApiError::from)
 }
 
 fn own_metrics(app: &App, format: Format) -> String {
@@ -141,8 +151,28 @@ fn bytes_on_disk(directory: &Path) -> u64 {
     entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|file| file.blocks() * BLOCK_BYTES).sum()
 }
 
+/// The bytes of a page, made as the connection takes them.
+struct Pieces(PageBody);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.get_mut().0.next().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
+    }
+}
+
 fn respond(page: Page) -> Response {
-    let mut response = Response::new(page.body.into());
+    let mut response = Response::new(Body::new(Pieces(page.body)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(page.content_type));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -79,7 +79,7 @@ fn scraped(second: i64) -> String {
             }
         }
         let tenant = store.tenant("");
-        let page = pages.render(tenant.as_deref(), ClusterId(0), &request, "", Timestamp::from_millis(now * 1000));
+        let page = pages.render(tenant.as_deref(), ClusterId(0), &request, "", Timestamp::from_millis(now * 1000)).unwrap();
         for line in String::from_utf8(page.body.to_vec()).unwrap().lines().filter(|line| line.starts_with("last9_change_events{")) {
             let [series, _, time] = line.rsplitn(3, ' ').collect::<Vec<_>>().try_into().map(|[a, b, c]: [&str; 3]| [c, b, a]).unwrap();
             stored.entry(series.to_owned()).or_default().insert(time.parse().unwrap());

@@ -1,12 +1,15 @@
 //! The schedule against a literal model of the page contract, and against scrapers that refuse what Prometheus refuses.
 
 mod books;
+mod literal;
+mod looks;
 mod windows;
 
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 const START: i64 = 1_700_000_000_000;
 const SECOND: i64 = 1000;
@@ -218,8 +221,7 @@ type Places = BTreeMap<(u32, Timestamp), (Place, bool)>;
 /// What has or had a place on a kind of page; what waited and gave it up is taken out.
 fn note_places(schedule: &Schedule, series: u32, on: On, places: &mut Places) {
     places.retain(|(of, _), (place, _)| *of != series || place.exposed <= schedule.received);
-    let line = schedule.lines.get(series).cloned().unwrap_or_default();
-    for place in line.places().iter().filter(|place| place.is_on(on)) {
+    for place in places_of(&schedule.lines, &schedule.timeline, series).iter().filter(|place| place.is_on(on)) {
         places.insert((series, place.at), (*place, false));
     }
 }
@@ -357,7 +359,7 @@ fn a_million_of_now_are_all_placed_within_the_age_limit() {
     }
     assert_eq!(page(&schedule, MINUTE, None).len(), 50_000);
     schedule.apply(ms(2 * HOUR), &sample(0, 2 * HOUR));
-    assert_eq!(schedule.lines.len(), 1);
+    assert_eq!(schedule.lines_there().count(), 1);
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Host {
     fn page(&self) -> usize {
         let tenant = self.memory.store.tenant("acme").unwrap();
         let request = PageRequest { format: Format::Text004, gzip: false, window: None, keep: None, selectors: Vec::new() };
-        self.memory.pages.render(Some(&tenant), crate::store::ClusterId(0), &request, "", self.now()).samples
+        self.memory.pages.render(Some(&tenant), crate::store::ClusterId(0), &request, "", self.now()).unwrap().samples
     }
 
     /// What the log says of the time that retirement may go by.

@@ -331,7 +331,7 @@ pub(super) fn seen(memory: &Memory, now: Timestamp) -> Vec<String> {
         {
             let Some(number) = tenant.cluster(cluster) else { continue };
             let request = PageRequest { format: Format::Text004, gzip: false, window, keep: None, selectors: Vec::new() };
-            let page = memory.pages.render(Some(&tenant), number, &request, "", now);
+            let page = memory.pages.render(Some(&tenant), number, &request, "", now).unwrap();
             let page = String::from_utf8(page.body.to_vec()).unwrap();
             let samples = page.lines().filter(|line| !line.starts_with('#'));
             lines.extend(samples.map(|line| format!("{organization} page {cluster:?} {window:?}: {line}")));
