@@ -51,6 +51,17 @@ pub struct Extension {
 }
 
 impl Details {
+    /// How many bytes its texts have.
+    pub fn text_bytes(&self) -> usize {
+        let Self { name, description, source, parent_id, source_id, links, tags, buckets, environments, metadata, extensions } = self;
+        let one: usize = [name, description, source, parent_id, source_id, metadata].iter().map(|text| text.len()).sum();
+        let lists: usize = buckets.iter().chain(environments).map(|text| text.len()).sum();
+        let links: usize = links.iter().map(|(title, url)| title.len() + url.len()).sum();
+        let values = |values: &[Box<str>]| values.iter().map(|value| value.len()).sum::<usize>();
+        let tags: usize = tags.iter().map(|(key, all)| key.len() + values(all)).sum();
+        one + lists + links + tags + extensions.iter().map(|extension| extension.bytes.len()).sum::<usize>()
+    }
+
     /// The values of a tag; none when it has no such tag.
     pub fn tag(&self, key: &str) -> &[Box<str>] {
         self.tags.iter().find(|(name, _)| **name == *key).map_or(&[], |(_, values)| values)

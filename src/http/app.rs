@@ -12,6 +12,8 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
+use crate::account::Item;
+use crate::account::Lease;
 use crate::exposition::Pages;
 use crate::formats::clusters::Clusters;
 use crate::formats::mapping::Mapping;
@@ -20,6 +22,7 @@ use crate::http::auth::Secret;
 use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
 use crate::http::error::ApiError;
+use crate::store::ANSWER_BYTES;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::time::Clock;
@@ -28,6 +31,9 @@ use crate::writer::Writer;
 
 /// Pages rendered, and queries answered, at the same time: each takes a processor for as long as it lasts.
 const HEAVY_AT_ONCE: usize = 4;
+
+/// How long a page or a question waits for its turn, and for memory.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a reload of the configuration replaces.
 #[derive(Clone, Debug, Default)]
@@ -215,7 +221,6 @@ impl App {
         places: &Arc<Semaphore>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        const PATIENCE: Duration = Duration::from_secs(10);
         let place = tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned()).await;
         let Ok(Ok(place)) = place else { return Err(ApiError::unavailable("busy", "busy: too many pages or queries at once")) };
         let done = self.elsewhere(move || {
@@ -224,6 +229,16 @@ impl App {
             result
         });
         done.await
+    }
+
+    /// Answers a question about events, as [`App::heavy`], with memory for what is found, which is to be held as long as it is.
+    pub(crate) async fn query<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<(T, Lease), ApiError> {
+        /// What is found, and the text that is made of it.
+        const ROOM_BYTES: usize = 3 * ANSWER_BYTES;
+        let account = self.store.account();
+        let room = tokio::time::timeout(PATIENCE, account.wait_for(Item::Answers, ROOM_BYTES)).await;
+        let room = room.map_err(|_| account.full(Item::Answers))?;
+        Ok((self.heavy(&self.queries, work).await?, room))
     }
 
     /// Begins work off the async threads, and waits for it. When it panics that is counted, and an internal error.

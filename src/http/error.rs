@@ -8,7 +8,10 @@ use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use bytes::Bytes;
 use serde_json::json;
+
+use crate::account::Lease;
 
 /// Seconds after which a busy server may be asked again.
 const RETRY_AFTER_SECONDS: u32 = 5;
@@ -140,6 +143,26 @@ pub(crate) fn json_response(status: StatusCode, body: impl Into<Body>) -> Respon
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// Text and the memory that it is in.
+struct Held {
+    text: Vec<u8>,
+    _room: Lease,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+/// The same of a text that may be long: what it takes is held until it is sent.
+pub(crate) fn held_json_response(text: Vec<u8>, mut room: Lease) -> Result<Response, ApiError> {
+    let (held, wanted) = (room.bytes(), text.capacity());
+    room.grow(wanted.saturating_sub(held))?;
+    room.shrink_to(wanted);
+    Ok(json_response(StatusCode::OK, Bytes::from_owner(Held { text, _room: room })))
 }
 
 #[cfg(test)]

@@ -130,16 +130,17 @@ pub(crate) async fn children(app: Arc<App>, call: Call) -> Result<Response, ApiE
 pub(crate) async fn trace(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let (tenant, id) = (call.tenant(&app)?, call.parameter(0).to_owned());
-    let Trace { events, is_cut } =
-        app.heavy(&app.queries, move || tenant.map(|tenant| tree::trace(&tenant, &id)).unwrap_or_default()).await?;
+    let (Trace { events, is_cut }, room) = app.query(move || tenant.map(|tenant| tree::trace(&tenant, &id)).unwrap_or_default()).await?;
     let format = Notation::of(&call.parts.headers);
+    let count = events.len();
     let items = events.into_iter().enumerate().map(|(place, event)| {
         let comma = if place > 0 { "," } else { "" };
         format!("{comma}{}", answer::event(&view::event(&event)))
     });
-    let mut response = format.stream(std::iter::once("[".to_owned()).chain(items).chain(std::iter::once("]".to_owned())));
+    let mut response =
+        format.stream(std::iter::once("[".to_owned()).chain(items).chain(std::iter::once("]".to_owned())).chain(answer::held(room)));
     if is_cut {
-        wholes::warn(&mut response, &[format!("cut after {} events; ask for the trace of the last one", tree::DEPTH_MAX)]);
+        wholes::warn(&mut response, &[format!("cut after {count} events; ask for the trace of the last one")]);
     }
     Ok(response)
 }
@@ -148,10 +149,10 @@ pub(crate) async fn trace(app: Arc<App>, call: Call) -> Result<Response, ApiErro
 pub(crate) async fn impact(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let (tenant, id) = (call.tenant(&app)?, call.parameter(0).to_owned());
-    let grown = app.heavy(&app.queries, move || tenant.and_then(|tenant| Some(tree::Tree::below(&tenant, tenant.event(&id)?)))).await?;
+    let (grown, room) = app.query(move || tenant.and_then(|tenant| Some(tree::Tree::below(&tenant, tenant.event(&id)?)))).await?;
     let tree = grown.ok_or_else(not_found)?;
     let warnings = tree.warnings();
-    let mut response = Notation::of(&call.parts.headers).stream(answer::impact(tree));
+    let mut response = Notation::of(&call.parts.headers).stream(answer::impact(tree).chain(answer::held(room)));
     wholes::warn(&mut response, &warnings);
     Ok(response)
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use serde::Serializer;
@@ -12,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::event::Details;
 use crate::http::app::App;
 use crate::http::error::ApiError;
-use crate::http::error::json_response;
+use crate::http::error::held_json_response;
 use crate::http::parameters::Parameters;
 use crate::http::parameters::moment;
 use crate::http::parameters::shown;
@@ -36,11 +35,12 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let query = query(call.parts.uri.query())?;
     let tenant = app.store.tenant(&call.grant()?.organization);
     let now = app.clock.now();
-    let body = app.heavy(&app.queries, move || {
+    let body = app.query(move || {
         let selected = tenant.map(|tenant| tenant.select(&query)).unwrap_or_default();
-        serde_json::to_vec(&Answer::of(&selected, now))
+        serde_json::to_vec(&Answer::of(&selected, now)).map_err(|_| ApiError::internal())
     });
-    Ok(json_response(StatusCode::OK, body.await?.map_err(|_| ApiError::internal())?))
+    let (text, room) = body.await?;
+    held_json_response(text?, room)
 }
 
 /// Why the value of a parameter means nothing; its name comes before this.

@@ -41,6 +41,7 @@ pub use change::Cause;
 pub use change::Withdrawn;
 pub use claims::CLAIM_AGE;
 pub use claims::Claimed;
+pub use select::ANSWER_BYTES;
 pub use select::Cursor;
 pub use select::Keep;
 pub use select::Order;

@@ -45,9 +45,14 @@ pub struct Query {
     pub skip: usize,
     /// Most events in the answer.
     pub limit: usize,
+    /// Most bytes of all of them, as [`EventView::bytes`] counts; one event is in an answer whatever it has.
+    pub bytes: usize,
     /// Continue after this event of an earlier answer.
     pub after: Option<Cursor>,
 }
+
+/// Bytes of events in an answer, where a question says nothing else.
+pub const ANSWER_BYTES: usize = 4 << 20;
 
 /// What events are ordered by: the latest first, and by id where they are equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +92,7 @@ impl Default for Query {
     fn default() -> Self {
         let (selectors, tags) = Default::default();
         let (text, start, end, open, keep, after) = Default::default();
-        Self { selectors, tags, text, start, end, open, keep, order: Order::Start, skip: 0, limit: 100, after }
+        Self { selectors, tags, text, start, end, open, keep, order: Order::Start, skip: 0, limit: 100, bytes: ANSWER_BYTES, after }
     }
 }
 
@@ -138,6 +143,8 @@ pub struct Selected {
     pub events: Vec<EventView>,
     /// Where to go on when there is more.
     pub next: Option<Cursor>,
+    /// How many bytes they have.
+    pub bytes: usize,
 }
 
 impl Tenant {
@@ -187,11 +194,19 @@ impl Tenant {
         let seen: HashSet<Box<str>> = selected.events.iter().map(|event| event.id.clone()).collect();
         // What was moved to an earlier time while nobody held the lock would come twice.
         let new = |event: &EventView| seen.is_empty() || !seen.contains(&event.id);
-        selected.events.extend(heads.iter().filter_map(|&head| self.view(&core, head)).filter(new));
-        if rest.is_none() {
-            selected.next = selected.events.last().filter(|_| more).map(|last| Cursor::after(last, query.order));
+        let mut is_full = false;
+        for event in heads.iter().filter_map(|&head| self.view(&core, head)).filter(new) {
+            is_full = !selected.events.is_empty() && selected.bytes.saturating_add(event.bytes()) > query.bytes;
+            if is_full {
+                break;
+            }
+            selected.bytes += event.bytes();
+            selected.events.push(event);
         }
-        rest
+        if rest.is_none() || is_full {
+            selected.next = selected.events.last().filter(|_| more || is_full).map(|last| Cursor::after(last, query.order));
+        }
+        rest.filter(|_| !is_full)
     }
 }
 

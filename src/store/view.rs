@@ -67,6 +67,13 @@ pub struct EdgeView {
 }
 
 impl EventView {
+    /// How many bytes it takes, about: its texts, and what surrounds them.
+    pub fn bytes(&self) -> usize {
+        let of_edge = |edge: &EdgeView| edge.labels.encoding().len() + edge.attributes.as_ref().map_or(0, |attributes| attributes.len());
+        let edges: usize = [&self.start, &self.stop].into_iter().flatten().map(of_edge).sum();
+        size_of::<Self>() + self.id.len() + edges + self.details.as_ref().map_or(0, |details| details.text_bytes())
+    }
+
     /// The edge that it is known by: its start, else its stop.
     pub fn first(&self) -> Option<&EdgeView> {
         self.start.as_ref().or(self.stop.as_ref())

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
@@ -12,12 +11,13 @@ use crate::http::apitraffic::record;
 use crate::http::apitraffic::record::EventRecord;
 use crate::http::app::App;
 use crate::http::error::ApiError;
-use crate::http::error::json_response;
+use crate::http::error::held_json_response;
 use crate::http::parameters::Parameters;
 use crate::http::parameters::moment;
 use crate::http::parameters::shown;
 use crate::http::routes::Call;
 use crate::labels::EVENT_NAME;
+use crate::store::ANSWER_BYTES;
 use crate::store::Cursor;
 use crate::store::EventView;
 use crate::store::Keep;
@@ -61,18 +61,24 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let asked = Asked::parse(call.parts.uri.query())?;
     let tenant = app.store.tenant(&call.grant()?.organization);
     let account = call.parameter(0).to_owned();
-    let body = app.heavy(&app.queries, move || {
+    let body = app.query(move || {
         let selected = asked.select(tenant.as_deref())?;
+        if selected.next.is_some() && selected.events.len() < asked.query.limit && asked.is_paged {
+            return Err(too_much());
+        }
         let records = selected.events.iter().map(|event| EventRecord::of(event, &account)).collect();
         serde_json::to_vec(&Answer { has_more: selected.next.is_some(), records }).map_err(|_| ApiError::internal())
     });
-    Ok(json_response(StatusCode::OK, body.await??))
+    let (text, room) = body.await?;
+    held_json_response(text?, room)
 }
 
 /// What is asked for.
 #[derive(Debug)]
 struct Asked {
     query: Query,
+    /// Answers have pages, which have to be full but for the last one.
+    is_paged: bool,
     after: Option<Box<str>>,
 }
 
@@ -99,7 +105,7 @@ impl Asked {
             limit,
             ..scope.query()
         };
-        Ok(Self { query, after })
+        Ok(Self { query, is_paged: page.is_some(), after })
     }
 
     fn select(&self, tenant: Option<&Tenant>) -> Result<Selected, ApiError> {
@@ -147,6 +153,11 @@ impl Criteria {
             && self.environment.as_ref().is_none_or(|environment| holds(&record::environments(event), environment))
             && self.source.as_ref().is_none_or(|source| record::source(event).as_deref() == Some(source))
     }
+}
+
+fn too_much() -> ApiError {
+    let message = format!("page: its events have more than {ANSWER_BYTES} bytes; use startingAfter, or a smaller limit");
+    ApiError::too_large(message).at("page")
 }
 
 /// The value of a parameter and the spelling that was used; an error when it is there twice, however it is spelt.

@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::TryStreamExt as _;
 use futures_util::stream;
 
+use crate::account::Lease;
 use crate::formats::ets;
 use crate::http::app::App;
 use crate::http::error::ApiError;
@@ -111,7 +112,7 @@ pub(super) async fn respond(
     format: Notation,
 ) -> Result<Response, ApiError> {
     let limit = query.limit;
-    let first = piece(&app, tenant.as_ref(), &query, limit).await?;
+    let (first, room) = piece(&app, tenant.as_ref(), &query, limit).await?;
     let count = first.events.len();
     let once = |text: String| std::iter::once(text);
     if first.next.is_none() || count >= limit {
@@ -119,13 +120,13 @@ pub(super) async fn respond(
             Shape::Counted => (format!(r#"{{"count":{count},"result":["#), "]}"),
             Shape::Array => ("[".to_owned(), "]"),
         };
-        return Ok(format.stream(once(opening).chain(texts(first.events, "")).chain(once(end.to_owned()))));
+        return Ok(format.stream(once(opening).chain(texts(first.events, "", room)).chain(once(end.to_owned()))));
     }
     let opening = match shape {
         Shape::Counted => r#"{"result":["#,
         Shape::Array => "[",
     };
-    let begun: Pieces = Box::new(once(opening.to_owned()).chain(texts(first.events, "")));
+    let begun: Pieces = Box::new(once(opening.to_owned()).chain(texts(first.events, "", room)));
     let rest =
         Rest { app, tenant, query: Query { after: first.next, skip: 0, ..query }, left: limit - count, count, shape, is_done: false };
     let rest = stream::try_unfold(rest, async move |mut rest| Ok::<_, ApiError>(rest.pieces().await?.map(|pieces| (pieces, rest))));
@@ -138,18 +139,22 @@ pub(super) async fn respond(
     Ok(format.response(Body::from_stream(bytes.map_err(|error: ApiError| std::io::Error::other(error.message)))))
 }
 
-async fn piece(app: &App, tenant: Option<&Arc<Tenant>>, query: &Query, left: usize) -> Result<Selected, ApiError> {
-    let Some(tenant) = tenant.map(Arc::clone).filter(|_| left > 0) else { return Ok(Selected::default()) };
+/// Some of the events, and the memory that they are in.
+async fn piece(app: &App, tenant: Option<&Arc<Tenant>>, query: &Query, left: usize) -> Result<(Selected, Option<Lease>), ApiError> {
+    let Some(tenant) = tenant.map(Arc::clone).filter(|_| left > 0) else { return Ok(Default::default()) };
     let query = Query { limit: left.min(PIECE_EVENTS), ..query.clone() };
-    app.heavy(&app.queries, move || tenant.select(&query)).await
+    let (selected, mut room) = app.query(move || tenant.select(&query)).await?;
+    room.shrink_to(selected.bytes);
+    Ok((selected, Some(room)))
 }
 
 /// Texts that are made as they are sent: one event may have megabytes.
 type Pieces = Box<dyn Iterator<Item = String> + Send>;
 
-/// The events with commas between them; `begin` stands before the first.
-fn texts(events: Vec<EventView>, begin: &'static str) -> impl Iterator<Item = String> + Send + 'static {
+/// The events with commas between them; `begin` stands before the first. Their memory is held until the last is made.
+fn texts(events: Vec<EventView>, begin: &'static str, room: Option<Lease>) -> impl Iterator<Item = String> + Send + 'static {
     events.into_iter().enumerate().map(move |(place, event)| {
+        let _held = &room;
         let comma = if place == 0 { begin } else { "," };
         format!("{comma}{}", answer::event(&view::event(&event)))
     })
@@ -171,7 +176,7 @@ impl Rest {
         if self.is_done {
             return Ok(None);
         }
-        let found = piece(&self.app, self.tenant.as_ref(), &self.query, self.left).await?;
+        let (found, room) = piece(&self.app, self.tenant.as_ref(), &self.query, self.left).await?;
         self.count += found.events.len();
         self.left -= found.events.len().min(self.left);
         self.is_done = found.next.is_none() || self.left == 0;
@@ -181,7 +186,7 @@ impl Rest {
             Shape::Counted => Some(format!(r#"],"count":{}}}"#, self.count)),
             Shape::Array => Some("]".to_owned()),
         };
-        Ok(Some(Box::new(texts(found.events, ",").chain(end))))
+        Ok(Some(Box::new(texts(found.events, ",", room).chain(end))))
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Response, ApiError
     app.writer()?;
     let (tenant, id) = (call.tenant(&app)?, call.parameter(0).to_owned());
     let asked = id.clone();
-    let family = app.heavy(&app.queries, move || tenant.and_then(|tenant| family(&tenant, &asked))).await?;
+    let (family, room) = app.query(move || tenant.and_then(|tenant| family(&tenant, &asked))).await?;
     let Some(Relatives { event, tree, note }) = family else {
         return Ok(respond(
             StatusCode::NOT_FOUND,
@@ -61,7 +61,7 @@ pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let begin = begin(&event, &notes);
     let drawn = tree.walk(move |node, _| drawing.open(node), close);
     let end = std::iter::once("</ul>\n</html>\n".to_owned());
-    let pieces = std::iter::once(begin).chain(drawn).chain(end);
+    let pieces = std::iter::once(begin).chain(drawn).chain(end).chain(answer::held(room));
     Ok(respond(StatusCode::OK, "text/html; charset=utf-8", answer::streamed(pieces)))
 }
 
@@ -75,13 +75,13 @@ struct Relatives {
 
 fn family(tenant: &Tenant, id: &str) -> Option<Relatives> {
     let Trace { events: mut causes, is_cut } = tree::trace(tenant, id);
-    let event = causes.first()?.clone();
+    let (event, count) = (causes.first()?.clone(), causes.len());
     let tree = Tree::below(tenant, causes.pop()?);
     if !tree.has(&event.id) {
         let note = format!("its family has more than {} events: only what it caused itself is shown", tree::NODES_MAX);
         return Some(Relatives { tree: Tree::below(tenant, event.clone()), event, note: Some(note) });
     }
-    let note = is_cut.then(|| format!("it has more than {} causes: only the nearest are shown", tree::DEPTH_MAX - 1));
+    let note = is_cut.then(|| format!("it has more than {} causes: only the nearest are shown", count - 1));
     Some(Relatives { event, tree, note })
 }
 

@@ -1,12 +1,15 @@
 //! Causes and effects: the chain of parents of an event, and the tree of what it caused. Both are bounded, and neither
 //! follows a circle: an event is there once.
 
+use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::http::ets::children_of;
 use crate::http::ets::view;
+use crate::store::ANSWER_BYTES;
 use crate::store::EventView;
+use crate::store::Query;
 use crate::store::Tenant;
 
 /// Most events of a trace, and most levels of a tree.
@@ -27,8 +30,10 @@ pub(super) fn trace(tenant: &Tenant, id: &str) -> Trace {
     let mut chain: Vec<EventView> = Vec::new();
     let mut seen = HashSet::new();
     let mut next = tenant.event(id);
+    let mut bytes = 0;
     while let Some(event) = next.filter(|event| seen.insert(event.id.clone())) {
-        if chain.len() == DEPTH_MAX {
+        bytes += event.bytes();
+        if chain.len() == DEPTH_MAX || (bytes > ANSWER_BYTES && !chain.is_empty()) {
             return Trace { events: chain, is_cut: true };
         }
         let parent = view::parent(&event);
@@ -38,17 +43,38 @@ pub(super) fn trace(tenant: &Tenant, id: &str) -> Trace {
     Trace { events: chain, is_cut: false }
 }
 
+/// What a tree does not show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Omission {
+    /// It has more levels.
+    Deeper,
+    /// It has more events.
+    Larger,
+    /// They have more bytes.
+    Heavier,
+    /// An event is among its own causes.
+    Circular,
+}
+
+impl Omission {
+    fn text(self) -> String {
+        match self {
+            Self::Deeper => format!("cut at depth {DEPTH_MAX}: ask again from an event further down"),
+            Self::Larger => format!("cut at {NODES_MAX} events: ask again from an event further down"),
+            Self::Heavier => format!("cut at {} MiB of events: ask again from an event further down", ANSWER_BYTES >> 20),
+            Self::Circular => "an event is among its own causes; it is shown once".to_owned(),
+        }
+    }
+}
+
 /// An event and what it caused.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tree {
     /// The root first.
     nodes: Vec<Node>,
-    /// It has more levels than are shown.
-    is_deeper: bool,
-    /// It has more events than are shown.
-    is_larger: bool,
-    /// An event is among its own causes.
-    is_circular: bool,
+    omissions: BTreeSet<Omission>,
+    /// How many bytes its events have.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -65,26 +91,28 @@ impl Tree {
     /// What lies below an event, level by level.
     pub(super) fn below(tenant: &Tenant, root: EventView) -> Self {
         let mut seen = HashSet::from([root.id.clone()]);
-        let mut tree = Self { nodes: Vec::new(), is_deeper: false, is_larger: false, is_circular: false };
+        let mut tree = Self { bytes: root.bytes(), ..Self::default() };
         tree.nodes.push(Node { event: Arc::new(root), depth: 1, is_cut: false, children: Vec::new() });
         let mut place = 0;
         while let Some((id, depth)) = tree.nodes.get(place).map(|node| (node.event.id.clone(), node.depth)) {
             let free = if depth < DEPTH_MAX { NODES_MAX - tree.nodes.len() } else { 0 };
             // One more than there is room for, and the root if it comes round again: nothing else has two ways to it.
-            let found = tenant.select(&children_of(&id, free + 2)).events;
+            let bytes = ANSWER_BYTES.saturating_sub(tree.bytes);
+            let found = tenant.select(&Query { bytes, ..children_of(&id, free + 2) });
             let mut children = Vec::new();
-            let mut is_cut = false;
-            for event in found {
+            let mut is_cut = found.next.is_some() && found.events.len() < free + 2;
+            tree.omissions.extend(is_cut.then_some(Omission::Heavier));
+            for event in found.events {
                 if seen.contains(&event.id) {
-                    tree.is_circular = true;
+                    tree.omissions.insert(Omission::Circular);
                 } else if children.len() < free {
                     seen.insert(event.id.clone());
+                    tree.bytes += event.bytes();
                     children.push(tree.nodes.len());
                     tree.nodes.push(Node { event: Arc::new(event), depth: depth + 1, is_cut: false, children: Vec::new() });
                 } else {
                     is_cut = true;
-                    tree.is_deeper |= depth == DEPTH_MAX;
-                    tree.is_larger |= depth < DEPTH_MAX;
+                    tree.omissions.insert(if depth == DEPTH_MAX { Omission::Deeper } else { Omission::Larger });
                 }
             }
             if let Some(node) = tree.nodes.get_mut(place) {
@@ -101,12 +129,7 @@ impl Tree {
 
     /// What the tree does not show.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let all = [
-            (self.is_deeper, format!("cut at depth {DEPTH_MAX}: ask again from an event further down")),
-            (self.is_larger, format!("cut at {NODES_MAX} events: ask again from an event further down")),
-            (self.is_circular, "an event is among its own causes; it is shown once".to_owned()),
-        ];
-        all.into_iter().filter(|(is_so, _)| *is_so).map(|(_, text)| text).collect()
+        self.omissions.iter().map(|omission| omission.text()).collect()
     }
 
     /// Opens and closes every node in turn, children between the two; `open` is told where the node is among those of its parent.

@@ -174,3 +174,30 @@ fn an_event_is_listed_when_something_was_said_of_it_last() {
     check(&[0], [(0, 2000), (2, 1002), (1, 1001)]);
     check(&[1], [(1, 2100), (0, 2000), (2, 1002)]);
 }
+
+/// However many are asked for, an answer ends where its bytes do; its cursor goes on from there, in every order.
+#[test]
+fn answers_are_bounded_in_bytes() {
+    let point = |time| Said { state: EdgeState::Point, at: time, entity: 1, outcome: 0, superseding: false }.edge();
+    let attributes = |time: i64| Some("x".repeat(if time == 7 { 9000 } else { 1000 }).into());
+    let edges = (0..20).map(|time| Edge { attributes: attributes(time), identity: Identity::of([&*time.to_string()]), ..point(time) });
+    let store = filled(&edges.collect::<Vec<_>>());
+    let tenant = store.tenant("acme").unwrap();
+    for order in [Order::Start, Order::End, Order::Update] {
+        let whole = tenant.select(&Query { order, ..everything() }).events;
+        let (mut query, mut found) = (Query { order, bytes: 8000, ..everything() }, Vec::new());
+        loop {
+            let some = tenant.select(&query);
+            let bytes: usize = some.events.iter().map(EventView::bytes).sum();
+            assert_eq!(bytes, some.bytes);
+            assert!(bytes <= 8000 || some.events.len() == 1, "{bytes}");
+            found.extend(some.events);
+            match some.next {
+                Some(next) => query.after = Some(next),
+                None => break,
+            }
+        }
+        let ids = |events: &[EventView]| events.iter().map(|event| event.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&found), ids(&whole), "{order:?}");
+    }
+}
