@@ -182,7 +182,7 @@ pub(super) fn fold(memory: &Memory, records: &[Decoded], mut told: impl FnMut(&D
                 }
             }
             Command::Claim(claim) => told(record, Outcome::Claim(claim, memory.store.apply_claim(record.received, claim))),
-            own @ (Command::Settings(_) | Command::Retire { .. } | Command::Clock { .. }) => {
+            own @ (Command::Settings(_) | Command::Retire { .. } | Command::RetirePart(_) | Command::Clock { .. }) => {
                 memory.store.apply(record.received, own);
                 told(record, Outcome::Own(own));
             }
