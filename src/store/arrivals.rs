@@ -35,6 +35,7 @@ impl Arrivals {
     }
 
     /// All of them, in order.
+    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = EdgeNo> {
         self.chunks.iter().flat_map(|chunk| &chunk.edges).copied()
     }

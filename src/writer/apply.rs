@@ -22,6 +22,7 @@ use crate::log::AppendError;
 use crate::log::Frame;
 use crate::log::Log;
 use crate::log::Position;
+use crate::store::Applied;
 use crate::store::Refusal;
 use crate::time::Timestamp;
 
@@ -37,9 +38,13 @@ impl<L: Log> Committer<L> {
             feed.tell(self, Outcome::Own(&Command::Settings(settings)));
         }
         match what {
-            Proposal::Own(command) => {
-                self.state.memory.store.apply(received, &command);
-                feed.tell(self, Outcome::Own(&command));
+            Proposal::Own(commands) => {
+                for command in &commands {
+                    if let Applied::Retired(part) = self.state.memory.store.apply(received, command) {
+                        self.retired.push(part);
+                    }
+                    feed.tell(self, Outcome::Own(command));
+                }
                 self.applied.send_replace(feed.position);
             }
             Proposal::Submitted(waiting, decided) => self.apply_submitted(waiting, decided, &mut feed),
@@ -53,6 +58,10 @@ impl<L: Log> Committer<L> {
             return Err(AppendError::Foreign("it says another skew than the edges before it were folded by".into()));
         }
         self.received = self.received.max(self.state.course.received);
+        if records.iter().any(|record| matches!(record.command, Command::Retire { .. } | Command::RetirePart(_))) {
+            // A checkpoint must not carry what is retired while it is made.
+            self.forget_no_more();
+        }
         let Self { state, followers, .. } = self;
         fold(&state.memory, &records, |record, outcome| {
             let fed = Fed { position: record.position, received: record.received, outcome };
