@@ -192,11 +192,28 @@ pub enum Command {
         /// All of these records were at or before this position of the log; 0 where the first format does not say.
         upto: u64,
     },
+    /// The same of some edges of one organization, so that nobody waits for all that is old.
+    RetirePart(RetirePart),
     /// The time of receipt went ahead without that time being seen to pass: the clock was set, or nothing ran.
     Clock {
         /// By so much.
         ahead: Duration,
     },
+}
+
+/// A part of a retirement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetirePart {
+    /// Whose edges are looked at.
+    pub organization: Arc<str>,
+    /// The oldest time of receipt that stays.
+    pub before: Timestamp,
+    /// What was received before that has records at or before this position of the log.
+    pub upto: u64,
+    /// How many of the edges that are there, in the order of their receipt, are left out.
+    pub skip: u32,
+    /// How many are looked at after these.
+    pub edges: u32,
 }
 
 impl Command {

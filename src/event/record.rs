@@ -16,6 +16,7 @@ use super::Edge;
 use super::EdgeState;
 use super::Extension;
 use super::Put;
+use super::RetirePart;
 use super::Span;
 use crate::time::Timestamp;
 use crate::time::millis_of;
@@ -28,6 +29,7 @@ const EDGE: u8 = 4;
 const CLOCK: u8 = 5;
 const SETTINGS: u8 = 6;
 const RETIRE: u8 = 7;
+const RETIRE_PART: u8 = 8;
 const FORMER_PUT: u8 = 16;
 const FORMER_DESCRIBE: u8 = 17;
 const FORMER_DELETE: u8 = 18;
@@ -81,6 +83,14 @@ impl Record for Command {
                 begin(RETIRE, out);
                 out.extend_from_slice(&before.millis().to_le_bytes());
                 out.extend_from_slice(&upto.to_le_bytes());
+            }
+            Self::RetirePart(RetirePart { organization, before, upto, skip, edges }) => {
+                begin(RETIRE_PART, out);
+                put_text(out, organization);
+                out.extend_from_slice(&before.millis().to_le_bytes());
+                out.extend_from_slice(&upto.to_le_bytes());
+                out.extend_from_slice(&skip.to_le_bytes());
+                out.extend_from_slice(&edges.to_le_bytes());
             }
             Self::Clock { ahead } => {
                 begin(CLOCK, out);

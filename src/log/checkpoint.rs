@@ -42,6 +42,8 @@ pub struct Carry<F> {
     last: Position,
     upto: Position,
     record_bytes: usize,
+    /// Bytes that were written since the last sync.
+    unsynced: u64,
 }
 
 impl<F: DiskFile> Carry<F> {
@@ -67,6 +69,7 @@ impl<F: DiskFile> Carry<F> {
             last: Position(0),
             upto,
             record_bytes,
+            unsynced: 0,
         })
     }
 
@@ -95,9 +98,21 @@ impl<F: DiskFile> Carry<F> {
             self.write_frame(FrameKind::Carried)?;
         }
         self.write_frame(FrameKind::Footer)?;
+        self.sync()?;
+        Ok(self.chain)
+    }
+
+    /// How many bytes were written and not synced.
+    pub(crate) fn unsynced(&self) -> u64 {
+        self.unsynced
+    }
+
+    /// Makes durable what was written.
+    pub(crate) fn sync(&mut self) -> Result<(), CheckpointError> {
         let synced = self.file.sync();
         synced.map_err(|source| self.write_error(source))?;
-        Ok(self.chain)
+        self.unsynced = 0;
+        Ok(())
     }
 
     fn write_frame(&mut self, kind: FrameKind) -> Result<(), CheckpointError> {
@@ -117,6 +132,7 @@ impl<F: DiskFile> Carry<F> {
             self.file.write_at(&bytes, self.offset).and_then(|()| self.file.write_at(&self.payload, self.offset + bytes.len() as u64));
         written.map_err(|source| self.write_error(source))?;
         self.offset += header.frame_bytes();
+        self.unsynced += header.frame_bytes();
         self.payload.clear();
         self.count = 0;
         Ok(())

@@ -7,6 +7,7 @@
 mod append;
 mod batch;
 mod checkpoint;
+mod compaction;
 mod disk;
 mod error;
 #[doc(hidden)]
@@ -29,6 +30,7 @@ use std::time::Duration;
 pub use append::SegmentLog;
 pub use batch::Batch;
 pub use checkpoint::Carry;
+pub use compaction::Compaction;
 pub use disk::Disk;
 pub use disk::DiskFile;
 pub use disk::FsDisk;

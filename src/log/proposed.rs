@@ -6,6 +6,7 @@ use crate::log::Removed;
 use crate::log::SegmentInfo;
 use crate::log::append::SegmentLog;
 use crate::log::batch::Batch;
+use crate::log::compaction::Compaction;
 use crate::log::disk::Disk;
 use crate::log::error::AppendError;
 use crate::log::error::CheckpointError;
@@ -16,6 +17,9 @@ use crate::log::frame::Frame;
 /// The durable order of records, as the writer needs it: what is proposed is committed later or never, and what is committed
 /// may have been proposed elsewhere. Where it is one machine's disk ([`SegmentLog`]), proposing commits.
 pub trait Log: Send {
+    /// A checkpoint that is being made.
+    type Compaction: Send;
+
     /// Hands over a batch that is not empty, whose records are to follow all that is committed; the position that the last of them
     /// is to have. There is one on its way at most. Of errors the same holds as of those of [`SegmentLog::append`].
     fn propose(&mut self, batch: &Batch) -> Result<Position, AppendError>;
@@ -47,8 +51,18 @@ pub trait Log: Send {
     /// The position up to which a start reads a checkpoint instead of segments.
     fn checkpoint_position(&self) -> Option<Position>;
 
-    /// Makes a checkpoint on this machine's disk: see [`SegmentLog::compact`].
-    fn compact(&mut self, upto: Position, keep: &mut dyn FnMut(Position, &[u8]) -> bool) -> Result<(), CheckpointError>;
+    /// Begins a checkpoint on this machine's disk: see [`SegmentLog::begin_compaction`].
+    fn begin_compaction(&self, upto: Position) -> Result<Self::Compaction, CheckpointError>;
+
+    /// Goes on with it: see [`SegmentLog::compact_step`].
+    fn compact_step(
+        &mut self,
+        compaction: &mut Self::Compaction,
+        keep: &mut dyn FnMut(Position, &[u8]) -> bool,
+    ) -> Result<bool, CheckpointError>;
+
+    /// Gives it up.
+    fn abandon(&self, compaction: Self::Compaction);
 
     /// Removes segments from this machine's disk: see [`SegmentLog::remove_segments_below`].
     fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError>;
@@ -67,6 +81,8 @@ impl<D: Disk> Log for SegmentLog<D>
 where
     Self: Send,
 {
+    type Compaction = Compaction<D>;
+
     fn propose(&mut self, batch: &Batch) -> Result<Position, AppendError> {
         let appended = self.append(batch)?;
         self.proposed = Some(appended);
@@ -105,8 +121,20 @@ where
         self.checkpoint_position()
     }
 
-    fn compact(&mut self, upto: Position, keep: &mut dyn FnMut(Position, &[u8]) -> bool) -> Result<(), CheckpointError> {
-        self.compact(upto, keep)
+    fn begin_compaction(&self, upto: Position) -> Result<Self::Compaction, CheckpointError> {
+        self.begin_compaction(upto)
+    }
+
+    fn compact_step(
+        &mut self,
+        compaction: &mut Self::Compaction,
+        keep: &mut dyn FnMut(Position, &[u8]) -> bool,
+    ) -> Result<bool, CheckpointError> {
+        self.compact_step(compaction, keep)
+    }
+
+    fn abandon(&self, compaction: Self::Compaction) {
+        self.abandon(compaction);
     }
 
     fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError> {

@@ -8,13 +8,13 @@ use crate::log::batch::PREFIX_BYTES;
 use crate::log::checkpoint;
 use crate::log::checkpoint::Carry;
 use crate::log::checkpoint::temporary_name;
+use crate::log::compaction::not_as_written;
 use crate::log::disk::Disk;
 use crate::log::disk::DiskFile;
 use crate::log::error::CheckpointError;
 use crate::log::error::ReadError;
 use crate::log::file::FileKind;
 use crate::log::file::Listing;
-use crate::log::replay::Source;
 use crate::log::replay::io_error;
 
 /// One segment of a log.
@@ -70,28 +70,6 @@ impl<D: Disk> SegmentLog<D> {
         self.install_checkpoint(upto, written)
     }
 
-    /// Makes a checkpoint of those records up to `upto` that `keep` answers `true` for.
-    pub fn compact(&mut self, upto: Position, keep: &mut dyn FnMut(Position, &[u8]) -> bool) -> Result<(), CheckpointError> {
-        self.may_checkpoint(upto)?;
-        let written = self.write_checkpoint(upto, |carry| {
-            let source = Source { upto: upto.0, ..self.source() };
-            let mut failed = None;
-            let read = source.read(0, &mut |frame| {
-                let kept = frame.records().filter(|(position, _)| *position <= upto);
-                for (position, record) in kept.filter(|(position, record)| keep(*position, record)) {
-                    if let Err(error) = carry.push(position, record) {
-                        failed = Some(error);
-                        return Err("the checkpoint cannot be written".into());
-                    }
-                }
-                Ok(())
-            });
-            failed.map_or(Ok(()), Err)?;
-            read.map(drop).map_err(CheckpointError::Read)
-        });
-        self.install_checkpoint(upto, written)
-    }
-
     /// Removes the segments whose records are all before `position` and are covered by the checkpoint.
     pub fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError> {
         self.healthy().map_err(CheckpointError::Latched)?;
@@ -118,7 +96,7 @@ impl<D: Disk> SegmentLog<D> {
         Ok(removed)
     }
 
-    fn may_checkpoint(&self, upto: Position) -> Result<(), CheckpointError> {
+    pub(crate) fn may_checkpoint(&self, upto: Position) -> Result<(), CheckpointError> {
         self.healthy().map_err(CheckpointError::Latched)?;
         let last = self.last();
         if upto > last {
@@ -144,26 +122,23 @@ impl<D: Disk> SegmentLog<D> {
         let name = temporary_name(upto);
         let read = checkpoint::read_named(&*self.disk, &name, self.log_id, upto.0, &mut |_| Ok(())).map_err(CheckpointError::Verify)?;
         if read != written {
-            return Err(CheckpointError::Verify(ReadError::Corrupt {
-                file: self.disk.path(&name),
-                offset: 0,
-                what: "the file is not the one that was written",
-            }));
+            return Err(CheckpointError::Verify(not_as_written(&*self.disk, &name)));
         }
         Ok(())
     }
 
     /// Gives a checkpoint its name, if it was written. Until then it does not exist.
-    fn install_checkpoint(&mut self, upto: Position, written: Result<(), CheckpointError>) -> Result<(), CheckpointError> {
+    pub(crate) fn install_checkpoint(&mut self, upto: Position, written: Result<(), CheckpointError>) -> Result<(), CheckpointError> {
         let (temporary, name) = (temporary_name(upto), FileKind::Checkpoint.name(upto.0));
-        let named = written.and_then(|()| {
-            let renamed = self.disk.rename(&temporary, &name);
-            renamed.map_err(|source| CheckpointError::Write { file: self.disk.path(&name), source })
-        });
-        if let Err(error) = named {
+        if let Err(error) = written {
             // A temporary file that stays is removed by the next opening.
             drop(self.disk.remove(&temporary));
             return Err(error);
+        }
+        if let Err(source) = self.disk.rename(&temporary, &name) {
+            drop(self.disk.remove(&temporary));
+            self.take_back(&name)?;
+            return Err(CheckpointError::Write { file: self.disk.path(&name), source });
         }
         if let Err(error) = self.disk.sync_dir() {
             return Err(CheckpointError::Latched(self.latch("sync of the directory of", &name, &error)));
@@ -172,6 +147,16 @@ impl<D: Disk> SegmentLog<D> {
         self.publish();
         self.remove_checkpoints_before(previous.unwrap_or(upto.0));
         Ok(())
+    }
+
+    /// Sees to it that a file is not there whose renaming failed, which it may be. A checkpoint that counts for nothing now must not
+    /// count after a crash: what is retired until then would come back.
+    fn take_back(&mut self, name: &str) -> Result<(), CheckpointError> {
+        let removed = match self.disk.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            removed => removed.and_then(|()| self.disk.sync_dir()),
+        };
+        removed.map_err(|error| CheckpointError::Latched(self.latch("removing", name, &error)))
     }
 
     /// Removes checkpoints that are too old to be of use. What cannot be removed does no harm and is tried again.

@@ -5,11 +5,13 @@ mod intern;
 mod retire;
 #[cfg(test)]
 mod state;
+mod sweep;
 mod whole;
 
 pub(super) use whole::Lost;
 
 use super::ClusterId;
+use super::arrivals::Arrivals;
 use super::by_time::EventsByTime;
 use super::by_time::TimeKey;
 use super::details::DetailTable;
@@ -43,7 +45,6 @@ use crate::time::Timestamp;
 use hashbrown::HashTable;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Which end of changes the samples of a series are: what `event_state` says.
@@ -100,8 +101,8 @@ pub(super) struct Core {
     renewed: HashMap<EdgeNo, Timestamp>,
     /// The edges that a deletion named an edge for, by that edge: only of deletions of the first format.
     deleted_by: HashMap<EdgeNo, Vec<EdgeNo>>,
-    /// Edges in order of receipt, for retirement; first those that an earlier retirement had to keep.
-    arrivals: VecDeque<EdgeNo>,
+    /// Edges in order of receipt.
+    arrivals: Arrivals,
     /// What folds changed that is not yet followed by what is derived: events by time, and what is open.
     changed: Changes,
     /// Starts whose events may be superseded by another start now.
@@ -206,7 +207,7 @@ impl Core {
             self.skews.own.insert(number, skew);
         }
         self.series.get_mut(series)?.edges.insert(number, time_key_in(&self.edges));
-        self.arrivals.push_back(number);
+        self.arrivals.push(number, received);
         self.enter(number, edge.supersede.map(|group| group.0))?;
         Some(Added { edge: number, series, duplicate: false })
     }

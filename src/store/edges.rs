@@ -165,6 +165,14 @@ impl Members {
         }
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Few(all) => all.len(),
+            Self::Long(apart) => [&apart.heads, &apart.beats, &apart.stops, &apart.points].into_iter().map(Seq::len).sum(),
+        }
+    }
+
     /// The edge that there is, if there is just one.
     pub(super) fn only(&self) -> Option<EdgeNo> {
         match self {

@@ -4,6 +4,7 @@
 //! readers see whole commands. Nothing is shared between two tenants.
 
 mod admission;
+mod arrivals;
 mod by_time;
 mod change;
 mod claims;
@@ -137,10 +138,23 @@ pub enum Applied {
     Claim(Claimed),
     /// An event was put, described or deleted.
     Changed(AppliedChange),
+    /// Some of what is old was looked at, and forgotten if it could be.
+    Retired(RetiredPart),
     /// It says something of the log, or forgets what is old.
     Nothing,
     /// The store is at a hard bound of its numbering; nothing was kept. Admission prevents it.
     Full(Refusal),
+}
+
+/// What a part of a retirement came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetiredPart {
+    /// How many edges went.
+    pub gone: usize,
+    /// How many edges are to be left out by the part after it.
+    pub next: u32,
+    /// Something stayed that may go when all parts are done.
+    pub again: bool,
 }
 
 /// Where an edge went, for the page.
@@ -258,7 +272,19 @@ impl Store {
                 }
                 Applied::Nothing
             }
+            Command::RetirePart(part) => {
+                let tenant = self.tenant(&part.organization);
+                Applied::Retired(tenant.map_or_else(RetiredPart::default, |tenant| {
+                    let retired = tenant.core.write().retire_part(&tenant.index, part, received);
+                    retired
+                }))
+            }
         }
+    }
+
+    /// How many edges of an organization were received before `before`.
+    pub fn old(&self, organization: &str, before: Timestamp) -> usize {
+        self.tenant(organization).map_or(0, |tenant| tenant.core.read().old(before))
     }
 
     /// As [`Store::apply`], of a claim.
@@ -315,7 +341,7 @@ impl Store {
             Command::Claim(claim) => &claim.organization,
             Command::Change(change) => change.organization(),
             Command::Settings(_) => return true,
-            Command::Retire { .. } | Command::Clock { .. } => return false,
+            Command::Retire { .. } | Command::RetirePart(_) | Command::Clock { .. } => return false,
         };
         let Some(tenant) = self.tenant(organization) else { return false };
         let core = tenant.core.read();
@@ -326,7 +352,7 @@ impl Store {
             Command::Change(Change::Put(put)) => core.remembers_put(put, received),
             Command::Change(Change::Describe(describe)) => core.remembers_describe(describe, received),
             Command::Change(Change::Delete(delete)) => core.remembers_delete(delete),
-            Command::Settings(_) | Command::Retire { .. } | Command::Clock { .. } => false,
+            Command::Settings(_) | Command::Retire { .. } | Command::RetirePart(_) | Command::Clock { .. } => false,
         }
     }
 

@@ -23,6 +23,7 @@ use crate::log::AppendError;
 use crate::log::Frame;
 use crate::log::Log;
 use crate::log::Position;
+use crate::store::Applied;
 use crate::store::Refusal;
 use crate::time::Timestamp;
 
@@ -38,9 +39,13 @@ impl<L: Log> Committer<L> {
             feed.tell(self, Outcome::Own(&Command::Settings(settings)));
         }
         match what {
-            Proposal::Own(command) => {
-                self.state.memory.store.apply(received, &command);
-                feed.tell(self, Outcome::Own(&command));
+            Proposal::Own(commands) => {
+                for command in &commands {
+                    if let Applied::Retired(part) = self.state.memory.store.apply(received, command) {
+                        self.retired.push(part);
+                    }
+                    feed.tell(self, Outcome::Own(command));
+                }
                 self.applied.send_replace(feed.position);
             }
             Proposal::Submitted(waiting, decided) => self.apply_submitted(waiting, decided, &mut feed),
@@ -59,6 +64,10 @@ impl<L: Log> Committer<L> {
             return Err(AppendError::Foreign("it says another skew than the edges before it were folded by".into()));
         }
         self.received = self.received.max(self.state.course.received);
+        if records.iter().any(|record| matches!(record.command, Command::Retire { .. } | Command::RetirePart(_))) {
+            // A checkpoint must not carry what is retired while it is made.
+            self.forget_no_more();
+        }
         let Self { state, followers, .. } = self;
         fold(&state.memory, &records, |record, outcome| {
             let fed = Fed { position: record.position, received: record.received, outcome };
@@ -188,7 +197,7 @@ pub(super) fn fold(memory: &Memory, records: &[Decoded], mut told: impl FnMut(&D
                 }
             }
             Command::Claim(claim) => told(record, Outcome::Claim(claim, memory.store.apply_claim(record.received, claim))),
-            own @ (Command::Settings(_) | Command::Retire { .. } | Command::Clock { .. }) => {
+            own @ (Command::Settings(_) | Command::Retire { .. } | Command::RetirePart(_) | Command::Clock { .. }) => {
                 memory.store.apply(record.received, own);
                 told(record, Outcome::Own(own));
             }

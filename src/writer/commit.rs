@@ -9,6 +9,7 @@ use super::counters::EdgeCounters;
 use super::decide::Decided;
 use super::feed::Follower;
 use super::replay::Opened;
+use super::retention::Forgetting;
 use super::state::State;
 use super::submission::Submission;
 use super::submission::Waiting;
@@ -20,6 +21,7 @@ use crate::log::Batch;
 use crate::log::Committed;
 use crate::log::Log;
 use crate::log::Position;
+use crate::store::RetiredPart;
 use crate::telemetry::Telemetry;
 use crate::telemetry::observe;
 use crate::time::Clock;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::watch;
 
 /// A commit takes no more submissions once it holds this many records.
@@ -59,6 +62,10 @@ pub(super) struct Committer<L: Log> {
     /// What was proposed and is not durable yet. There is one at most: what is known, whether a limit is reached and an event as
     /// expected is decided by memory, which must have all that comes before.
     in_flight: Option<InFlight>,
+    /// What is being done about what is too old.
+    pub(super) forgetting: Option<Forgetting<L::Compaction>>,
+    /// What the parts of a retirement that were applied last came to.
+    pub(super) retired: Vec<RetiredPart>,
 }
 
 struct InFlight {
@@ -73,8 +80,8 @@ struct InFlight {
 pub(super) enum Proposal {
     /// What some senders submitted, and what of it is in the batch.
     Submitted(Waiting, Decided),
-    /// A command of our own.
-    Own(Command),
+    /// Commands of our own.
+    Own(Vec<Command>),
 }
 
 impl<L: Log> Committer<L> {
@@ -86,13 +93,32 @@ impl<L: Log> Committer<L> {
         let (health, batch) = (Arc::default(), Batch::new());
         let followers: Vec<Box<dyn Follower>> = vec![Box::new(EdgeCounters::new(&telemetry))];
         let (duplicates, applied) = (counters::duplicates(&telemetry), watch::Sender::new(log.last()));
-        let (received, looked_at, in_flight) = (state.course.received, Timestamp::MIN, None);
-        Self { log, options, clock, telemetry, health, state, received, looked_at, followers, applied, duplicates, skew, batch, in_flight }
+        let (received, looked_at) = (state.course.received, Timestamp::MIN);
+        let (in_flight, forgetting, retired) = (None, None, Vec::new());
+        Self {
+            log,
+            options,
+            clock,
+            telemetry,
+            health,
+            state,
+            received,
+            looked_at,
+            followers,
+            applied,
+            duplicates,
+            skew,
+            batch,
+            in_flight,
+            forgetting,
+            retired,
+        }
     }
 
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.
     pub(super) fn run(mut self, mut receiver: mpsc::Receiver<Submission>) -> Result<(), AppendError> {
         self.commit_all(&mut receiver);
+        self.forget_no_more();
         self.log.close()
     }
 
@@ -100,7 +126,7 @@ impl<L: Log> Committer<L> {
     pub(super) fn commit_all(&mut self, receiver: &mut mpsc::Receiver<Submission>) {
         let mut postponed = None;
         let mut subjects = HashSet::new();
-        while let Some(first) = postponed.take().or_else(|| receiver.blocking_recv()) {
+        while let Some(first) = postponed.take().or_else(|| self.next(receiver)) {
             let mut waiting = Waiting::default();
             let mut next = Some(first);
             subjects.clear();
@@ -117,7 +143,20 @@ impl<L: Log> Committer<L> {
                 next = if is_full { None } else { receiver.try_recv().ok() };
             }
             self.commit(waiting);
-            self.retire_when_due();
+            self.look_for_old();
+            self.forget_some();
+        }
+    }
+
+    /// Waits for the next submission, and does meanwhile what there is to be done. `None` when every sender is gone.
+    fn next(&mut self, receiver: &mut mpsc::Receiver<Submission>) -> Option<Submission> {
+        loop {
+            match receiver.try_recv() {
+                Ok(submission) => return Some(submission),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if self.forget_some() => {}
+                Err(TryRecvError::Empty) => return receiver.blocking_recv(),
+            }
         }
     }
 
@@ -138,11 +177,13 @@ impl<L: Log> Committer<L> {
         drop(self.propose(Proposal::Submitted(waiting, decided)).and_then(|()| self.land()));
     }
 
-    /// Appends and applies a command of our own.
-    pub(super) fn commit_own(&mut self, command: Command) -> Result<(), SubmitError> {
+    /// Appends and applies commands of our own.
+    pub(super) fn commit_own(&mut self, commands: Vec<Command>) -> Result<(), SubmitError> {
         self.batch.clear(COMMIT_BYTES);
-        self.push(|out| command.encode(out));
-        self.propose(Proposal::Own(command))?;
+        for command in &commands {
+            self.push(|out| command.encode(out));
+        }
+        self.propose(Proposal::Own(commands))?;
         self.land()
     }
 
@@ -191,9 +232,12 @@ impl<L: Log> Committer<L> {
         let settings = self.state.course.settings.is_none().then(|| self.settings());
         self.state.course.settings = self.state.course.settings.or(settings);
         match &what {
-            Proposal::Own(command) => {
+            Proposal::Own(commands) => {
                 self.state.course.note_first(Position(before + 1), received);
-                self.state.course.note(last, received, command);
+                let first = last.0.saturating_sub(commands.len() as u64) + 1;
+                for (position, command) in (first..).zip(commands) {
+                    self.state.course.note(Position(position), received, command);
+                }
             }
             Proposal::Submitted(..) => self.state.course.note_events(Position(before + 1), last, received),
         }

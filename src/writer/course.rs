@@ -6,6 +6,7 @@ use super::steady::SteadyTime;
 use crate::event::Command;
 use crate::event::Edge;
 use crate::event::EdgeId;
+use crate::event::RetirePart;
 use crate::event::Settings;
 use crate::event::record::Decoder;
 use crate::event::record::RecordError;
@@ -143,7 +144,7 @@ impl Course {
         self.steady.fold(self.received, command);
         match command {
             Command::Settings(settings) => self.settings = self.settings.or(Some(*settings)),
-            Command::Retire { upto, .. } => self.retired = self.retired.max(Position(*upto)),
+            Command::Retire { upto, .. } | Command::RetirePart(RetirePart { upto, .. }) => self.retired = self.retired.max(Position(*upto)),
             _ => {}
         }
     }
@@ -166,7 +167,7 @@ impl Course {
     /// for some of them that was because of others, which went later. The checkpoints of the first format carried more, and
     /// left it to its retirements.
     fn is_done(&self, command: &Command) -> bool {
-        let Command::Retire { before, upto } = command else { return false };
+        let (Command::Retire { before, upto } | Command::RetirePart(RetirePart { before, upto, .. })) = command else { return false };
         let Some((position, received)) = self.uncarried else { return false };
         if *upto > 0 { *upto < position.0 } else { self.settings.is_some() && *before < received }
     }

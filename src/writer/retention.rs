@@ -1,12 +1,13 @@
 //! Retention: whole segments of the log whose records are all too old go, and with them what memory holds of them.
 //!
-//! First a record of its own retires from memory what was received in those segments, unless it is open or still due;
-//! then a checkpoint takes over what stayed. Nothing outside those segments is ever retired, so an event whose edges lie
+//! First records of its own retire from memory what was received in those segments, unless it is open or still due;
+//! then a checkpoint takes over what stayed. Both are done in steps, between which whoever submits something has a turn. Nothing outside those segments is ever retired, so an event whose edges lie
 //! on both sides of the cut stays whole, and a replay of checkpoint and remaining segments folds to the same memory.
 //! How old something is, is counted to the time that can be trusted ([`super::steady`]).
 
 use super::commit::Committer;
 use crate::event::Command;
+use crate::event::RetirePart;
 use crate::event::record::Decoder;
 use crate::log::AppendError;
 use crate::log::CheckpointError;
@@ -17,12 +18,15 @@ use crate::log::Removed;
 use crate::telemetry::logging::with_causes;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often what is too old is looked for.
 const EVERY: Duration = Duration::from_mins(10);
 /// How far apart in time two marks are.
 const MARK_EVERY: Duration = Duration::from_mins(10);
+/// So many edges are looked at between two commits, or a few more that belong to them.
+const PART_EDGES: u32 = if cfg!(test) { 5 } else { 1024 };
 /// A segment is closed, full or not, when it spans this part of the retention time.
 const SEGMENT_PART: u32 = 10;
 
@@ -75,29 +79,109 @@ enum RetentionError {
     Remove(#[from] CheckpointError),
 }
 
+/// What is done about records that are too old, a step at a time between commits.
+#[derive(Debug)]
+pub(super) struct Forgetting<C> {
+    /// The last record of what is old.
+    upto: Position,
+    stage: Stage<C>,
+}
+
+#[derive(Debug)]
+enum Stage<C> {
+    /// Edges are taken out of memory.
+    Retire {
+        before: Timestamp,
+        left: VecDeque<Round>,
+    },
+    /// A checkpoint is to be made of what stays, is being made.
+    Checkpoint,
+    Compact(C),
+    /// Segments up to these positions are removed.
+    Remove {
+        left: VecDeque<Position>,
+        removed: Removed,
+    },
+}
+
+/// One look at all old edges of an organization.
+#[derive(Debug)]
+struct Round {
+    organization: Arc<str>,
+    skip: u32,
+    gone: usize,
+    again: bool,
+}
+
+impl Round {
+    fn new(organization: Arc<str>) -> Self {
+        Self { organization, skip: 0, gone: 0, again: false }
+    }
+}
+
 impl<L: Log> Committer<L> {
-    /// Retires what is too old, when it is time to look. A failure is said and tried again next time.
-    pub(super) fn retire_when_due(&mut self) {
-        let Some(retention) = self.options.retention else { return };
+    /// Looks for what is too old, when it is time to.
+    pub(super) fn look_for_old(&mut self) {
+        let Some(retention) = self.options.retention.filter(|_| self.forgetting.is_none()) else { return };
         if self.received < self.looked_at.plus(EVERY) {
             return;
         }
         self.looked_at = self.received;
-        match self.retire(retention) {
-            Ok(removed) if removed.segments > 0 => {
-                tracing::info!(segments = removed.segments, bytes = removed.bytes, "old segments of the log were removed");
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(reason = with_causes(&error), "retention could not do its work; trying again later");
-                self.report_latch();
-            }
+        match self.find_old(retention) {
+            Ok(found) => self.forgetting = found,
+            Err(error) => self.say_failed(&error),
         }
     }
 
-    fn retire(&mut self, retention: Duration) -> Result<Removed, RetentionError> {
+    /// Does a little about what is too old. Says whether there is more to do. A failure is said, and tried again next time.
+    ///
+    /// What is decided about a record when it is read still holds when the checkpoint has its name: meanwhile senders only
+    /// add to memory, and nothing is retired. What memory has by then of a record that was left out came from a later one,
+    /// which the checkpoint does not stand for; what it has no more of one that was carried was put, described or deleted
+    /// by a later one, which does that again when it is replayed.
+    pub(super) fn forget_some(&mut self) -> bool {
+        let Some(mut forgetting) = self.forgetting.take() else { return false };
+        let upto = forgetting.upto;
+        match self.step(&mut forgetting) {
+            Ok(true) => {
+                self.forgetting = Some(forgetting);
+                return true;
+            }
+            Ok(false) => {}
+            Err(error) => {
+                self.say_failed(&error);
+                self.give_up(forgetting);
+                return false;
+            }
+        }
+        self.state.course.marks.forget_below(upto);
+        if let Stage::Remove { removed: Removed { segments: segments @ 1.., bytes }, .. } = forgetting.stage {
+            tracing::info!(segments, bytes, "old segments of the log were removed");
+        }
+        false
+    }
+
+    /// Gives up what is being done about what is too old.
+    pub(super) fn forget_no_more(&mut self) {
+        if let Some(forgetting) = self.forgetting.take() {
+            self.give_up(forgetting);
+        }
+    }
+
+    fn give_up(&self, forgetting: Forgetting<L::Compaction>) {
+        if let Stage::Compact(compaction) = forgetting.stage {
+            self.log.abandon(compaction);
+        }
+    }
+
+    fn say_failed(&self, error: &RetentionError) {
+        tracing::warn!(reason = with_causes(error), "retention could not do its work; trying again later");
+        self.report_latch();
+    }
+
+    fn find_old(&mut self, retention: Duration) -> Result<Option<Forgetting<L::Compaction>>, RetentionError> {
         let mut segments = self.log.segments()?;
-        let Some(active) = segments.pop() else { return Ok(Removed::default()) };
+        let Some(active) = segments.pop() else { return Ok(None) };
         let began = self.state.course.marks.received_after(active.first);
         if active.first <= active.last && began.is_some_and(|began| began < self.received.minus(retention / SEGMENT_PART)) {
             self.log.rotate()?;
@@ -106,25 +190,91 @@ impl<L: Log> Committer<L> {
         let cutoff = self.state.course.steady.trusted().min(self.clock.read().wall).minus(retention);
         let is_old = |last: Position| self.state.course.marks.received_by(last).is_some_and(|received| received < cutoff);
         let Some(upto) = segments.iter().map(|segment| segment.last).take_while(|&last| is_old(last)).last() else {
-            return Ok(Removed::default());
+            return Ok(None);
         };
         // By a longer retention, or an earlier clock, less is old than was retired already without a checkpoint.
         let (old, upto) = (upto, upto.max(self.state.course.retired));
-        if self.log.checkpoint_position().is_none_or(|checkpoint| checkpoint < upto) {
-            if let Some(before) = self.state.course.marks.received_after(upto).filter(|_| old == upto) {
-                self.commit_own(Command::Retire { before, upto: upto.0 })?;
+        let stage = if self.log.checkpoint_position().is_none_or(|checkpoint| checkpoint < upto) {
+            match self.state.course.marks.received_after(upto).filter(|_| old == upto) {
+                Some(before) => Stage::Retire { before, left: self.rounds() },
+                None => Stage::Checkpoint,
             }
-            self.compact(upto)?;
-        }
-        self.state.course.marks.forget_below(upto);
-        Ok(self.log.remove_segments_below(Position(upto.0 + 1))?)
+        } else {
+            self.removal(upto)?
+        };
+        Ok(Some(Forgetting { upto, stage }))
     }
 
-    /// Makes a checkpoint of what memory still holds of the records up to `upto`.
-    fn compact(&mut self, upto: Position) -> Result<(), CheckpointError> {
+    fn rounds(&self) -> VecDeque<Round> {
+        self.state.memory.store.tenants().iter().map(|tenant| Round::new(tenant.organization().into())).collect()
+    }
+
+    fn removal(&self, upto: Position) -> Result<Stage<L::Compaction>, RetentionError> {
+        let lasts = self.log.segments()?.into_iter().map(|segment| segment.last);
+        Ok(Stage::Remove { left: lasts.take_while(|last| *last <= upto).collect(), removed: Removed::default() })
+    }
+
+    /// Says whether there is more to do.
+    fn step(&mut self, forgetting: &mut Forgetting<L::Compaction>) -> Result<bool, RetentionError> {
+        let upto = forgetting.upto;
+        match &mut forgetting.stage {
+            Stage::Retire { before, left } => {
+                if !self.retire_some(*before, upto, left)? {
+                    forgetting.stage = Stage::Checkpoint;
+                }
+            }
+            Stage::Checkpoint => forgetting.stage = Stage::Compact(self.log.begin_compaction(upto)?),
+            Stage::Compact(compaction) => {
+                if self.compact_some(compaction)? {
+                    forgetting.stage = self.removal(upto)?;
+                }
+            }
+            Stage::Remove { left, removed } => {
+                let Some(last) = left.pop_front() else { return Ok(false) };
+                let some = self.log.remove_segments_below(Position(last.0 + 1))?;
+                removed.segments += some.segments;
+                removed.bytes += some.bytes;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes some edges out of memory that are old. Says whether there are more to look at.
+    fn retire_some(&mut self, before: Timestamp, upto: Position, left: &mut VecDeque<Round>) -> Result<bool, RetentionError> {
+        let (mut rounds, mut parts, mut room) = (Vec::new(), Vec::new(), PART_EDGES);
+        while let Some(round) = left.pop_front_if(|_| room > 0) {
+            let old = self.state.memory.store.old(&round.organization, before).saturating_sub(round.skip as usize);
+            let edges = room.min(u32::try_from(old).unwrap_or(u32::MAX));
+            if edges > 0 {
+                let (organization, skip) = (Arc::clone(&round.organization), round.skip);
+                parts.push(Command::RetirePart(RetirePart { organization, before, upto: upto.0, skip, edges }));
+                rounds.push(round);
+                room -= edges;
+            }
+        }
+        if parts.is_empty() {
+            return Ok(false);
+        }
+        self.retired.clear();
+        self.commit_own(parts)?;
+        for (mut round, part) in rounds.into_iter().zip(std::mem::take(&mut self.retired)).rev() {
+            round.gone += part.gone;
+            round.again |= part.again;
+            round.skip = part.next;
+            if (round.skip as usize) < self.state.memory.store.old(&round.organization, before) {
+                left.push_front(round);
+            } else if round.again && round.gone > 0 {
+                left.push_back(Round::new(round.organization));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Goes on with a checkpoint of what memory still holds. Says whether it is made.
+    fn compact_some(&mut self, compaction: &mut L::Compaction) -> Result<bool, CheckpointError> {
         let (store, steady) = (&self.state.memory.store, &self.state.course.steady);
         let mut decoder = Decoder::default();
-        self.log.compact(upto, &mut |_, bytes| match decoder.decode(bytes) {
+        self.log.compact_step(compaction, &mut |_, bytes| match decoder.decode(bytes) {
             Ok((received, Command::Clock { .. })) => steady.waits_for(received),
             Ok((received, command)) => store.remembers_record(received, &command),
             // It was understood when the log was opened; losing it would be worse than keeping it.

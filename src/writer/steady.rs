@@ -109,7 +109,7 @@ impl<L: Log> Committer<L> {
     /// clock at the present receipt.
     pub(super) fn note_jump(&mut self, steady: Duration) -> Result<(), SubmitError> {
         let Some(ahead) = self.state.course.steady.unseen(self.received, steady) else { return Ok(()) };
-        self.commit_own(Command::Clock { ahead })?;
+        self.commit_own(vec![Command::Clock { ahead }])?;
         self.state.course.steady.base = (self.received, steady);
         tracing::info!(seconds = ahead.as_secs(), "time went ahead without being seen to pass; retention counts that after 24 hours more");
         Ok(())

@@ -11,6 +11,7 @@ use change_events::log::faulty::FaultyDisk;
 
 use crate::Ledger;
 use crate::Random;
+use crate::batch;
 use crate::open;
 use crate::records;
 use crate::small;
@@ -229,4 +230,27 @@ fn an_opening_writes_only_what_may_not_be_durable_again() {
     assert_eq!(writes_of_an_opening(&disk, options), 1 + 1);
     open(&disk, options).unwrap().log.close().unwrap();
     assert_eq!(writes_of_an_opening(&disk, options), 1);
+}
+
+/// Else it counts after a crash, and what memory forgot since it failed comes back.
+#[test]
+fn a_checkpoint_whose_renaming_failed_is_nowhere() {
+    for fault in FAULTS {
+        let disk = FaultyDisk::new();
+        let mut log = open(&disk, small()).unwrap().log;
+        assert_eq!(log.append(&batch(&records(1, 4, 40))).unwrap().last, Position(4));
+        disk.fail_next(Call::Rename, fault);
+        log.compact(Position(2), &mut |_, _| true).unwrap_err();
+        assert!(log.healthy().is_ok());
+        assert!(crate::names(&disk).iter().all(|name| !name.contains("checkpoint")), "{fault:?}: {:?}", crate::names(&disk));
+        for keeps_all in [true, false] {
+            let after = open(&disk.crash(&mut || keeps_all), small()).unwrap();
+            assert_eq!((after.log.checkpoint_position(), after.records.len()), (None, 4), "{fault:?}");
+        }
+        disk.fail_next(Call::Rename, Fault::After);
+        disk.fail_next(Call::Remove, Fault::Before);
+        disk.fail_next(Call::Remove, Fault::Before);
+        log.compact(Position(2), &mut |_, _| true).unwrap_err();
+        assert!(log.healthy().is_err(), "nobody knows whether it is there");
+    }
 }

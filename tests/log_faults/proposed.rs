@@ -32,7 +32,8 @@ fn live(mut log: impl Log) {
     propose(&mut log, 4);
     let firsts: Vec<_> = log.segments().unwrap().iter().map(|segment| segment.first.0).collect();
     assert_eq!(firsts, [1, 3, 5]);
-    log.compact(Position(4), &mut |position, _| position == Position(3)).unwrap();
+    let mut compaction = log.begin_compaction(Position(4)).unwrap();
+    while !log.compact_step(&mut compaction, &mut |position, _| position == Position(3)).unwrap() {}
     assert_eq!(log.checkpoint_position(), Some(Position(4)));
     assert_eq!(log.remove_segments_below(Position(5)).unwrap().segments, 2);
     assert_eq!(log.segments().unwrap().len(), 1);

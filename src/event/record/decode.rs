@@ -24,6 +24,7 @@ use super::LAPSES;
 use super::PUT;
 use super::PUT_FLAGS;
 use super::RETIRE;
+use super::RETIRE_PART;
 use super::RecordError;
 use super::SAME_ATTRIBUTES;
 use super::SETTINGS;
@@ -41,6 +42,7 @@ use crate::event::Extension;
 use crate::event::Identity;
 use crate::event::Key;
 use crate::event::Put;
+use crate::event::RetirePart;
 use crate::event::Settings;
 use crate::event::Span;
 use crate::labels::LabelSet;
@@ -62,7 +64,7 @@ impl Decoder {
     pub fn decode(&mut self, record: &[u8]) -> Result<(Timestamp, Command), RecordError> {
         let mut input = Input(record);
         let kind = input.byte()?;
-        if !matches!(kind, FORMER_EDGE..=RETIRE | FORMER_PUT..=DELETE) {
+        if !matches!(kind, FORMER_EDGE..=RETIRE_PART | FORMER_PUT..=DELETE) {
             return Err(RecordError::UnknownKind(kind));
         }
         let received = input.time()?;
@@ -86,6 +88,13 @@ impl Decoder {
                 Command::Change(Change::Delete(Delete { organization, id, span: input.span(flags)? }))
             }
             RETIRE => Command::Retire { before: input.time()?, upto: u64::from_le_bytes(input.array()?) },
+            RETIRE_PART => Command::RetirePart(RetirePart {
+                organization: shared(&mut self.organization, input.text()?),
+                before: input.time()?,
+                upto: u64::from_le_bytes(input.array()?),
+                skip: u32::from_le_bytes(input.array()?),
+                edges: u32::from_le_bytes(input.array()?),
+            }),
             FORMER_RETIRE => Command::Retire { before: input.time()?, upto: 0 },
             _ => return Err(RecordError::UnknownKind(kind)),
         };

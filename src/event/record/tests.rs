@@ -110,6 +110,9 @@ fn commands() -> impl Strategy<Value = Command> {
         })),
         any::<u32>().prop_map(|skew| Command::Settings(Settings { skew: Duration::from_millis(skew.into()) })),
         (any::<i64>(), any::<u64>()).prop_map(|(before, upto)| Command::Retire { before: Timestamp::from_millis(before), upto }),
+        ("[a-z]{0,4}", any::<i64>(), any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(organization, before, upto, skip, edges)| {
+            Command::RetirePart(RetirePart { organization: organization.into(), before: Timestamp::from_millis(before), upto, skip, edges })
+        }),
         (0..i64::MAX.unsigned_abs()).prop_map(|ahead| Command::Clock { ahead: Duration::from_millis(ahead) }),
         whole(),
     ]

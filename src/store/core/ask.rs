@@ -25,9 +25,9 @@ impl Core {
 
     /// The edges received at or before `before` that are part of an event, the latest first: when, and the event's first edge.
     pub(in crate::store) fn arrivals_back(&self, before: Timestamp) -> impl Iterator<Item = (Timestamp, EdgeNo)> {
-        let count = self.arrivals.partition_point(|&edge| self.row(edge).is_some_and(|row| row.received <= before));
+        let received = |edge: EdgeNo| self.row(edge).map_or(Timestamp::MIN, |row| row.received);
         let is_present = |row: &&EdgeRow| !matches!(row.part, Part::Past { .. });
-        let present = self.arrivals.range(..count).rev().filter_map(move |&edge| Some((edge, self.row(edge).filter(is_present)?)));
+        let present = self.arrivals.back(before, received).filter_map(move |edge| Some((edge, self.row(edge).filter(is_present)?)));
         present.map(|(edge, row)| (row.received, self.head(edge)))
     }
 

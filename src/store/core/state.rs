@@ -56,7 +56,7 @@ impl Core {
         all.push(format!("values {:?}, attributes {:?}", BTreeMap::from_iter(values), BTreeMap::from_iter(attributes)));
         all.push(format!("past {:?}, replaced {replaced:?}", BTreeMap::from_iter(past)));
         all.push(format!("renewed {:?}, deleted {:?}", BTreeMap::from_iter(renewed), BTreeMap::from_iter(deleted_by)));
-        all.push(format!("arrivals {arrivals:?}"));
+        all.push(format!("arrivals {:?}", arrivals.iter().collect::<Vec<_>>()));
         all
     }
 }

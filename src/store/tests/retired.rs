@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::event::Describe;
+use crate::event::RetirePart;
+use std::collections::VecDeque;
 
 /// What a log has, and what its last checkpoint carries instead of what was before.
 struct Log {
@@ -15,6 +17,25 @@ struct Log {
     retired: u64,
     /// Every edge that was ever sent.
     sent: Vec<Edge>,
+    /// What is done of a retirement in parts, and of the checkpoint after it.
+    parts: Option<Parts>,
+    compaction: Option<Compaction>,
+}
+
+/// A retirement that is going on.
+struct Parts {
+    next: RetirePart,
+    /// How many edges went since it began at the first one, and whether it is to begin again.
+    gone: usize,
+    again: bool,
+    checkpoint: bool,
+}
+
+/// A checkpoint that is being made: what is to stay, and what is not looked at yet.
+struct Compaction {
+    upto: u64,
+    kept: Vec<Record>,
+    left: VecDeque<Record>,
 }
 
 type Record = (u64, i64, Command);
@@ -35,11 +56,14 @@ enum Step {
         stop: Option<i64>,
     },
     Delete(usize),
-    /// What is older than this part of the log goes.
+    /// What is older than this part of the log goes: at once, or so many edges by each step of it.
     Retire {
         part: usize,
         checkpoint: bool,
+        edges: Option<u32>,
     },
+    /// A retirement goes on by a part, or its checkpoint by so many records.
+    GoOn(usize),
     Restart,
 }
 
@@ -52,7 +76,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (index(), prop::option::of(0i64..14), 0u8..3).prop_map(|(event, stop, text)| Step::Describe { event, stop, text }),
         2 => (0u8..2, 0i64..4, prop::option::of(4i64..8)).prop_map(|(id, start, stop)| Step::Put { id, start, stop }),
         3 => index().prop_map(Step::Delete),
-        4 => (index(), any::<bool>()).prop_map(|(part, checkpoint)| Step::Retire { part, checkpoint }),
+        4 => (index(), any::<bool>(), prop::option::of(1u32..8)).prop_map(|(part, checkpoint, edges)| Step::Retire { part, checkpoint, edges }),
+        8 => (1usize..6).prop_map(Step::GoOn),
         1 => Just(Step::Restart),
     ]
 }
@@ -62,7 +87,8 @@ const BEGIN: i64 = 1_000_000_000_000;
 
 impl Log {
     fn new() -> Self {
-        Self { store: Self::store(), carried: Vec::new(), rest: Vec::new(), received: BEGIN, count: 0, retired: 0, sent: Vec::new() }
+        let (carried, rest, count, retired, sent, parts, compaction) = Default::default();
+        Self { store: Self::store(), carried, rest, received: BEGIN, count, retired, sent, parts, compaction }
     }
 
     fn store() -> Store {
@@ -74,7 +100,7 @@ impl Log {
     }
 
     /// As the writer does: what is known leaves no record, and a change says what it is about.
-    fn commit(&mut self, mut command: Command) {
+    fn commit(&mut self, mut command: Command) -> Applied {
         match &mut command {
             Command::Change(Change::Describe(describe)) => describe.span = self.store.span("acme", &describe.edge.to_string()),
             Command::Change(Change::Delete(delete)) => delete.span = self.store.span("acme", &delete.id),
@@ -86,11 +112,13 @@ impl Log {
             Command::Edge(edge) => self.store.admit_edge(edge, edge.id(), at(self.received), &mut admission) == Ok(Admitted::New),
             _ => true,
         };
-        if is_new {
-            self.count += 1;
-            self.store.apply(at(self.received), &command);
-            self.rest.push((self.count, self.received, command));
+        if !is_new {
+            return Applied::Nothing;
         }
+        self.count += 1;
+        let applied = self.store.apply(at(self.received), &command);
+        self.rest.push((self.count, self.received, command));
+        applied
     }
 
     fn play(&mut self, next: &Step) {
@@ -100,7 +128,7 @@ impl Log {
                 self.sent.push(edge.clone());
                 self.commit(Command::Edge(edge));
             }
-            Step::Again(which) if !self.sent.is_empty() => self.commit(Command::Edge(self.sent[which % self.sent.len()].clone())),
+            Step::Again(which) if !self.sent.is_empty() => drop(self.commit(Command::Edge(self.sent[which % self.sent.len()].clone()))),
             Step::Describe { event, stop, text } => {
                 let events: Vec<EventView> = self.events().into_iter().filter(|event| !event.own_id).collect();
                 if events.is_empty() {
@@ -136,27 +164,67 @@ impl Log {
                     self.commit(Command::Change(Change::Delete(Delete { organization: "acme".into(), id, span: None })));
                 }
             }
-            Step::Retire { part, checkpoint } if !self.rest.is_empty() => {
+            Step::Retire { part, checkpoint, edges } if !self.rest.is_empty() && self.parts.is_none() && self.compaction.is_none() => {
                 let (upto, last, _) = self.rest[part % self.rest.len()];
                 if upto < self.retired {
                     return;
                 }
                 self.retired = upto;
+                if let Some(edges) = *edges {
+                    let next = RetirePart { organization: "acme".into(), before: at(last), upto, skip: 0, edges };
+                    self.parts = Some(Parts { next, gone: 0, again: false, checkpoint: *checkpoint });
+                    return;
+                }
                 self.commit(Command::Retire { before: at(last), upto });
                 if *checkpoint {
                     self.checkpoint(upto);
+                    self.compact(usize::MAX);
                 }
             }
-            Step::Restart => self.store = self.folded(),
+            Step::GoOn(records) => {
+                self.retire_part();
+                self.compact(*records);
+            }
+            Step::Restart => {
+                (self.parts, self.compaction) = (None, None);
+                self.store = self.folded();
+            }
             Step::Again(_) | Step::Retire { .. } => {}
         }
     }
 
+    /// The next part of the retirement that is going on, if there is one.
+    fn retire_part(&mut self) {
+        let Some(mut parts) = self.parts.take() else { return };
+        let Applied::Retired(retired) = self.commit(Command::RetirePart(parts.next.clone())) else { panic!("nothing was retired") };
+        (parts.next.skip, parts.gone, parts.again) = (retired.next, parts.gone + retired.gone, parts.again || retired.again);
+        if (retired.next as usize) < self.store.old("acme", parts.next.before) {
+            self.parts = Some(parts);
+        } else if parts.again && parts.gone > 0 {
+            let next = RetirePart { skip: 0, ..parts.next };
+            self.parts = Some(Parts { next, gone: 0, again: false, ..parts });
+        } else if parts.checkpoint {
+            self.checkpoint(parts.next.upto);
+        }
+    }
+
     fn checkpoint(&mut self, upto: u64) {
-        let rest = self.rest.split_off(self.rest.partition_point(|(position, ..)| *position <= upto));
-        let before = std::mem::replace(&mut self.rest, rest);
-        self.carried.extend(before);
-        self.carried.retain(|(_, received, command)| self.store.remembers_record(at(*received), command));
+        let before = self.rest.partition_point(|(position, ..)| *position <= upto);
+        let left = self.carried.iter().chain(&self.rest[..before]).cloned().collect();
+        self.compaction = Some(Compaction { upto, kept: Vec::new(), left });
+    }
+
+    /// Looks at so many records of the checkpoint that is being made, if there is one; with the last it counts.
+    fn compact(&mut self, records: usize) {
+        let Some(mut compaction) = self.compaction.take() else { return };
+        let looked_at = compaction.left.drain(..records.min(compaction.left.len()));
+        compaction.kept.extend(looked_at.filter(|(_, received, command)| self.store.remembers_record(at(*received), command)));
+        if !compaction.left.is_empty() {
+            self.compaction = Some(compaction);
+            return;
+        }
+        self.rest.retain(|(position, ..)| *position > compaction.upto);
+        self.carried = compaction.kept;
     }
 
     /// What a start folds: a retirement of what only the checkpoint has was done before.
@@ -164,7 +232,7 @@ impl Log {
         let store = Self::store();
         let uncarried = self.rest.first().map_or(u64::MAX, |(position, ..)| *position);
         for (_, received, command) in self.carried.iter().chain(&self.rest) {
-            if !matches!(command, Command::Retire { upto, .. } if *upto < uncarried) {
+            if !matches!(command, Command::Retire { upto, .. } | Command::RetirePart(RetirePart { upto, .. }) if *upto < uncarried) {
                 store.apply(at(*received), command);
             }
         }
@@ -238,7 +306,7 @@ proptest! {
 fn an_edge_that_was_put_again_is_as_old_as_what_it_was_put_with() {
     let put = |start| Step::Put { id: 0, start, stop: Some(5) };
     let point = Step::Edge(EdgeState::Point, 0, 1, false);
-    let retire = Step::Retire { part: 1, checkpoint: true };
+    let retire = Step::Retire { part: 1, checkpoint: true, edges: None };
     check(&[put(0), point.clone(), put(1), Step::Delete(0), retire.clone()]);
     check(&[put(0), point.clone(), put(1), put(2), retire.clone()]);
     check(&[put(0), point, put(1), put(2), Step::Delete(0), retire]);
@@ -248,7 +316,7 @@ fn an_edge_that_was_put_again_is_as_old_as_what_it_was_put_with() {
 #[test]
 fn an_edge_that_was_put_more_than_twice_stays_with_each_of_its_records() {
     let put = |start, stop| Step::Put { id: 0, start, stop };
-    check(&[put(3, None), put(3, Some(6)), put(3, None), put(0, Some(6)), Step::Retire { part: 3, checkpoint: true }]);
+    check(&[put(3, None), put(3, Some(6)), put(3, None), put(0, Some(6)), Step::Retire { part: 3, checkpoint: true, edges: None }]);
 }
 
 /// Each with a checkpoint and without, and everything sent once more in the end.
@@ -259,7 +327,7 @@ fn changes_before_and_after_their_edges_are_forgotten() {
     let (again, tick) = (edge(EdgeState::Start, 9), Step::Edge(EdgeState::Point, 20, 0, false));
     let describe = |stop, text| Step::Describe { event: 1, stop, text };
     for checkpoint in [true, false] {
-        let retire = |part| Step::Retire { part, checkpoint };
+        let retire = |part| Step::Retire { part, checkpoint, edges: None };
         let cases: [(&str, &[Step]); 9] = [
             ("deleted without its heartbeats", &[start.clone(), beat.clone(), tick.clone(), retire(2), Step::Delete(1)]),
             ("described without its heartbeats", &[start.clone(), beat.clone(), tick.clone(), retire(2), describe(Some(8), 1)]),

@@ -69,6 +69,7 @@ impl Host {
         sender.try_send(Submission::Edges(ask)).unwrap();
         drop(sender);
         self.committer().commit_all(&mut receiver);
+        while self.committer().forget_some() {}
         let taken = answer.try_recv().unwrap().answer?.remove(0).unwrap();
         Ok(taken.exposure.unwrap())
     }

@@ -161,7 +161,7 @@ fn a_retirement_whose_records_only_a_checkpoint_has_is_not_done_again() {
     // Now version 1 is gone, and version 3 stays because it ended version 2.
     assert_eq!(events(&server), ["3 closed", "2 closed"]);
     let checkpoint = server.committer().log.checkpoint_position();
-    let retirements = server.records.iter().filter(|(_, _, command)| matches!(command, Command::Retire { .. }));
+    let retirements = server.records.iter().filter(|(_, _, command)| matches!(command, Command::RetirePart(_)));
     let retirements: Vec<crate::log::Position> = retirements.map(|(position, ..)| *position).collect();
     assert!(
         retirements.first().is_some_and(|retired| *retired <= first && Some(*retired) > checkpoint),
@@ -268,16 +268,12 @@ fn a_checkpoint_stands_for_all_that_was_retired() {
     server.machine.advance((24 * HOUR).saturating_sub(30 * MINUTE));
     server.fill(1);
     server.committer().log.rotate().unwrap();
-    let retire = |server: &mut Server| {
-        server.committer().looked_at = Timestamp::MIN;
-        server.committer().retire_when_due();
-    };
     server.disk.fail_next(Call::Rename, Fault::Before);
-    retire(&mut server);
+    server.retire();
     assert_eq!((events(&server), server.committer().log.checkpoint_position()), (vec!["job-1 closed".to_owned()], None));
     let wall = server.machine.now();
     server.machine.set(wall.minus(HOUR));
-    retire(&mut server);
+    server.retire();
     assert!(server.committer().log.checkpoint_position().is_some());
     server.restart();
 }
@@ -313,7 +309,7 @@ fn with_an_old_segment() -> Server {
 fn a_disk_that_fails_under_retention_is_said_at_once() {
     let mut server = with_an_old_segment();
     server.disk.fail_next(Call::Sync, Fault::Before);
-    server.committer().retire_when_due();
+    server.retire();
     assert!(server.is_latched());
 }
 
@@ -321,13 +317,12 @@ fn a_disk_that_fails_under_retention_is_said_at_once() {
 fn segments_that_could_not_be_removed_go_later_without_another_retirement() {
     let mut server = with_an_old_segment();
     server.disk.fail_next(Call::Remove, Fault::Before);
-    server.committer().retire_when_due();
+    server.retire();
     let segments = |server: &mut Server| server.committer().log.segments().unwrap();
     let (checkpoint, before) = (server.committer().log.checkpoint_position(), segments(&mut server));
     assert!(checkpoint >= Some(before[0].last), "{checkpoint:?} {before:?}");
     let last = server.committer().log.last();
-    server.committer().looked_at = Timestamp::MIN;
-    server.committer().retire_when_due();
+    server.retire();
     assert_eq!((server.committer().log.last(), server.committer().log.checkpoint_position()), (last, checkpoint));
     assert!(Some(segments(&mut server)[0].first) > checkpoint);
 }

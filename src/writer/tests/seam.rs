@@ -16,6 +16,7 @@ use crate::log::Appended;
 use crate::log::Batch;
 use crate::log::CheckpointError;
 use crate::log::Committed;
+use crate::log::Compaction;
 use crate::log::Frame;
 use crate::log::LogReader;
 use crate::log::ReadError;
@@ -44,6 +45,8 @@ impl Relay {
 }
 
 impl Log for Relay {
+    type Compaction = Compaction<FaultyDisk>;
+
     fn propose(&mut self, batch: &Batch) -> Result<Position, AppendError> {
         self.proposed.push_back(self.instead.take().unwrap_or_else(|| batch.clone()));
         Ok(Position(self.local.last().0 + batch.len() as u64))
@@ -96,8 +99,20 @@ impl Log for Relay {
         self.local.checkpoint_position()
     }
 
-    fn compact(&mut self, upto: Position, keep: &mut dyn FnMut(Position, &[u8]) -> bool) -> Result<(), CheckpointError> {
-        self.local.compact(upto, keep)
+    fn begin_compaction(&self, upto: Position) -> Result<Self::Compaction, CheckpointError> {
+        self.local.begin_compaction(upto)
+    }
+
+    fn compact_step(
+        &mut self,
+        compaction: &mut Self::Compaction,
+        keep: &mut dyn FnMut(Position, &[u8]) -> bool,
+    ) -> Result<bool, CheckpointError> {
+        self.local.compact_step(compaction, keep)
+    }
+
+    fn abandon(&self, compaction: Self::Compaction) {
+        self.local.abandon(compaction);
     }
 
     fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError> {
@@ -156,6 +171,9 @@ fn a_writer_that_follows_another_log_has_the_same_memory_and_can_go_on() {
             super::server::compare("to the state, following", &world.server.committer().state.lines(now), &follower.state.lines(now));
             assert_eq!((follower.log.last(), *follower.applied.borrow()), (world.server.committer().log.last(), follower.log.last()));
         }
+        world.server.retire();
+        while world.server.committer().forget_some() {}
+        follower.catch_up().unwrap();
         assert_eq!(*fed.0.lock(), *world.server.fed.0.lock());
         // Its own log says the same, and it takes over where the other ended.
         let again = relay(&disk, None, &world.server.machine);

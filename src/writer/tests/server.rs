@@ -138,6 +138,8 @@ pub(super) struct Server {
     pub(super) fed: Listener,
     /// When somebody last looked; nobody looks at what was before.
     looked: Timestamp,
+    /// How many steps retention may do after what senders handed over, before the next do.
+    pub(super) steps: u64,
 }
 
 pub(super) fn memory_of(skew: Duration) -> Memory {
@@ -161,6 +163,7 @@ impl Server {
             records: Vec::new(),
             fed: Listener::default(),
             looked: START,
+            steps: u64::MAX,
         };
         server.start();
         server
@@ -184,8 +187,9 @@ impl Server {
     /// The server that another disk would start, one with no more of the log than this.
     pub(super) fn as_on(&self, disk: FaultyDisk) -> Self {
         let (machine, memory, records) = (Arc::clone(&self.machine), self.memory.clone(), self.records.clone());
-        let Self { retention, skew, looked, .. } = *self;
-        let mut server = Self { disk, machine, memory, retention, skew, committer: None, records, fed: Listener::default(), looked };
+        let Self { retention, skew, looked, steps, .. } = *self;
+        let fed = Listener::default();
+        let mut server = Self { disk, machine, memory, retention, skew, committer: None, records, fed, looked, steps };
         server.start();
         let last = server.committer().log.last();
         server.records.retain(|(position, ..)| *position <= last);
@@ -209,11 +213,30 @@ impl Server {
         matches!(*self.committer.as_ref().unwrap().health.read(), Health::Latched(_))
     }
 
-    /// Some senders hand something over before the writer looks; it does as when it runs, retention too.
+    /// Some senders hand something over before the writer looks; it does as when it runs, retention too, as far as the next
+    /// senders let it.
     pub(super) fn submit(&mut self, sent: Vec<Sent>) -> Vec<Answer> {
         let answers = submit(self.committer(), sent);
-        self.note_records();
+        self.forget();
         answers
+    }
+
+    /// Looks for what is too old, and forgets it.
+    pub(super) fn retire(&mut self) {
+        let committer = self.committer();
+        committer.looked_at = Timestamp::MIN;
+        committer.look_for_old();
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        let mut steps = self.steps;
+        while steps > 0 && self.committer().forget_some() {
+            // A checkpoint may overtake what is not noted.
+            self.note_records();
+            steps -= 1;
+        }
+        self.note_records();
     }
 
     /// Sends one command.

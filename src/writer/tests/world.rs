@@ -178,6 +178,7 @@ impl World {
             commands.iter().flatten().filter_map(|command| if let Command::Edge(edge) = command { Some(edge.clone()) } else { None });
         self.sent.extend(edges);
         let deleted: Vec<Vec<Name>> = commands.iter().map(|commands| self.edges_deleted_by(commands)).collect();
+        self.server.steps = self.random.one_of(&[0, 1, 3, 10, u64::MAX]);
         let answers = self.server.submit(sent);
         let latched = self.server.is_latched();
         let present = self.present();
