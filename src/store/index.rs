@@ -417,7 +417,7 @@ impl Values {
 mod tests {
     use super::*;
     use crate::labels::LabelSet;
-    use crate::store::rows::steps;
+    use crate::store::steps;
 
     fn series(place: u32) -> SeriesNo {
         SeriesNo::from_index(place).unwrap()

@@ -18,6 +18,7 @@ mod indexed;
 mod names;
 mod number;
 mod open;
+mod pieces;
 mod postings;
 mod rows;
 mod runs;
@@ -25,6 +26,7 @@ mod seed;
 pub mod select;
 pub mod selector;
 mod seq;
+mod steps;
 mod tenant;
 mod view;
 

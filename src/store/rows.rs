@@ -1,6 +1,7 @@
 //! Rows by number, in chunks that never move: growing copies nothing, and numbers of rows that are gone are used again.
 
 use super::number::Number;
+use super::steps;
 
 /// Rows in a chunk; one takes about a megabyte, so that what the allocator adds to it does not count.
 const CHUNK: usize = 1 << 15;
@@ -24,14 +25,12 @@ impl<N: Number, T> Rows<N, T> {
     }
 
     pub(super) fn get(&self, number: N) -> Option<&T> {
-        #[cfg(test)]
         steps::count(1);
         let index = number.index() as usize;
         self.chunks.get(index / CHUNK)?.get(index % CHUNK)
     }
 
     pub(super) fn get_mut(&mut self, number: N) -> Option<&mut T> {
-        #[cfg(test)]
         steps::count(1);
         let index = number.index() as usize;
         self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
@@ -84,7 +83,6 @@ impl<N: Number, T> Rows<N, T> {
     pub(super) fn stretch(&self, index: usize, most: usize) -> &[T] {
         let rest = self.chunks.get(index / CHUNK).and_then(|chunk| chunk.get(index % CHUNK..)).unwrap_or_default();
         let rows = rest.get(..most).unwrap_or(rest);
-        #[cfg(test)]
         steps::count(rows.len());
         rows
     }
@@ -114,26 +112,5 @@ mod tests {
         {
             assert_eq!(stretch(index, most), expected.collect::<Vec<_>>(), "{most} from {index}");
         }
-    }
-}
-
-/// How many rows were looked at: what a test of costs counts instead of time.
-#[cfg(test)]
-pub(super) mod steps {
-    use std::cell::Cell;
-
-    thread_local! {
-        static TAKEN: Cell<u64> = const { Cell::new(0) };
-    }
-
-    pub(super) fn count(rows: usize) {
-        TAKEN.set(TAKEN.get() + rows as u64);
-    }
-
-    /// How many this thread takes to do `work`.
-    pub(in crate::store) fn of(work: impl FnOnce()) -> u64 {
-        let before = TAKEN.get();
-        work();
-        TAKEN.get() - before
     }
 }

@@ -85,7 +85,7 @@ impl Core {
 
     /// How many clusters have a series, the default one left out.
     pub(in crate::store) fn cluster_count(&self) -> usize {
-        self.series_by_cluster.keys().filter(|cluster| **cluster != ClusterId::default()).count()
+        self.series_by_cluster.len() - usize::from(self.has_cluster(ClusterId::default()))
     }
 
     /// Whether a cluster has a series.
