@@ -20,6 +20,7 @@ mod number;
 mod open;
 mod pieces;
 mod postings;
+mod queue;
 mod rows;
 mod runs;
 mod seed;
@@ -27,6 +28,7 @@ pub mod select;
 pub mod selector;
 mod seq;
 mod steps;
+mod table;
 mod tenant;
 mod view;
 
