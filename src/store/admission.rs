@@ -110,7 +110,7 @@ impl Store {
         let pending = self.pending(change.organization(), now, admission)?;
         match change {
             Change::Put(put) => {
-                let open = pending.tenant.as_ref().is_some_and(|tenant| tenant.event(&put.id).is_some_and(|event| event.open));
+                let open = pending.tenant.as_ref().is_some_and(|tenant| tenant.is_open(&put.id));
                 let opens = put.stop.is_none() && !open && put.start.state == EdgeState::Start;
                 put.edges().try_for_each(|edge| pending.admit_edge(edge, edge.id(), usize::from(opens), now, &self.options))?;
                 pending.new_edges.extend(put.edges().map(Edge::id));

@@ -1,13 +1,15 @@
-//! Events in order of time: numbers of their first edges, sorted by (time, id), in chunks that know how late their events end.
+//! Events in order of time: numbers of their first edges, sorted by (time, id), in pieces that know how late their events end.
 
 use super::number::EdgeNo;
+use super::pieces::Pieces;
+use super::pieces::Place;
+use super::pieces::Stretch;
 use crate::time::Timestamp;
 use std::collections::BinaryHeap;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 
-const CHUNK_MAX: usize = 512;
-/// The chunk's latest end must be asked for again.
+/// The latest end must be asked for again.
 const UNKNOWN: i64 = i64::MIN;
 
 /// Where something stands in time: when, then id, so that no two are equal and a restart changes no order.
@@ -17,71 +19,62 @@ pub(super) type TimeKey = (Timestamp, [u64; 2]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Item {
     Edge(EdgeNo),
-    Chunk(usize),
+    Chunk(usize, usize),
+    Stretch(usize),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct EventsByTime {
-    chunks: Vec<Chunk>,
-    len: usize,
+    edges: Pieces<EdgeNo, Ends>,
 }
 
+/// What is known of when the events of a piece end.
 #[derive(Debug)]
-struct Chunk {
-    edges: Vec<EdgeNo>,
-    /// The latest end of an event of this chunk in milliseconds (an open one ends never), or `UNKNOWN`.
-    latest_end: AtomicI64,
+struct Ends {
+    /// The latest end of one in milliseconds (an open one ends never), or `UNKNOWN`.
+    latest: AtomicI64,
     /// The same of those that are not open.
     latest_closed: AtomicI64,
 }
 
+/// Which of the ends of a piece are asked for.
+#[derive(Clone, Copy)]
+enum Which {
+    All,
+    Closed,
+}
+
+type Chunk = super::pieces::Chunk<EdgeNo, Ends>;
+
 impl EventsByTime {
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.edges.len()
     }
 
     /// Adds an edge; `key` tells where it and every other in here stand.
     pub(super) fn insert(&mut self, edge: EdgeNo, key: impl Fn(EdgeNo) -> TimeKey) {
-        self.len += 1;
         let new = key(edge);
-        let appends = self.chunks.last().and_then(|chunk| chunk.edges.last()).is_none_or(|&last| key(last) < new);
-        if appends && self.chunks.last().is_none_or(|chunk| chunk.edges.len() >= CHUNK_MAX) {
-            self.chunks.push(Chunk::new(vec![edge]));
-            return;
-        }
-        let index = self.chunk_of(new, &key);
-        let Some(chunk) = self.chunks.get_mut(index) else { return };
-        let position = chunk.edges.partition_point(|&other| key(other) < new);
-        chunk.edges.insert(position, edge);
-        chunk.forget_end();
-        if chunk.edges.len() > CHUNK_MAX {
-            let upper = chunk.edges.split_off(CHUNK_MAX / 2);
-            self.chunks.insert(index + 1, Chunk::new(upper));
-        }
+        self.edges.insert(edge, |&other| key(other) < new);
     }
 
     /// Takes out an edge.
     pub(super) fn remove(&mut self, edge: EdgeNo, key: impl Fn(EdgeNo) -> TimeKey) {
-        let index = self.chunk_of(key(edge), &key);
-        let Some(chunk) = self.chunks.get_mut(index) else { return };
-        let position = chunk.edges.partition_point(|&other| key(other) < key(edge));
-        if chunk.edges.get(position) != Some(&edge) {
-            return;
-        }
-        self.len -= 1;
-        chunk.edges.remove(position);
-        chunk.forget_end();
-        if chunk.edges.is_empty() {
-            self.chunks.remove(index);
-        }
+        let old = key(edge);
+        self.edges.remove(|&other| key(other) <= old, |&other| other == edge);
     }
 
     /// The event of this edge ends at another time than before.
     pub(super) fn end_changed(&mut self, edge: EdgeNo, key: impl Fn(EdgeNo) -> TimeKey) {
-        let index = self.chunk_of(key(edge), &key);
-        if let Some(chunk) = self.chunks.get(index) {
-            chunk.forget_end();
-        }
+        let key_of_it = key(edge);
+        let place = self.edges.place(|&other| key(other) <= key_of_it);
+        self.edges.forget_notes(place);
+    }
+
+    /// Where what stands before `before` ends: everything, if there is none.
+    fn end_of(&self, before: Option<TimeKey>, key: impl Fn(EdgeNo) -> TimeKey) -> Place {
+        before.map_or(Place { stretch: usize::MAX, chunk: usize::MAX, item: usize::MAX }, |before| {
+            self.edges.place(|&edge| key(edge) < before)
+        })
     }
 
     /// Walks from just before `before` (or the newest) backwards over events that can end at or after `ends_from`, until `visit` says stop.
@@ -93,17 +86,22 @@ impl EventsByTime {
         end: impl Fn(EdgeNo) -> Timestamp,
         mut visit: impl FnMut(EdgeNo) -> bool,
     ) {
-        let last = before.map_or(self.chunks.len(), |before| self.chunk_of(before, &key) + 1);
-        for chunk in self.chunks.get(..last).unwrap_or_default().iter().rev() {
-            if chunk.latest_end(&end) < ends_from {
+        let last = self.end_of(before, key);
+        for (index, stretch) in self.edges.stretches().iter().enumerate().rev() {
+            if index > last.stretch || latest_of_all(stretch, Which::All, &end) < ends_from {
                 continue;
             }
-            let edges = match before {
-                Some(before) => chunk.edges.get(..chunk.edges.partition_point(|&edge| key(edge) < before)).unwrap_or_default(),
-                None => &chunk.edges,
-            };
-            if edges.iter().rev().any(|&edge| !visit(edge)) {
-                return;
+            let is_last = index == last.stretch;
+            for (index, chunk) in stretch.chunks.iter().enumerate().rev() {
+                let to = match index.cmp(&last.chunk) {
+                    _ if !is_last => usize::MAX,
+                    std::cmp::Ordering::Less => usize::MAX,
+                    std::cmp::Ordering::Equal => last.item,
+                    std::cmp::Ordering::Greater => continue,
+                };
+                if latest(chunk, Which::All, &end) >= ends_from && chunk.items.iter().take(to).rev().any(|&edge| !visit(edge)) {
+                    return;
+                }
             }
         }
     }
@@ -118,66 +116,60 @@ impl EventsByTime {
         end: impl Fn(EdgeNo) -> Timestamp,
         mut visit: impl FnMut(EdgeNo) -> bool,
     ) {
-        let last = before.map_or(self.chunks.len(), |before| self.chunk_of(before, &key) + 1);
-        let chunks = self.chunks.get(..last).unwrap_or_default().iter();
+        let last = self.end_of(before, key);
+        let stretches = self.edges.stretches();
+        let first = stretches.iter().enumerate().filter(|(index, _)| *index <= last.stretch);
         let mut next: BinaryHeap<(Timestamp, Item)> =
-            chunks.enumerate().map(|(index, chunk)| (chunk.latest_closed(&end), Item::Chunk(index))).collect();
+            first.map(|(index, stretch)| (latest_of_all(stretch, Which::Closed, &end), Item::Stretch(index))).collect();
         while let Some((_, item)) = next.pop() {
             match item {
                 Item::Edge(edge) if !visit(edge) => return,
                 Item::Edge(_) => {}
-                Item::Chunk(index) => {
-                    let edges = self.chunks.get(index).map_or(&[][..], |chunk| &chunk.edges);
+                Item::Chunk(stretch, chunk) => {
+                    let edges = stretches.get(stretch).and_then(|stretch| stretch.chunks.get(chunk)).map_or(&[][..], |chunk| &chunk.items);
                     let ends = edges.iter().map(|&edge| (end(edge), Item::Edge(edge)));
                     next.extend(ends.filter(|(end, _)| *end <= upto && *end < Timestamp::MAX));
+                }
+                Item::Stretch(index) => {
+                    let chunks = stretches.get(index).map_or(&[][..], |stretch| &stretch.chunks);
+                    let chunks = chunks.iter().enumerate().filter(|(chunk, _)| index < last.stretch || *chunk <= last.chunk);
+                    next.extend(chunks.map(|(chunk, edges)| (latest(edges, Which::Closed, &end), Item::Chunk(index, chunk))));
                 }
             }
         }
     }
+}
 
-    /// The index of the chunk that holds `wanted` or would. Looks from the end, near which most of what comes in belongs.
-    fn chunk_of(&self, wanted: TimeKey, key: impl Fn(EdgeNo) -> TimeKey) -> usize {
-        let begins_by = |chunk: &Chunk| chunk.edges.first().is_some_and(|&first| key(first) <= wanted);
-        let (mut end, mut step) = (self.chunks.len(), 1);
-        while let Some(begin) = end.checked_sub(step) {
-            if self.chunks.get(begin).is_some_and(begins_by) {
-                let stretch = self.chunks.get(begin..end).unwrap_or_default();
-                return begin + stretch.partition_point(begins_by) - 1;
-            }
-            end = begin;
-            step *= 2;
-        }
-        self.chunks.get(..end).unwrap_or_default().partition_point(begins_by).saturating_sub(1)
+impl Default for Ends {
+    fn default() -> Self {
+        Self { latest: AtomicI64::new(UNKNOWN), latest_closed: AtomicI64::new(UNKNOWN) }
     }
 }
 
-impl Chunk {
-    fn new(edges: Vec<EdgeNo>) -> Self {
-        Self { edges, latest_end: AtomicI64::new(UNKNOWN), latest_closed: AtomicI64::new(UNKNOWN) }
-    }
-
-    fn forget_end(&self) {
-        self.latest_end.store(UNKNOWN, Ordering::Relaxed);
-        self.latest_closed.store(UNKNOWN, Ordering::Relaxed);
-    }
-
-    fn latest_end(&self, end: impl Fn(EdgeNo) -> Timestamp) -> Timestamp {
-        self.latest(&self.latest_end, end)
-    }
-
-    fn latest_closed(&self, end: impl Fn(EdgeNo) -> Timestamp) -> Timestamp {
-        self.latest(&self.latest_closed, |edge| Some(end(edge)).filter(|end| *end < Timestamp::MAX).unwrap_or(Timestamp::MIN))
-    }
-
-    fn latest(&self, kept: &AtomicI64, end: impl Fn(EdgeNo) -> Timestamp) -> Timestamp {
+impl Ends {
+    /// The latest, which is found out where it is not known.
+    fn latest(&self, which: Which, find: impl FnOnce() -> Timestamp) -> Timestamp {
+        let kept = match which {
+            Which::All => &self.latest,
+            Which::Closed => &self.latest_closed,
+        };
         let known = kept.load(Ordering::Relaxed);
         if known != UNKNOWN {
             return Timestamp::from_millis(known);
         }
-        let latest = self.edges.iter().map(|&edge| end(edge)).max().unwrap_or(Timestamp::MIN);
+        let latest = find();
         kept.store(latest.millis(), Ordering::Relaxed);
         latest
     }
+}
+
+fn latest(chunk: &Chunk, which: Which, end: impl Fn(EdgeNo) -> Timestamp) -> Timestamp {
+    let counts = |end: &Timestamp| matches!(which, Which::All) || *end < Timestamp::MAX;
+    chunk.note.latest(which, || chunk.items.iter().map(|&edge| end(edge)).filter(counts).max().unwrap_or(Timestamp::MIN))
+}
+
+fn latest_of_all(stretch: &Stretch<EdgeNo, Ends>, which: Which, end: impl Fn(EdgeNo) -> Timestamp) -> Timestamp {
+    stretch.note.latest(which, || stretch.chunks.iter().map(|chunk| latest(chunk, which, &end)).max().unwrap_or(Timestamp::MIN))
 }
 
 #[cfg(test)]
@@ -300,6 +292,6 @@ mod tests {
         let times: Vec<(i64, Option<i64>)> = (0..4 * 512).map(|at| (at, None)).collect();
         let mut by_time = EventsByTime::default();
         (0..times.len()).for_each(|edge| by_time.insert(number(edge), key(&times)));
-        assert_eq!(by_time.chunks.len(), 4);
+        assert_eq!(by_time.edges.stretches().iter().map(|stretch| stretch.chunks.len()).collect::<Vec<_>>(), [4]);
     }
 }

@@ -62,6 +62,12 @@ impl Tenant {
         self.view(&core, core.resolve(id)?)
     }
 
+    /// Whether the event with this id is open.
+    pub(super) fn is_open(&self, id: &str) -> bool {
+        let core = self.core.read();
+        core.resolve(id).and_then(|head| core.row(head)).is_some_and(|row| row.part.is_open())
+    }
+
     /// The version of the event with this id.
     pub fn version(&self, id: &str) -> Option<Version> {
         let core = self.core.read();

@@ -1,13 +1,16 @@
 //! The `Idempotency-Key`s of a tenant that were used within a day.
 
+use super::pieces::Pieces;
 use crate::event::Claim;
 use crate::time::Timestamp;
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long an `Idempotency-Key` is remembered.
 pub const CLAIM_AGE: Duration = Duration::from_hours(24);
+
+/// Most keys that are forgotten at once; those that are too old and still there count as forgotten.
+const FORGOTTEN_AT_ONCE: usize = 64;
 
 /// What became of an `Idempotency-Key`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +28,11 @@ pub enum Claimed {
 
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    by_key: HashMap<u128, Bound>,
-    /// Every use that the log has, in its order.
-    in_order: VecDeque<(Timestamp, u128)>,
+    by_key: BTreeMap<u128, Bound>,
+    /// The same in order of their last uses.
+    by_use: Pieces<(Timestamp, u128)>,
+    /// What was last used before this is forgotten.
+    oldest: Timestamp,
 }
 
 /// What a key is bound to.
@@ -43,35 +48,44 @@ impl Claims {
     /// What is bound at `now`, in lines. What was bound before goes when somebody asks.
     #[cfg(test)]
     pub(super) fn state(&self, now: Timestamp) -> impl Iterator<Item = String> {
-        let Self { by_key, in_order: _ } = self;
-        let bound = std::collections::BTreeMap::from_iter(by_key).into_iter().filter(move |(_, bound)| bound.used.plus(CLAIM_AGE) >= now);
+        let Self { by_key, by_use: _, oldest: _ } = self;
+        let bound = by_key.iter().filter(move |(_, bound)| bound.used.plus(CLAIM_AGE) >= now);
         bound.map(|(key, bound)| format!("key {key:x}: {bound:?}"))
     }
 
     /// How many keys are remembered at `now`, which never decreases.
     pub(super) fn len(&mut self, now: Timestamp) -> usize {
         self.expire(now);
-        self.by_key.len()
+        self.by_key.len() - self.by_use.count(|(used, _)| *used < self.oldest)
+    }
+
+    fn bound(&self, key: u128) -> Option<&Bound> {
+        self.by_key.get(&key).filter(|bound| bound.used >= self.oldest)
     }
 
     /// What a use of the key comes to, if it is remembered.
     pub(super) fn find(&self, claim: &Claim) -> Option<Claimed> {
         let again = |bound: &Bound, body| if bound.body == body { Claimed::Again { at: bound.at } } else { Claimed::OtherBody };
-        let now = self.by_key.get(&claim.key).map(|bound| again(bound, claim.body));
-        now.or_else(|| claim.former.and_then(|(key, body)| self.by_key.get(&key).map(|bound| again(bound, body))))
+        let now = self.bound(claim.key).map(|bound| again(bound, claim.body));
+        now.or_else(|| claim.former.and_then(|(key, body)| self.bound(key).map(|bound| again(bound, body))))
     }
 
     pub(super) fn remembers(&self, key: u128) -> bool {
-        self.by_key.contains_key(&key)
+        self.bound(key).is_some()
     }
 
     /// Folds in a use that the log has.
     pub(super) fn claim(&mut self, received: Timestamp, claim: &Claim) -> Claimed {
         self.expire(received);
         let claimed = self.find(claim);
-        let bound = self.by_key.entry(claim.key).or_insert(Bound { body: claim.body, at: claim.at, used: received });
-        bound.used = received;
-        self.in_order.push_back((received, claim.key));
+        let known = self.bound(claim.key).map(|bound| (bound.body, bound.at));
+        let (body, at) = known.unwrap_or((claim.body, claim.at));
+        if let Some(before) = self.by_key.insert(claim.key, Bound { body, at, used: received }) {
+            let use_before = (before.used, claim.key);
+            self.by_use.remove(|other| *other <= use_before, |other| *other == use_before);
+        }
+        let new = (received, claim.key);
+        self.by_use.insert(new, |other| *other < new);
         claimed.unwrap_or(Claimed::New)
     }
 
@@ -83,11 +97,9 @@ impl Claims {
     }
 
     fn expire(&mut self, now: Timestamp) {
-        let oldest = now.minus(CLAIM_AGE);
-        while let Some((_, key)) = self.in_order.pop_front_if(|(used, _)| *used < oldest) {
-            if self.by_key.get(&key).is_some_and(|bound| bound.used < oldest) {
-                self.by_key.remove(&key);
-            }
+        self.oldest = now.minus(CLAIM_AGE);
+        for (_, key) in self.by_use.take_first(FORGOTTEN_AT_ONCE, |(used, _)| *used < self.oldest) {
+            self.by_key.remove(&key);
         }
     }
 }

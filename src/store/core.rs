@@ -38,13 +38,13 @@ use super::open::OpenEvents;
 use super::rows::Rows;
 use super::seed::Seed;
 use super::seq::Seq;
+use super::table::Table;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
-use hashbrown::HashTable;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// Which end of changes the samples of a series are: what `event_state` says.
@@ -72,14 +72,14 @@ pub(super) struct SeriesRow {
 #[derive(Debug, Default)]
 pub(super) struct Core {
     pub(super) edges: Rows<EdgeNo, EdgeRow>,
-    by_edge: HashTable<EdgeNo>,
+    by_edge: Table<EdgeNo>,
     pub(super) identities: Rows<IdentityNo, IdentityRow>,
-    by_identity: HashTable<IdentityNo>,
+    by_identity: Table<IdentityNo>,
     pub(super) series: Rows<SeriesNo, SeriesRow>,
     /// How many series there ever were.
     pub(super) born: u64,
-    by_series: HashTable<SeriesNo>,
-    series_by_cluster: HashMap<ClusterId, u32>,
+    by_series: Table<SeriesNo>,
+    series_by_cluster: BTreeMap<ClusterId, u32>,
     /// Series that the label index does not know of yet.
     unpublished: Vec<SeriesNo>,
     start_series: Set<SeriesNo>,
@@ -89,18 +89,18 @@ pub(super) struct Core {
     pub(super) open: OpenEvents,
     pub(super) groups: Groups,
     pub(super) skews: Skews,
-    values: HashMap<EdgeNo, f64>,
-    attributes: HashMap<EdgeNo, Box<str>>,
+    values: BTreeMap<EdgeNo, f64>,
+    attributes: BTreeMap<EdgeNo, Box<str>>,
     pub(super) details: DetailTable,
     /// Per identity the edges that are past, in order.
-    past: HashMap<IdentityNo, BTreeSet<(EdgeKey, EdgeNo)>>,
+    past: BTreeMap<IdentityNo, BTreeSet<(EdgeKey, EdgeNo)>>,
     /// Edges of the past, by identity, whose event was put without them and not deleted since: their samples may be shown.
     replaced: BTreeSet<(IdentityNo, EdgeNo)>,
     /// Edges that came again later, and when they last did: those that a whole event has again, and those that logs of the
     /// first format repeat.
-    renewed: HashMap<EdgeNo, Timestamp>,
+    renewed: BTreeMap<EdgeNo, Timestamp>,
     /// The edges that a deletion named an edge for, by that edge: only of deletions of the first format.
-    deleted_by: HashMap<EdgeNo, Vec<EdgeNo>>,
+    deleted_by: BTreeMap<EdgeNo, Vec<EdgeNo>>,
     /// Edges in order of receipt.
     arrivals: Arrivals,
     /// What folds changed that is not yet followed by what is derived: events by time, and what is open.
@@ -409,7 +409,7 @@ impl Core {
     fn know(&mut self, id: EdgeId, number: EdgeNo) {
         let (rows, seed) = (&self.edges, &self.seed);
         let hash = id_hash(seed, halves(id.0));
-        self.by_edge.insert_unique(hash, number, |&edge| rows.get(edge).map_or(0, |row| id_hash(seed, row.id)));
+        self.by_edge.insert(hash, number, |edge| rows.get(edge).map_or(0, |row| id_hash(seed, row.id)));
     }
 
     pub(super) fn edges_of_identity(&self, identity: IdentityNo) -> Option<IdentityEdges<'_>> {

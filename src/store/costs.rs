@@ -1,14 +1,16 @@
 //! What edges cost, counted in rows looked at: n edges of one identity or of one supersede group cost n log n, whatever their
 //! order, and so do changes of one event.
 
+mod commands;
+
 use super::Command;
 use super::Options;
 use super::Order;
 use super::Query;
 use super::Store;
 use super::Tenant;
-use super::rows::steps;
 use super::selector;
+use super::steps;
 use crate::event::Change;
 use crate::event::Delete;
 use crate::event::Describe;

@@ -11,8 +11,8 @@ use crate::event::Version;
 use crate::event::fingerprint;
 use crate::event::record::encode_details;
 use crate::time::Timestamp;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The details of one event.
@@ -34,9 +34,9 @@ pub(super) struct Detailed {
 /// said of its own, and what was said last of one that several were said of. The anchor stays as long as its event.
 #[derive(Debug, Default)]
 pub(super) struct DetailTable {
-    rows: HashMap<EdgeNo, Box<Anchored>>,
-    by_identity: HashMap<IdentityNo, Anchors>,
-    tags: HashMap<u128, Postings<EdgeNo>>,
+    rows: BTreeMap<EdgeNo, Box<Anchored>>,
+    by_identity: BTreeMap<IdentityNo, Anchors>,
+    tags: BTreeMap<u128, Postings<EdgeNo>>,
     /// Stops that came with details, and the anchors of these.
     stops: BTreeSet<(EdgeNo, EdgeNo)>,
     /// By when they were said.

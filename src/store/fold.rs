@@ -20,7 +20,7 @@ use super::number::EdgeNo;
 use super::rows::Rows;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How far before a start a stop may be and still close it.
@@ -28,7 +28,7 @@ use std::time::Duration;
 pub(super) struct Skews {
     pub(super) usual: Duration,
     /// Those of stops that were received under another setting.
-    pub(super) own: HashMap<EdgeNo, Duration>,
+    pub(super) own: BTreeMap<EdgeNo, Duration>,
 }
 
 impl Skews {

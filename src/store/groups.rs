@@ -8,7 +8,6 @@ use super::number::GroupNo;
 use super::number::IdentityNo;
 use super::rows::Rows;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::ops::Bound;
 
 /// Starts in their order: edge and identity.
@@ -31,9 +30,9 @@ pub(super) struct Member {
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     rows: Rows<GroupNo, Group>,
-    by_key: HashMap<u128, GroupNo>,
+    by_key: BTreeMap<u128, GroupNo>,
     /// The group of each start that is in one.
-    of: HashMap<EdgeNo, GroupNo>,
+    of: BTreeMap<EdgeNo, GroupNo>,
 }
 
 impl Groups {

@@ -22,8 +22,8 @@ use super::runs::Runs;
 use super::seed::Seed;
 use super::selector::MatchKind;
 use super::selector::Matcher;
+use super::table::Table;
 use crate::labels::EVENT_STATE;
-use hashbrown::HashTable;
 use parking_lot::RwLock;
 use parking_lot::RwLockWriteGuard;
 use std::hash::Hash;
@@ -84,7 +84,7 @@ pub(super) struct LabelName {
 struct Values {
     rows: Rows<ValueNo, Value>,
     dead: Vec<ValueNo>,
-    by_text: HashTable<ValueNo>,
+    by_text: Table<ValueNo>,
     seed: Seed,
     sorted: Runs,
     /// Values that were on no series while they could not be forgotten.
@@ -329,7 +329,7 @@ impl Values {
     }
 
     fn find(&self, hash: u64, text: &str) -> Option<ValueNo> {
-        self.by_text.find(hash, |&number| self.rows.get(number).is_some_and(|value| *value.text == *text)).copied()
+        self.by_text.find(hash, |number| self.rows.get(number).is_some_and(|value| *value.text == *text))
     }
 
     fn postings(&self, text: &str) -> Option<&Postings<SeriesNo>> {
@@ -345,7 +345,7 @@ impl Values {
         let number = self.rows.insert(Value { text: text.into(), series: Postings::None })?;
         let (rows, seed) = (&self.rows, &self.seed);
         let text_of = |number: ValueNo| rows.get(number).map_or("", |value| &*value.text);
-        self.by_text.insert_unique(hash, number, |&number| seed.hash(text_of(number)));
+        self.by_text.insert(hash, number, |number| seed.hash(text_of(number)));
         self.sorted.insert(number, text_of);
         self.is_idle(number, label);
         Some(number)
@@ -390,9 +390,9 @@ impl Values {
     fn forget(&mut self, number: ValueNo) {
         let Some(value) = self.rows.get(number).filter(|value| value.series.is_empty()) else { return };
         let hash = self.seed.hash(&*value.text);
-        if let Ok(entry) = self.by_text.find_entry(hash, |&candidate| candidate == number) {
-            entry.remove();
-        } else {
+        let (rows, seed) = (&self.rows, &self.seed);
+        let hash_of = |number: ValueNo| seed.hash(rows.get(number).map_or("", |value| &*value.text));
+        if !self.by_text.remove(hash, |candidate| candidate == number, hash_of) {
             // Forgotten already: it was idle twice.
             return;
         }
@@ -417,7 +417,7 @@ impl Values {
 mod tests {
     use super::*;
     use crate::labels::LabelSet;
-    use crate::store::rows::steps;
+    use crate::store::steps;
 
     fn series(place: u32) -> SeriesNo {
         SeriesNo::from_index(place).unwrap()

@@ -19,6 +19,7 @@ mod indexed;
 mod names;
 mod number;
 mod open;
+mod pieces;
 mod postings;
 mod rows;
 mod runs;
@@ -26,6 +27,8 @@ mod seed;
 pub mod select;
 pub mod selector;
 mod seq;
+mod steps;
+mod table;
 mod tenant;
 mod view;
 

@@ -8,6 +8,7 @@ use std::ops::BitAnd;
 use std::ops::BitAndAssign;
 use std::ops::BitOr;
 use std::ops::BitOrAssign;
+use std::ops::Range;
 use std::ops::Sub;
 
 /// The number of a row in one kind of table.
@@ -102,6 +103,17 @@ impl<N: Number> Set<N> {
     /// All of them, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = N> {
         self.0.iter().filter_map(N::from_index)
+    }
+
+    /// The least.
+    pub(super) fn first(&self) -> Option<N> {
+        self.0.min().and_then(N::from_index)
+    }
+
+    /// Takes out those that have these indexes.
+    pub(super) fn remove_range(&mut self, indexes: Range<usize>) {
+        let [start, end] = [indexes.start, indexes.end].map(|index| u32::try_from(index).unwrap_or(u32::MAX));
+        self.0.remove_range(start..end);
     }
 
     /// Adds numbers in any order, each once or more.

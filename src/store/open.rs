@@ -5,10 +5,10 @@ use super::by_time::TimeKey;
 use super::number::EdgeNo;
 use super::number::Number as _;
 use super::number::SeriesNo;
+use super::pieces::Pieces;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::ops::Bound;
 
 #[derive(Debug, Default)]
@@ -16,10 +16,10 @@ pub(super) struct OpenEvents {
     by_time: BTreeMap<TimeKey, OpenStart>,
     /// By what they answer to: the order of what has no end.
     by_id: BTreeSet<(Box<str>, EdgeNo)>,
-    /// Those of identity rule 4, which leave the gauge with age.
-    lapsing: BTreeSet<TimeKey>,
+    /// Those of identity rule 4, which leave the gauge with age: to be counted up to a time.
+    lapsing: Pieces<TimeKey>,
     /// (cluster, series of the start) to the starts of its open events and whether they lapse.
-    by_series: HashMap<(ClusterId, SeriesNo), Starts>,
+    by_series: BTreeMap<(ClusterId, SeriesNo), Starts>,
     version: u64,
 }
 
@@ -43,17 +43,33 @@ pub(super) struct OpenEvent {
 
 /// The open starts of one series: nearly always one.
 #[derive(Debug)]
-#[expect(clippy::box_collection, reason = "keeps the common case small")]
 enum Starts {
     One(TimeKey, bool),
-    Many(Box<BTreeMap<TimeKey, bool>>),
+    Many(Box<Apart>),
+}
+
+/// The same, those that lapse apart, so that the first that has not is found however many have.
+#[derive(Debug, Default)]
+struct Apart {
+    stay: BTreeSet<TimeKey>,
+    lapse: BTreeSet<TimeKey>,
+}
+
+impl Apart {
+    fn of(&mut self, lapses: bool) -> &mut BTreeSet<TimeKey> {
+        if lapses { &mut self.lapse } else { &mut self.stay }
+    }
 }
 
 impl Starts {
     fn insert(&mut self, event: &OpenEvent) {
-        match self {
-            Self::One(only, its) => *self = Self::Many(Box::new(BTreeMap::from([(*only, *its), (event.key, event.lapses)]))),
-            Self::Many(starts) => drop(starts.insert(event.key, event.lapses)),
+        if let Self::One(only, its) = *self {
+            let mut apart = Box::<Apart>::default();
+            apart.of(its).insert(only);
+            *self = Self::Many(apart);
+        }
+        if let Self::Many(apart) = self {
+            apart.of(event.lapses).insert(event.key);
         }
     }
 
@@ -61,18 +77,23 @@ impl Starts {
     fn remove(&mut self, key: TimeKey) -> bool {
         match self {
             Self::One(only, _) => *only == key,
-            Self::Many(starts) => {
-                starts.remove(&key);
-                starts.is_empty()
+            Self::Many(apart) => {
+                // It may lapse by now, and did not when it came.
+                if !apart.stay.remove(&key) {
+                    apart.lapse.remove(&key);
+                }
+                apart.stay.is_empty() && apart.lapse.is_empty()
             }
         }
     }
 
     fn oldest(&self, lapsed: Timestamp) -> Option<TimeKey> {
-        let shown = |key: &TimeKey, lapses: bool| (!lapses || key.0 >= lapsed).then_some(*key);
         match self {
-            Self::One(only, its) => shown(only, *its),
-            Self::Many(starts) => starts.iter().find_map(|(key, &lapses)| shown(key, lapses)),
+            Self::One(only, lapses) => Some(*only).filter(|only| !lapses || only.0 >= lapsed),
+            Self::Many(apart) => {
+                let lapsing = apart.lapse.range((lapsed, [0; 2])..).next();
+                [apart.stay.first(), lapsing].into_iter().flatten().min().copied()
+            }
         }
     }
 }
@@ -94,7 +115,7 @@ impl OpenEvents {
         self.by_id.insert((id, edge));
         self.by_time.insert(key, OpenStart { edge, cluster, series });
         if lapses {
-            self.lapsing.insert(key);
+            self.lapsing.insert(key, |other| *other < key);
         }
         self.by_series.entry((cluster, series)).and_modify(|starts| starts.insert(event)).or_insert(Starts::One(key, lapses));
     }
@@ -104,7 +125,7 @@ impl OpenEvents {
         self.version += 1;
         self.by_id.remove(&(id, edge));
         self.by_time.remove(&key);
-        self.lapsing.remove(&key);
+        self.lapsing.remove(|other| *other <= key, |other| *other == key);
         if self.by_series.get_mut(&(cluster, series)).is_some_and(|starts| starts.remove(key)) {
             self.by_series.remove(&(cluster, series));
         }
@@ -124,12 +145,12 @@ impl OpenEvents {
 
     /// How many of rule 4 began before `lapsed`.
     pub(super) fn lapsed(&self, lapsed: Timestamp) -> usize {
-        self.lapsing.range(..(lapsed, [0; 2])).count()
+        self.lapsing.count(|key| key.0 < lapsed)
     }
 
     /// When the next one of rule 4 that began at or after `lapsed` began.
     pub(super) fn next_lapsing(&self, lapsed: Timestamp) -> Option<Timestamp> {
-        self.lapsing.range((lapsed, [0; 2])..).next().map(|key| key.0)
+        self.lapsing.after(|key| key.0 < lapsed).map(|key| key.0)
     }
 
     /// Per series of the cluster the oldest open start that has not lapsed.

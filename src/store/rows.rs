@@ -1,90 +1,120 @@
 //! Rows by number, in chunks that never move: growing copies nothing, and numbers of rows that are gone are used again.
 
 use super::number::Number;
+use super::number::Set;
+use super::steps;
 
 /// Rows in a chunk; one takes about a megabyte, so that what the allocator adds to it does not count.
 const CHUNK: usize = 1 << 15;
 
+/// So many chunks are given back at once at most.
+const GIVEN_BACK_AT_ONCE: usize = 8;
+
 #[derive(Debug)]
 pub(super) struct Rows<N, T> {
-    chunks: Vec<Vec<T>>,
-    vacant: Vec<N>,
+    chunks: Vec<Chunk<T>>,
+    /// Numbers that are used again, the least first, so that the last chunks become vacant.
+    vacant: Set<N>,
+}
+
+#[derive(Debug)]
+struct Chunk<T> {
+    rows: Vec<T>,
+    vacant: usize,
 }
 
 impl<N, T> Default for Rows<N, T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), vacant: Vec::new() }
+        Self { chunks: Vec::new(), vacant: Set::default() }
     }
 }
 
 impl<N: Number, T> Rows<N, T> {
     /// How many numbers are in use or vacant.
     pub(super) fn len(&self) -> usize {
-        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.rows.len())
     }
 
     pub(super) fn get(&self, number: N) -> Option<&T> {
-        #[cfg(test)]
         steps::count(1);
         let index = number.index() as usize;
-        self.chunks.get(index / CHUNK)?.get(index % CHUNK)
+        self.chunks.get(index / CHUNK)?.rows.get(index % CHUNK)
     }
 
     pub(super) fn get_mut(&mut self, number: N) -> Option<&mut T> {
-        #[cfg(test)]
         steps::count(1);
         let index = number.index() as usize;
-        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
+        self.chunks.get_mut(index / CHUNK)?.rows.get_mut(index % CHUNK)
     }
 
-    /// Puts `row` into a vacant place or at the end. `None` when all numbers are taken.
+    /// Puts `row` into the first vacant place or at the end. `None` when all numbers are taken.
     pub(super) fn insert(&mut self, row: T) -> Option<N> {
-        if let Some(free) = self.vacant.pop() {
+        if let Some(free) = self.vacant.first() {
             *self.get_mut(free)? = row;
+            self.vacant.remove(free);
+            self.chunks.get_mut(free.index() as usize / CHUNK)?.vacant -= 1;
             return Some(free);
         }
         let number = u32::try_from(self.len()).ok().and_then(N::from_index)?;
         match self.chunks.last_mut() {
-            Some(last) if last.len() < CHUNK => last.push(row),
+            Some(last) if last.rows.len() < CHUNK => {
+                let moved = if last.rows.len() == last.rows.capacity() { last.rows.len() } else { 0 };
+                steps::moved(moved * size_of::<T>());
+                last.rows.push(row);
+            }
             // The first chunk grows as it is needed: most tenants are small.
             last => {
-                let mut chunk = Vec::with_capacity(if last.is_some() { CHUNK } else { 0 });
-                chunk.push(row);
-                self.chunks.push(chunk);
+                let mut rows = Vec::with_capacity(if last.is_some() { CHUNK } else { 0 });
+                rows.push(row);
+                self.chunks.push(Chunk { rows, vacant: 0 });
             }
         }
         Some(number)
     }
 
-    /// The number may be used again; its row stays readable until it is.
+    /// The number may be used again; its row stays readable until it is, or until all rows of the last chunk are vacant, which
+    /// then go.
     pub(super) fn vacate(&mut self, number: N) {
-        self.vacant.push(number);
+        let Some(chunk) = self.chunks.get_mut(number.index() as usize / CHUNK) else { return };
+        chunk.vacant += 1;
+        self.vacant.insert(number);
+        for _ in 0..GIVEN_BACK_AT_ONCE {
+            let Some(gone) = self.chunks.pop_if(|last| last.vacant == last.rows.len()) else { return };
+            let first = self.chunks.len() * CHUNK;
+            self.vacant.remove_range(first..first + gone.rows.len());
+        }
+    }
+
+    /// The bytes that it takes, but for what its rows refer to.
+    pub(super) fn bytes(&self) -> usize {
+        let first = self.chunks.first().map_or(0, |first| first.rows.capacity());
+        let rows = (first + self.chunks.len().saturating_sub(1) * CHUNK) * size_of::<T>();
+        // The set of the vacant ones takes a bit for each number at most.
+        rows + self.chunks.capacity() * size_of::<Chunk<T>>() + self.len() / 8
     }
 
     /// The rows that are not vacant, by number.
     #[cfg(test)]
     pub(super) fn state(&self) -> impl Iterator<Item = (u32, &T)> {
-        let vacant: std::collections::HashSet<u32> = self.vacant.iter().map(|number| number.index()).collect();
-        (0..).zip(self.iter()).filter(move |(number, _)| !vacant.contains(number))
+        (0..).zip(self.iter()).filter(|(number, _)| N::from_index(*number).is_some_and(|number| !self.vacant.contains(number)))
     }
 
-    /// The numbers that are used next, the last of them first.
+    /// The numbers that are used next.
     #[cfg(test)]
-    pub(super) fn vacant(&self) -> &[N] {
-        &self.vacant
+    pub(super) fn vacant(&self) -> Vec<N> {
+        self.vacant.iter().collect()
     }
 
     /// All rows in order of their numbers, vacant ones included.
     #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.chunks.iter().flatten()
+        self.chunks.iter().flat_map(|chunk| &chunk.rows)
     }
 
     /// So many rows from this index on, or fewer; none only at the end.
     pub(super) fn stretch(&self, index: usize, most: usize) -> &[T] {
-        let rest = self.chunks.get(index / CHUNK).and_then(|chunk| chunk.get(index % CHUNK..)).unwrap_or_default();
+        let rest = self.chunks.get(index / CHUNK).and_then(|chunk| chunk.rows.get(index % CHUNK..)).unwrap_or_default();
         let rows = rest.get(..most).unwrap_or(rest);
-        #[cfg(test)]
         steps::count(rows.len());
         rows
     }
@@ -115,25 +145,18 @@ mod tests {
             assert_eq!(stretch(index, most), expected.collect::<Vec<_>>(), "{most} from {index}");
         }
     }
-}
 
-/// How many rows were looked at: what a test of costs counts instead of time.
-#[cfg(test)]
-pub(super) mod steps {
-    use std::cell::Cell;
-
-    thread_local! {
-        static TAKEN: Cell<u64> = const { Cell::new(0) };
-    }
-
-    pub(super) fn count(rows: usize) {
-        TAKEN.set(TAKEN.get() + rows as u64);
-    }
-
-    /// How many this thread takes to do `work`.
-    pub(in crate::store) fn of(work: impl FnOnce()) -> u64 {
-        let before = TAKEN.get();
-        work();
-        TAKEN.get() - before
+    #[test]
+    fn what_is_vacant_at_the_end_is_given_back() {
+        let number = |place: usize| ValueNo::from_index(u32::try_from(place).unwrap()).unwrap();
+        let mut rows = Rows::default();
+        let fill = |rows: &mut Rows<ValueNo, usize>, count: usize| (0..count).for_each(|_| drop(rows.insert(0)));
+        fill(&mut rows, CHUNK * 3);
+        (1..CHUNK * 3).for_each(|place| rows.vacate(number(place)));
+        assert_eq!((rows.len(), rows.bytes() < CHUNK * 9, rows.get(number(CHUNK)), rows.get(number(7))), (CHUNK, true, None, Some(&0)));
+        fill(&mut rows, CHUNK * 2);
+        assert_eq!((rows.len(), rows.vacant()), (CHUNK * 2 + 1, Vec::new()), "filled from the first");
+        (0..=CHUNK * 2).for_each(|place| rows.vacate(number(place)));
+        assert_eq!((rows.len(), rows.vacant(), rows.insert(7)), (0, Vec::new(), Some(number(0))));
     }
 }

@@ -1,79 +1,241 @@
 //! Numbers in the order of the texts they stand for, cheap to add to: a short unsorted tail and few sorted runs.
 //!
-//! A run is merged with the one before it when that is not longer, so each number is merged as often as the count doubled.
+//! Runs come in levels, each twice as long as those of the level below. Two of one level are merged into one of the next, a few
+//! numbers of each level whenever a number is added: so each number is merged as often as the count doubled, a merge is done
+//! by the time there are two further runs of its level, and no addition takes long.
 
 use super::number::ValueNo;
+use super::steps;
+use std::collections::VecDeque;
 
-/// How long the unsorted tail may be.
+/// How long the unsorted tail may be, and a chunk of a run.
 const TAIL_MAX: usize = 1024;
+/// So many numbers of each level are merged with each that is added.
+const MERGED_AT_ONCE: usize = 2;
 
 #[derive(Debug, Default)]
 pub(super) struct Runs {
-    runs: Vec<Vec<ValueNo>>,
+    levels: Vec<Level>,
     tail: Vec<ValueNo>,
+}
+
+#[derive(Debug, Default)]
+struct Level {
+    /// Runs that are not yet merged, the oldest first: two, and then a third, at most.
+    waiting: VecDeque<Run>,
+    merge: Option<Merge>,
+}
+
+/// Two runs, and what they have been merged into so far.
+#[derive(Debug)]
+struct Merge {
+    left: Run,
+    right: Run,
+    merged: Run,
+}
+
+/// Sorted numbers, in chunks of which none is empty.
+#[derive(Debug, Default)]
+struct Run {
+    chunks: VecDeque<Vec<ValueNo>>,
+    /// How many of the first chunk are gone.
+    gone: usize,
 }
 
 impl Runs {
     /// Adds `number`; `text` tells what each number stands for, and may never change its answer.
     pub(super) fn insert<'a>(&mut self, number: ValueNo, text: impl Fn(ValueNo) -> &'a str) {
         self.tail.push(number);
-        if self.tail.len() < TAIL_MAX {
-            return;
+        let mut run = None;
+        if self.tail.len() >= TAIL_MAX {
+            let mut chunk = std::mem::take(&mut self.tail);
+            chunk.sort_unstable_by(|&a, &b| text(a).cmp(text(b)));
+            run = Some(Run { chunks: VecDeque::from([chunk]), gone: 0 });
         }
-        let mut run = std::mem::take(&mut self.tail);
-        run.sort_unstable_by(|&a, &b| text(a).cmp(text(b)));
-        while let Some(before) = self.runs.pop_if(|before| before.len() <= run.len()) {
-            run = merge(before, run, &text);
+        for level in &mut self.levels {
+            level.waiting.extend(run.take());
+            run = level.advance(&text);
         }
-        self.runs.push(run);
+        if let Some(run) = run {
+            self.levels.push(Level { waiting: VecDeque::from([run]), merge: None });
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Run> {
+        self.levels.iter().flat_map(|level| {
+            let merge = level.merge.iter().flat_map(|merge| [&merge.left, &merge.right, &merge.merged]);
+            level.waiting.iter().chain(merge)
+        })
     }
 
     /// Calls `visit` with every number whose text begins with `prefix`, in no order.
     pub(super) fn with_prefix<'a>(&self, prefix: &str, text: impl Fn(ValueNo) -> &'a str, visit: impl FnMut(ValueNo)) {
         let tail = self.tail.iter().filter(|&&number| text(number).starts_with(prefix));
-        self.runs.iter().flat_map(|run| stretch(run, prefix, &text)).chain(tail).copied().for_each(visit);
+        self.all().flat_map(|run| run.stretch(prefix, &text).chunks()).flatten().chain(tail).copied().for_each(visit);
     }
 
     /// About how many numbers [`Runs::with_prefix`] would visit.
     pub(super) fn count_prefix<'a>(&self, prefix: &str, text: impl Fn(ValueNo) -> &'a str) -> usize {
-        self.tail.len() + self.runs.iter().map(|run| stretch(run, prefix, &text).len()).sum::<usize>()
+        self.tail.len() + self.all().flat_map(|run| run.stretch(prefix, &text).chunks()).map(<[ValueNo]>::len).sum::<usize>()
     }
 
     /// Drops every number that `keep` refuses.
     pub(super) fn retain(&mut self, keep: impl Fn(ValueNo) -> bool) {
-        for run in &mut self.runs {
-            run.retain(|&number| keep(number));
+        for level in &mut self.levels {
+            let merge = level.merge.iter_mut().flat_map(|merge| [&mut merge.left, &mut merge.right, &mut merge.merged]);
+            level.waiting.iter_mut().chain(merge).for_each(|run| run.retain(&keep));
+            level.waiting.retain(|run| !run.chunks.is_empty());
         }
-        self.runs.retain(|run| !run.is_empty());
         self.tail.retain(|&number| keep(number));
     }
+
+    /// The bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let chunks: usize = self.all().map(|run| run.chunks.len()).sum();
+        chunks * (TAIL_MAX * size_of::<ValueNo>() + size_of::<Vec<ValueNo>>()) + self.tail.capacity() * size_of::<ValueNo>()
+    }
 }
 
-/// The part of a sorted run whose texts begin with `prefix`.
-fn stretch<'r, 'a>(run: &'r [ValueNo], prefix: &str, text: &impl Fn(ValueNo) -> &'a str) -> &'r [ValueNo] {
-    let from = run.partition_point(|&number| text(number) < prefix);
-    let rest = run.get(from..).unwrap_or_default();
-    rest.get(..rest.partition_point(|&number| text(number).starts_with(prefix))).unwrap_or_default()
+impl Level {
+    /// Goes on with the merge; returns what it came to when it is done.
+    fn advance<'a>(&mut self, text: &impl Fn(ValueNo) -> &'a str) -> Option<Run> {
+        if self.merge.is_none() && self.waiting.len() >= 2 {
+            let (left, right) = (self.waiting.pop_front()?, self.waiting.pop_front()?);
+            self.merge = Some(Merge { left, right, merged: Run::default() });
+        }
+        let merge = self.merge.as_mut()?;
+        for _ in 0..MERGED_AT_ONCE {
+            if merge.is_done(text) {
+                return self.merge.take().map(Merge::done);
+            }
+            merge.step(text);
+        }
+        None
+    }
 }
 
-fn merge<'a>(mut left: Vec<ValueNo>, right: Vec<ValueNo>, text: impl Fn(ValueNo) -> &'a str) -> Vec<ValueNo> {
-    let (Some(&last), Some(&first)) = (left.last(), right.first()) else {
-        left.extend(right);
-        return left;
-    };
-    if text(last) <= text(first) {
-        left.extend(right);
-        return left;
+impl Merge {
+    /// Whether what is left of the two stands behind what is merged as it is, one behind the other.
+    fn is_done<'a>(&self, text: &impl Fn(ValueNo) -> &'a str) -> bool {
+        match (self.left.last(), self.right.first()) {
+            (Some(last), Some(first)) => text(last) <= text(first),
+            _ => true,
+        }
     }
-    let mut merged = Vec::with_capacity(left.len() + right.len());
-    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
-    while let (Some(&a), Some(&b)) = (left.peek(), right.peek()) {
-        let next = if text(a) <= text(b) { left.next() } else { right.next() };
-        merged.extend(next);
+
+    fn done(self) -> Run {
+        let mut merged = self.merged;
+        merged.extend(self.left);
+        merged.extend(self.right);
+        merged
     }
-    merged.extend(left);
-    merged.extend(right);
-    merged
+
+    fn step<'a>(&mut self, text: &impl Fn(ValueNo) -> &'a str) {
+        let (Some(left), Some(right)) = (self.left.first(), self.right.first()) else { return };
+        let from = if text(left) <= text(right) { &mut self.left } else { &mut self.right };
+        self.merged.push(from.pop());
+    }
+}
+
+impl Run {
+    fn first(&self) -> Option<ValueNo> {
+        self.chunks.front()?.get(self.gone).copied()
+    }
+
+    fn last(&self) -> Option<ValueNo> {
+        self.chunks.back()?.last().copied()
+    }
+
+    fn pop(&mut self) -> Option<ValueNo> {
+        let first = self.first()?;
+        self.gone += 1;
+        if self.chunks.front().is_some_and(|chunk| chunk.len() == self.gone) {
+            self.chunks.pop_front();
+            self.gone = 0;
+        }
+        Some(first)
+    }
+
+    fn push(&mut self, number: Option<ValueNo>) {
+        steps::moved(size_of::<ValueNo>());
+        match self.chunks.back_mut().filter(|chunk| chunk.len() < TAIL_MAX) {
+            Some(chunk) => chunk.extend(number),
+            None => {
+                let mut chunk = Vec::with_capacity(TAIL_MAX);
+                chunk.extend(number);
+                self.chunks.push_back(chunk);
+            }
+        }
+    }
+
+    /// Puts another run behind this one.
+    fn extend(&mut self, mut other: Self) {
+        other.drop_gone();
+        steps::moved(other.chunks.len() * size_of::<Vec<ValueNo>>());
+        if self.chunks.is_empty() {
+            self.chunks = other.chunks;
+        } else {
+            self.chunks.extend(other.chunks);
+        }
+    }
+
+    fn drop_gone(&mut self) {
+        if let Some(chunk) = self.chunks.front_mut() {
+            chunk.drain(..std::mem::take(&mut self.gone));
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(ValueNo) -> bool) {
+        self.drop_gone();
+        for chunk in &mut self.chunks {
+            chunk.retain(|&number| keep(number));
+        }
+        self.chunks.retain(|chunk| !chunk.is_empty());
+    }
+
+    /// What is left of a chunk.
+    fn chunk(&self, index: usize) -> &[ValueNo] {
+        let chunk = self.chunks.get(index).map_or(&[][..], Vec::as_slice);
+        if index == 0 { chunk.get(self.gone..).unwrap_or_default() } else { chunk }
+    }
+
+    /// How many of the first chunks `is` holds for, which holds for none behind those.
+    fn partition(&self, is: impl Fn(&[ValueNo]) -> bool) -> usize {
+        let (mut low, mut high) = (0, self.chunks.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if is(self.chunk(middle)) { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    /// The part whose texts begin with `prefix`.
+    fn stretch<'a>(&self, prefix: &str, text: &impl Fn(ValueNo) -> &'a str) -> Stretch<'_> {
+        let before = |number: &ValueNo| text(*number) < prefix;
+        let upto = |number: &ValueNo| before(number) || text(*number).starts_with(prefix);
+        let from = self.partition(|chunk| chunk.last().is_some_and(before));
+        let end = self.partition(|chunk| chunk.first().is_some_and(upto));
+        let last = end.saturating_sub(1);
+        Stretch { run: self, from: (from, self.chunk(from).partition_point(before)), to: (last, self.chunk(last).partition_point(upto)) }
+    }
+}
+
+/// A part of a run: from a place in one chunk to a place in another, which is before it where there is none.
+struct Stretch<'r> {
+    run: &'r Run,
+    from: (usize, usize),
+    to: (usize, usize),
+}
+
+impl<'r> Stretch<'r> {
+    fn chunks(self) -> impl Iterator<Item = &'r [ValueNo]> {
+        let Self { run, from, to } = self;
+        (from.0..to.0 + 1).map(move |index| {
+            let chunk = run.chunk(index);
+            let end = if index == to.0 { to.1 } else { chunk.len() };
+            chunk.get(if index == from.0 { from.1 } else { 0 }..end).unwrap_or_default()
+        })
+    }
 }
 
 #[cfg(test)]
@@ -91,15 +253,49 @@ mod tests {
             for number in 0..texts.len() {
                 runs.insert(ValueNo::from_index(u32::try_from(number).unwrap()).unwrap(), text);
             }
-            prop_assert!(runs.runs.len() <= (texts.len() / TAIL_MAX + 1).ilog2() as usize + 1, "{} runs of {}", runs.runs.len(), texts.len());
+            let most = 3 * ((texts.len() / TAIL_MAX + 1).ilog2() as usize + 1);
+            prop_assert!(runs.all().count() <= most, "{} runs of {}", runs.all().count(), texts.len());
+            check(&runs, text, &prefix, texts.len(), |_| true)?;
             runs.retain(|number| !(number.index() as usize).is_multiple_of(dead));
-            let mut found = Vec::new();
-            runs.with_prefix(&prefix, text, |number| found.push(number.index() as usize));
-            found.sort_unstable();
-            let expected: Vec<usize> = (0..texts.len()).filter(|&n| !n.is_multiple_of(dead) && texts[n].starts_with(&prefix)).collect();
-            let count = runs.count_prefix(&prefix, text);
-            prop_assert!((found.len()..found.len() + TAIL_MAX).contains(&count), "{} of {}", count, found.len());
-            prop_assert_eq!(found, expected);
+            check(&runs, text, &prefix, texts.len(), |n| !n.is_multiple_of(dead))?;
+        }
+    }
+
+    fn check<'a>(
+        runs: &Runs,
+        text: impl Fn(ValueNo) -> &'a str,
+        prefix: &str,
+        most: usize,
+        is_there: impl Fn(usize) -> bool,
+    ) -> Result<(), TestCaseError> {
+        let mut found = Vec::new();
+        runs.with_prefix(prefix, &text, |number| found.push(number.index() as usize));
+        found.sort_unstable();
+        let begins = |n: usize| text(ValueNo::from_index(u32::try_from(n).unwrap()).unwrap()).starts_with(prefix);
+        let expected: Vec<usize> = (0..most).filter(|&n| is_there(n) && begins(n)).collect();
+        let count = runs.count_prefix(prefix, &text);
+        prop_assert!((found.len()..found.len() + TAIL_MAX).contains(&count), "{} of {}", count, found.len());
+        prop_assert_eq!(found, expected);
+        Ok(())
+    }
+
+    /// Texts in order, the other way round and in no order: no addition moves more than a few kilobytes, and runs are few.
+    #[test]
+    fn no_addition_takes_long() {
+        const COUNT: u32 = 100_000;
+        let orders: [fn(u32) -> u32; 3] = [|place| place, |place| COUNT - place, |place| place * 7919 % COUNT];
+        for order in orders {
+            let texts: Vec<String> = (0..COUNT).map(|place| format!("{:06}", order(place))).collect();
+            let text = |number: ValueNo| texts[number.index() as usize].as_str();
+            let (mut runs, mut most) = (Runs::default(), (0, 0));
+            for number in (0..COUNT).map(|number| ValueNo::from_index(number).unwrap()) {
+                let moved = steps::bytes_of(|| runs.insert(number, text));
+                most = (most.0.max(moved), most.1.max(runs.all().count()));
+            }
+            // A few numbers a level; and where a merge is done, the heads of its chunks.
+            assert!(most.0 < 8000 && most.1 <= 24, "{most:?}");
+            let pieces = |prefix: &str| runs.count_prefix(prefix, text);
+            assert!((pieces("0123"), pieces("")) >= (100, 100_000) && pieces("0123") < 100 + TAIL_MAX);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Numbers of edges in an order that a key gives, which is looked up, and no two have the same: most lists have one or two and
-//! take no heap, and a long one is cut into chunks, so that any place of it is found and changed in a time that hardly grows
+//! take no heap, and a long one is cut into pieces, so that any place of it is found and changed in a time that hardly grows
 //! with its length.
 
 use super::number::EdgeNo;
+use super::pieces::CHUNK_MAX;
+use super::pieces::Pieces;
+use super::steps;
 use std::ops::Bound;
-
-/// Most numbers of a chunk.
-const CHUNK_MAX: usize = 512;
 
 /// Numbers in order.
 #[derive(Debug, Default)]
@@ -17,8 +17,7 @@ pub(super) enum Seq {
     Two([EdgeNo; 2]),
     #[expect(clippy::box_collection, reason = "keeps the enum at 16 bytes; there are millions")]
     Few(Box<Vec<EdgeNo>>),
-    #[expect(clippy::box_collection, reason = "keeps the enum at 16 bytes; there are millions")]
-    Many(Box<Vec<Vec<EdgeNo>>>),
+    Many(Box<Pieces<EdgeNo>>),
 }
 
 impl Seq {
@@ -27,82 +26,68 @@ impl Seq {
         matches!(self, Self::Empty)
     }
 
-    /// The chunks, none of them empty.
-    fn chunks(&self) -> impl DoubleEndedIterator<Item = &[EdgeNo]> + Clone {
-        let (one, many): (&[EdgeNo], &[Vec<EdgeNo>]) = match self {
-            Self::Empty => (&[], &[]),
-            Self::One(numbers) => (numbers, &[]),
-            Self::Two(numbers) => (numbers, &[]),
-            Self::Few(numbers) => (numbers, &[]),
-            Self::Many(chunks) => (&[], chunks),
-        };
-        Some(one).filter(|one| !one.is_empty()).into_iter().chain(many.iter().map(Vec::as_slice))
+    /// Those of a list that is in one piece.
+    fn few(&self) -> &[EdgeNo] {
+        match self {
+            Self::Empty | Self::Many(_) => &[],
+            Self::One(numbers) => numbers,
+            Self::Two(numbers) => numbers,
+            Self::Few(numbers) => numbers,
+        }
+    }
+
+    fn many(&self) -> Option<&Pieces<EdgeNo>> {
+        if let Self::Many(pieces) = self { Some(pieces) } else { None }
     }
 
     /// All of them, in order.
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = EdgeNo> {
-        self.chunks().flatten().copied()
+        self.few().iter().chain(self.many().into_iter().flat_map(Pieces::iter)).copied()
     }
 
-    /// How many there are; takes a moment for each chunk.
+    /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.chunks().map(<[EdgeNo]>::len).sum()
+        self.many().map_or(self.few().len(), Pieces::len)
     }
 
     /// The last one whose key is below `bound`.
     pub(super) fn before<K: Ord>(&self, bound: &K, key: impl Fn(EdgeNo) -> K) -> Option<EdgeNo> {
-        let chunk = if let Self::Many(chunks) = self {
-            let below = chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| key(first) < *bound));
-            chunks.get(below.checked_sub(1)?)?
-        } else {
-            self.chunks().next()?
-        };
-        chunk.get(chunk.partition_point(|&number| key(number) < *bound).checked_sub(1)?).copied()
+        let below = |&number: &EdgeNo| key(number) < *bound;
+        match self {
+            Self::Many(pieces) => pieces.before(below).copied(),
+            _ => self.few().get(self.few().partition_point(below).checked_sub(1)?).copied(),
+        }
     }
 
     /// The first one whose key is above `bound`.
     pub(super) fn after<K: Ord>(&self, bound: &K, key: impl Fn(EdgeNo) -> K) -> Option<EdgeNo> {
-        let chunk = if let Self::Many(chunks) = self {
-            let not_above = chunks.partition_point(|chunk| chunk.last().is_some_and(|&last| key(last) <= *bound));
-            chunks.get(not_above)?
-        } else {
-            self.chunks().next()?
-        };
-        chunk.get(chunk.partition_point(|&number| key(number) <= *bound)).copied()
+        let upto = |&number: &EdgeNo| key(number) <= *bound;
+        match self {
+            Self::Many(pieces) => pieces.after(upto).copied(),
+            _ => self.few().get(self.few().partition_point(upto)).copied(),
+        }
     }
 
     /// Those between two bounds, as slices in order.
     pub(super) fn between<K: Ord>(
         &self,
-        bounds: (Bound<K>, Bound<K>),
+        (low, high): (Bound<K>, Bound<K>),
         key: impl Fn(EdgeNo) -> K,
     ) -> impl DoubleEndedIterator<Item = &[EdgeNo]> {
-        let (low, high) = bounds;
-        let too_low = move |key: &K| match &low {
-            Bound::Included(low) => key < low,
-            Bound::Excluded(low) => key <= low,
+        let too_low = |&number: &EdgeNo| match &low {
+            Bound::Included(low) => key(number) < *low,
+            Bound::Excluded(low) => key(number) <= *low,
             Bound::Unbounded => false,
         };
-        let low_enough = move |key: &K| match &high {
-            Bound::Included(high) => key <= high,
-            Bound::Excluded(high) => key < high,
+        let low_enough = |&number: &EdgeNo| match &high {
+            Bound::Included(high) => key(number) <= *high,
+            Bound::Excluded(high) => key(number) < *high,
             Bound::Unbounded => true,
         };
-        let chunks: &[Vec<EdgeNo>] = if let Self::Many(chunks) = self { chunks } else { &[] };
-        let first = chunks.partition_point(|chunk| chunk.last().is_some_and(|&last| too_low(&key(last))));
-        let end = chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| low_enough(&key(first))));
-        let small = if chunks.is_empty() { self.chunks().next() } else { None };
-        let inner = chunks.get(first..end).unwrap_or_default();
-        let last = inner.len().saturating_sub(1);
-        small
-            .into_iter()
-            .map(|chunk| (true, true, chunk))
-            .chain(inner.iter().enumerate().map(move |(index, chunk)| (index == 0, index == last, chunk.as_slice())))
-            .map(move |(cut_low, cut_high, chunk)| {
-                let begin = if cut_low { chunk.partition_point(|&number| too_low(&key(number))) } else { 0 };
-                let end = if cut_high { chunk.partition_point(|&number| low_enough(&key(number))) } else { chunk.len() };
-                chunk.get(begin..end).unwrap_or_default()
-            })
+        let few = self.few();
+        let few = few.get(few.partition_point(too_low)..few.partition_point(low_enough));
+        let many = self.many().map(|pieces| pieces.between(pieces.place(too_low), pieces.place(low_enough)));
+        few.into_iter().chain(many.into_iter().flatten())
     }
 
     /// Adds a number, which is not there, in its place.
@@ -117,18 +102,18 @@ impl Seq {
                 place(&mut numbers, number, &new, key);
                 Self::Few(Box::new(numbers))
             }
+            Self::Few(numbers) if numbers.len() >= CHUNK_MAX => {
+                let mut pieces = Box::new(Pieces::from(*numbers));
+                pieces.insert(number, |&other| key(other) < new);
+                Self::Many(pieces)
+            }
             Self::Few(mut numbers) => {
                 place(&mut numbers, number, &new, key);
-                if numbers.len() > CHUNK_MAX {
-                    let upper = numbers.split_off(CHUNK_MAX / 2);
-                    Self::Many(Box::new(vec![*numbers, upper]))
-                } else {
-                    Self::Few(numbers)
-                }
+                Self::Few(numbers)
             }
-            Self::Many(mut chunks) => {
-                insert_into(&mut chunks, number, &new, key);
-                Self::Many(chunks)
+            Self::Many(mut pieces) => {
+                pieces.insert(number, |&other| key(other) < new);
+                Self::Many(pieces)
             }
         };
     }
@@ -142,73 +127,41 @@ impl Seq {
             Self::Few(mut numbers) => {
                 let old = key(number);
                 take(&mut numbers, number, &old, key);
-                Self::few(numbers)
+                match *numbers.as_slice() {
+                    [] => Self::Empty,
+                    [only] => Self::One([only]),
+                    [one, other] => Self::Two([one, other]),
+                    _ => Self::Few(numbers),
+                }
             }
-            Self::Many(mut chunks) => {
+            Self::Many(mut pieces) => {
                 let old = key(number);
-                let below = chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| key(first) <= old));
-                let index = below.saturating_sub(1);
-                if let Some(chunk) = chunks.get_mut(index) {
-                    take(chunk, number, &old, key);
-                    if chunk.is_empty() {
-                        chunks.remove(index);
-                    }
-                }
-                match chunks.as_mut_slice() {
-                    // It may have one number or two.
-                    [only] => Self::few(Box::new(std::mem::take(only))),
-                    _ => Self::Many(chunks),
-                }
+                pieces.remove(|&other| key(other) <= old, |&other| other == number);
+                // Far below where they became many, so that they do not go to and fro.
+                if pieces.len() <= CHUNK_MAX / 4 { Self::Few(Box::new(pieces.iter().copied().collect())) } else { Self::Many(pieces) }
             }
             same => same,
         };
     }
-
-    /// Those of one chunk.
-    #[expect(clippy::box_collection, reason = "as the enum has it")]
-    fn few(numbers: Box<Vec<EdgeNo>>) -> Self {
-        match *numbers.as_slice() {
-            [] => Self::Empty,
-            [only] => Self::One([only]),
-            [one, other] => Self::Two([one, other]),
-            _ => Self::Few(numbers),
-        }
-    }
 }
 
 fn place<K: Ord>(numbers: &mut Vec<EdgeNo>, number: EdgeNo, new: &K, key: impl Fn(EdgeNo) -> K) {
-    match numbers.last() {
-        Some(&last) if key(last) > *new => {
-            let position = numbers.partition_point(|&other| key(other) < *new);
-            numbers.insert(position, number);
-        }
-        _ => numbers.push(number),
-    }
+    let position = match numbers.last() {
+        Some(&last) if key(last) > *new => numbers.partition_point(|&other| key(other) < *new),
+        _ => numbers.len(),
+    };
+    steps::moved((numbers.len() - position) * size_of::<EdgeNo>());
+    numbers.insert(position, number);
 }
 
 fn take<K: Ord>(numbers: &mut Vec<EdgeNo>, number: EdgeNo, old: &K, key: impl Fn(EdgeNo) -> K) {
     let position = numbers.partition_point(|&other| key(other) < *old);
     if numbers.get(position) == Some(&number) {
+        steps::moved((numbers.len() - position) * size_of::<EdgeNo>());
         numbers.remove(position);
-    }
-}
-
-fn insert_into<K: Ord>(chunks: &mut Vec<Vec<EdgeNo>>, number: EdgeNo, new: &K, key: impl Fn(EdgeNo) -> K) {
-    let appends = chunks.last().and_then(|chunk| chunk.last()).is_none_or(|&last| key(last) < *new);
-    if appends && chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK_MAX) {
-        chunks.push(vec![number]);
-        return;
-    }
-    let index = if appends {
-        chunks.len().saturating_sub(1)
-    } else {
-        chunks.partition_point(|chunk| chunk.first().is_some_and(|&first| key(first) < *new)).saturating_sub(1)
-    };
-    let Some(chunk) = chunks.get_mut(index) else { return };
-    place(chunk, number, new, key);
-    if chunk.len() > CHUNK_MAX {
-        let upper = chunk.split_off(CHUNK_MAX / 2);
-        chunks.insert(index + 1, upper);
+        if numbers.len() * 4 <= numbers.capacity() {
+            numbers.shrink_to(numbers.len() * 2);
+        }
     }
 }
 
@@ -277,11 +230,12 @@ mod tests {
 
     #[test]
     fn what_comes_in_order_fills_its_chunks() {
-        let count = 20 * CHUNK_MAX;
+        let count = 300 * CHUNK_MAX;
         let mut seq = Seq::default();
         for number in 0..u32::try_from(count).unwrap() {
             seq.insert(EdgeNo::from_index(number).unwrap(), |number| number);
         }
-        assert_eq!((seq.len(), seq.chunks().count()), (count, 20 + 1));
+        let Seq::Many(pieces) = &seq else { panic!("so many are in one piece") };
+        assert_eq!((seq.len(), pieces.stretches().iter().map(|stretch| stretch.chunks.len()).collect::<Vec<_>>()), (count, vec![256, 44]));
     }
 }

@@ -49,12 +49,12 @@ impl Core {
 
     pub(in crate::store) fn find_edge(&self, id: EdgeId) -> Option<EdgeNo> {
         let id = halves(id.0);
-        self.by_edge.find(self.hash_of(id), |&edge| self.row(edge).is_some_and(|row| row.id == id)).copied()
+        self.by_edge.find(self.hash_of(id), |edge| self.row(edge).is_some_and(|row| row.id == id))
     }
 
     pub(in crate::store) fn number_of(&self, identity: Identity) -> Option<IdentityNo> {
         let key = halves(identity.0);
-        self.by_identity.find(self.hash_of(key), |&candidate| self.identities.get(candidate).is_some_and(|row| row.key == key)).copied()
+        self.by_identity.find(self.hash_of(key), |candidate| self.identities.get(candidate).is_some_and(|row| row.key == key))
     }
 
     /// Touches the tables where these edges will be looked up: those places are far apart in memory, and asked for one after
@@ -69,14 +69,14 @@ impl Core {
         let (labels, end, cluster) = (new.labels, End::from(new.edge.state), new.cluster);
         let hash = series_hash(&self.seed, labels, end, cluster);
         let same = |row: &SeriesRow| row.hash == hash && *row.labels == *labels && row.end == end && row.cluster == cluster;
-        if let Some(&found) = self.by_series.find(spread(hash), |&series| self.series.get(series).is_some_and(same)) {
+        if let Some(found) = self.by_series.find(spread(hash), |series| self.series.get(series).is_some_and(same)) {
             return Some(found);
         }
         self.born += 1;
         let row = SeriesRow { labels: labels.into(), edges: Seq::Empty, cluster, end, hash, born: self.born };
         let new = self.series.insert(row)?;
         let rows = &self.series;
-        self.by_series.insert_unique(spread(hash), new, |&series| spread(rows.get(series).map_or(0, |row| row.hash)));
+        self.by_series.insert(spread(hash), new, |series| spread(rows.get(series).map_or(0, |row| row.hash)));
         self.unpublished.push(new);
         self.series_of(end).insert(new);
         *self.series_by_cluster.entry(cluster).or_default() += 1;
@@ -85,7 +85,7 @@ impl Core {
 
     /// How many clusters have a series, the default one left out.
     pub(in crate::store) fn cluster_count(&self) -> usize {
-        self.series_by_cluster.keys().filter(|cluster| **cluster != ClusterId::default()).count()
+        self.series_by_cluster.len() - usize::from(self.has_cluster(ClusterId::default()))
     }
 
     /// Whether a cluster has a series.
@@ -107,15 +107,15 @@ impl Core {
         let hash = self.hash_of(key);
         let new = self.identities.insert(IdentityRow { key, members: Members::default(), lapses })?;
         let (rows, seed) = (&self.identities, &self.seed);
-        self.by_identity.insert_unique(hash, new, |&identity| rows.get(identity).map_or(0, |row| id_hash(seed, row.key)));
+        self.by_identity.insert(hash, new, |identity| rows.get(identity).map_or(0, |row| id_hash(seed, row.key)));
         Some(new)
     }
 
     /// Forgets the id of an edge.
     pub(super) fn forget_id(&mut self, edge: EdgeNo, id: [u64; 2]) {
-        if let Ok(entry) = self.by_edge.find_entry(id_hash(&self.seed, id), |&candidate| candidate == edge) {
-            entry.remove();
-        }
+        let (rows, seed) = (&self.edges, &self.seed);
+        let hash_of = |edge: EdgeNo| rows.get(edge).map_or(0, |row| id_hash(seed, row.id));
+        self.by_edge.remove(id_hash(seed, id), |candidate| candidate == edge, hash_of);
     }
 
     /// Forgets an identity that has no edge any more, not even one of the past.
@@ -124,8 +124,9 @@ impl Core {
         if !row.members.is_empty() || self.past.contains_key(&identity) {
             return;
         }
-        if let Ok(entry) = self.by_identity.find_entry(id_hash(&self.seed, row.key), |&candidate| candidate == identity) {
-            entry.remove();
+        let (hash, rows, seed) = (id_hash(&self.seed, row.key), &self.identities, &self.seed);
+        let hash_of = |identity: IdentityNo| rows.get(identity).map_or(0, |row| id_hash(seed, row.key));
+        if self.by_identity.remove(hash, |candidate| candidate == identity, hash_of) {
             self.identities.vacate(identity);
         }
     }
@@ -134,8 +135,9 @@ impl Core {
     pub(super) fn sweep_series(&mut self, index: &LabelIndex, series: SeriesNo) {
         let Some(row) = self.series.get_mut(series).filter(|row| row.edges.is_empty()) else { return };
         let (labels, end, hash, cluster) = (std::mem::take(&mut row.labels), row.end, spread(row.hash), row.cluster);
-        if let Ok(entry) = self.by_series.find_entry(hash, |&candidate| candidate == series) {
-            entry.remove();
+        let rows = &self.series;
+        let hash_of = |series: SeriesNo| spread(rows.get(series).map_or(0, |row| row.hash));
+        if self.by_series.remove(hash, |candidate| candidate == series, hash_of) {
             index.remove(&labels, series);
             self.series_of(end).remove(series);
             self.series.vacate(series);

@@ -5,7 +5,6 @@ use super::Core;
 use super::IdentityRow;
 use super::LabelIndex;
 use super::SeriesRow;
-use std::collections::BTreeMap;
 
 impl Core {
     /// The state, in lines. Labels are said by their texts: the numbers of names and values are free to differ.
@@ -41,7 +40,7 @@ impl Core {
             rivalled,
         } = self;
         assert!(unpublished.is_empty() && changed.is_empty() && rivalled.is_empty(), "something is not followed up");
-        let mut all = vec![format!("{born} series ever, skews of stops {:?}", BTreeMap::from_iter(&skews.own))];
+        let mut all = vec![format!("{born} series ever, skews of stops {:?}", skews.own)];
         all.extend(edges.state().map(|(number, row)| format!("edge {number}: {row:?}")));
         let identity = |IdentityRow { key, members: _, lapses }: &IdentityRow| format!("{key:?} {lapses}");
         all.extend(identities.state().map(|(number, row)| format!("identity {number}: {}", identity(row))));
@@ -53,9 +52,9 @@ impl Core {
         all.extend(series.state().map(|(number, row)| format!("series {number}: {}", text(row))));
         all.push(format!("vacant {:?} {:?} {:?}", edges.vacant(), identities.vacant(), series.vacant()));
         all.extend(groups.state().chain(details.state()));
-        all.push(format!("values {:?}, attributes {:?}", BTreeMap::from_iter(values), BTreeMap::from_iter(attributes)));
-        all.push(format!("past {:?}, replaced {replaced:?}", BTreeMap::from_iter(past)));
-        all.push(format!("renewed {:?}, deleted {:?}", BTreeMap::from_iter(renewed), BTreeMap::from_iter(deleted_by)));
+        all.push(format!("values {values:?}, attributes {attributes:?}"));
+        all.push(format!("past {past:?}, replaced {replaced:?}"));
+        all.push(format!("renewed {renewed:?}, deleted {deleted_by:?}"));
         all.push(format!("arrivals {:?}", arrivals.iter().collect::<Vec<_>>()));
         all
     }

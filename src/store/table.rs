@@ -1,0 +1,242 @@
+//! A table of numbers by a hash of what they stand for, which is looked up: in leaves of a few thousand places, so that no
+//! growth of it moves more than one of them, however many there are.
+//!
+//! By extendible hashing: some bits of the hash lead through a directory to a leaf, which makes two of itself when it is full,
+//! and one again with its sibling when both have become small. Where a number is follows from its hash and from how it came
+//! about; nobody is told the order.
+
+use super::steps;
+use hashbrown::HashTable;
+
+/// Most numbers of a leaf: seven eighths of 2048 places.
+const LEAF_MAX: usize = 1792;
+/// Two leaves that have so many together, or fewer, become one.
+const SMALL: usize = LEAF_MAX / 2;
+/// Bits of the hash that the places of a leaf go by, and the most of those behind them that the directory goes by.
+const PLACE_BITS: u32 = 11;
+const DEPTH_MAX: u32 = 22;
+
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    /// By some bits of the hash, which leaf: 2 to the power of `depth`.
+    directory: Vec<u32>,
+    leaves: Vec<Leaf<T>>,
+    /// Leaves that are not in use.
+    vacant: Vec<u32>,
+    depth: u32,
+    len: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Leaf<T> {
+    items: HashTable<T>,
+    /// How many bits of the hash those of this leaf have in common.
+    depth: u32,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        let (directory, leaves, vacant) = Default::default();
+        Self { directory, leaves, vacant, depth: 0, len: 0, bytes: 0 }
+    }
+}
+
+/// The bits of a hash that the directory goes by, as an index, of which the lowest `depth` bits count.
+fn index_of(hash: u64, depth: u32) -> usize {
+    usize::try_from((hash >> PLACE_BITS) & ((1 << depth) - 1)).unwrap_or_default()
+}
+
+impl<T: Copy> Table<T> {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.directory.capacity() * size_of::<u32>() + self.leaves.capacity() * size_of::<Leaf<T>>()
+    }
+
+    fn leaf_of(&self, hash: u64) -> Option<usize> {
+        self.directory.get(index_of(hash, self.depth)).map(|&leaf| leaf as usize)
+    }
+
+    /// The one of this hash that `is` accepts.
+    pub(super) fn find(&self, hash: u64, is: impl Fn(T) -> bool) -> Option<T> {
+        self.leaves.get(self.leaf_of(hash)?)?.items.find(hash, |&item| is(item)).copied()
+    }
+
+    /// Adds one that is not there; `hash_of` tells the hash of each.
+    pub(super) fn insert(&mut self, hash: u64, item: T, hash_of: impl Fn(T) -> u64) {
+        if self.directory.is_empty() {
+            self.directory.push(0);
+            self.leaves.push(Leaf { items: HashTable::new(), depth: 0 });
+        }
+        while let Some(full) = self.leaf_of(hash).filter(|&leaf| self.is_full(leaf)) {
+            self.split(full, index_of(hash, self.depth), &hash_of);
+        }
+        let Some(leaf) = self.leaf_of(hash).and_then(|leaf| self.leaves.get_mut(leaf)) else { return };
+        let (room, before) = (leaf.items.capacity(), leaf.items.allocation_size());
+        leaf.items.insert_unique(hash, item, |&item| hash_of(item));
+        if leaf.items.capacity() != room {
+            steps::moved(leaf.items.len() * size_of::<T>());
+            self.bytes = self.bytes + leaf.items.allocation_size() - before;
+        }
+        self.len += 1;
+    }
+
+    fn is_full(&self, leaf: usize) -> bool {
+        self.leaves.get(leaf).is_some_and(|leaf| leaf.items.len() >= LEAF_MAX && leaf.depth < DEPTH_MAX)
+    }
+
+    /// Takes out the one of this hash that `is` accepts. Says whether there was one.
+    pub(super) fn remove(&mut self, hash: u64, is: impl Fn(T) -> bool, hash_of: impl Fn(T) -> u64) -> bool {
+        let Some(index) = self.leaf_of(hash) else { return false };
+        let Some(leaf) = self.leaves.get_mut(index) else { return false };
+        let Ok(entry) = leaf.items.find_entry(hash, |&item| is(item)) else { return false };
+        entry.remove();
+        self.len -= 1;
+        if leaf.items.len() * 2 <= SMALL {
+            self.join(index, index_of(hash, self.depth), hash_of);
+        }
+        true
+    }
+
+    /// Makes two of a leaf, which this index of the directory leads to.
+    fn split(&mut self, leaf: usize, index: usize, hash_of: &impl Fn(T) -> u64) {
+        let Some(lower) = self.leaves.get_mut(leaf) else { return };
+        let depth = lower.depth;
+        lower.depth += 1;
+        let whole = std::mem::replace(&mut lower.items, HashTable::with_capacity(LEAF_MAX));
+        let mut upper = HashTable::with_capacity(LEAF_MAX);
+        steps::moved(whole.len() * size_of::<T>());
+        self.bytes = self.bytes + lower.items.allocation_size() + upper.allocation_size() - whole.allocation_size();
+        for item in whole {
+            let hash = hash_of(item);
+            let into = if index_of(hash, depth + 1) >> depth == 0 { &mut lower.items } else { &mut upper };
+            into.insert_unique(hash, item, |&item| hash_of(item));
+        }
+        let upper = Leaf { items: upper, depth: depth + 1 };
+        let number = match self.vacant.pop() {
+            Some(vacant) => {
+                if let Some(place) = self.leaves.get_mut(vacant as usize) {
+                    *place = upper;
+                }
+                vacant
+            }
+            None => {
+                steps::moved(if self.leaves.len() == self.leaves.capacity() { self.leaves.len() * size_of::<Leaf<T>>() } else { 0 });
+                self.leaves.push(upper);
+                u32::try_from(self.leaves.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        if depth == self.depth {
+            steps::moved(self.directory.len() * 2 * size_of::<u32>());
+            self.directory.extend_from_within(..);
+            self.depth += 1;
+        }
+        self.lead(index & ((1 << depth) - 1) | 1 << depth, depth + 1, number);
+    }
+
+    /// Lets the directory lead to a leaf from all indexes that end in the lowest `depth` bits of this one.
+    fn lead(&mut self, index: usize, depth: u32, leaf: u32) {
+        for place in self.directory.iter_mut().skip(index).step_by(1 << depth) {
+            *place = leaf;
+        }
+    }
+
+    /// Makes one of a leaf and its sibling, where both are small; gives back most of the room of a single one.
+    fn join(&mut self, leaf: usize, index: usize, hash_of: impl Fn(T) -> u64) {
+        let Some(depth) = self.leaves.get(leaf).map(|leaf| leaf.depth) else { return };
+        if depth == 0 {
+            if let Some(only) = self.leaves.get_mut(leaf).filter(|only| only.items.len() * 8 < only.items.capacity()) {
+                steps::moved(only.items.len() * size_of::<T>());
+                let before = only.items.allocation_size();
+                only.items.shrink_to(only.items.len() * 2, |&item| hash_of(item));
+                self.bytes = self.bytes + only.items.allocation_size() - before;
+            }
+            return;
+        }
+        let Some(&sibling) = self.directory.get(index ^ 1 << (depth - 1)) else { return };
+        let of = |leaf: usize| self.leaves.get(leaf).map(|leaf| (leaf.depth, leaf.items.len()));
+        let (Some((_, here)), Some((its_depth, there))) = (of(leaf), of(sibling as usize)) else { return };
+        if its_depth != depth || here + there > SMALL {
+            return;
+        }
+        let Some(gone) = self.leaves.get_mut(sibling as usize).map(|sibling| std::mem::take(&mut sibling.items)) else { return };
+        let Some(into) = self.leaves.get_mut(leaf) else { return };
+        steps::moved(gone.len() * size_of::<T>());
+        self.bytes = self.bytes - gone.allocation_size() - into.items.allocation_size();
+        for item in gone {
+            into.items.insert_unique(hash_of(item), item, |&item| hash_of(item));
+        }
+        into.depth -= 1;
+        self.bytes += into.items.allocation_size();
+        self.vacant.push(sibling);
+        self.lead(index & ((1 << (depth - 1)) - 1), depth - 1, u32::try_from(leaf).unwrap_or(u32::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// As good as any, and never the same for two.
+    fn hash_of(item: u32) -> u64 {
+        (u64::from(item) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    }
+
+    #[track_caller]
+    fn check(table: &Table<u32>, model: &HashSet<u32>, most: u32) {
+        assert_eq!((table.len(), table.is_empty()), (model.len(), model.is_empty()));
+        for item in 0..most {
+            let found = table.find(hash_of(item), |other| other == item);
+            assert_eq!(found, model.contains(&item).then_some(item));
+        }
+        let bytes: usize = table.leaves.iter().map(|leaf| leaf.items.allocation_size()).sum();
+        assert_eq!(table.bytes, bytes);
+        assert!(bytes <= model.len() * 24 + 200, "{bytes} bytes with {}", model.len());
+        assert!(table.leaves.iter().all(|leaf| leaf.items.len() <= LEAF_MAX));
+    }
+
+    #[test]
+    fn holds_what_a_set_holds_and_moves_little_at_once() {
+        const MOST: u32 = 60_000;
+        let (mut table, mut model) = (Table::default(), HashSet::new());
+        // Grows, shrinks to some, grows again, and is emptied.
+        for (from, to, adds) in [(0, MOST, true), (700, MOST, false), (700, MOST / 2, true), (0, MOST, false)] {
+            let mut most = 0;
+            for item in from..to {
+                most = most.max(steps::bytes_of(|| {
+                    if adds {
+                        table.insert(hash_of(item), item, hash_of);
+                        model.insert(item);
+                    } else {
+                        assert_eq!(table.remove(hash_of(item), |other| other == item, hash_of), model.remove(&item));
+                    }
+                }));
+            }
+            check(&table, &model, MOST);
+            assert!(most <= (2 * LEAF_MAX * size_of::<u32>()) as u64, "{most} bytes moved at once");
+        }
+        assert_eq!(table.leaves.len() - table.vacant.len(), 1);
+    }
+
+    #[test]
+    fn two_of_one_hash_are_told_apart() {
+        let mut table = Table::default();
+        for item in 0..5000u32 {
+            table.insert(hash_of(item / 2), item, |item| hash_of(item / 2));
+        }
+        for item in 0..5000 {
+            assert_eq!(table.find(hash_of(item / 2), |other| other == item), Some(item));
+        }
+    }
+}
