@@ -1,7 +1,7 @@
 //! Memory per event and selector latency at 1 M events, and how put and query change as the store grows.
 //!
-//! `cargo bench --bench memory`, or with ` -- runs` how fast runs of edges go in; prints figures, asserts nothing. README's
-//! table has the machine's.
+//! `cargo bench --bench memory`, or with ` -- runs` how fast runs of edges go in, and with ` -- account` what the store says that
+//! it takes beside what it does; prints figures, asserts nothing. README's table has the machine's.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -97,7 +97,52 @@ fn apply_runs() -> f64 {
     EVENTS as f64 / spent.as_secs_f64()
 }
 
+/// Puts a million edges into a store by what they are called, and prints what it says that it takes, and what it does.
+fn account(name: &str) {
+    let store = Store::new(Options { open_events_max: usize::MAX, ..Options::default() });
+    let time = |number: usize| Timestamp::from_millis(BASE + number as i64 * 40);
+    let put = |number: usize, edge: Edge| drop(store.apply(time(number), &Command::Edge(edge)));
+    let before = resident();
+    for number in 0..EVENTS {
+        match name {
+            "points" | "half" => put(number, edge(number)),
+            "starts" => put(number, Edge { state: EdgeState::Start, ..edge(number) }),
+            "pairs" => {
+                let state = if number % 2 == 0 { EdgeState::Start } else { EdgeState::Stop };
+                put(number, Edge { state, at: time(number), ..edge(number / 2) });
+            }
+            _ => put(number, Edge { at: time(number), ..edge(0) }),
+        }
+    }
+    let print = |what: &str| {
+        let (says, takes) = (store.bytes() as f64 / 1e6, (resident() - before) as f64 / 1e6);
+        println!("{name}{what}: says {says:.1} MB, takes {takes:.1} MB, {:+.1} %", (says / takes - 1.0) * 100.0);
+    };
+    print("");
+    if name == "half" {
+        let (before, late) = (time(EVENTS / 2), time(EVENTS * 100));
+        store.apply(late, &Command::Retire { before, upto: 0 });
+        print(", half of it retired");
+        for number in 0..EVENTS / 2 {
+            store.apply(late, &Command::Edge(edge(number)));
+        }
+        print(", and filled again");
+    }
+}
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(place) = arguments.iter().position(|argument| argument == "account") {
+        let names = ["points", "starts", "pairs", "one label set", "half"];
+        match names.iter().find(|name| arguments.get(place + 1).is_some_and(|argument| argument == *name)) {
+            Some(name) => account(name),
+            // Each in a process of its own.
+            None => names.iter().for_each(|name| {
+                std::process::Command::new(std::env::current_exe().unwrap()).args(["account", name]).status().unwrap();
+            }),
+        }
+        return;
+    }
     if std::env::args().any(|argument| argument == "runs") {
         println!("apply in runs of {RUN}: {:.0} edges/s", median((0..5).map(|_| apply_runs()).collect()));
         return;

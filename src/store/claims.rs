@@ -1,5 +1,6 @@
 //! The `Idempotency-Key`s of a tenant that were used within a day.
 
+use super::bytes::tree;
 use super::pieces::Pieces;
 use crate::event::Claim;
 use crate::time::Timestamp;
@@ -61,6 +62,11 @@ impl Claims {
 
     fn bound(&self, key: u128) -> Option<&Bound> {
         self.by_key.get(&key).filter(|bound| bound.used >= self.oldest)
+    }
+
+    /// The bytes that they take.
+    pub(super) fn bytes(&self) -> usize {
+        tree(self.by_key.len(), size_of::<(u128, Bound)>()) + self.by_use.len() * size_of::<(Timestamp, u128)>()
     }
 
     /// What a use of the key comes to, if it is remembered.

@@ -1,6 +1,7 @@
 //! One tenant's rows behind its lock: edges, identities and series, and what is derived from them.
 
 mod ask;
+mod bytes;
 mod intern;
 mod retire;
 #[cfg(test)]
@@ -39,10 +40,12 @@ use super::rows::Rows;
 use super::seed::Seed;
 use super::seq::Seq;
 use super::table::Table;
+use super::texts::Texts;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
+use bytes::LabelBytes;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -84,13 +87,14 @@ pub(super) struct Core {
     unpublished: Vec<SeriesNo>,
     start_series: Set<SeriesNo>,
     stop_series: Set<SeriesNo>,
+    label_bytes: LabelBytes,
     seed: Seed,
     pub(super) by_time: EventsByTime,
     pub(super) open: OpenEvents,
     pub(super) groups: Groups,
     pub(super) skews: Skews,
     values: BTreeMap<EdgeNo, f64>,
-    attributes: BTreeMap<EdgeNo, Box<str>>,
+    attributes: Texts,
     pub(super) details: DetailTable,
     /// Per identity the edges that are past, in order.
     past: BTreeMap<IdentityNo, BTreeSet<(EdgeKey, EdgeNo)>>,

@@ -1,5 +1,8 @@
 //! What events say of themselves beside their edges, and the index of their tags.
 
+use super::bytes::allocated;
+use super::bytes::of_details;
+use super::bytes::tree;
 use super::edges::EdgeKey;
 use super::number::EdgeNo;
 use super::number::IdentityNo;
@@ -43,6 +46,8 @@ pub(super) struct DetailTable {
     said: BTreeSet<(Timestamp, EdgeNo)>,
     /// How many there ever were.
     turns: u64,
+    /// What they say takes so much, with their tags.
+    bytes: usize,
 }
 
 /// The anchors of an identity, in the order of its edges.
@@ -69,7 +74,7 @@ impl DetailTable {
     /// What was said, in its order, in lines.
     #[cfg(test)]
     pub(super) fn state(&self) -> impl Iterator<Item = String> {
-        let Self { rows, by_identity: _, tags: _, stops: _, said: _, turns: _ } = self;
+        let Self { rows, by_identity: _, tags: _, stops: _, said: _, turns: _, bytes: _ } = self;
         let mut said: Vec<_> = rows.iter().collect();
         said.sort_unstable_by_key(|(_, anchored)| anchored.turn);
         said.into_iter().map(|(anchor, said)| {
@@ -84,6 +89,15 @@ impl DetailTable {
 
     pub(super) fn get(&self, anchor: EdgeNo) -> Option<&Detailed> {
         self.rows.get(&anchor).map(|anchored| &anchored.detailed)
+    }
+
+    /// The bytes that they take. Identities are taken to have a few each.
+    pub(super) fn bytes(&self) -> usize {
+        let lists =
+            tree(self.by_identity.len(), size_of::<(IdentityNo, Anchors)>()) + tree(self.said.len(), 16) + tree(self.stops.len(), 8);
+        let anchors = self.by_identity.len() * tree(1, size_of::<(EdgeKey, EdgeNo)>());
+        let rows = tree(self.rows.len(), 16) + self.rows.len() * allocated(size_of::<Anchored>());
+        self.bytes + lists + anchors + rows + tree(self.tags.len(), size_of::<(u128, Postings<EdgeNo>)>())
     }
 
     /// Which of all that were ever said this is.
@@ -105,12 +119,14 @@ impl DetailTable {
         self.said.insert((detailed.updated, anchor));
         self.by_identity.entry(identity).or_default().insert((key, anchor));
         self.turns += 1;
+        self.bytes += bytes_of(&detailed);
         self.rows.insert(anchor, Box::new(Anchored { identity, key, turn: self.turns, detailed }));
     }
 
     pub(super) fn remove(&mut self, anchor: EdgeNo) {
         let Some(anchored) = self.rows.remove(&anchor) else { return };
         let Anchored { identity, key, turn: _, detailed } = *anchored;
+        self.bytes -= bytes_of(&detailed);
         for key in keys(&detailed.details) {
             if let Some(anchors) = self.tags.get_mut(&key) {
                 anchors.remove(anchor);
@@ -150,6 +166,11 @@ impl DetailTable {
     pub(super) fn said_back(&self, before: Timestamp) -> impl Iterator<Item = (Timestamp, EdgeNo)> {
         self.said.range(..(before, EdgeNo::MIN)).rev().copied()
     }
+}
+
+/// What details take, and four bytes for each of their tags.
+fn bytes_of(detailed: &Detailed) -> usize {
+    of_details(&detailed.details) + detailed.details.all_tags().count() * 4 + detailed.id.as_ref().map_or(0, |id| allocated(id.len()))
 }
 
 /// Of `key:value`, wherever the colon between the two is.

@@ -3,6 +3,7 @@
 //! belong together, or there is, and the second begins anew.
 
 use super::by_time::TimeKey;
+use super::bytes::tree;
 use super::number::EdgeNo;
 use super::number::GroupNo;
 use super::number::IdentityNo;
@@ -42,6 +43,12 @@ impl Groups {
         let Self { rows, by_key: _, of: _ } = self;
         let group = |(number, Group { key, starts }): (u32, &Group)| format!("group {number}: {key:x} {starts:?}");
         rows.state().map(group).chain([format!("vacant groups {:?}", rows.vacant())])
+    }
+
+    /// The bytes that they take. A group is taken to have as many starts as the others.
+    pub(super) fn bytes(&self) -> usize {
+        let starts = self.by_key.len() * tree(self.of.len().checked_div(self.by_key.len()).unwrap_or(0), 32);
+        self.rows.bytes() + tree(self.by_key.len(), 32) + tree(self.of.len(), 8) + starts
     }
 
     /// Whether no start is in any group.

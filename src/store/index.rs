@@ -7,10 +7,13 @@
 //! are held at a time, and nothing is waited for meanwhile. So texts are interned before the core is taken, and only the
 //! numbers of series that are new are added under it.
 
+mod bytes;
 mod interned;
 
 pub(super) use interned::Interned;
 
+use super::bytes::Account;
+use super::bytes::allocated;
 use super::names::LabelNames;
 use super::number::Number as _;
 use super::number::SeriesNo;
@@ -66,6 +69,8 @@ impl Hash for LabelRef {
 #[derive(Debug)]
 pub(super) struct LabelIndex {
     names: LabelNames,
+    /// What the values of all names take.
+    account: Account,
 }
 
 /// One label name with its values.
@@ -89,6 +94,9 @@ struct Values {
     sorted: Runs,
     /// Values that were on no series while they could not be forgotten.
     idle: Vec<ValueNo>,
+    /// What the texts take, and what was said to take all.
+    text_bytes: usize,
+    reported: usize,
     /// The name is forgotten: this is not what its text means any more.
     forgotten: bool,
 }
@@ -102,7 +110,7 @@ struct Value {
 impl LabelIndex {
     /// No label yet; tables are to hash by this seed.
     pub(super) fn new(seed: Seed) -> Self {
-        Self { names: LabelNames::new(seed) }
+        Self { names: LabelNames::new(seed), account: Account::default() }
     }
 
     /// How many label names there are.
@@ -148,6 +156,7 @@ impl LabelIndex {
             if let Some(name) = by_number.get(label.name) {
                 let mut values = name.values.write();
                 values.remove(label.value, series, name);
+                values.report(&self.account);
                 if values.is_empty() {
                     unused.push(Arc::clone(name));
                 }
@@ -214,13 +223,14 @@ impl LabelName {
     }
 
     /// Forgets what could not be forgotten, if nobody else wants that. Says whether it is left without a value.
-    fn unpin(&self) -> bool {
+    fn unpin(&self, account: &Account) -> bool {
         self.pins.fetch_sub(1, Ordering::SeqCst);
         if !self.loose.load(Ordering::SeqCst) {
             return false;
         }
         let mut values = self.values.write();
         values.sweep(self);
+        values.report(account);
         values.is_empty()
     }
 
@@ -342,6 +352,7 @@ impl Values {
         if let Some(number) = self.find(hash, text) {
             return Some(number);
         }
+        self.text_bytes += allocated(text.len());
         let number = self.rows.insert(Value { text: text.into(), series: Postings::None })?;
         let (rows, seed) = (&self.rows, &self.seed);
         let text_of = |number: ValueNo| rows.get(number).map_or("", |value| &*value.text);
@@ -403,7 +414,7 @@ impl Values {
             self.sorted.retain(|number| rows.get(number).is_some_and(|value| !value.series.is_empty()));
             for &number in &self.dead {
                 if let Some(value) = rows.get_mut(number) {
-                    value.text = Box::default();
+                    self.text_bytes -= allocated(std::mem::take(&mut value.text).len());
                 }
             }
             for number in self.dead.drain(..) {

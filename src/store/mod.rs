@@ -6,6 +6,7 @@
 mod admission;
 mod arrivals;
 mod by_time;
+mod bytes;
 mod change;
 mod claims;
 mod collect;
@@ -30,6 +31,7 @@ mod seq;
 mod steps;
 mod table;
 mod tenant;
+mod texts;
 mod view;
 
 #[cfg(test)]
@@ -55,6 +57,7 @@ pub use selector::Matcher;
 pub use view::EdgeView;
 pub use view::EventView;
 
+use self::bytes::Account;
 use self::claims::Claims;
 use self::core::Core;
 use crate::account::Account;
@@ -71,6 +74,7 @@ use parking_lot::RwLock;
 use seed::Seed;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 /// Most label names of one tenant.
@@ -223,6 +227,7 @@ pub struct Store {
     /// How tables hash.
     seed: RwLock<Seed>,
     tenants: RwLock<BTreeMap<Arc<str>, Arc<Tenant>>>,
+    account: Arc<Account>,
 }
 
 /// One organization's events.
@@ -235,12 +240,21 @@ pub struct Tenant {
     core: RwLock<Core>,
     clusters: RwLock<Vec<Arc<str>>>,
     claims: Mutex<Claims>,
+    account: Arc<Account>,
+    /// What it last told the account that it takes.
+    reported: AtomicUsize,
 }
 
 impl Store {
     /// An empty store.
     pub fn new(options: Options) -> Self {
-        Self { skew: RwLock::new(options.pairing_skew), options, seed: RwLock::default(), tenants: RwLock::default() }
+        Self {
+            skew: RwLock::new(options.pairing_skew),
+            options,
+            seed: RwLock::default(),
+            tenants: RwLock::default(),
+            account: Arc::default(),
+        }
     }
 
     /// What memory there is.
@@ -271,7 +285,9 @@ impl Store {
             Command::Settings(_) | Command::Clock { .. } => Applied::Nothing,
             Command::Retire { before, .. } => {
                 for tenant in self.tenants() {
-                    tenant.core.write().retire(&tenant.index, *before, received);
+                    let mut core = tenant.core.write();
+                    core.retire(&tenant.index, *before, received);
+                    tenant.report(&core);
                 }
                 Applied::Nothing
             }
@@ -292,7 +308,10 @@ impl Store {
 
     /// As [`Store::apply`], of a claim.
     pub fn apply_claim(&self, received: Timestamp, claim: &Claim) -> Claimed {
-        self.tenant_or_new(&claim.organization).claims.lock().claim(received, claim)
+        let tenant = self.tenant_or_new(&claim.organization);
+        let claimed = tenant.claims.lock().claim(received, claim);
+        tenant.report(&tenant.core.read());
+        claimed
     }
 
     /// As [`Store::apply`], of a change of a whole event. Refused only at a hard bound of the numbering.
@@ -325,6 +344,7 @@ impl Store {
     pub fn begin(&self, skew: Duration) {
         *self.skew.write() = skew;
         self.tenants.write().clear();
+        self.account.report(self.account.bytes(), 0);
     }
 
     /// Folds in some edges, each with its time of receipt and its id, and adds to `applied` what each came to. Readers wait until all of
@@ -363,10 +383,10 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn state(&self, now: Timestamp) -> Vec<String> {
         // How early stops may be is what the log's settings say, or a flag where it has none yet.
-        let Self { options: _, skew: _, seed: _, tenants } = self;
+        let Self { options: _, skew: _, seed: _, tenants, account: _ } = self;
         let mut all = Vec::new();
         for (name, tenant) in &*tenants.read() {
-            let Tenant { id, organization: _, open_max_age: _, index, core, clusters, claims } = &**tenant;
+            let Tenant { id, organization: _, open_max_age: _, index, core, clusters, claims, account: _, reported: _ } = &**tenant;
             let mut lines = vec![format!("{id:?}, clusters {:?}", clusters.read())];
             lines.extend(core.read().state(index));
             lines.extend(claims.lock().state(now));
@@ -403,6 +423,8 @@ impl Store {
             core: RwLock::new(Core::new(self.skew(), self.seed.read().clone())),
             clusters: RwLock::new(vec!["".into()]),
             claims: Mutex::default(),
+            account: Arc::clone(&self.account),
+            reported: AtomicUsize::new(0),
         });
         tenants.insert(Arc::clone(organization), Arc::clone(&tenant));
         tenant

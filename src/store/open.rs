@@ -2,6 +2,8 @@
 
 use super::ClusterId;
 use super::by_time::TimeKey;
+use super::bytes::allocated;
+use super::bytes::tree;
 use super::number::EdgeNo;
 use super::number::Number as _;
 use super::number::SeriesNo;
@@ -20,6 +22,8 @@ pub(super) struct OpenEvents {
     lapsing: Pieces<TimeKey>,
     /// (cluster, series of the start) to the starts of its open events and whether they lapse.
     by_series: BTreeMap<(ClusterId, SeriesNo), Starts>,
+    /// What the ids take.
+    id_bytes: usize,
     version: u64,
 }
 
@@ -103,6 +107,16 @@ impl OpenEvents {
         self.by_time.len()
     }
 
+    /// The bytes that they take. Series are taken to have one each.
+    pub(super) fn bytes(&self) -> usize {
+        let by_time = tree(self.len(), size_of::<(TimeKey, OpenStart)>()) + self.lapsing.len() * size_of::<TimeKey>();
+        let by_id = tree(self.by_id.len(), size_of::<(Box<str>, EdgeNo)>()) + self.id_bytes;
+        by_time
+            + by_id
+            + tree(self.by_series.len(), size_of::<((ClusterId, SeriesNo), Starts)>())
+            + (self.len() - self.by_series.len()) * 48
+    }
+
     /// Grows whenever an event opens or closes.
     pub(super) fn version(&self) -> u64 {
         self.version
@@ -112,6 +126,7 @@ impl OpenEvents {
     pub(super) fn insert(&mut self, event: &OpenEvent, id: Box<str>) {
         let OpenEvent { edge, key, cluster, series, lapses } = *event;
         self.version += 1;
+        self.id_bytes += allocated(id.len());
         self.by_id.insert((id, edge));
         self.by_time.insert(key, OpenStart { edge, cluster, series });
         if lapses {
@@ -123,7 +138,10 @@ impl OpenEvents {
     pub(super) fn remove(&mut self, event: &OpenEvent, id: Box<str>) {
         let OpenEvent { edge, key, cluster, series, .. } = *event;
         self.version += 1;
-        self.by_id.remove(&(id, edge));
+        let bytes = allocated(id.len());
+        if self.by_id.remove(&(id, edge)) {
+            self.id_bytes -= bytes;
+        }
         self.by_time.remove(&key);
         self.lapsing.remove(|other| *other <= key, |other| *other == key);
         if self.by_series.get_mut(&(cluster, series)).is_some_and(|starts| starts.remove(key)) {
@@ -133,8 +151,10 @@ impl OpenEvents {
 
     /// The event answers to another id now.
     pub(super) fn rename(&mut self, edge: EdgeNo, before: Box<str>, after: Box<str>) {
+        let (gone, new) = (allocated(before.len()), allocated(after.len()));
         if self.by_id.remove(&(before, edge)) {
             self.by_id.insert((after, edge));
+            self.id_bytes = self.id_bytes + new - gone;
         }
     }
 

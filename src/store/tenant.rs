@@ -18,6 +18,7 @@ use super::number::Number as _;
 use super::number::SeriesNo;
 use crate::event::Edge;
 use crate::event::EdgeId;
+use crate::event::EdgeState;
 use crate::time::Timestamp;
 #[cfg(test)]
 use std::collections::BTreeMap;
@@ -126,6 +127,7 @@ impl Tenant {
         let done = change(&mut core);
         core.follow();
         core.publish(&self.index);
+        self.report(&core);
         done
     }
 
@@ -149,6 +151,16 @@ impl Tenant {
             at: edge.at,
             value: edge.value,
         })
+    }
+
+    /// Whether this stop is of an identity that has an open event: most such stops close it.
+    pub fn closes_open(&self, edge: &Edge) -> bool {
+        edge.state == EdgeState::Stop && self.core.read().has_open(edge.identity)
+    }
+
+    /// Whether this start is of an identity that has an open event: most such starts are heartbeats of it.
+    pub fn continues_open(&self, edge: &Edge) -> bool {
+        edge.state == EdgeState::Start && self.core.read().has_open(edge.identity)
     }
 
     /// Whether something of the cluster `name` is here. Its number stays when all of it was forgotten, until another needs one.

@@ -5,9 +5,11 @@ use super::EdgeRow;
 use super::Member;
 use super::Part;
 use super::SeriesRow;
+use crate::event::Identity;
 use crate::store::SeriesId;
 use crate::store::details::Detailed;
 use crate::store::edges::EdgeKey;
+use crate::store::edges::key_to;
 use crate::store::number::EdgeNo;
 use crate::store::number::Number as _;
 use crate::store::number::SeriesNo;
@@ -21,6 +23,13 @@ impl Core {
 
     pub(in crate::store) fn row(&self, edge: EdgeNo) -> Option<&EdgeRow> {
         self.edges.get(edge)
+    }
+
+    /// Whether an event of this identity is open: the last one, if any.
+    pub(in crate::store) fn has_open(&self, identity: Identity) -> bool {
+        let edges = self.number_of(identity).and_then(|identity| self.edges_of_identity(identity));
+        let last = edges.and_then(|edges| edges.head_before(&key_to(Timestamp::MAX)));
+        last.and_then(|head| self.row(head)).is_some_and(|row| row.part.is_open())
     }
 
     /// The edges received at or before `before` that are part of an event, the latest first: when, and the event's first edge.
@@ -50,7 +59,7 @@ impl Core {
     }
 
     pub(in crate::store) fn attributes(&self, edge: EdgeNo) -> Option<&str> {
-        self.attributes.get(&edge).map(|attributes| &**attributes)
+        self.attributes.get(&edge)
     }
 
     /// The first edge of the event that `edge` belongs to.

@@ -77,6 +77,7 @@ impl Core {
         let new = self.series.insert(row)?;
         let rows = &self.series;
         self.by_series.insert(spread(hash), new, |series| spread(rows.get(series).map_or(0, |row| row.hash)));
+        self.label_bytes.add(labels.len(), size_of::<LabelRef>());
         self.unpublished.push(new);
         self.series_of(end).insert(new);
         *self.series_by_cluster.entry(cluster).or_default() += 1;
@@ -138,6 +139,7 @@ impl Core {
         let rows = &self.series;
         let hash_of = |series: SeriesNo| spread(rows.get(series).map_or(0, |row| row.hash));
         if self.by_series.remove(hash, |candidate| candidate == series, hash_of) {
+            self.label_bytes.remove(labels.len(), size_of::<LabelRef>());
             index.remove(&labels, series);
             self.series_of(end).remove(series);
             self.series.vacate(series);

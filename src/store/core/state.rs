@@ -31,6 +31,7 @@ impl Core {
             series_by_cluster: _,
             start_series: _,
             stop_series: _,
+            label_bytes: _,
             by_time: _,
             open: _,
             seed: _,
@@ -52,7 +53,7 @@ impl Core {
         all.extend(series.state().map(|(number, row)| format!("series {number}: {}", text(row))));
         all.push(format!("vacant {:?} {:?} {:?}", edges.vacant(), identities.vacant(), series.vacant()));
         all.extend(groups.state().chain(details.state()));
-        all.push(format!("values {values:?}, attributes {attributes:?}"));
+        all.push(format!("values {values:?}, attributes {:?}", attributes.state()));
         all.push(format!("past {past:?}, replaced {replaced:?}"));
         all.push(format!("renewed {renewed:?}, deleted {deleted_by:?}"));
         all.push(format!("arrivals {:?}", arrivals.iter().collect::<Vec<_>>()));

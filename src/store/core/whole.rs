@@ -163,8 +163,8 @@ impl Core {
     /// An edge that the event keeps, or has again, with what its id does not say.
     fn have_again(&mut self, known: EdgeNo, edge: &Edge, received: Timestamp) -> Option<Added> {
         match &edge.attributes {
-            Some(attributes) => drop(self.attributes.insert(known, attributes.clone())),
-            None => drop(self.attributes.remove(&known)),
+            Some(attributes) => self.attributes.insert(known, attributes.clone()),
+            None => self.attributes.remove(&known),
         }
         self.renewed.insert(known, received);
         self.values.remove(&known);

@@ -85,6 +85,7 @@ impl Interned<'_> {
                     *reference = LabelRef { name: label.number, value };
                 }
             }
+            values.report(&self.index.account);
             return Ok(());
         }
     }
@@ -93,7 +94,7 @@ impl Interned<'_> {
 impl Drop for Interned<'_> {
     fn drop(&mut self) {
         for label in &self.pinned {
-            if label.unpin() {
+            if label.unpin(&self.index.account) {
                 self.index.names.forget(label);
             }
         }

@@ -1,0 +1,284 @@
+//! What the store takes of memory, for the account of it: what is allocated, as the allocator rounds it. Of what there are
+//! very many, and whose sizes nobody keeps, it is what they take on the average.
+
+use super::LabelRef;
+use super::Store;
+use super::Tenant;
+use super::core::Core;
+use crate::event::Change;
+use crate::event::Details;
+use crate::event::Edge;
+use crate::event::Put;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+/// A tenant that has nothing.
+const TENANT: usize = 4096;
+/// An edge, with its identity, its series and an open event, in all tables; without texts. Tables are as empty as they get.
+const EDGE: usize = 640;
+/// A label of a series, with a value that no other has, in all tables; without the text.
+const LABEL: usize = 128;
+/// The details of an event, without what they say, and a tag of theirs.
+const DETAILS: usize = 1536;
+const TAG: usize = 128;
+/// A claim.
+const CLAIM: usize = 192;
+
+/// What an allocation of this size takes: sizes are in steps of 16 bytes, and from 64 on in four for each doubling.
+pub(super) fn allocated(bytes: usize) -> usize {
+    match bytes {
+        0 => 0,
+        1..=8 => 8,
+        9..=64 => bytes.next_multiple_of(16),
+        _ => {
+            let step = 1 << ((bytes - 1).ilog2() - 2);
+            bytes.next_multiple_of(step)
+        }
+    }
+}
+
+/// What a B-tree takes with so many entries of so many bytes. A node has room for 11, and 7 on the average, whether they come in
+/// order or not; those above the leaves are a seventh of all.
+pub(super) fn tree(entries: usize, bytes: usize) -> usize {
+    let leaf = allocated(11 * bytes + 16);
+    if entries <= 11 {
+        return if entries == 0 { 0 } else { leaf };
+    }
+    let nodes = entries.div_ceil(7);
+    nodes * leaf + nodes / 7 * allocated(11 * bytes + 16 + 12 * 8)
+}
+
+/// What so many numbers take in so many lists: one or two nothing, a few a vector, and very many about six bytes each.
+pub(super) fn lists(numbers: usize, lists: usize) -> usize {
+    match numbers.checked_div(lists).unwrap_or(0) {
+        0..=2 if numbers <= lists * 2 => 0,
+        0..=2 => (numbers - lists * 2) * 32,
+        few @ 3..=512 => lists * (32 + allocated(few.next_power_of_two() * 4)),
+        _ => numbers * 6,
+    }
+}
+
+/// What details take.
+pub(super) fn of_details(details: &Details) -> usize {
+    let Details { name, description, source, parent_id, source_id, links, tags, buckets, environments, metadata, extensions } = details;
+    let text = |text: &str| allocated(text.len());
+    let texts = |texts: &[Box<str>]| allocated(size_of_val(texts)) + texts.iter().map(|one| text(one)).sum::<usize>();
+    let single = [name, description, source, parent_id, source_id, metadata].into_iter().map(|one| text(one)).sum::<usize>();
+    let links = allocated(size_of_val(&**links)) + links.iter().map(|(title, url)| text(title) + text(url)).sum::<usize>();
+    let tags = allocated(size_of_val(&**tags)) + tags.iter().map(|(key, values)| text(key) + texts(values)).sum::<usize>();
+    let extensions =
+        allocated(size_of_val(&**extensions)) + extensions.iter().map(|extension| allocated(extension.bytes.len())).sum::<usize>();
+    allocated(size_of::<Details>() + 16) + single + links + tags + texts(buckets) + texts(environments) + extensions
+}
+
+/// What a store takes, and each of its tenants reports to it.
+#[derive(Debug, Default)]
+pub(super) struct Account(AtomicUsize);
+
+impl Account {
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// One that reported `before` takes `now`.
+    pub(super) fn report(&self, before: usize, now: usize) {
+        self.0.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+    }
+}
+
+impl Store {
+    /// So much more than its cost a command may add, where tables grow for it that grow for others as well.
+    pub const GROWTH_MAX: usize = 1 << 18;
+
+    /// What all of it takes of memory, in bytes, as of the last command: an estimate within some percent.
+    pub fn bytes(&self) -> usize {
+        self.account.bytes()
+    }
+
+    /// What an edge adds to that at most, if all its texts are new: many edges together, and one but for [`Store::GROWTH_MAX`].
+    pub fn cost_of(edge: &Edge) -> usize {
+        let labels = edge.labels.iter().map(|(_, value)| LABEL + allocated(value.len())).sum::<usize>();
+        let attributes = edge.attributes.as_ref().map_or(0, |attributes| 64 + allocated(attributes.len()));
+        EDGE + labels + attributes
+    }
+
+    /// The same of a change of a whole event. A deletion adds nothing to speak of.
+    pub fn cost_of_change(change: &Change) -> usize {
+        let details = |details: &Details| DETAILS + of_details(details) + details.all_tags().count() * TAG;
+        match change {
+            Change::Put(put) => {
+                let Put { id, details: said, .. } = &**put;
+                put.edges().map(Self::cost_of).sum::<usize>() + details(said) + 3 * allocated(id.len())
+            }
+            Change::Describe(describe) => describe.stop.as_ref().map_or(0, Self::cost_of) + details(&describe.details),
+            Change::Delete(_) => EDGE,
+        }
+    }
+
+    /// The same of a claim.
+    pub const fn cost_of_claim() -> usize {
+        CLAIM
+    }
+}
+
+impl Tenant {
+    /// As [`Store::cost_of`], where texts that are known cost nothing.
+    pub fn cost_of(&self, edge: &Edge) -> usize {
+        let is_known = |(name, value): &(&str, &str)| self.index.name(name).is_some_and(|label| label.has(value));
+        let known = edge.labels.iter().filter(is_known).map(|(_, value)| LABEL - size_of::<LabelRef>() + allocated(value.len()));
+        Store::cost_of(edge) - known.sum::<usize>()
+    }
+
+    /// Tells the store what this tenant takes now.
+    pub(super) fn report(&self, core: &Core) {
+        let now = TENANT + core.bytes() + self.index.bytes() + self.claims.lock().bytes();
+        self.account.report(self.reported.swap(now, Ordering::Relaxed), now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Claim;
+    use crate::event::Command;
+    use crate::event::Delete;
+    use crate::event::Describe;
+    use crate::event::EdgeState;
+    use crate::event::Identity;
+    use crate::labels::LabelSet;
+    use crate::store::Options;
+    use crate::time::Timestamp;
+
+    const COUNT: i64 = 3000;
+
+    #[test]
+    fn allocations_are_rounded_up_a_little() {
+        for (bytes, expected) in
+            [(0, 0), (1, 8), (8, 8), (9, 16), (40, 48), (64, 64), (65, 80), (128, 128), (129, 160), (257, 320), (1000, 1024), (4097, 5120)]
+        {
+            assert_eq!(allocated(bytes), expected, "{bytes}");
+        }
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn edge(state: EdgeState, at_millis: i64, entity: i64) -> Edge {
+        let entity = format!("entity {entity}");
+        let labels = LabelSet::from_sorted([("entity_id", &*entity), ("event_name", "job")]).unwrap();
+        Edge { organization: "acme".into(), ..Edge::new(state, at(at_millis), Identity::of([&*entity]), labels) }
+    }
+
+    fn cost(command: &Command) -> usize {
+        match command {
+            Command::Edge(edge) => Store::cost_of(edge),
+            Command::Change(change) => Store::cost_of_change(change),
+            Command::Claim(_) => Store::cost_of_claim(),
+            _ => 0,
+        }
+    }
+
+    /// Many commands of one kind add no more than they may, one of them no more than tables grow for it; and when all of it is
+    /// forgotten, next to nothing is left.
+    #[track_caller]
+    fn check(name: &str, command: impl Fn(i64) -> Command) {
+        let store = Store::new(Options::default());
+        store.apply(at(0), &Command::Edge(edge(EdgeState::Point, 0, -1)));
+        let (before, mut may) = (store.bytes(), Store::GROWTH_MAX);
+        for number in 0..COUNT {
+            let (command, had) = (command(number), store.bytes());
+            may += cost(&command);
+            store.apply(at(number), &command);
+            assert!(store.bytes() <= had + cost(&command) + Store::GROWTH_MAX, "{name}: number {number} adds {}", store.bytes() - had);
+        }
+        let adds = store.bytes() - before;
+        assert!(adds < may, "{name}: {adds} bytes, and may be {may}");
+        assert!(adds > may / 16, "{name}: {adds} bytes, and may be {may}");
+        for entity in 0..COUNT {
+            store.apply(at(COUNT), &Command::Edge(edge(EdgeState::Stop, i64::from(i32::MAX), entity)));
+            let delete = Delete { organization: "acme".into(), id: format!("own {entity}").into(), span: None };
+            store.apply(at(COUNT), &Command::Change(Change::Delete(delete)));
+        }
+        let late = at(1 << 50);
+        store.apply(late, &Command::Retire { before: late, upto: 0 });
+        (0..COUNT).for_each(|_| drop(store.tenant("acme").unwrap().claims.lock().len(late)));
+        store.apply(late, &Command::Edge(edge(EdgeState::Point, 0, -1)));
+        assert!(store.bytes() < before + 40_000, "{name}: {before} bytes before, {} after", store.bytes());
+    }
+
+    #[test]
+    fn commands_add_what_they_may_and_leave_nothing_behind() {
+        check("points", |number| Command::Edge(edge(EdgeState::Point, number, number)));
+        check("starts", |number| Command::Edge(edge(EdgeState::Start, number, number)));
+        check("starts and stops", |number| {
+            let state = if number % 2 == 0 { EdgeState::Start } else { EdgeState::Stop };
+            Command::Edge(edge(state, number, number / 2))
+        });
+        check("heartbeats", |number| Command::Edge(edge(EdgeState::Start, number, 1)));
+        check("attributes", |number| {
+            let attributes = Some(format!(r#"{{"n":{number},"text":"{}"}}"#, "x".repeat(300)).into());
+            Command::Edge(Edge { attributes, value: 2.0, ..edge(EdgeState::Point, number, 1) })
+        });
+        let details = |number: i64| {
+            let tags = vec![("team".into(), vec![format!("team {number}").into()])];
+            Details { description: "x".repeat(200).into(), tags, ..Details::default() }
+        };
+        check("puts", |number| {
+            let id: Box<str> = format!("own {number}").into();
+            let start = Edge { identity: Identity::of_id(&id), ..edge(EdgeState::Start, number, number) };
+            Command::Change(Change::Put(Box::new(Put { id, created: None, start, stop: None, details: details(number) })))
+        });
+        check("descriptions", |number| {
+            let start = edge(EdgeState::Start, 0, -1);
+            let stop = Some(edge(EdgeState::Stop, number, number));
+            let describe = Describe { organization: "acme".into(), edge: start.id(), span: None, stop, details: details(number) };
+            Command::Change(Change::Describe(Box::new(describe)))
+        });
+        check("claims", |number| {
+            let key = number.unsigned_abs().into();
+            Command::Claim(Claim { organization: "acme".into(), key, body: 7, at: at(number), former: None })
+        });
+    }
+
+    #[test]
+    fn texts_that_are_known_cost_nothing() {
+        let store = Store::new(Options::default());
+        store.apply(at(0), &Command::Edge(edge(EdgeState::Start, 0, 1)));
+        let tenant = store.tenant("acme").unwrap();
+        let costs = [1, 2].map(|entity| {
+            let edge = edge(EdgeState::Stop, 5, entity);
+            (tenant.cost_of(&edge), Store::cost_of(&edge))
+        });
+        assert!(costs[0].0 < costs[1].0 && costs[1].0 < costs[1].1, "{costs:?}");
+    }
+
+    /// These edges are there; whether a stop closes what its identity has open, and a start goes on with it.
+    #[test]
+    fn a_stop_closes_what_is_open_and_a_start_goes_on_with_it() {
+        use EdgeState::Point;
+        use EdgeState::Start;
+        use EdgeState::Stop;
+        let rows: [(&[(EdgeState, i64)], bool); 8] = [
+            (&[(Start, 5)], true),
+            (&[(Start, 5), (Start, 7)], true),
+            (&[(Start, 5), (Stop, 7)], false),
+            (&[(Start, 5), (Stop, 7), (Start, 99_000)], true),
+            (&[(Stop, 5)], false),
+            (&[(Point, 5)], false),
+            (&[(Start, 99_000), (Stop, 7)], true),
+            (&[], false),
+        ];
+        for (edges, expected) in rows {
+            let store = Store::new(Options::default());
+            store.apply(at(0), &Command::Edge(edge(Point, 0, -1)));
+            for (state, time) in edges {
+                store.apply(at(0), &Command::Edge(edge(*state, *time, 1)));
+            }
+            let tenant = store.tenant("acme").unwrap();
+            let is = |state| (tenant.closes_open(&edge(state, 100_000, 1)), tenant.continues_open(&edge(state, 100_000, 1)));
+            assert_eq!([is(Stop), is(Start), is(Point)], [(expected, false), (false, expected), (false, false)], "{edges:?}");
+            assert!(!tenant.closes_open(&edge(Stop, 0, 2)), "another one");
+        }
+    }
+}

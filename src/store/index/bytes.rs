@@ -1,0 +1,32 @@
+//! What the label index takes of memory, and which texts it has.
+
+use super::LabelIndex;
+use super::LabelName;
+use super::Values;
+use crate::store::bytes::Account;
+
+/// A name, in all tables, without its values.
+const NAME_BYTES: usize = 512;
+
+impl LabelIndex {
+    /// The bytes that names and values take.
+    pub(in crate::store) fn bytes(&self) -> usize {
+        self.account.bytes() + self.names() * NAME_BYTES
+    }
+}
+
+impl LabelName {
+    /// Whether it has this value.
+    pub(in crate::store) fn has(&self, value: &str) -> bool {
+        self.values.read().postings(value).is_some()
+    }
+}
+
+impl Values {
+    /// Tells what they take now; none is about to take nothing.
+    pub(super) fn report(&mut self, account: &Account) {
+        let all = || self.rows.bytes() + self.by_text.bytes() + self.sorted.bytes() + self.text_bytes;
+        let now = if self.is_empty() { 0 } else { all() };
+        account.report(std::mem::replace(&mut self.reported, now), now);
+    }
+}
