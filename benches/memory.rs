@@ -115,7 +115,7 @@ fn account(name: &str) {
         }
     }
     let print = |what: &str| {
-        let (says, takes) = (store.bytes() as f64 / 1e6, (resident() - before) as f64 / 1e6);
+        let (says, takes) = (store.account().kept() as f64 / 1e6, (resident() - before) as f64 / 1e6);
         println!("{name}{what}: says {says:.1} MB, takes {takes:.1} MB, {:+.1} %", (says / takes - 1.0) * 100.0);
     };
     print("");

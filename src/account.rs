@@ -12,6 +12,7 @@ pub use machine::resident_bytes;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -26,6 +27,9 @@ pub const CONNECTION_BYTES: usize = 72 * 1024;
 pub const STOP_BYTES: usize = 1024;
 /// What the program takes before anything is sent: code, threads, the buffers of the log.
 const PROGRAM_BYTES: usize = 32 << 20;
+
+/// More than there is.
+const BOUNDLESS: usize = usize::MAX >> 24;
 
 /// What is leased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +116,10 @@ struct Books {
     pools: [Pool; 5],
     /// Bytes that events take.
     kept: AtomicUsize,
+    /// How many events are open.
+    open: AtomicUsize,
+    /// The process took more than the limit when it was last looked at.
+    is_beyond: AtomicBool,
     /// Events that were refused.
     refused: AtomicU64,
 }
@@ -144,16 +152,17 @@ pub struct Lease {
 impl Account {
     /// An account of `limit` bytes, divided so.
     pub fn new(limit: usize, shares: Shares) -> Self {
+        let zero = || AtomicUsize::new(0);
         let pools = Item::ALL.map(|item| {
             let most = units(shares.of(item)).max(1);
             Pool { most, free: Arc::new(Semaphore::new(most as usize)), refused: AtomicU64::new(0) }
         });
-        Self(Arc::new(Books { limit, shares, pools, kept: AtomicUsize::new(0), refused: AtomicU64::new(0) }))
+        Self(Arc::new(Books { limit, shares, pools, kept: zero(), open: zero(), is_beyond: AtomicBool::new(false), refused: AtomicU64::new(0) }))
     }
 
     /// One that nothing exhausts: for tests, and for reading a log without serving it.
     pub fn boundless() -> Self {
-        let most = usize::MAX >> 24;
+        let most = BOUNDLESS;
         let (bodies, commands, answers, pages, private_pages) = (most, most, most, most, most);
         let shares = Shares { connections: most, bodies, commands, answers, pages, private_pages, events: most };
         Self::new(most, shares)
@@ -218,9 +227,42 @@ impl Account {
         self.0.kept.load(Ordering::Relaxed)
     }
 
-    /// How many bytes more events may take, when as many are open as keep room back for their stops.
-    pub fn room(&self, open: usize) -> usize {
-        self.0.shares.events.saturating_sub(self.kept()).saturating_sub(open.saturating_mul(STOP_BYTES))
+    /// Says that of what had `before` open events `after` are open now, each of which keeps room back for its stop.
+    pub fn keep_open(&self, before: usize, after: usize) {
+        self.0.open.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+    }
+
+    /// Bytes that are kept back for stops.
+    pub fn kept_back(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed).saturating_mul(STOP_BYTES)
+    }
+
+    /// How many bytes more events may take.
+    pub fn room(&self) -> usize {
+        if self.0.is_beyond.load(Ordering::Relaxed) { 0 } else { self.0.shares.events.saturating_sub(self.taken()) }
+    }
+
+    /// How far what is small and never refused for want of room may go beyond that: keys of requests, which stops have too.
+    pub fn margin(&self) -> usize {
+        let events = self.0.shares.events;
+        (events + events / 16).saturating_sub(self.taken())
+    }
+
+    fn taken(&self) -> usize {
+        self.kept().saturating_add(self.kept_back())
+    }
+
+    /// Looks at what the system says that the process takes: while that is more than the limit, whatever the books say, events
+    /// have no room.
+    pub fn look(&self) {
+        let is_beyond = self.0.limit < BOUNDLESS && resident_bytes().is_some_and(|bytes| bytes > self.0.limit);
+        if self.0.is_beyond.swap(is_beyond, Ordering::Relaxed) != is_beyond {
+            if is_beyond {
+                tracing::warn!(limit = self.0.limit, "more memory is resident than --limit.memory allows: new events are refused");
+            } else {
+                tracing::info!("as much memory is resident as --limit.memory allows");
+            }
+        }
     }
 
     /// Counts events that were refused because there was no room for them.
@@ -374,11 +416,14 @@ mod tests {
     #[test]
     fn what_is_open_keeps_room_back_for_its_stop() {
         let account = account(UNIT);
-        let mut before = 0;
-        for (kept, open, room) in [(0, 0, 10_000), (4000, 2, 3952), (9000, 1, 0), (20_000, 0, 0), (0, usize::MAX, 0), (100, 0, 9900)] {
-            account.keep(before, kept);
-            assert_eq!((account.kept(), account.room(open)), (kept, room), "{open}");
-            before = kept;
+        let mut before = (0, 0);
+        for (kept, open, room, margin) in
+            [(0, 0, 10_000, 10_625), (4000, 2, 3952, 4577), (9000, 1, 0, 601), (20_000, 0, 0, 0), (0, usize::MAX, 0, 0), (100, 0, 9900, 10_525)]
+        {
+            account.keep(before.0, kept);
+            account.keep_open(before.1, open);
+            assert_eq!((account.kept(), account.room(), account.margin()), (kept, room, margin), "{open}");
+            before = (kept, open);
         }
     }
 }

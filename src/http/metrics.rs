@@ -20,7 +20,6 @@ use hyper::body::Frame;
 use hyper::body::SizeHint;
 
 use crate::account::Item;
-use crate::account::STOP_BYTES;
 use crate::exposition::Format;
 use crate::exposition::Page;
 use crate::exposition::PageBody;
@@ -98,7 +97,7 @@ fn own_metrics(app: &App, format: Format) -> String {
     telemetry::set_size(&telemetry.store_series, store.series);
     telemetry::set_size(&telemetry.store_open, store.open);
     telemetry::set_size(&telemetry.store_lapsed, store.lapsed);
-    show_memory(app, store.open);
+    show_memory(app);
     telemetry::set_size(&telemetry.log_bytes, bytes_on_disk(&app.storage));
     let pages = app.pages.stats(now);
     telemetry::set_size(&telemetry.page_shown, pages.shown);
@@ -129,7 +128,7 @@ fn own_metrics(app: &App, format: Format) -> String {
     }
 }
 
-fn show_memory(app: &App, open: usize) {
+fn show_memory(app: &App) {
     let (telemetry, account) = (&app.telemetry, app.store.account());
     let shares = account.shares();
     telemetry::set_size(&telemetry.bytes_in_flight, account.leased(Item::Bodies));
@@ -141,7 +140,7 @@ fn show_memory(app: &App, open: usize) {
         telemetry::set_size(&telemetry.memory.get_or_create(&[("item", item)]), taken);
         telemetry::mirror(&telemetry.memory_refused.get_or_create(&[("item", item)]), refused);
     }
-    telemetry::set_size(&telemetry.memory.get_or_create(&[("item", "stops")]), open.saturating_mul(STOP_BYTES));
+    telemetry::set_size(&telemetry.memory.get_or_create(&[("item", "stops")]), account.kept_back());
 }
 
 /// What the files of a directory take on the disk; it has no directories inside.

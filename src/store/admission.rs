@@ -1,5 +1,7 @@
 //! The limits of the store, asked before the append: what is admitted counts toward them until it is applied.
 
+mod memory;
+
 use super::Claimed;
 use super::LABEL_NAMES_MAX;
 use super::Options;
@@ -12,6 +14,7 @@ use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::event::Identity;
 use crate::time::Timestamp;
+use memory::Spent;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::collections::hash_map::Entry;
@@ -47,6 +50,7 @@ pub struct Admission {
     by_organization: HashMap<Arc<str>, Pending>,
     /// How many of them have no tenant yet.
     unborn: usize,
+    memory: Spent,
 }
 
 #[derive(Debug, Default)]
@@ -94,12 +98,24 @@ impl Store {
     /// Whether an edge with this id is new, and the limits allow it; asked before the append. What is admitted counts until it is
     /// applied.
     pub fn admit_edge(&self, edge: &Edge, id: EdgeId, now: Timestamp, admission: &mut Admission) -> Result<Admitted, Refusal> {
-        self.pending(&edge.organization, now, admission)?.admit_new(edge, id, now, &self.options)
+        let (pending, memory) = self.pending(&edge.organization, now, admission)?;
+        if pending.is_known(id) || pending.new_edges.contains(&id) {
+            return Ok(Admitted::Known);
+        }
+        memory.book_edge(&self.options.account, edge, pending)?;
+        pending.admit_edge(edge, id, usize::from(edge.state == EdgeState::Start), now, &self.options)?;
+        pending.new_edges.insert(id);
+        Ok(Admitted::New)
     }
 
     /// The same of a key: what it was bound to before, by what is known or was admitted; `None` when it is new.
     pub fn admit_claim(&self, claim: &Claim, now: Timestamp, admission: &mut Admission) -> Result<Option<Claimed>, Refusal> {
-        self.pending(&claim.organization, now, admission)?.admit_claim(claim, &self.options)
+        let (pending, memory) = self.pending(&claim.organization, now, admission)?;
+        let claimed = pending.admit_claim(claim, &self.options)?;
+        if claimed.is_none() {
+            memory.book_claim(&self.options.account)?;
+        }
+        Ok(claimed)
     }
 
     /// The same of a change of a whole event, which is always new.
@@ -107,7 +123,8 @@ impl Store {
         if matches!(change, Change::Delete(_)) {
             return Ok(());
         }
-        let pending = self.pending(change.organization(), now, admission)?;
+        let (pending, memory) = self.pending(change.organization(), now, admission)?;
+        memory.book_change(&self.options.account, change, pending)?;
         match change {
             Change::Put(put) => {
                 let open = pending.tenant.as_ref().is_some_and(|tenant| tenant.is_open(&put.id));
@@ -124,9 +141,14 @@ impl Store {
         Ok(())
     }
 
-    fn pending<'a>(&self, organization: &Arc<str>, now: Timestamp, admission: &'a mut Admission) -> Result<&'a mut Pending, Refusal> {
+    fn pending<'a>(
+        &self,
+        organization: &Arc<str>,
+        now: Timestamp,
+        admission: &'a mut Admission,
+    ) -> Result<(&'a mut Pending, &'a mut Spent), Refusal> {
         match admission.by_organization.entry(Arc::clone(organization)) {
-            Entry::Occupied(pending) => Ok(pending.into_mut()),
+            Entry::Occupied(pending) => Ok((pending.into_mut(), &mut admission.memory)),
             Entry::Vacant(place) => {
                 let pending = Pending::of(self.tenant(organization), now);
                 let limit = self.options.tenants_max;
@@ -136,7 +158,7 @@ impl Store {
                     }
                     admission.unborn += 1;
                 }
-                Ok(place.insert(pending))
+                Ok((place.insert(pending), &mut admission.memory))
             }
         }
     }
@@ -171,15 +193,6 @@ impl Pending {
         let names = tenant.index.names();
         let claims = tenant.claims.lock().len(now);
         Self { open, series, claims, names, clusters, tenant: Some(tenant), ..Self::default() }
-    }
-
-    fn admit_new(&mut self, edge: &Edge, id: EdgeId, now: Timestamp, options: &Options) -> Result<Admitted, Refusal> {
-        if self.is_known(id) || self.new_edges.contains(&id) {
-            return Ok(Admitted::Known);
-        }
-        self.admit_edge(edge, id, usize::from(edge.state == EdgeState::Start), now, options)?;
-        self.new_edges.insert(id);
-        Ok(Admitted::New)
     }
 
     fn is_known(&self, id: EdgeId) -> bool {

@@ -34,6 +34,12 @@ impl Arrivals {
         self.len
     }
 
+    /// The bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let edges = if self.chunks.len() > 1 { CHUNK_MAX } else { self.len.next_power_of_two() };
+        self.chunks.capacity() * size_of::<Chunk>() + self.chunks.len() * edges * size_of::<EdgeNo>()
+    }
+
     /// All of them, in order.
     #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = EdgeNo> {

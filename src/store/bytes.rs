@@ -71,16 +71,16 @@ pub(super) fn of_details(details: &Details) -> usize {
     allocated(size_of::<Details>() + 16) + single + links + tags + texts(buckets) + texts(environments) + extensions
 }
 
-/// What a store takes, and each of its tenants reports to it.
+/// What several take together, each of which reports to it.
 #[derive(Debug, Default)]
-pub(super) struct Account(AtomicUsize);
+pub(super) struct Sum(AtomicUsize);
 
-impl Account {
+impl Sum {
     pub(super) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// One that reported `before` takes `now`.
+    /// One that took `before` takes `now`.
     pub(super) fn report(&self, before: usize, now: usize) {
         self.0.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
     }
@@ -89,11 +89,6 @@ impl Account {
 impl Store {
     /// So much more than its cost a command may add, where tables grow for it that grow for others as well.
     pub const GROWTH_MAX: usize = 1 << 18;
-
-    /// What all of it takes of memory, in bytes, as of the last command: an estimate within some percent.
-    pub fn bytes(&self) -> usize {
-        self.account.bytes()
-    }
 
     /// What an edge adds to that at most, if all its texts are new: many edges together, and one but for [`Store::GROWTH_MAX`].
     pub fn cost_of(edge: &Edge) -> usize {
@@ -129,10 +124,12 @@ impl Tenant {
         Store::cost_of(edge) - known.sum::<usize>()
     }
 
-    /// Tells the store what this tenant takes now.
+    /// Says what this tenant takes now: an estimate within some percent.
     pub(super) fn report(&self, core: &Core) {
         let now = TENANT + core.bytes() + self.index.bytes() + self.claims.lock().bytes();
-        self.account.report(self.reported.swap(now, Ordering::Relaxed), now);
+        self.account.keep(self.reported.swap(now, Ordering::Relaxed), now);
+        let open = core.open.len();
+        self.account.keep_open(self.reported_open.swap(open, Ordering::Relaxed), open);
     }
 }
 
@@ -185,14 +182,14 @@ mod tests {
     fn check(name: &str, command: impl Fn(i64) -> Command) {
         let store = Store::new(Options::default());
         store.apply(at(0), &Command::Edge(edge(EdgeState::Point, 0, -1)));
-        let (before, mut may) = (store.bytes(), Store::GROWTH_MAX);
+        let (before, mut may) = (store.account().kept(), Store::GROWTH_MAX);
         for number in 0..COUNT {
-            let (command, had) = (command(number), store.bytes());
+            let (command, had) = (command(number), store.account().kept());
             may += cost(&command);
             store.apply(at(number), &command);
-            assert!(store.bytes() <= had + cost(&command) + Store::GROWTH_MAX, "{name}: number {number} adds {}", store.bytes() - had);
+            assert!(store.account().kept() <= had + cost(&command) + Store::GROWTH_MAX, "{name}: number {number} adds {}", store.account().kept() - had);
         }
-        let adds = store.bytes() - before;
+        let adds = store.account().kept() - before;
         assert!(adds < may, "{name}: {adds} bytes, and may be {may}");
         assert!(adds > may / 16, "{name}: {adds} bytes, and may be {may}");
         for entity in 0..COUNT {
@@ -204,7 +201,7 @@ mod tests {
         store.apply(late, &Command::Retire { before: late, upto: 0 });
         (0..COUNT).for_each(|_| drop(store.tenant("acme").unwrap().claims.lock().len(late)));
         store.apply(late, &Command::Edge(edge(EdgeState::Point, 0, -1)));
-        assert!(store.bytes() < before + 40_000, "{name}: {before} bytes before, {} after", store.bytes());
+        assert!(store.account().kept() < before + 40_000, "{name}: {before} bytes before, {} after", store.account().kept());
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod interned;
 
 pub(super) use interned::Interned;
 
-use super::bytes::Account;
+use super::bytes::Sum;
 use super::bytes::allocated;
 use super::names::LabelNames;
 use super::number::Number as _;
@@ -70,7 +70,8 @@ impl Hash for LabelRef {
 pub(super) struct LabelIndex {
     names: LabelNames,
     /// What the values of all names take.
-    account: Account,
+    /// What all values take.
+    bytes: Sum,
 }
 
 /// One label name with its values.
@@ -110,7 +111,7 @@ struct Value {
 impl LabelIndex {
     /// No label yet; tables are to hash by this seed.
     pub(super) fn new(seed: Seed) -> Self {
-        Self { names: LabelNames::new(seed), account: Account::default() }
+        Self { names: LabelNames::new(seed), bytes: Sum::default() }
     }
 
     /// How many label names there are.
@@ -156,7 +157,7 @@ impl LabelIndex {
             if let Some(name) = by_number.get(label.name) {
                 let mut values = name.values.write();
                 values.remove(label.value, series, name);
-                values.report(&self.account);
+                values.report(&self.bytes);
                 if values.is_empty() {
                     unused.push(Arc::clone(name));
                 }
@@ -223,14 +224,14 @@ impl LabelName {
     }
 
     /// Forgets what could not be forgotten, if nobody else wants that. Says whether it is left without a value.
-    fn unpin(&self, account: &Account) -> bool {
+    fn unpin(&self, sum: &Sum) -> bool {
         self.pins.fetch_sub(1, Ordering::SeqCst);
         if !self.loose.load(Ordering::SeqCst) {
             return false;
         }
         let mut values = self.values.write();
         values.sweep(self);
-        values.report(account);
+        values.report(sum);
         values.is_empty()
     }
 

@@ -57,7 +57,6 @@ pub use selector::Matcher;
 pub use view::EdgeView;
 pub use view::EventView;
 
-use self::bytes::Account;
 use self::claims::Claims;
 use self::core::Core;
 use crate::account::Account;
@@ -75,6 +74,7 @@ use seed::Seed;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Most label names of one tenant.
@@ -227,7 +227,6 @@ pub struct Store {
     /// How tables hash.
     seed: RwLock<Seed>,
     tenants: RwLock<BTreeMap<Arc<str>, Arc<Tenant>>>,
-    account: Arc<Account>,
 }
 
 /// One organization's events.
@@ -240,9 +239,11 @@ pub struct Tenant {
     core: RwLock<Core>,
     clusters: RwLock<Vec<Arc<str>>>,
     claims: Mutex<Claims>,
-    account: Arc<Account>,
+    account: Account,
     /// What it last told the account that it takes.
     reported: AtomicUsize,
+    /// And how many events are open.
+    reported_open: AtomicUsize,
 }
 
 impl Store {
@@ -253,7 +254,6 @@ impl Store {
             options,
             seed: RwLock::default(),
             tenants: RwLock::default(),
-            account: Arc::default(),
         }
     }
 
@@ -294,7 +294,9 @@ impl Store {
             Command::RetirePart(part) => {
                 let tenant = self.tenant(&part.organization);
                 Applied::Retired(tenant.map_or_else(RetiredPart::default, |tenant| {
-                    let retired = tenant.core.write().retire_part(&tenant.index, part, received);
+                    let mut core = tenant.core.write();
+                    let retired = core.retire_part(&tenant.index, part, received);
+                    tenant.report(&core);
                     retired
                 }))
             }
@@ -343,8 +345,10 @@ impl Store {
     /// The same as the log says it, which is asked before anything of it is folded in. Forgets everything.
     pub fn begin(&self, skew: Duration) {
         *self.skew.write() = skew;
-        self.tenants.write().clear();
-        self.account.report(self.account.bytes(), 0);
+        for tenant in std::mem::take(&mut *self.tenants.write()).into_values() {
+            self.options.account.keep(tenant.reported.load(Ordering::Relaxed), 0);
+            self.options.account.keep_open(tenant.reported_open.load(Ordering::Relaxed), 0);
+        }
     }
 
     /// Folds in some edges, each with its time of receipt and its id, and adds to `applied` what each came to. Readers wait until all of
@@ -383,10 +387,10 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn state(&self, now: Timestamp) -> Vec<String> {
         // How early stops may be is what the log's settings say, or a flag where it has none yet.
-        let Self { options: _, skew: _, seed: _, tenants, account: _ } = self;
+        let Self { options: _, skew: _, seed: _, tenants } = self;
         let mut all = Vec::new();
         for (name, tenant) in &*tenants.read() {
-            let Tenant { id, organization: _, open_max_age: _, index, core, clusters, claims, account: _, reported: _ } = &**tenant;
+            let Tenant { id, organization: _, open_max_age: _, index, core, clusters, claims, account: _, reported: _, reported_open: _ } = &**tenant;
             let mut lines = vec![format!("{id:?}, clusters {:?}", clusters.read())];
             lines.extend(core.read().state(index));
             lines.extend(claims.lock().state(now));
@@ -423,8 +427,9 @@ impl Store {
             core: RwLock::new(Core::new(self.skew(), self.seed.read().clone())),
             clusters: RwLock::new(vec!["".into()]),
             claims: Mutex::default(),
-            account: Arc::clone(&self.account),
+            account: self.options.account.clone(),
             reported: AtomicUsize::new(0),
+            reported_open: AtomicUsize::new(0),
         });
         tenants.insert(Arc::clone(organization), Arc::clone(&tenant));
         tenant

@@ -1,6 +1,7 @@
 mod between;
 mod forgotten;
 mod limits;
+mod memory;
 mod names;
 mod questions;
 mod retired;

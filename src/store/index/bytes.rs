@@ -3,7 +3,7 @@
 use super::LabelIndex;
 use super::LabelName;
 use super::Values;
-use crate::store::bytes::Account;
+use crate::store::bytes::Sum;
 
 /// A name, in all tables, without its values.
 const NAME_BYTES: usize = 512;
@@ -11,7 +11,7 @@ const NAME_BYTES: usize = 512;
 impl LabelIndex {
     /// The bytes that names and values take.
     pub(in crate::store) fn bytes(&self) -> usize {
-        self.account.bytes() + self.names() * NAME_BYTES
+        self.bytes.bytes() + self.names() * NAME_BYTES
     }
 }
 
@@ -24,9 +24,9 @@ impl LabelName {
 
 impl Values {
     /// Tells what they take now; none is about to take nothing.
-    pub(super) fn report(&mut self, account: &Account) {
+    pub(super) fn report(&mut self, sum: &Sum) {
         let all = || self.rows.bytes() + self.by_text.bytes() + self.sorted.bytes() + self.text_bytes;
         let now = if self.is_empty() { 0 } else { all() };
-        account.report(std::mem::replace(&mut self.reported, now), now);
+        sum.report(std::mem::replace(&mut self.reported, now), now);
     }
 }

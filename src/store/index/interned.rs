@@ -85,7 +85,7 @@ impl Interned<'_> {
                     *reference = LabelRef { name: label.number, value };
                 }
             }
-            values.report(&self.index.account);
+            values.report(&self.index.bytes);
             return Ok(());
         }
     }
@@ -94,7 +94,7 @@ impl Interned<'_> {
 impl Drop for Interned<'_> {
     fn drop(&mut self) {
         for label in &self.pinned {
-            if label.unpin(&self.index.account) {
+            if label.unpin(&self.index.bytes) {
                 self.index.names.forget(label);
             }
         }
