@@ -20,14 +20,20 @@ use crate::http::auth::Secret;
 use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
 use crate::http::error::ApiError;
+use crate::http::places::Places;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::time::Clock;
 use crate::writer::Health;
+use crate::writer::Source;
 use crate::writer::Writer;
 
 /// Pages rendered, and queries answered, at the same time: each takes a processor for as long as it lasts.
 const HEAVY_AT_ONCE: usize = 4;
+/// Single events looked up at the same time: each waits for the lock of its tenant and does not take long.
+const LOOKUPS_AT_ONCE: usize = 32;
+/// Bodies larger than this are parsed off the async threads.
+const PARSE_INLINE_BYTES: usize = 32 * 1024;
 
 /// What a reload of the configuration replaces.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +103,9 @@ pub struct App {
     pub(crate) budget: Budget,
     pub(crate) renders: Arc<Semaphore>,
     pub(crate) queries: Arc<Semaphore>,
+    pub(crate) lookups: Arc<Semaphore>,
+    /// For inflating and parsing what is larger than a buffer, and for the commands of streams until they are written.
+    pub(crate) places: Places,
     /// Whose turn it is to change a whole event, by a hash of its id.
     pub(crate) turns: [tokio::sync::Mutex<()>; 64],
     settings: RwLock<Arc<Settings>>,
@@ -134,6 +143,8 @@ impl App {
             budget: Budget::new(web.bytes_in_flight, telemetry.bytes_in_flight.clone()),
             renders: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             queries: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
+            lookups: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)),
+            places: Places::new(2 + 2 * std::thread::available_parallelism().map_or(1, usize::from)),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             settings: RwLock::new(Arc::new(settings)),
             ready: OnceLock::new(),
@@ -230,6 +241,25 @@ impl App {
             let result = work();
             drop(place);
             result
+        });
+        done.await
+    }
+
+    /// Parses a body of so many bytes: a small one at once, another off the async threads when it is its sender's turn.
+    pub(crate) async fn parse<T: Send + 'static>(
+        &self,
+        source: &Source,
+        bytes: usize,
+        parse: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        if bytes <= PARSE_INLINE_BYTES {
+            return Ok(parse());
+        }
+        let place = self.places.take(source, bytes).await?;
+        let done = self.elsewhere(move || {
+            let parsed = parse();
+            drop(place);
+            parsed
         });
         done.await
     }
