@@ -360,7 +360,7 @@ def exporter_health():
             lines("Connections and bodies", [(own("http_connections"), "connections"), (rate("http_connections_accepted_total", "instance"), "accepted/s"), (own("http_bytes_in_flight"), "bytes in flight")]),
             lines("Log, p99", [(p99("log_append_duration_seconds"), "append"), (p99("log_sync_duration_seconds"), "sync")], "s"),
             lines("Log and disk", [(own("log_bytes"), "log"), (own("storage_free_bytes"), "free"), (own("storage_size_bytes"), "size")], "bytes"),
-            lines("Writer", [(own("writer_queue_depth"), "waiting"), (rate("writer_queue_full_total", "instance"), "refused/s"), (rate("log_records_appended_total", "instance"), "records/s")]),
+            lines("Writer", [(own("writer_queue_depth"), "waiting, {{kind}}"), (rate("writer_queue_full_total", "instance"), "refused/s"), (rate("log_records_appended_total", "instance"), "records/s")]),
             lines("In memory", [(own(f"store_{name}"), name) for name in ["events", "edges", "series", "open_events", "lapsed_events"]]),
             lines("Trouble", [(f'increase({own(f"{name}_total")}[$__rate_interval])', name) for name in ["label_collisions", "label_values_cut", "http_handler_panics", "config_reloads_failed"]]),
             lines("Last start", [(own("replay_duration_seconds"), "replay, seconds"), (own("replay_records"), "records"), (own("log_torn_bytes"), "bytes cut off the log")]),

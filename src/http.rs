@@ -14,6 +14,7 @@ mod oauth;
 mod openapi;
 mod operating;
 mod parameters;
+mod places;
 pub mod routes;
 pub mod server;
 mod wholes;

@@ -94,8 +94,10 @@ metrics! {
     /// Requests whose handler panicked.
     panics: Counter = "http_handler_panics";
 
-    /// Commands waiting for the writer.
-    queue_depth: Gauge = "writer_queue_depth";
+    /// Commands waiting for the writer, by how they came.
+    queue_depth: Family<Labels<1>, Gauge> = "writer_queue_depth";
+    /// Time that commands waited for their turn with the writer, by how they came.
+    queue_wait_seconds: Family<Labels<1>, Histogram, fn() -> Histogram> = "writer_wait_seconds", Family::new_with_constructor(seconds);
     /// Commands that were refused because the writer's queue was full.
     queue_full: Counter = "writer_queue_full";
 

@@ -11,11 +11,13 @@ mod counters;
 mod course;
 mod decide;
 mod feed;
+mod queue;
 mod replay;
 mod retention;
 mod state;
 mod steady;
 mod submission;
+mod turns;
 
 use crate::event::Change;
 use crate::event::Claim;
@@ -42,6 +44,9 @@ pub use feed::Fed;
 pub use feed::Follower;
 pub use feed::Outcome;
 use parking_lot::RwLock;
+use queue::Entrance;
+use queue::Kind;
+pub use queue::QUEUE_MAX;
 pub use replay::Opened;
 pub use replay::ReplayError;
 pub use replay::Unread;
@@ -55,12 +60,11 @@ pub use submission::Edges;
 use submission::Encoded;
 use submission::Reply;
 use submission::Submission;
-use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
-
-/// Submissions that may wait for the writer; beyond it senders are told to come again.
-pub const QUEUE_MAX: usize = 16_384;
+pub use turns::Given;
+pub use turns::Source;
+pub use turns::Turns;
 
 /// What the writer needs besides its log.
 #[derive(Clone, Debug)]
@@ -97,10 +101,13 @@ impl Health {
     }
 }
 
+/// What became of each edge.
+pub type Answers = Vec<Result<Taken, Refused>>;
+
 /// The way to the writer; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Writer {
-    sender: mpsc::Sender<Submission>,
+    entrance: Arc<Entrance>,
     health: Arc<RwLock<Health>>,
     applied: watch::Receiver<Position>,
     telemetry: Arc<Telemetry>,
@@ -151,46 +158,65 @@ impl Writer {
         telemetry: Arc<Telemetry>,
         followers: Vec<Box<dyn Follower>>,
     ) -> std::io::Result<(Self, Running)> {
-        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        let (entrance, exit) = queue::queue(&telemetry);
         let record_bytes_max = opened.log.record_bytes_max().saturating_sub(DECIDED_BYTES);
         let mut committer = Committer::new(opened, options, clock, Arc::clone(&telemetry));
         committer.followers.extend(followers);
         let (health, applied) = (Arc::clone(&committer.health), committer.applied.subscribe());
-        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || committer.run(receiver))?;
-        Ok((Self { sender, health, applied, telemetry, record_bytes_max }, Running { thread }))
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || committer.run(exit))?;
+        Ok((Self { entrance: Arc::new(entrance), health, applied, telemetry, record_bytes_max }, Running { thread }))
     }
 
-    /// Hands over edges and waits until they are durable and visible; one answer for each, in their order.
+    /// Hands over the edges of one body at once, and waits until they are durable and visible; one answer for each, in their
+    /// order. All of them are, or none is.
     ///
-    /// Cancelling the wait does not take them back.
-    pub async fn edges(&self, mut edges: Edges) -> Result<Vec<Result<Taken, Refused>>, SubmitError> {
+    /// Ending the wait does not take them back.
+    pub fn edges(&self, source: &Source, edges: Edges) -> impl Future<Output = Result<Answers, SubmitError>> + use<> {
+        self.hand_over(if edges.len() == 1 { Kind::Single } else { Kind::Array }, source, edges)
+    }
+
+    /// The same with some edges of a stream, whose parts are written in the order in which they are handed over.
+    pub fn lines(&self, source: &Source, edges: Edges) -> impl Future<Output = Result<Answers, SubmitError>> + use<> {
+        self.hand_over(Kind::Stream, source, edges)
+    }
+
+    fn hand_over(&self, kind: Kind, source: &Source, mut edges: Edges) -> impl Future<Output = Result<Answers, SubmitError>> + use<> {
         // What is too large for the log does not go into a commit, which it would fail for everybody.
         let too_large = edges.take_too_large(self.record_bytes_max);
-        let mut answers = Vec::new();
-        if !edges.is_empty() {
+        let answer = (!edges.is_empty()).then(|| {
             let (ask, reply) = Ask::new(edges);
-            answers = self.ask(Submission::Edges(ask), reply).await?;
+            self.ask(kind, source, Submission::Edges(ask), reply)
+        });
+        async move {
+            let mut answers = match answer {
+                Some(answer) => answer.await?,
+                None => Vec::new(),
+            };
+            for (place, refused) in too_large {
+                answers.insert(place.min(answers.len()), Err(refused));
+            }
+            Ok(answers)
         }
-        for (place, refused) in too_large {
-            answers.insert(place.min(answers.len()), Err(refused));
-        }
-        Ok(answers)
     }
 
     /// Hands over an edge and waits as [`Writer::edges`] does.
-    pub async fn edge(&self, edge: Edge) -> Result<Result<Taken, Refused>, SubmitError> {
-        let answers = self.edges([edge].into_iter().collect()).await?;
+    pub async fn edge(&self, source: &Source, edge: Edge) -> Result<Result<Taken, Refused>, SubmitError> {
+        let answers = self.edges(source, [edge].into_iter().collect()).await?;
         answers.into_iter().next().ok_or(SubmitError::Closed)
     }
 
     /// Binds a key to a body, or says what it is bound to; durable when this returns.
-    pub async fn claim(&self, claim: Claim) -> Result<Result<Claimed, Refused>, SubmitError> {
-        let claim = match Encoded::of(claim, self.record_bytes_max) {
-            Ok(claim) => claim,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let (ask, reply) = Ask::new(claim);
-        self.ask(Submission::Claim(ask), reply).await
+    pub fn claim(&self, source: &Source, claim: Claim) -> impl Future<Output = Result<Result<Claimed, Refused>, SubmitError>> + use<> {
+        let answer = Encoded::of(claim, self.record_bytes_max).map(|claim| {
+            let (ask, reply) = Ask::new(claim);
+            self.ask(Kind::Single, source, Submission::Claim(ask), reply)
+        });
+        async move {
+            match answer {
+                Ok(answer) => answer.await,
+                Err(refused) => Ok(Err(refused)),
+            }
+        }
     }
 
     /// Hands over a change of an event, to be made if the event is as expected when its turn comes, and waits until it is durable
@@ -198,24 +224,40 @@ impl Writer {
     ///
     /// The writer decides this before it appends, as the limits: what is refused leaves no record. A record's condition
     /// could not be looked at again by a replay, because a checkpoint leaves out the records that the condition is about.
-    pub async fn change(&self, change: Change, expect: Expect) -> Result<Result<Vec<Exposure>, Unchanged>, SubmitError> {
-        let change = match Encoded::of(change, self.record_bytes_max) {
-            Ok(change) => change,
-            Err(refused) => return Ok(Err(refused.into())),
-        };
-        let (ask, reply) = Ask::new(Conditioned { change, expect });
-        self.ask(Submission::Change(ask), reply).await
+    pub fn change(
+        &self,
+        source: &Source,
+        change: Change,
+        expect: Expect,
+    ) -> impl Future<Output = Result<Result<Vec<Exposure>, Unchanged>, SubmitError>> + use<> {
+        let answer = Encoded::of(change, self.record_bytes_max).map(|change| {
+            let (ask, reply) = Ask::new(Conditioned { change, expect });
+            self.ask(Kind::Single, source, Submission::Change(ask), reply)
+        });
+        async move {
+            match answer {
+                Ok(answer) => answer.await,
+                Err(refused) => Ok(Err(refused.into())),
+            }
+        }
     }
 
-    async fn ask<W, A>(&self, submission: Submission, reply: oneshot::Receiver<Reply<W, A>>) -> Result<A, SubmitError> {
-        self.sender.try_send(submission).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                self.telemetry.queue_full.inc();
-                SubmitError::Busy
-            }
-            mpsc::error::TrySendError::Closed(_) => SubmitError::Closed,
-        })?;
-        reply.await.map_or(Err(SubmitError::Closed), |reply| reply.answer)
+    /// Puts it into the queue at once.
+    fn ask<W, A>(
+        &self,
+        kind: Kind,
+        source: &Source,
+        submission: Submission,
+        reply: oneshot::Receiver<Reply<W, A>>,
+    ) -> impl Future<Output = Result<A, SubmitError>> + use<W, A> {
+        let pushed = self.entrance.push(kind, source, submission);
+        if let Err(SubmitError::Busy) = pushed {
+            self.telemetry.queue_full.inc();
+        }
+        async move {
+            pushed?;
+            reply.await.map_or(Err(SubmitError::Closed), |reply| reply.answer)
+        }
     }
 
     /// Whether writing works.
@@ -228,9 +270,9 @@ impl Writer {
         self.applied.clone()
     }
 
-    /// Submissions that wait.
-    pub fn queue_depth(&self) -> usize {
-        QUEUE_MAX - self.sender.capacity()
+    /// How many submissions wait, by kind.
+    pub fn queue_depth(&self) -> [(&'static str, usize); 3] {
+        self.entrance.depth()
     }
 }
 

@@ -25,7 +25,6 @@ use crate::http::app::Settings;
 use crate::http::body;
 use crate::http::body::WholeBody;
 use crate::http::change_events;
-use crate::http::change_events::PARSE_INLINE_BYTES;
 use crate::http::error::ApiError;
 use crate::http::error::json_response;
 use crate::http::routes::Call;
@@ -61,21 +60,21 @@ pub(crate) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let account = call.parameter(0).to_owned();
     let path = call.parts.uri.path().to_owned();
     let whole = read(&app, &call.parts.headers, call.body, &call.settings).await?;
-    let fields = parse(&app, whole.bytes.clone()).await?;
+    let fields = parse(&app, &actor, whole.bytes.clone()).await?;
     let sid = match key {
         Some(key) => {
-            let claimed = change_events::claim(writer, &grant, &key, &whole.bytes, actor.now).await;
+            let claimed = change_events::claim(writer, &grant, &actor.source, &key, &whole.bytes, actor.now).await;
             let at_key = |error: ApiError| if error.status == StatusCode::UNPROCESSABLE_ENTITY { error.at(IDEMPOTENCY_KEY) } else { error };
             actor.now = claimed.map_err(at_key)?;
             sid::derived(&grant.organization, &grant.token, &key, actor.now)
         }
         None => sid::random().ok_or_else(ApiError::internal)?,
     };
-    let changed = match earlier(&app, &actor, &sid)? {
+    let changed = match earlier(&app, &actor, &sid).await? {
         Some(event) => unchanged(event),
         None => match wholes::create(&app, &actor, &fields.create(sid.clone(), actor.now)?).await {
             // Sent twice with the same key at the same time: the other was faster.
-            Err(ChangeError::Exists) => unchanged(wholes::find(&app, &actor, &sid).ok_or_else(ApiError::internal)?),
+            Err(ChangeError::Exists) => unchanged(wholes::find(&app, &actor, &sid).await?.ok_or_else(ApiError::internal)?),
             other => other.map_err(refused)?,
         },
     };
@@ -87,9 +86,10 @@ pub(crate) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiErr
 }
 
 /// The event that an earlier request with the same `Idempotency-Key` created, as it is now.
-fn earlier(app: &App, actor: &Actor, sid: &str) -> Result<Option<EventView>, ApiError> {
-    let event = wholes::find(app, actor, sid);
-    if event.is_none() && app.store.remembers(&actor.organization, sid) {
+async fn earlier(app: &App, actor: &Actor, sid: &str) -> Result<Option<EventView>, ApiError> {
+    let event = wholes::find(app, actor, sid).await?;
+    let (store, organization, id) = (Arc::clone(&app.store), Arc::clone(&actor.organization), sid.to_owned());
+    if event.is_none() && app.heavy(&app.lookups, move || store.remembers(&organization, &id)).await? {
         let message = format!("{IDEMPOTENCY_KEY}: the event that it created was deleted");
         return Err(ApiError::new(StatusCode::CONFLICT, "conflict", message).at(IDEMPOTENCY_KEY));
     }
@@ -97,10 +97,10 @@ fn earlier(app: &App, actor: &Actor, sid: &str) -> Result<Option<EventView>, Api
 }
 
 /// `GET` of one event.
-pub(crate) fn get(app: &App, call: &Call) -> Result<Response, ApiError> {
+pub(crate) async fn get(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let actor = call.actor(app.clock.now())?;
-    let event = wholes::find(app, &actor, call.parameter(1)).ok_or(ChangeError::Unknown)?;
+    let event = wholes::find(&app, &actor, call.parameter(1)).await?.ok_or(ChangeError::Unknown)?;
     answer(StatusCode::OK, call.parameter(0), &unchanged(event))
 }
 
@@ -111,7 +111,7 @@ pub(crate) async fn update(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let if_match = IfMatch::of(&call.parts.headers);
     let (account, sid) = (call.parameter(0).to_owned(), call.parameter(1).to_owned());
     let whole = read(&app, &call.parts.headers, call.body, &call.settings).await?;
-    let fields = parse(&app, whole.bytes.clone()).await?;
+    let fields = parse(&app, &actor, whole.bytes.clone()).await?;
     let changed = wholes::update(&app, &actor, &sid, &if_match, |event, whole| edited(event, whole, &fields)).await.map_err(refused)?;
     answer(StatusCode::OK, &account, &changed)
 }
@@ -148,11 +148,8 @@ fn too_large(error: ApiError, most: usize) -> ApiError {
     if error.status == StatusCode::PAYLOAD_TOO_LARGE { ApiError::too_large(format!("the body is longer than {most} bytes")) } else { error }
 }
 
-async fn parse(app: &App, bytes: Bytes) -> Result<Fields, ApiError> {
-    if bytes.len() <= PARSE_INLINE_BYTES {
-        return Ok(Fields::parse(&bytes)?);
-    }
-    Ok(app.elsewhere(move || Fields::parse(&bytes)).await??)
+async fn parse(app: &App, actor: &Actor, bytes: Bytes) -> Result<Fields, ApiError> {
+    Ok(app.parse(&actor.source, bytes.len(), move || Fields::parse(&bytes)).await??)
 }
 
 /// The error with the names that the fields have here.

@@ -22,15 +22,21 @@ use crate::http::auth::Secret;
 use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
 use crate::http::error::ApiError;
+use crate::http::places::Places;
 use crate::store::ANSWER_BYTES;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::time::Clock;
 use crate::writer::Health;
+use crate::writer::Source;
 use crate::writer::Writer;
 
 /// Pages rendered, and queries answered, at the same time: each takes a processor for as long as it lasts.
 const HEAVY_AT_ONCE: usize = 4;
+/// Single events looked up at the same time: each waits for the lock of its tenant and does not take long.
+const LOOKUPS_AT_ONCE: usize = 32;
+/// Bodies larger than this are parsed off the async threads.
+const PARSE_INLINE_BYTES: usize = 32 * 1024;
 
 /// How long a page or a question waits for its turn, and for memory.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -95,6 +101,9 @@ pub struct App {
     pub(crate) budget: Budget,
     pub(crate) renders: Arc<Semaphore>,
     pub(crate) queries: Arc<Semaphore>,
+    pub(crate) lookups: Arc<Semaphore>,
+    /// For inflating and parsing what is larger than a buffer, and for the commands of streams until they are written.
+    pub(crate) places: Places,
     /// Whose turn it is to change a whole event, by a hash of its id.
     pub(crate) turns: [tokio::sync::Mutex<()>; 64],
     settings: RwLock<Arc<Settings>>,
@@ -132,6 +141,8 @@ impl App {
             budget: Budget::new(store.account().clone()),
             renders: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             queries: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
+            lookups: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)),
+            places: Places::new(2 + 2 * std::thread::available_parallelism().map_or(1, usize::from)),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             settings: RwLock::new(Arc::new(settings)),
             ready: OnceLock::new(),
@@ -239,6 +250,25 @@ impl App {
         let room = tokio::time::timeout(PATIENCE, account.wait_for(Item::Answers, ROOM_BYTES)).await;
         let room = room.map_err(|_| account.full(Item::Answers))?;
         Ok((self.heavy(&self.queries, work).await?, room))
+    }
+
+    /// Parses a body of so many bytes: a small one at once, another off the async threads when it is its sender's turn.
+    pub(crate) async fn parse<T: Send + 'static>(
+        &self,
+        source: &Source,
+        bytes: usize,
+        parse: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        if bytes <= PARSE_INLINE_BYTES {
+            return Ok(parse());
+        }
+        let place = self.places.take(source, bytes).await?;
+        let done = self.elsewhere(move || {
+            let parsed = parse();
+            drop(place);
+            parsed
+        });
+        done.await
     }
 
     /// Begins work off the async threads, and waits for it. When it panics that is counted, and an internal error.

@@ -31,16 +31,18 @@ use crate::http::routes::Call;
 use crate::store::Claimed;
 use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
+use crate::writer::Answers;
 use crate::writer::Edges;
 use crate::writer::Refused;
+use crate::writer::Source;
 use crate::writer::SubmitError;
 use crate::writer::Taken;
 use crate::writer::Writer;
 
-/// Bodies larger than this are parsed off the async threads.
-pub(crate) const PARSE_INLINE_BYTES: usize = 32 * 1024;
 /// Longest `Idempotency-Key`.
 const KEY_BYTES: usize = 255;
+/// Answers to more events than this are made off the async threads.
+const ANSWER_INLINE_EVENTS: usize = 256;
 
 /// What a body holds, by its media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,27 +58,50 @@ pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let payload = payload(&call.parts.headers)?;
     let key = idempotency_key(&call.parts.headers)?;
     app.writer()?;
-    let grant = call.grant()?.clone();
+    let (grant, source) = (call.grant()?.clone(), call.source()?);
     if payload == Payload::Lines && key.is_none() {
-        return stream::ingest(app, call.parts.headers, call.body, call.settings, grant).await;
+        return stream::ingest(app, &call.parts.headers, call.body, call.settings, grant, source).await;
     }
     let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.budget).await?;
     let writer = app.writer()?;
     let now = match key {
-        Some(key) => claim(writer, &grant, &key, &whole.bytes, app.clock.now()).await?,
+        Some(key) => claim(writer, &grant, &source, &key, &whole.bytes, app.clock.now()).await?,
         None => app.clock.now(),
     };
     if payload == Payload::Lines {
-        return stream::ingest_whole(&app, whole.bytes, call.settings, grant, now).await;
+        return stream::ingest_whole(&app, whole.bytes, call.settings, grant, source, now).await;
     }
-    let parsed = if whole.bytes.len() > PARSE_INLINE_BYTES {
-        app.elsewhere(move || parse(&whole.bytes, &call.settings, &grant, now)).await?
-    } else {
-        parse(&whole.bytes, &call.settings, &grant, now)
-    };
+    let parsed = app.parse(&source, whole.bytes.len(), move || parse(&whole.bytes, &call.settings, &grant, now)).await?;
     match parsed.map_err(|error| refusal(&error))? {
-        Body::One(event) => one(&app, writer, event.map_err(|error| refusal(&error))?).await,
-        Body::Many(events) => many(&app, writer, events).await,
+        Sent::One(event) => one(&app, writer, &source, event).await,
+        Sent::Many(events) => many(&app, writer, &source, events).await,
+    }
+}
+
+/// What a body holds, ready for the writer.
+enum Sent {
+    One(Parsed),
+    Many(Many),
+}
+
+/// The events of an array.
+struct Many {
+    edges: Edges,
+    /// Of each event its time and its warnings, or why it is refused.
+    items: Vec<Result<(Timestamp, Vec<Warning>), FormatError>>,
+}
+
+impl Many {
+    fn of(events: Vec<Result<Parsed, FormatError>>) -> Self {
+        let mut many = Self { edges: Edges::with_capacity(events.len()), items: Vec::with_capacity(events.len()) };
+        for event in events {
+            many.items.push(event.map(|Parsed { edge, warnings }| {
+                let at = edge.at;
+                many.edges.push(edge);
+                (at, warnings)
+            }));
+        }
+        many
     }
 }
 
@@ -109,7 +134,14 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Bytes>, ApiE
 }
 
 /// Binds the key to the body, durably; answers the time that an absent timestamp means, which is that of the first request.
-pub(crate) async fn claim(writer: &Writer, grant: &Grant, key: &[u8], body: &[u8], now: Timestamp) -> Result<Timestamp, ApiError> {
+pub(crate) async fn claim(
+    writer: &Writer,
+    grant: &Grant,
+    source: &Source,
+    key: &[u8],
+    body: &[u8],
+    now: Timestamp,
+) -> Result<Timestamp, ApiError> {
     let claim = Claim {
         organization: Arc::clone(&grant.organization),
         key: event::fingerprint([grant.token.as_bytes(), key]),
@@ -117,7 +149,7 @@ pub(crate) async fn claim(writer: &Writer, grant: &Grant, key: &[u8], body: &[u8
         at: now,
         former: Some((event::former_fingerprint([grant.token.as_bytes(), key]), event::former_fingerprint([body]))),
     };
-    let claimed = writer.claim(claim).await.map_err(|error| unavailable(&error))?;
+    let claimed = writer.claim(source, claim).await.map_err(|error| unavailable(&error))?;
     match claimed.map_err(|refused| refused_by_writer(&refused))? {
         Claimed::New => Ok(now),
         Claimed::Again { at } => Ok(at),
@@ -129,46 +161,50 @@ pub(crate) async fn claim(writer: &Writer, grant: &Grant, key: &[u8], body: &[u8
     }
 }
 
-fn parse(body: &[u8], settings: &Settings, grant: &Grant, now: Timestamp) -> Result<Body, FormatError> {
-    last9::parse_body(body, &context(settings, &grant.organization, now))
+fn parse(body: &[u8], settings: &Settings, grant: &Grant, now: Timestamp) -> Result<Sent, FormatError> {
+    Ok(match last9::parse_body(body, &context(settings, &grant.organization, now))? {
+        Body::One(event) => Sent::One(event?),
+        Body::Many(events) => Sent::Many(Many::of(events)),
+    })
 }
 
 pub(crate) fn context<'a>(settings: &'a Settings, organization: &Arc<str>, now: Timestamp) -> Context<'a> {
     Context { organization: Arc::clone(organization), now, mapping: &settings.mapping, clusters: settings.clusters(organization) }
 }
 
-async fn one(app: &App, writer: &Writer, parsed: Parsed) -> Result<Response, ApiError> {
+async fn one(app: &App, writer: &Writer, source: &Source, parsed: Parsed) -> Result<Response, ApiError> {
     let Parsed { edge, warnings } = parsed;
     count_warnings(&app.telemetry, &warnings);
     let at = edge.at;
-    let taken = writer.edge(edge).await.map_err(|error| unavailable(&error))?;
+    let taken = writer.edge(source, edge).await.map_err(|error| unavailable(&error))?;
     let Taken { id, exposure } = taken.map_err(|refused| refused_by_writer(&refused))?;
     Ok(answer::taken(id, at, &answer::warnings(&warnings, exposure.as_ref())))
 }
 
-async fn many(app: &App, writer: &Writer, events: Vec<Result<Parsed, FormatError>>) -> Result<Response, ApiError> {
-    let mut edges = Edges::with_capacity(events.len());
-    let mut items = Vec::with_capacity(events.len());
-    for event in events {
-        match event {
-            Ok(Parsed { edge, warnings }) => {
-                count_warnings(&app.telemetry, &warnings);
-                items.push(Ok((edge.at, warnings)));
-                edges.push(edge);
-            }
-            Err(error) => items.push(Err(error)),
-        }
+async fn many(app: &App, writer: &Writer, source: &Source, many: Many) -> Result<Response, ApiError> {
+    let Many { edges, items } = many;
+    let taken = writer.edges(source, edges).await.map_err(|error| unavailable(&error))?;
+    if items.len() <= ANSWER_INLINE_EVENTS {
+        return Ok(answer_many(items, taken, &app.telemetry));
     }
-    let mut taken = writer.edges(edges).await.map_err(|error| unavailable(&error))?.into_iter();
+    let telemetry = Arc::clone(&app.telemetry);
+    app.elsewhere(move || answer_many(items, taken, &telemetry)).await
+}
+
+fn answer_many(items: Vec<Result<(Timestamp, Vec<Warning>), FormatError>>, taken: Answers, telemetry: &Telemetry) -> Response {
+    let mut taken = taken.into_iter();
     let mut batch = BatchAnswer::default();
     for item in items {
         batch.push(match item {
-            Ok((at, warnings)) => judge(taken.next(), at, &warnings),
+            Ok((at, warnings)) => {
+                count_warnings(telemetry, &warnings);
+                judge(taken.next(), at, &warnings)
+            }
             Err(error) => Item::refused(error.status(), error.to_string()),
         });
     }
-    batch.count_refused(&app.telemetry);
-    Ok(batch.respond())
+    batch.count_refused(telemetry);
+    batch.respond()
 }
 
 /// What the sender is told about one edge of a batch.

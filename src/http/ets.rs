@@ -26,7 +26,6 @@ use crate::formats::ets::Event;
 use crate::formats::ets::Request;
 use crate::http::app::App;
 use crate::http::body;
-use crate::http::change_events::PARSE_INLINE_BYTES;
 use crate::http::error::ApiError;
 use crate::http::ets::answer::Notation;
 use crate::http::ets::tree::Trace;
@@ -94,10 +93,10 @@ pub(crate) async fn post(app: Arc<App>, call: Call) -> Result<Response, ApiError
 }
 
 /// One event.
-pub(crate) fn get(app: &App, call: &Call) -> Result<Response, ApiError> {
+pub(crate) async fn get(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let actor = call.actor(app.clock.now())?;
-    let event = wholes::find(app, &actor, call.parameter(0)).ok_or_else(not_found)?;
+    let event = wholes::find(&app, &actor, call.parameter(0)).await?.ok_or_else(not_found)?;
     let mut response = Notation::of(&call.parts.headers).respond(&answer::event(&view::event(&event)));
     response.headers_mut().insert(header::ETAG, wholes::etag(event.version));
     Ok(response)
@@ -190,8 +189,7 @@ impl Sent {
         let (format, if_match) = (Notation::of(&call.parts.headers), IfMatch::of(&call.parts.headers));
         let parse = parser(&call.parts.headers)?;
         let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.budget).await?;
-        let request =
-            if whole.bytes.len() > PARSE_INLINE_BYTES { app.elsewhere(move || parse(&whole.bytes)).await? } else { parse(&whole.bytes) };
+        let request = app.parse(&actor.source, whole.bytes.len(), move || parse(&whole.bytes)).await?;
         Ok(Self { request: request.map_err(refusal)?, format, if_match, actor })
     }
 }

@@ -51,14 +51,6 @@ pub(crate) async fn cluster_page(app: Arc<App>, call: Call) -> Result<Response, 
 
 async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiError> {
     app.writer()?;
-    let parameters = Parameters::parse(call.parts.uri.query(), &["match[]", "window", "keep"])?;
-    let request = PageRequest {
-        format: negotiate::format(&call.parts.headers),
-        gzip: negotiate::accepts_gzip(&call.parts.headers),
-        window: parameters.parsed("window", duration::parse)?,
-        keep: parameters.parsed("keep", duration::parse)?,
-        selectors: parameters.selectors()?,
-    };
     let grant = call.grant()?;
     let show_own = cluster.is_empty() && call.parameters.is_empty() && grant.scopes.contains(Scope::Telemetry);
     let tenant = if grant.scopes.contains(Scope::Read) { app.store.tenant(&grant.organization) } else { None };
@@ -67,6 +59,7 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
     let work = {
         let app = Arc::clone(&app);
         move || {
+            let request = request(&call)?;
             let own = if show_own { own_metrics(&app, request.format) } else { String::new() };
             let begun = Instant::now();
             let now = app.clock.now();
@@ -80,11 +73,22 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
             // When all of a cluster is forgotten its number may be another one's.
             let page = if number() == cluster { page } else { render(None) };
             telemetry::observe(&app.telemetry.render_seconds, begun.elapsed());
-            page
+            page.map_err(ApiError::from)
         }
     };
-    let page = app.heavy(&renders, work).await?;
-    page.map(respond).map_err(ApiError::from)
+    app.heavy(&renders, work).await?.map(respond)
+}
+
+/// Selectors may have expressions, and these take their time.
+fn request(call: &Call) -> Result<PageRequest, ApiError> {
+    let parameters = Parameters::parse(call.parts.uri.query(), &["match[]", "window", "keep"])?;
+    Ok(PageRequest {
+        format: negotiate::format(&call.parts.headers),
+        gzip: negotiate::accepts_gzip(&call.parts.headers),
+        window: parameters.parsed("window", duration::parse)?,
+        keep: parameters.parsed("keep", duration::parse)?,
+        selectors: parameters.selectors()?,
+    })
 }
 
 fn own_metrics(app: &App, format: Format) -> String {
@@ -116,7 +120,9 @@ fn own_metrics(app: &App, format: Format) -> String {
         telemetry::mirror(&telemetry.unexposed.get_or_create(&[("reason", reason)]), total);
     }
     if let Ok(writer) = app.writer() {
-        telemetry::set_size(&telemetry.queue_depth, writer.queue_depth());
+        for (kind, waiting) in writer.queue_depth() {
+            telemetry::set_size(&telemetry.queue_depth.get_or_create(&[("kind", kind)]), waiting);
+        }
     }
     if let Ok(figures) = rustix::fs::statvfs(&app.storage) {
         telemetry::set_size(&telemetry.storage_free_bytes, figures.f_bavail.saturating_mul(figures.f_frsize));

@@ -41,9 +41,11 @@ use crate::http::oauth;
 use crate::http::openapi;
 use crate::http::operating;
 use crate::http::server::Lane;
+use crate::http::server::Peer;
 use crate::http::wholes::Actor;
 use crate::telemetry::RouteMetrics;
 use crate::time::Timestamp;
+use crate::writer::Source;
 
 /// Most headers of a request. hyper's own bound of 100 lies on its stack; a lower one there would cost every request an allocation.
 const HEADERS_MAX: usize = 64;
@@ -104,9 +106,19 @@ impl Call {
         self.parameters.get(place).map_or("", String::as_str)
     }
 
+    /// Who sends it.
+    pub(crate) fn source(&self) -> Result<Source, ApiError> {
+        let grant = self.grant()?;
+        let peer = self.parts.extensions.get::<Peer>();
+        let (address, connection) = peer.map_or_else(Default::default, |peer| (Arc::clone(&peer.address), peer.connection));
+        let sender = if grant.token.is_empty() { address } else { Arc::clone(&grant.token) };
+        Ok(Source::new(Arc::clone(&grant.organization), sender, connection))
+    }
+
     /// For whom and by which settings the request changes events.
     pub(crate) fn actor(&self, now: Timestamp) -> Result<Actor, ApiError> {
-        Ok(Actor { organization: Arc::clone(&self.grant()?.organization), settings: Arc::clone(&self.settings), now })
+        let organization = Arc::clone(&self.grant()?.organization);
+        Ok(Actor { organization, source: self.source()?, settings: Arc::clone(&self.settings), now })
     }
 }
 
@@ -145,7 +157,7 @@ pub const ROUTES: &[Route] = &[
     ets_route(&Method::PUT, ETS_BARE, WRITE, |app, call| ets::put(app, call).boxed()),
     ets_route(&Method::POST, ETS_BARE, WRITE, |app, call| ets::post(app, call).boxed()),
     ets_route(&Method::GET, ETS_BARE, READ, |app, call| ets::list(app, call).boxed()),
-    ets_route(&Method::GET, "/api/v1/event/{id}", READ, |app, call| ready(ets::get(&app, &call)).boxed()),
+    ets_route(&Method::GET, "/api/v1/event/{id}", READ, |app, call| ets::get(app, call).boxed()),
     ets_route(&Method::GET, "/api/v1/event/{id}/children", READ, |app, call| ets::children(app, call).boxed()),
     ets_route(&Method::GET, "/api/v1/event/{id}/trace", READ, |app, call| ets::trace(app, call).boxed()),
     ets_route(&Method::GET, "/api/v1/event/{id}/impact", READ, |app, call| ets::impact(app, call).boxed()),
@@ -173,7 +185,7 @@ pub const ROUTES: &[Route] = &[
         needs: READ,
         lane: Lane::Open,
         errors: ErrorForm::ApiTraffic,
-        handler: |app, call| ready(apitraffic::get(&app, &call)).boxed(),
+        handler: |app, call| apitraffic::get(app, call).boxed(),
     },
     Route {
         method: &Method::PUT,
@@ -389,3 +401,6 @@ fn is_cross_site(headers: &HeaderMap) -> bool {
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
     origin.is_none() || origin != host
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,13 @@ mod stall;
 
 use std::error::Error as _;
 use std::io;
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -72,10 +76,33 @@ impl Default for Options {
     }
 }
 
+/// Who is at the other end of a connection. Each request carries this in its extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// Its address; of one of version 6 the network, all of which is usually one's own.
+    pub(crate) address: Arc<str>,
+    /// Numbers connections in the order in which they were accepted.
+    pub(crate) connection: u64,
+}
+
+impl Peer {
+    fn new(address: IpAddr, connection: u64) -> Self {
+        let network = match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => match address.to_ipv4_mapped() {
+                Some(address) => address.to_string(),
+                None => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).to_string(),
+            },
+        };
+        Self { address: network.into(), connection }
+    }
+}
+
 /// Serves `router` on all `listeners` until `stop`; then accepts no more, lets requests end, and returns.
 /// Connections that outlast [`Options::drain`] are cut.
 pub async fn run(listeners: Vec<TcpListener>, router: Router, options: Options, telemetry: Arc<Telemetry>, stop: CancellationToken) {
-    let shared = Arc::new(Shared { lanes: Lanes::new(options.connections, options.reserved_connections), options, telemetry, stop });
+    let lanes = Lanes::new(options.connections, options.reserved_connections);
+    let shared = Arc::new(Shared { lanes, options, telemetry, stop, accepted: AtomicU64::new(0) });
     let connections = TaskTracker::new();
     let accepting = TaskTracker::new();
     for listener in listeners {
@@ -108,6 +135,8 @@ struct Shared {
     options: Options,
     telemetry: Arc<Telemetry>,
     stop: CancellationToken,
+    /// Connections, so far.
+    accepted: AtomicU64,
 }
 
 async fn accept(listener: TcpListener, router: Router, shared: Arc<Shared>, connections: TaskTracker) {
@@ -117,8 +146,8 @@ async fn accept(listener: TcpListener, router: Router, shared: Arc<Shared>, conn
             () = shared.stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if ended_before_accept(&error) => continue,
             Err(error) => {
                 tracing::error!(%error, "cannot accept a connection; trying again in {} ms", ACCEPT_PAUSE.as_millis());
@@ -131,7 +160,8 @@ async fn accept(listener: TcpListener, router: Router, shared: Arc<Shared>, conn
             permit = shared.lanes.admit() => permit,
             () = shared.stop.cancelled() => return,
         };
-        connections.spawn(converse(stream, permit, router.clone(), Arc::clone(&shared)));
+        let peer = Peer::new(address.ip(), shared.accepted.fetch_add(1, Ordering::Relaxed));
+        connections.spawn(converse(stream, peer, permit, router.clone(), Arc::clone(&shared)));
     }
 }
 
@@ -142,7 +172,7 @@ fn ended_before_accept(error: &io::Error) -> bool {
 }
 
 /// One connection, from its first byte to its last.
-async fn converse(stream: TcpStream, permit: Permit, router: Router, shared: Arc<Shared>) {
+async fn converse(stream: TcpStream, peer: Peer, permit: Permit, router: Router, shared: Arc<Shared>) {
     let telemetry = &shared.telemetry;
     telemetry.connections_accepted.inc();
     telemetry.connections.inc();
@@ -151,6 +181,7 @@ async fn converse(stream: TcpStream, permit: Permit, router: Router, shared: Arc
     let lane = permit.lane();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer.clone());
         if lane == Lane::Reserved {
             request.extensions_mut().insert(lane);
         }
@@ -203,6 +234,19 @@ pub fn url(address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_peer_is_an_address_or_a_network() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::", "2001:db8:1:2::"),
+            ("::1", "::"),
+        ] {
+            assert_eq!(*Peer::new(address.parse().unwrap(), 0).address, *expected, "{address}");
+        }
+    }
 
     #[test]
     fn the_file_limit_never_sinks() {

@@ -33,6 +33,7 @@ use crate::http::error::ApiError;
 use crate::store::EdgeView;
 use crate::store::EventView;
 use crate::time::Timestamp;
+use crate::writer::Source;
 use crate::writer::Unchanged;
 
 /// Where the sender is told what an answer has no place for.
@@ -96,6 +97,8 @@ impl From<ChangeError> for ApiError {
 #[derive(Clone, Debug)]
 pub(crate) struct Actor {
     pub(crate) organization: Arc<str>,
+    /// Who waits for the writer.
+    pub(crate) source: Source,
     pub(crate) settings: Arc<Settings>,
     pub(crate) now: Timestamp,
 }
@@ -145,8 +148,8 @@ pub(crate) fn etag(version: Version) -> HeaderValue {
 /// Puts an event that is not there.
 pub(crate) async fn create(app: &App, actor: &Actor, whole: &Whole) -> Result<ChangedEvent, ChangeError> {
     let (put, warnings) = put(actor, whole, None)?;
-    match change(app, put, Expect::New).await? {
-        Some(exposures) => changed(app, actor, &whole.id, &warnings, &exposures),
+    match change(app, actor, put, Expect::New).await? {
+        Some(exposures) => changed(app, actor, &whole.id, &warnings, &exposures).await,
         None => Err(ChangeError::Exists),
     }
 }
@@ -161,7 +164,7 @@ pub(crate) async fn update<E: Into<ChangeError>>(
 ) -> Result<ChangedEvent, ChangeError> {
     let _turn = turn(app, &actor.organization, id).await;
     for _ in 0..TRIES {
-        let event = find(app, actor, id).ok_or(ChangeError::Unknown)?;
+        let event = find(app, actor, id).await?.ok_or(ChangeError::Unknown)?;
         if !if_match.admits(event.version) {
             return Err(ChangeError::Stale);
         }
@@ -169,8 +172,8 @@ pub(crate) async fn update<E: Into<ChangeError>>(
         let after = edit(&event, before.clone()).map_err(Into::into)?;
         let (edited, warnings) =
             if event.own_id { put(actor, &after, Some(event.created))? } else { (describe(actor, &event, &before, &after)?, Vec::new()) };
-        if let Some(exposures) = change(app, edited, Expect::Version(event.version)).await? {
-            return changed(app, actor, &event.id, &warnings, &exposures);
+        if let Some(exposures) = change(app, actor, edited, Expect::Version(event.version)).await? {
+            return changed(app, actor, &event.id, &warnings, &exposures).await;
         }
     }
     Err(ApiError::unavailable("busy", "busy: others keep changing this event").into())
@@ -180,12 +183,12 @@ pub(crate) async fn update<E: Into<ChangeError>>(
 pub(crate) async fn delete(app: &App, actor: &Actor, id: &str, if_match: &IfMatch) -> Result<EventView, ChangeError> {
     let _turn = turn(app, &actor.organization, id).await;
     for _ in 0..TRIES {
-        let event = find(app, actor, id).ok_or(ChangeError::Unknown)?;
+        let event = find(app, actor, id).await?.ok_or(ChangeError::Unknown)?;
         if !if_match.admits(event.version) {
             return Err(ChangeError::Stale);
         }
         let delete = Delete { organization: Arc::clone(&actor.organization), id: event.id.clone(), span: None };
-        if change(app, Change::Delete(delete), Expect::Version(event.version)).await?.is_some() {
+        if change(app, actor, Change::Delete(delete), Expect::Version(event.version)).await?.is_some() {
             return Ok(event);
         }
     }
@@ -193,8 +196,9 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str, if_match: &IfMatc
 }
 
 /// The event with this id: its own, or that of one of its edges.
-pub(crate) fn find(app: &App, actor: &Actor, id: &str) -> Option<EventView> {
-    app.store.tenant(&actor.organization)?.event(id)
+pub(crate) async fn find(app: &App, actor: &Actor, id: &str) -> Result<Option<EventView>, ApiError> {
+    let (store, organization, id) = (Arc::clone(&app.store), Arc::clone(&actor.organization), id.to_owned());
+    app.heavy(&app.lookups, move || store.tenant(&organization)?.event(&id)).await
 }
 
 /// The event as it is now, to be changed. One with only an end begins there.
@@ -259,8 +263,8 @@ fn stop(actor: &Actor, event: &EventView, start: &EdgeView, at: Timestamp) -> Ed
 }
 
 /// What becomes of the new samples; `None` when the event was not as expected.
-async fn change(app: &App, change: Change, expect: Expect) -> Result<Option<Vec<Exposure>>, ChangeError> {
-    let changed = app.writer()?.change(change, expect).await.map_err(|error| change_events::unavailable(&error))?;
+async fn change(app: &App, actor: &Actor, change: Change, expect: Expect) -> Result<Option<Vec<Exposure>>, ChangeError> {
+    let changed = app.writer()?.change(&actor.source, change, expect).await.map_err(|error| change_events::unavailable(&error))?;
     match changed {
         Ok(exposures) => Ok(Some(exposures)),
         Err(Unchanged::Unexpected) => Ok(None),
@@ -268,7 +272,7 @@ async fn change(app: &App, change: Change, expect: Expect) -> Result<Option<Vec<
     }
 }
 
-fn changed(app: &App, actor: &Actor, id: &str, labels: &[Warning], exposures: &[Exposure]) -> Result<ChangedEvent, ChangeError> {
+async fn changed(app: &App, actor: &Actor, id: &str, labels: &[Warning], exposures: &[Exposure]) -> Result<ChangedEvent, ChangeError> {
     change_events::count_warnings(&app.telemetry, labels);
     let mut warnings = change_events::warnings(labels, None);
     for exposure in exposures {
@@ -279,7 +283,7 @@ fn changed(app: &App, actor: &Actor, id: &str, labels: &[Warning], exposures: &[
         }
     }
     // Deleted by another in the meantime: as if that had come first.
-    let event = find(app, actor, id).ok_or(ChangeError::Unknown)?;
+    let event = find(app, actor, id).await?.ok_or(ChangeError::Unknown)?;
     Ok(ChangedEvent { event, warnings })
 }
 

@@ -399,6 +399,14 @@ impl Store {
         all
     }
 
+    /// Runs something while nobody else reads or writes what an organization has.
+    #[cfg(test)]
+    pub(crate) fn locked<T>(&self, organization: &str, meanwhile: impl FnOnce() -> T) -> T {
+        let tenant = self.tenant_or_new(&organization.into());
+        let _all = (tenant.core.write(), tenant.claims.lock(), tenant.clusters.write());
+        meanwhile()
+    }
+
     /// How much there is, at `now`.
     pub fn stats(&self, now: Timestamp) -> Stats {
         let mut stats = Stats::default();

@@ -8,10 +8,10 @@ use super::counters;
 use super::counters::EdgeCounters;
 use super::decide::Decided;
 use super::feed::Follower;
+use super::queue::Exit;
 use super::replay::Opened;
 use super::retention::Forgetting;
 use super::state::State;
-use super::submission::Submission;
 use super::submission::Waiting;
 use crate::event::Command;
 use crate::event::record::Record;
@@ -28,18 +28,13 @@ use crate::time::Clock;
 use crate::time::Timestamp;
 use parking_lot::RwLock;
 use prometheus_client::metrics::counter::Counter;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::watch;
 
-/// A commit takes no more submissions once it holds this many records.
-const COMMIT_RECORDS: usize = 8192;
-/// A commit takes no more submissions once it holds this many bytes.
-pub(super) const COMMIT_BYTES: usize = 8 << 20;
+/// So much of a batch's memory is kept for the next.
+pub(super) const BATCH_BYTES: usize = 8 << 20;
 
 pub(super) struct Committer<L: Log> {
     pub(super) log: L,
@@ -116,47 +111,18 @@ impl<L: Log> Committer<L> {
     }
 
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.
-    pub(super) fn run(mut self, mut receiver: mpsc::Receiver<Submission>) -> Result<(), AppendError> {
-        self.commit_all(&mut receiver);
+    pub(super) fn run(mut self, mut exit: Exit) -> Result<(), AppendError> {
+        self.commit_all(&mut exit);
         self.forget_no_more();
         self.log.close()
     }
 
     /// Commits until every sender is gone.
-    pub(super) fn commit_all(&mut self, receiver: &mut mpsc::Receiver<Submission>) {
-        let mut postponed = None;
-        let mut subjects = HashSet::new();
-        while let Some(first) = postponed.take().or_else(|| self.next(receiver)) {
-            let mut waiting = Waiting::default();
-            let mut next = Some(first);
-            subjects.clear();
-            while let Some(submission) = next {
-                if let Submission::Change(ask) = &submission
-                    && !subjects.insert(ask.work.subject())
-                {
-                    // Its condition can be looked at when what comes before it is applied.
-                    postponed = Some(submission);
-                    break;
-                }
-                waiting.add(submission);
-                let is_full = waiting.records >= COMMIT_RECORDS || waiting.bytes >= COMMIT_BYTES;
-                next = if is_full { None } else { receiver.try_recv().ok() };
-            }
+    pub(super) fn commit_all(&mut self, exit: &mut Exit) {
+        while let Some(waiting) = exit.next_turn(|| self.forget_some()) {
             self.commit(waiting);
             self.look_for_old();
             self.forget_some();
-        }
-    }
-
-    /// Waits for the next submission, and does meanwhile what there is to be done. `None` when every sender is gone.
-    fn next(&mut self, receiver: &mut mpsc::Receiver<Submission>) -> Option<Submission> {
-        loop {
-            match receiver.try_recv() {
-                Ok(submission) => return Some(submission),
-                Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if self.forget_some() => {}
-                Err(TryRecvError::Empty) => return receiver.blocking_recv(),
-            }
         }
     }
 
@@ -179,7 +145,7 @@ impl<L: Log> Committer<L> {
 
     /// Appends and applies commands of our own.
     pub(super) fn commit_own(&mut self, commands: Vec<Command>) -> Result<(), SubmitError> {
-        self.batch.clear(COMMIT_BYTES);
+        self.batch.clear(BATCH_BYTES);
         for command in &commands {
             self.push(|out| command.encode(out));
         }

@@ -4,7 +4,7 @@
 use super::Refused;
 use super::Taken;
 use super::Unchanged;
-use super::commit::COMMIT_BYTES;
+use super::commit::BATCH_BYTES;
 use super::commit::Committer;
 use super::submission::AskClaim;
 use super::submission::AskEdges;
@@ -40,7 +40,7 @@ pub(super) struct Decided {
 impl<L: Log> Committer<L> {
     /// Puts what is new and admitted into the batch.
     pub(super) fn decide(&mut self, waiting: &mut Waiting) -> Decided {
-        self.batch.clear(COMMIT_BYTES);
+        self.batch.clear(BATCH_BYTES);
         let mut admission = Admission::default();
         let mut decided = Decided::default();
         // Looked at before anything of the commit is applied, so they are about what comes before all else in it.

@@ -4,6 +4,7 @@ use super::Refused;
 use super::SubmitError;
 use super::Taken;
 use super::Unchanged;
+use super::queue;
 use crate::event::Change;
 use crate::event::Claim;
 use crate::event::Edge;
@@ -13,6 +14,7 @@ use crate::event::fingerprint;
 use crate::event::record::Record;
 use crate::exposition::Exposure;
 use crate::store::Claimed;
+use std::any::Any;
 use tokio::sync::oneshot;
 
 /// Edges with their ids and records, ready for the log; made on the thread of who sends them.
@@ -23,13 +25,32 @@ pub struct Edges {
     /// Their records, end to end.
     records: Vec<u8>,
     ends: Vec<usize>,
+    /// Bytes of the texts of the items.
+    texts: usize,
+    /// See [`Edges::hold`].
+    held: Vec<Box<dyn Any + Send>>,
 }
 
 impl Edges {
     /// Room for so many.
     pub fn with_capacity(count: usize) -> Self {
         let (items, ids, ends) = (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
-        Self { items, ids, records: Vec::with_capacity(count * 256), ends }
+        Self { items, ids, records: Vec::with_capacity(count * 256), ends, texts: 0, held: Vec::new() }
+    }
+
+    /// Keeps something as long as these edges take memory, which is until they are applied, whether their sender still waits or
+    /// not: a share of what they take.
+    pub fn hold(&mut self, share: impl Send + 'static) {
+        self.held.push(Box::new(share));
+    }
+
+    /// What they take in memory.
+    pub fn bytes(&self) -> usize {
+        self.items.capacity() * size_of::<Edge>()
+            + self.ids.capacity() * size_of::<EdgeId>()
+            + self.ends.capacity() * size_of::<usize>()
+            + self.records.capacity()
+            + self.texts
     }
 
     /// Adds one.
@@ -37,6 +58,7 @@ impl Edges {
         edge.encode(&mut self.records);
         self.ends.push(self.records.len());
         self.ids.push(edge.id());
+        self.texts += edge.labels.encoding().len() + edge.attributes.as_ref().map_or(0, |json| json.len());
         self.items.push(edge);
     }
 
@@ -67,8 +89,10 @@ impl Edges {
         if lengths.iter().all(|bytes| *bytes <= limit) {
             return Vec::new();
         }
-        let edges = std::mem::take(self).items.into_iter().zip(&lengths);
+        let all = std::mem::take(self);
+        let edges = all.items.into_iter().zip(&lengths);
         *self = edges.filter(|(_, bytes)| **bytes <= limit).map(|(edge, _)| edge).collect();
+        self.held = all.held;
         let too_large = lengths.into_iter().enumerate().filter(|(_, bytes)| *bytes > limit);
         too_large.map(|(place, bytes)| (place, Refused::TooLarge { bytes, limit })).collect()
     }
@@ -156,6 +180,30 @@ pub(super) enum Submission {
     Change(AskChange),
 }
 
+impl Submission {
+    /// How many records it has at most.
+    fn records(&self) -> usize {
+        if let Self::Edges(ask) = self { ask.work.len() } else { 1 }
+    }
+
+    /// What it costs in a turn.
+    pub(super) fn cost(&self) -> u64 {
+        queue::cost(
+            self.records(),
+            match self {
+                Self::Edges(ask) => ask.work.records.len(),
+                Self::Claim(ask) => ask.work.record.len(),
+                Self::Change(ask) => ask.work.change.record.len(),
+            },
+        )
+    }
+
+    /// A hash of the event that it changes.
+    pub(super) fn subject(&self) -> Option<u128> {
+        if let Self::Change(ask) = self { Some(ask.work.subject()) } else { None }
+    }
+}
+
 /// Submissions that go into one commit, in the order in which they do.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -166,19 +214,11 @@ pub(super) struct Waiting {
     pub(super) edges: Vec<AskEdges>,
     /// How many records they have at most.
     pub(super) records: usize,
-    /// How many bytes these have.
-    pub(super) bytes: usize,
 }
 
 impl Waiting {
     pub(super) fn add(&mut self, submission: Submission) {
-        let (records, bytes) = match &submission {
-            Submission::Edges(ask) => (ask.work.len(), ask.work.records.len()),
-            Submission::Claim(ask) => (1, ask.work.record.len()),
-            Submission::Change(ask) => (1, ask.work.change.record.len()),
-        };
-        self.records += records;
-        self.bytes += bytes;
+        self.records += submission.records();
         match submission {
             Submission::Edges(ask) => self.edges.push(ask),
             Submission::Claim(ask) => self.claims.push(ask),
@@ -212,6 +252,32 @@ mod tests {
         let mut record = Vec::new();
         edge.encode(&mut record);
         record.len()
+    }
+
+    #[test]
+    fn what_edges_hold_is_given_back_when_they_are_answered_whoever_still_waits() {
+        for is_gone in [false, true] {
+            let share = std::sync::Arc::new(());
+            let mut edges: Edges = [edge(10), edge(1000)].into_iter().collect();
+            edges.hold(std::sync::Arc::clone(&share));
+            edges.take_too_large(500);
+            assert_eq!(edges.len(), 1);
+            let (ask, reply): (AskEdges, _) = Ask::new(edges);
+            let reply = (!is_gone).then_some(reply);
+            assert_eq!(std::sync::Arc::strong_count(&share), 2);
+            ask.answer(Ok(Vec::new()));
+            drop(reply);
+            assert_eq!(std::sync::Arc::strong_count(&share), 1);
+        }
+    }
+
+    #[test]
+    fn what_edges_take_is_said() {
+        let mut edges = Edges::default();
+        assert_eq!(edges.bytes(), 0);
+        edges.push(edge(10_000));
+        // The attributes, and the record with them.
+        assert!((20_000..23_000).contains(&edges.bytes()), "{}", edges.bytes());
     }
 
     #[test]

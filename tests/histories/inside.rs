@@ -39,6 +39,7 @@ use change_events::time::duration;
 use change_events::writer;
 use change_events::writer::Memory;
 use change_events::writer::Running;
+use change_events::writer::Source;
 use change_events::writer::Writer;
 use futures_util::future::join_all;
 use futures_util::poll;
@@ -207,7 +208,7 @@ impl<'a> Inside<'a> {
     /// What is refused and leaves no record; its turn comes when the writer is through with what came before.
     fn nothing(started: &Started) -> impl Future {
         let nothing = Change::Delete(Delete { organization: "".into(), id: "none".into(), span: None });
-        started.writer.change(nothing, Expect::Version(Version(0)))
+        started.writer.change(&Source::default(), nothing, Expect::Version(Version(0)))
     }
 }
 

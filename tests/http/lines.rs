@@ -153,3 +153,62 @@ async fn order_is_kept() {
     let received: Vec<&str> = events.iter().map(|event| event["start"]["id"].as_str().unwrap()).collect();
     assert_eq!(received.len(), 1000);
 }
+
+#[tokio::test]
+async fn refused_lines_are_named_in_their_order_whatever_refused_them() {
+    let server = Server::new("");
+    // The hundredth cluster is the last that nobody configured.
+    let mut text = String::new();
+    for number in 0..110 {
+        write!(text, "{{\"event_name\":\"e\",\"data_source_name\":\"c{number}\",\"attributes\":{{\"n\":{number}}}}}\nnonsense\n").unwrap();
+    }
+    let json = server.put_lines(text, &[]).await.json();
+    let items = json["items"].as_array().unwrap();
+    let lines: Vec<u64> = items.iter().map(|item| item["line"].as_u64().unwrap()).collect();
+    let by_limit = items.iter().filter(|item| item["status"] == 422).count();
+    assert!(lines.is_sorted() && (5..20).contains(&by_limit) && items.len() == 110 + by_limit, "{json}");
+}
+
+#[tokio::test]
+async fn a_stream_of_refused_lines_ends_and_names_the_first_that_was_not_looked_at() {
+    let server = Server::new("");
+    let text = format!("{}{}", lines(5), "x\n".repeat(200_000));
+    let answer = server.put_lines(in_chunks(text.as_bytes(), 10_000), &[]).await;
+    let json = answer.json();
+    let (accepted, refused) = (json["accepted"].as_u64().unwrap(), json["refused"].as_u64().unwrap());
+    assert_eq!((answer.status, accepted, json["items"].as_array().unwrap().len()), (400, 5, 1000), "{json}");
+    assert!(refused > 10_005 && refused < 50_000, "{refused}");
+    let told = format!("the stream ends here: 10000 more of its lines were refused than taken; line {} and", accepted + refused + 1);
+    assert!(json["error"].as_str().unwrap().starts_with(&told), "{}", json["error"]);
+
+    // As long as enough are taken it goes on, and at its end there is nothing to end.
+    for (text, refused) in [(format!("{}{}", lines(30_000), "x\n".repeat(40_000)), 40_000), ("x\n".repeat(10_001), 10_001)] {
+        let answer = server.put_lines(text, &[]).await;
+        let json = answer.json();
+        assert_eq!(json["refused"], refused, "{} {}", json["error"], json["message"]);
+    }
+}
+
+/// Places for parsing are few, and nobody has one while more of a body is awaited.
+#[tokio::test]
+async fn slow_senders_do_not_hold_up_others() {
+    let server = std::sync::Arc::new(Server::new(""));
+    let mut slow = Vec::new();
+    for _ in 0..50 {
+        let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(4);
+        sender.send(Ok(Bytes::from(lines(1) + "{\"event_name\":"))).await.unwrap();
+        let body = Body::from_stream(stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|item| (item, receiver))));
+        let server = std::sync::Arc::clone(&server);
+        slow.push((sender, tokio::spawn(async move { server.put_lines(body, &[]).await.json() })));
+    }
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    let answer = server.put_lines(lines(5000), &[]).await;
+    assert_eq!(answer.json()["accepted"], 5000);
+    for (sender, answer) in slow {
+        sender.send(Ok(Bytes::from("\"late\"}"))).await.unwrap();
+        drop(sender);
+        assert_eq!(answer.await.unwrap()["accepted"], 2);
+    }
+}

@@ -19,6 +19,8 @@ use crate::time::Timestamp;
 
 /// Most lines of a stream that the answer names.
 const LISTED_MAX: usize = 1000;
+/// A stream ends when so many more of its lines were refused than taken.
+const REFUSED_MORE_MAX: usize = 10_000;
 
 /// 200 for one event. Written by hand: this is the answer that is given most.
 pub(super) fn taken(id: EdgeId, at: Timestamp, warnings: &[Cow<'static, str>]) -> Response {
@@ -144,15 +146,36 @@ impl StreamAnswer {
         }
     }
 
-    pub(super) fn refused(&mut self, line: u64, status: u16, error: &str) {
+    /// How many of the refused lines that come next have to be told apart.
+    pub(super) fn room(&self) -> usize {
+        (LISTED_MAX - self.listed.len()).max(usize::from(self.first_refused.is_none()))
+    }
+
+    pub(super) fn refused(&mut self, line: u64, status: u16, error: String) {
         self.refused += 1;
-        let item = || Item::refused(status, error.to_owned()).on_line(line);
-        if self.first_refused.is_none() {
-            self.first_refused = Some(item());
-        }
         if self.listed.len() < LISTED_MAX {
-            self.listed.push(item());
+            self.listed.push(Item::refused(status, error.clone()).on_line(line));
         }
+        self.first_refused.get_or_insert_with(|| Item::refused(status, error).on_line(line));
+    }
+
+    /// So many more were, which are only counted.
+    pub(super) fn refused_too(&mut self, lines: usize) {
+        self.refused += lines;
+    }
+
+    /// Whether so many more were refused than taken that nobody looks at the rest.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.refused > self.accepted + REFUSED_MORE_MAX
+    }
+
+    /// Why the stream ends before a line.
+    pub(super) fn ended_before(&self, line: u64) -> ApiError {
+        let status = self.first_refused.as_ref().and_then(|item| item.status).unwrap_or(400);
+        let message = format!(
+            "the stream ends here: {REFUSED_MORE_MAX} more of its lines were refused than taken; line {line} and what comes after it was not looked at"
+        );
+        ApiError::new(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), reason(status), message)
     }
 
     /// 200 when all were taken, 207 when some were, else the status of the first. `broken` ended the stream early: what was

@@ -1,4 +1,4 @@
-//! A stream of lines, cut into groups of whole lines of a few hundred kilobytes.
+//! A stream of lines, cut into groups of whole lines: some hundred kilobytes, and not more than two thousand lines.
 //!
 //! Memory is constant: at most one group is being filled, a line longer than the limit is dropped while it comes, and every
 //! group holds its share of the bytes in flight until it is answered.
@@ -18,9 +18,13 @@ use crate::http::body::inflate::InflateError;
 use crate::http::body::inflate::Inflater;
 use crate::http::body::pace::PacedBody;
 use crate::http::error::ApiError;
+use crate::http::places::Places;
+use crate::writer::Source;
 
 /// A group is handed on when it is this large.
-pub(super) const GROUP_BYTES: usize = 256 * 1024;
+pub(super) const GROUP_BYTES: usize = 128 * 1024;
+/// Or has so many lines, so that a turn of the writer is no longer than that of others.
+const GROUP_LINES: usize = 2048;
 /// Or when nothing has come for this long, so that a slow sender's lines do not wait for more of them.
 const GROUP_PAUSE: Duration = Duration::from_millis(2);
 
@@ -73,14 +77,14 @@ impl Splitter {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The lines so far.
+    /// The lines so far, or the first of them.
     fn take(&mut self, upto: Upto) -> Option<WholeLines> {
+        let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
+        let last = memchr::memchr_iter(b'\n', unsearched).take(GROUP_LINES).last();
+        let end = last.map(|place| self.searched + place + 1);
         let end = match upto {
-            Upto::LineEnd => {
-                let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
-                unsearched.iter().rposition(|byte| *byte == b'\n').map(|place| self.searched + place + 1)
-            }
-            Upto::BodyEnd => Some(self.buffer.len()).filter(|length| *length > 0 || self.dropping),
+            Upto::LineEnd => end,
+            Upto::BodyEnd => end.or_else(|| Some(self.buffer.len()).filter(|length| *length > 0 || self.dropping)),
         };
         let Some(end) = end else {
             self.searched = self.buffer.len();
@@ -102,10 +106,10 @@ pub(super) async fn read(
     body: PacedBody,
     encoding: Encoding,
     settings: Arc<Settings>,
-    budget: Budget,
+    shared: Shared,
     groups: mpsc::Sender<Result<LineGroup, ApiError>>,
 ) {
-    let mut reader = LineReader { splitter: Splitter::new(settings.mapping.limits().item_bytes), total: 0, settings, budget, groups };
+    let mut reader = LineReader { splitter: Splitter::new(settings.mapping.limits().item_bytes), total: 0, settings, shared, groups };
     if let Err(Some(error)) = reader.read(body, encoding).await {
         // The lines that came whole are as good as if the rest had come.
         reader.hand_on(Upto::LineEnd).await.ok();
@@ -113,11 +117,18 @@ pub(super) async fn read(
     }
 }
 
+/// What is shared with other streams, and whose this one is.
+pub(super) struct Shared {
+    pub(super) budget: Budget,
+    pub(super) places: Places,
+    pub(super) source: Source,
+}
+
 struct LineReader {
     splitter: Splitter,
     total: u64,
     settings: Arc<Settings>,
-    budget: Budget,
+    shared: Shared,
     groups: mpsc::Sender<Result<LineGroup, ApiError>>,
 }
 
@@ -152,7 +163,9 @@ impl LineReader {
     /// Inflates a frame piece by piece, off the async threads.
     async fn inflate(&mut self, mut inflater: Inflater, mut frame: Bytes) -> Result<Inflater, Stop> {
         while !frame.is_empty() {
+            let place = self.shared.places.take(&self.shared.source, GROUP_BYTES).await?;
             let step = tokio::task::spawn_blocking(move || -> Result<_, InflateError> {
+                let _place = place;
                 let mut input = &frame[..];
                 let mut out = Vec::with_capacity(GROUP_BYTES);
                 while !input.is_empty() && out.len() < GROUP_BYTES {
@@ -179,9 +192,11 @@ impl LineReader {
     }
 
     async fn hand_on(&mut self, upto: Upto) -> Result<(), Stop> {
-        let Some(WholeLines { bytes, first_is_too_long }) = self.splitter.take(upto) else { return Ok(()) };
-        let lease = self.budget.wait_for(bytes.len()).await;
-        self.groups.send(Ok(LineGroup { bytes, first_is_too_long, lease })).await.map_err(|_| None)
+        while let Some(WholeLines { bytes, first_is_too_long }) = self.splitter.take(upto) {
+            let lease = self.shared.budget.wait_for(bytes.len()).await;
+            self.groups.send(Ok(LineGroup { bytes, first_is_too_long, lease })).await.map_err(|_| None)?;
+        }
+        Ok(())
     }
 }
 
@@ -196,7 +211,10 @@ mod tests {
         let mut splitter = Splitter::new(line_bytes_max);
         let mut lines = Vec::new();
         let mut take = |splitter: &mut Splitter, upto| {
-            if let Some(WholeLines { bytes, first_is_too_long }) = splitter.take(upto) {
+            let taken = splitter.take(upto);
+            let is_some = taken.is_some();
+            if let Some(WholeLines { bytes, first_is_too_long }) = taken {
+                assert!(memchr::memchr_iter(b'\n', &bytes).count() <= GROUP_LINES, "a group is bounded");
                 let mut parts: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
                 if bytes.last() == Some(&b'\n') {
                     parts.pop();
@@ -206,14 +224,26 @@ mod tests {
                     lines.push((!too_long).then(|| line.to_vec()));
                 }
             }
+            is_some
         };
         for chunk in chunks {
             splitter.push(chunk);
-            take(&mut splitter, Upto::LineEnd);
+            while take(&mut splitter, Upto::LineEnd) {}
             assert!(splitter.buffer.len() <= line_bytes_max, "memory is bounded");
         }
-        take(&mut splitter, Upto::BodyEnd);
+        while take(&mut splitter, Upto::BodyEnd) {}
         lines
+    }
+
+    #[test]
+    fn short_lines_are_cut_into_groups_too() {
+        let mut splitter = Splitter::new(8);
+        splitter.push(&b"\n".repeat(2 * GROUP_LINES + 3));
+        splitter.push(b"end");
+        let groups: Vec<usize> =
+            [Upto::LineEnd; 4].into_iter().chain([Upto::BodyEnd; 2]).map_while(|upto| Some(splitter.take(upto)?.bytes.len())).collect();
+        assert_eq!(groups, [GROUP_LINES, GROUP_LINES, 3]);
+        assert_eq!(splitter.take(Upto::BodyEnd).unwrap().bytes, "end");
     }
 
     proptest! {

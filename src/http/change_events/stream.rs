@@ -3,9 +3,8 @@
 //! The answer is one JSON document when the stream has ended or broke off: totals, and the lines that were refused or come
 //! with a warning, at most a thousand of them. Memory is constant however long the stream is.
 
-use std::pin::Pin;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -25,7 +24,6 @@ use crate::formats::last9;
 use crate::http::app::App;
 use crate::http::app::Settings;
 use crate::http::auth::Grant;
-use crate::http::body::budget::Lease;
 use crate::http::body::inflate::Encoding;
 use crate::http::body::pace::PacedBody;
 use crate::http::change_events::answer;
@@ -40,18 +38,15 @@ use crate::http::change_events::status_of;
 use crate::http::change_events::unavailable;
 use crate::http::error::ApiError;
 use crate::time::Timestamp;
+use crate::writer::Answers;
 use crate::writer::Edges;
-use crate::writer::QUEUE_MAX;
 use crate::writer::Refused;
+use crate::writer::Source;
 use crate::writer::SubmitError;
 use crate::writer::Taken;
 
-/// Groups of one stream that are parsed at the same time.
+/// Groups of one stream that are parsed, or wait for it, at the same time.
 const PARSING_MAX: usize = 2;
-/// Groups of one stream that wait for the writer at the same time.
-const WRITING_MAX: usize = 6;
-/// How long to wait when the writer's queue is filling up; a stream can wait where a single request is told to come again.
-const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
 /// One event of a group: its line, from 1 within the group, and what it is.
 struct ParsedLine {
@@ -60,37 +55,47 @@ struct ParsedLine {
     warnings: Vec<Warning>,
 }
 
+/// Lines of a group that parsing refused.
+#[derive(Default)]
+struct RefusedLines {
+    /// Line, status, text; of the first so many.
+    listed: Vec<(u64, u16, String)>,
+    room: usize,
+    /// How many more there are, by status.
+    further: BTreeMap<u16, usize>,
+}
+
 /// A group after parsing. There is one line for each edge.
 struct ParsedGroup {
     lines_total: u64,
+    /// They hold what the group takes until they are written.
     edges: Edges,
     lines: Vec<ParsedLine>,
-    /// Line, status, text.
-    refused: Vec<(u64, u16, String)>,
-    lease: Option<Lease>,
+    refused: RefusedLines,
 }
 
 struct Written {
     group: ParsedGroup,
-    taken: Result<Vec<Result<Taken, Refused>>, SubmitError>,
+    taken: Result<Answers, SubmitError>,
 }
 
-/// What makes commands of a group.
-type Parse = fn(LineGroup, &Settings, &Grant, Timestamp) -> ParsedGroup;
+/// What makes commands of a group; the number is how many refused lines have to be told apart.
+type Parse = fn(LineGroup, &Settings, &Grant, Timestamp, usize) -> ParsedGroup;
 type Parsing<'a> = FuturesOrdered<BoxFuture<'a, Result<ParsedGroup, ApiError>>>;
-type Writing<'a> = FuturesOrdered<Pin<Box<dyn Future<Output = Written> + Send + 'a>>>;
+type Writing = FuturesOrdered<BoxFuture<'static, Written>>;
 
 /// Takes in a stream of any length.
 pub(super) async fn ingest(
     app: Arc<App>,
-    headers: HeaderMap,
+    headers: &HeaderMap,
     body: Body,
     settings: Arc<Settings>,
     grant: Grant,
+    source: Source,
 ) -> Result<Response, ApiError> {
-    let encoding = Encoding::of(&headers)?;
-    let source = GroupSource::open(body, encoding, &settings, &app);
-    Ok(Pipeline::new(&app, settings, grant).run(source).await)
+    let encoding = Encoding::of(headers)?;
+    let groups = GroupSource::open(body, encoding, &settings, &app, &source);
+    Ok(Pipeline::new(&app, settings, grant, source).run(groups).await)
 }
 
 /// Takes in lines that were read whole, as an `Idempotency-Key` asks. `now` is what an absent timestamp means.
@@ -99,11 +104,12 @@ pub(super) async fn ingest_whole(
     bytes: Bytes,
     settings: Arc<Settings>,
     grant: Grant,
+    source: Source,
     now: Timestamp,
 ) -> Result<Response, ApiError> {
-    let source = GroupSource::open(Body::from(bytes), Encoding::Identity, &settings, app);
-    let pipeline = Pipeline { now: Some(now), ..Pipeline::new(app, settings, grant) };
-    Ok(pipeline.run(source).await)
+    let groups = GroupSource::open(Body::from(bytes), Encoding::Identity, &settings, app, &source);
+    let pipeline = Pipeline { now: Some(now), ..Pipeline::new(app, settings, grant, source) };
+    Ok(pipeline.run(groups).await)
 }
 
 /// Where the groups come from: a task that ends with the body, or with this.
@@ -113,10 +119,11 @@ struct GroupSource {
 }
 
 impl GroupSource {
-    fn open(body: Body, encoding: Encoding, settings: &Arc<Settings>, app: &App) -> Self {
+    fn open(body: Body, encoding: Encoding, settings: &Arc<Settings>, app: &App, source: &Source) -> Self {
         let (sender, groups) = mpsc::channel(1);
         let body = PacedBody::new(body, settings.limits.pace);
-        let reading = tokio::spawn(groups::read(body, encoding, Arc::clone(settings), app.budget.clone(), sender));
+        let shared = groups::Shared { budget: app.budget.clone(), places: app.places.clone(), source: source.clone() };
+        let reading = tokio::spawn(groups::read(body, encoding, Arc::clone(settings), shared, sender));
         Self { groups, reading: AbortOnDropHandle::new(reading) }
     }
 
@@ -134,43 +141,50 @@ struct Pipeline<'a> {
     app: &'a App,
     settings: Arc<Settings>,
     grant: Grant,
+    source: Source,
     /// What an absent timestamp means; else the time at which the group was read.
     now: Option<Timestamp>,
     parse: Parse,
 }
 
 impl<'a> Pipeline<'a> {
-    fn new(app: &'a App, settings: Arc<Settings>, grant: Grant) -> Self {
-        Self { app, settings, grant, now: None, parse }
+    fn new(app: &'a App, settings: Arc<Settings>, grant: Grant, source: Source) -> Self {
+        Self { app, settings, grant, source, now: None, parse }
     }
 
     /// After an error nothing more is read or written, but what is in the writer's queue by then.
-    async fn run(self, mut source: GroupSource) -> Response {
+    async fn run(self, mut groups: GroupSource) -> Response {
         let app = self.app;
         let mut progress = Progress { app, lines: StreamAnswer::default(), before: 0, unwritten: None, broken: None };
         let mut parsing = Parsing::new();
         let mut writing = Writing::new();
-        let mut reading = true;
+        let (mut reading, mut is_hopeless) = (true, false);
         loop {
             tokio::select! {
                 biased;
                 Some(written) = writing.next() => {
                     progress.add(written);
-                    if progress.unwritten.is_some() {
+                    is_hopeless |= progress.lines.is_hopeless() && !parsing.is_empty();
+                    if is_hopeless || progress.unwritten.is_some() {
                         reading = false;
                         parsing.clear();
                     }
                 }
-                Some(parsed) = parsing.next(), if writing.len() < WRITING_MAX => match parsed {
-                    Ok(group) => writing.push_back(write(app, group).await),
+                Some(parsed) = parsing.next() => match parsed {
+                    Ok(group) => writing.push_back(self.write(group)),
                     Err(error) => {
                         progress.broken = Some(error);
                         reading = false;
                         parsing.clear();
                     }
                 },
-                group = source.next(app), if reading && parsing.len() < PARSING_MAX => match group {
-                    Some(Ok(group)) => parsing.push_back(self.parse_elsewhere(group)),
+                group = groups.next(app), if reading && parsing.len() < PARSING_MAX => match group {
+                    // What was refused at the very end of a stream ends nothing.
+                    Some(Ok(_)) if progress.lines.is_hopeless() => {
+                        is_hopeless = true;
+                        reading = false;
+                    }
+                    Some(Ok(group)) => parsing.push_back(self.parse_elsewhere(group, progress.lines.room())),
                     Some(Err(error)) => {
                         progress.broken = Some(error);
                         reading = false;
@@ -180,17 +194,39 @@ impl<'a> Pipeline<'a> {
                 else => break,
             }
         }
-        progress.lines.respond(progress.unwritten.or(progress.broken))
+        let ended = is_hopeless.then(|| progress.lines.ended_before(progress.before + 1));
+        progress.lines.respond(progress.unwritten.or(ended).or(progress.broken))
     }
 
-    fn parse_elsewhere(&self, group: LineGroup) -> BoxFuture<'a, Result<ParsedGroup, ApiError>> {
-        let now = self.now.unwrap_or_else(|| self.app.clock.now());
-        let (parse, settings, grant) = (self.parse, Arc::clone(&self.settings), self.grant.clone());
-        Box::pin(self.app.elsewhere(move || parse(group, &settings, &grant, now)))
+    /// Parses a group when there is a place for it, which it keeps until it is written.
+    fn parse_elsewhere(&self, group: LineGroup, room: usize) -> BoxFuture<'a, Result<ParsedGroup, ApiError>> {
+        let (app, now) = (self.app, self.now.unwrap_or_else(|| self.app.clock.now()));
+        let (parse, settings, grant, source) = (self.parse, Arc::clone(&self.settings), self.grant.clone(), self.source.clone());
+        Box::pin(async move {
+            let place = app.places.take(&source, group.bytes.len()).await?;
+            let parsed = app.elsewhere(move || {
+                let mut parsed = parse(group, &settings, &grant, now, room);
+                parsed.edges.hold(place);
+                parsed
+            });
+            parsed.await
+        })
+    }
+
+    /// Puts a group into the writer's queue, at once, so that groups are written in their order; answers the wait for its outcome.
+    fn write(&self, mut group: ParsedGroup) -> BoxFuture<'static, Written> {
+        let submission = self.app.writer().map(|writer| writer.lines(&self.source, std::mem::take(&mut group.edges)));
+        Box::pin(async move {
+            let taken = match submission {
+                Ok(submission) => submission.await,
+                Err(_) => Err(SubmitError::Closed),
+            };
+            Written { group, taken }
+        })
     }
 }
 
-fn parse(group: LineGroup, settings: &Settings, grant: &Grant, now: Timestamp) -> ParsedGroup {
+fn parse(group: LineGroup, settings: &Settings, grant: &Grant, now: Timestamp, room: usize) -> ParsedGroup {
     let context = context(settings, &grant.organization, now);
     let too_long = FormatError::TooLong { limit: settings.mapping.limits().item_bytes };
     let expected = group.bytes.len() / 200 + 1;
@@ -198,8 +234,7 @@ fn parse(group: LineGroup, settings: &Settings, grant: &Grant, now: Timestamp) -
         lines_total: 0,
         edges: Edges::with_capacity(expected),
         lines: Vec::with_capacity(expected),
-        refused: Vec::new(),
-        lease: Some(group.lease),
+        refused: RefusedLines { room, ..RefusedLines::default() },
     };
     let mut rest = &group.bytes[..];
     while !rest.is_empty() {
@@ -211,47 +246,34 @@ fn parse(group: LineGroup, settings: &Settings, grant: &Grant, now: Timestamp) -
         parsed.lines_total += 1;
         let number = parsed.lines_total;
         if number == 1 && group.first_is_too_long {
-            parsed.refuse(number, &too_long);
+            parsed.refused.add(number, &too_long);
         } else if !line.trim_ascii().is_empty() {
             match last9::parse_one(line, &context) {
                 Ok(Parsed { edge, warnings }) => {
                     parsed.lines.push(ParsedLine { number, at: edge.at, warnings });
                     parsed.edges.push(edge);
                 }
-                Err(error) => parsed.refuse(number, &error),
+                Err(error) => parsed.refused.add(number, &error),
             }
         }
     }
     if group.first_is_too_long && parsed.lines_total == 0 {
         // Nothing was left of the line, not even its end.
         parsed.lines_total = 1;
-        parsed.refuse(1, &too_long);
+        parsed.refused.add(1, &too_long);
     }
+    parsed.edges.hold(group.lease);
     parsed
 }
 
-impl ParsedGroup {
-    fn refuse(&mut self, number: u64, error: &FormatError) {
-        self.refused.push((number, error.status(), error.to_string()));
+impl RefusedLines {
+    fn add(&mut self, number: u64, error: &FormatError) {
+        if self.listed.len() < self.room {
+            self.listed.push((number, error.status(), error.to_string()));
+        } else {
+            *self.further.entry(error.status()).or_default() += 1;
+        }
     }
-}
-
-/// Puts a group into the writer's queue, so that groups are written in their order, and answers the wait for its outcome.
-async fn write(app: &App, mut group: ParsedGroup) -> Pin<Box<dyn Future<Output = Written> + Send + '_>> {
-    let Ok(writer) = app.writer() else { return Box::pin(async move { Written { group, taken: Err(SubmitError::Closed) } }) };
-    while writer.queue_depth() > QUEUE_MAX / 2 {
-        tokio::time::sleep(QUEUE_PAUSE).await;
-    }
-    let mut submission = Box::pin(writer.edges(std::mem::take(&mut group.edges)));
-    // The first poll queues it.
-    let done = futures_util::poll!(submission.as_mut());
-    Box::pin(async move {
-        let taken = match done {
-            std::task::Poll::Ready(taken) => taken,
-            std::task::Poll::Pending => submission.await,
-        };
-        Written { group, taken }
-    })
 }
 
 struct Progress<'a> {
@@ -267,22 +289,26 @@ struct Progress<'a> {
 
 impl Progress<'_> {
     fn add(&mut self, written: Written) {
-        let Written { mut group, taken } = written;
-        match taken {
-            Ok(taken) => {
-                for (line, taken) in group.lines.iter().zip(taken) {
-                    self.add_line(line, taken);
-                }
+        let Written { group, taken } = written;
+        let taken = taken.unwrap_or_else(|error| {
+            self.unwritten.get_or_insert(unavailable(&error));
+            Vec::new()
+        });
+        let mut refused = group.refused.listed.into_iter().peekable();
+        for (line, taken) in group.lines.iter().zip(taken) {
+            while let Some((number, status, error)) = refused.next_if(|(number, ..)| *number < line.number) {
+                self.refuse(number, status, error);
             }
-            Err(error) => {
-                self.unwritten.get_or_insert(unavailable(&error));
-            }
+            self.add_line(line, taken);
         }
-        for (number, status, error) in &group.refused {
-            self.refuse(*number, *status, error);
+        for (number, status, error) in refused {
+            self.refuse(number, status, error);
+        }
+        for (status, lines) in group.refused.further {
+            self.app.telemetry.refused.get_or_create(&[("reason", reason(status))]).inc_by(lines as u64);
+            self.lines.refused_too(lines);
         }
         self.before += group.lines_total;
-        drop(group.lease.take());
     }
 
     fn add_line(&mut self, line: &ParsedLine, taken: Result<Taken, Refused>) {
@@ -299,11 +325,11 @@ impl Progress<'_> {
                     self.lines.warned(|| Item::taken(id, line.at, warnings()).on_line(number));
                 }
             }
-            Err(refused) => self.refuse(line.number, status_of(&refused), &refused.to_string()),
+            Err(refused) => self.refuse(line.number, status_of(&refused), refused.to_string()),
         }
     }
 
-    fn refuse(&mut self, number: u64, status: u16, error: &str) {
+    fn refuse(&mut self, number: u64, status: u16, error: String) {
         self.app.telemetry.refused.get_or_create(&[("reason", reason(status))]).inc();
         self.lines.refused(self.before + number, status, error);
     }

@@ -65,10 +65,10 @@ impl Host {
             )
         };
         let (ask, mut answer) = Ask::new([edge].into_iter().collect());
-        let (sender, mut receiver) = mpsc::channel(1);
-        sender.try_send(Submission::Edges(ask)).unwrap();
-        drop(sender);
-        self.committer().commit_all(&mut receiver);
+        let (entrance, mut exit) = queue::queue(&self.committer().telemetry);
+        entrance.push(Kind::Single, &Source::default(), Submission::Edges(ask)).unwrap();
+        drop(entrance);
+        self.committer().commit_all(&mut exit);
         while self.committer().forget_some() {}
         let taken = answer.try_recv().unwrap().answer?.remove(0).unwrap();
         Ok(taken.exposure.unwrap())

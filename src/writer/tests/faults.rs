@@ -105,7 +105,7 @@ async fn how_the_writer_ended_is_said() {
     let planted = Edge { labels: LabelSet::from_sorted([(PLANTED, "1"), ("event_name", "job")]).unwrap(), ..sound.clone() };
     let disk = FaultyDisk::new();
     let (writer, running) = start(&disk);
-    writer.edge(sound.clone()).await.unwrap().unwrap();
+    writer.edge(&Source::default(), sound.clone()).await.unwrap().unwrap();
     assert!(!running.has_ended());
     drop(writer);
     running.join().unwrap();
@@ -114,7 +114,7 @@ async fn how_the_writer_ended_is_said() {
     drop(writer);
     assert!(matches!(running.join(), Err(CloseError::Log(_))));
     let (writer, running) = start(&FaultyDisk::new());
-    assert!(matches!(writer.edge(planted).await, Err(SubmitError::Closed)));
+    assert!(matches!(writer.edge(&Source::default(), planted).await, Err(SubmitError::Closed)));
     while !running.has_ended() {
         tokio::task::yield_now().await;
     }
@@ -191,8 +191,8 @@ async fn what_is_too_large_for_the_log_is_refused_also_when_the_log_takes_nothin
     let limit = writer.record_bytes_max;
     let edge = |bytes| Edge { attributes: Some("x".repeat(bytes).into()), ..job(EdgeState::Point, START, "a") };
     disk.fail_next(Call::Sync, Fault::Before);
-    assert!(writer.edge(edge(1)).await.is_err());
-    let answers = writer.edges([edge(limit), edge(limit)].into_iter().collect()).await;
+    assert!(writer.edge(&Source::default(), edge(1)).await.is_err());
+    let answers = writer.edges(&Source::default(), [edge(limit), edge(limit)].into_iter().collect()).await;
     assert!(matches!(answers.as_deref(), Ok([Err(Refused::TooLarge { .. }), Err(Refused::TooLarge { .. })])), "{answers:?}");
-    assert!(writer.edges([edge(limit), edge(2)].into_iter().collect()).await.is_err());
+    assert!(writer.edges(&Source::default(), [edge(limit), edge(2)].into_iter().collect()).await.is_err());
 }

@@ -274,7 +274,7 @@ async fn who_reads_beside_the_writer_finds_what_was_applied() {
     let mut applied = writer.applied();
     for number in 0..200_u64 {
         let entity = number.to_string();
-        writer.edge(job(EdgeState::Start, super::server::START, &entity)).await.unwrap().unwrap();
+        writer.edge(&Source::default(), job(EdgeState::Start, super::server::START, &entity)).await.unwrap().unwrap();
         let applied = *applied.borrow_and_update();
         let mut read = Vec::new();
         reader

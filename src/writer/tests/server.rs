@@ -87,15 +87,16 @@ impl Awaited {
 /// Some senders hand something over before the writer looks.
 pub(super) fn submit<L: Log>(committer: &mut Committer<L>, sent: Vec<Sent>) -> Vec<Answer> {
     let (store, limit) = (Arc::clone(&committer.state.memory.store), committer.log.record_bytes_max());
-    let (sender, mut receiver) = mpsc::channel(QUEUE_MAX);
+    let (entrance, mut exit) = queue::queue(&committer.telemetry);
     let hand_over = |sent| {
         let (submission, awaited) = handed_over(sent, &store, limit);
-        sender.try_send(submission).unwrap();
+        let kind = if matches!(submission, Submission::Edges(_)) { Kind::Array } else { Kind::Single };
+        entrance.push(kind, &Source::default(), submission).unwrap();
         awaited
     };
     let awaited: Vec<Awaited> = sent.into_iter().map(hand_over).collect();
-    drop(sender);
-    committer.commit_all(&mut receiver);
+    drop(entrance);
+    committer.commit_all(&mut exit);
     awaited.into_iter().map(|awaited| awaited.answer(&store)).collect()
 }
 

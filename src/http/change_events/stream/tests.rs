@@ -22,9 +22,9 @@ use crate::writer::tests::started;
 /// What a group begins with that cannot be parsed without a panic.
 const PLANTED: &[u8] = b"planted";
 
-fn parse_or_panic(group: LineGroup, settings: &Settings, grant: &Grant, now: Timestamp) -> ParsedGroup {
+fn parse_or_panic(group: LineGroup, settings: &Settings, grant: &Grant, now: Timestamp, room: usize) -> ParsedGroup {
     assert!(!group.bytes.starts_with(PLANTED), "planted");
-    parse(group, settings, grant, now)
+    parse(group, settings, grant, now, room)
 }
 
 fn app() -> App {
@@ -46,7 +46,7 @@ fn app() -> App {
 
 fn pipeline(app: &App) -> Pipeline<'_> {
     let grant = Grant { organization: "acme".into(), token: "".into(), scopes: Scopes::default() };
-    Pipeline { parse: parse_or_panic, ..Pipeline::new(app, app.settings(), grant) }
+    Pipeline { parse: parse_or_panic, ..Pipeline::new(app, app.settings(), grant, Source::default()) }
 }
 
 /// A group of its own, that begins with these lines; how many lines it has.
@@ -78,7 +78,7 @@ async fn a_group_whose_parsing_panics_ends_the_stream_there() {
         counter.fetch_add(1, Ordering::SeqCst);
     });
     let body = Body::from_stream(stream::iter(bytes.map(Ok::<_, Infallible>)));
-    let source = GroupSource::open(body, Encoding::Identity, &app.settings(), &app);
+    let source = GroupSource::open(body, Encoding::Identity, &app.settings(), &app, &Source::default());
     let (status, json) = told(pipeline(&app).run(source).await).await;
     assert_eq!((status, &json["error"]), (500, &"internal error".into()), "{json}");
     assert_eq!((&json["accepted"], &json["refused"]), (&2.into(), &1.into()), "{json}");

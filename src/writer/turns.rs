@@ -1,0 +1,292 @@
+//! Whose turn it is: what waits, given out fairly between organizations, between the senders of each, and between the
+//! connections of each of these; what came by one connection stays in its order.
+//!
+//! Fair queueing by start and finish times that are counted in cost: who was given more waits until the others have had as
+//! much, and who comes anew is not behind what others have left waiting. Nothing here reads a clock.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+/// Of so many that are given out one is the oldest that waits, whosever it is.
+const OLDEST_EVERY: u64 = 4;
+
+/// Who hands something over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source(Path);
+
+/// Organization, sender, connection.
+type Path = (Arc<str>, (Arc<str>, (u64, ())));
+
+impl Source {
+    /// A connection of a sender of an organization. The sender is known by its token, or else by its address.
+    pub fn new(organization: Arc<str>, sender: Arc<str>, connection: u64) -> Self {
+        Self((organization, (sender, (connection, ()))))
+    }
+}
+
+/// Some that wait, each with its source and its cost.
+///
+/// One that found `k` others waiting is passed by at most `3 (k + 1)` that came later.
+#[derive(Debug)]
+pub struct Turns<T> {
+    all: Ring<Arc<str>, Senders<T>>,
+    /// By number, which is the order in which they came.
+    by_age: BTreeMap<u64, Source>,
+    /// Of the next that comes.
+    number: u64,
+    /// How many were given out.
+    given: u64,
+}
+
+/// Those of one organization.
+type Senders<T> = Ring<Arc<str>, Ring<u64, Flow<T>>>;
+
+/// One whose turn it is.
+#[derive(Debug)]
+pub struct Given<T> {
+    /// What waited.
+    pub item: T,
+    /// What it costs.
+    pub cost: u64,
+    /// Whose it is.
+    pub source: Source,
+    number: u64,
+}
+
+impl<T> Default for Turns<T> {
+    fn default() -> Self {
+        Self { all: Ring::default(), by_age: BTreeMap::new(), number: 0, given: 0 }
+    }
+}
+
+impl<T> Turns<T> {
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.all.count
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.all.count == 0
+    }
+
+    /// How many more may come from a source where `most` may wait: each that waits takes a place of all, one of its organization,
+    /// one of its sender and one of its connection. So an organization leaves half of what the others leave, and so on.
+    pub fn room(&self, source: &Source, most: usize) -> usize {
+        self.all.room(&source.0, most)
+    }
+
+    /// Adds one. What it costs is in any unit.
+    pub fn push(&mut self, source: &Source, cost: u64, item: T) {
+        let number = self.number;
+        self.number += 1;
+        self.by_age.insert(number, source.clone());
+        self.all.push(&source.0, Queued { number, cost: cost.max(1), item }, End::Back);
+    }
+
+    /// The next.
+    pub fn pop(&mut self) -> Option<Given<T>> {
+        let oldest = if self.given % OLDEST_EVERY == OLDEST_EVERY - 1 { self.by_age.first_key_value() } else { None };
+        let Queued { number, cost, item } = self.all.take(oldest.map(|(_, source)| &source.0))?;
+        self.given += 1;
+        let source = self.by_age.remove(&number).unwrap_or_default();
+        Some(Given { item, cost, source, number })
+    }
+
+    /// Puts one back to where it was. Several of one source come back in the opposite order.
+    pub fn put_back(&mut self, given: Given<T>) {
+        self.given -= 1;
+        let Given { item, cost, source, number } = given;
+        self.all.push(&source.0, Queued { number, cost, item }, End::Front);
+        self.by_age.insert(number, source);
+    }
+}
+
+#[derive(Debug)]
+struct Queued<T> {
+    number: u64,
+    cost: u64,
+    item: T,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Front,
+    Back,
+}
+
+/// A part of what waits.
+trait Level: Default {
+    type Path;
+    type Item;
+
+    fn count(&self) -> usize;
+
+    /// What the next one costs, where the choice of it is settled.
+    fn ahead(&self) -> u64;
+
+    fn room(&self, path: &Self::Path, most: usize) -> usize;
+
+    fn push(&mut self, path: &Self::Path, queued: Queued<Self::Item>, end: End);
+
+    /// The next, or the next of one source.
+    fn take(&mut self, of: Option<&Self::Path>) -> Option<Queued<Self::Item>>;
+}
+
+/// What came by one connection.
+struct Flow<T>(VecDeque<Queued<T>>);
+
+impl<T> Default for Flow<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T> fmt::Debug for Flow<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Flow({} wait)", self.0.len())
+    }
+}
+
+impl<T> Level for Flow<T> {
+    type Path = ();
+    type Item = T;
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn ahead(&self) -> u64 {
+        self.0.front().map_or(0, |queued| queued.cost)
+    }
+
+    fn room(&self, (): &(), most: usize) -> usize {
+        most.saturating_sub(self.0.len())
+    }
+
+    fn push(&mut self, (): &(), queued: Queued<T>, end: End) {
+        match end {
+            End::Front => self.0.push_front(queued),
+            End::Back => self.0.push_back(queued),
+        }
+    }
+
+    fn take(&mut self, _: Option<&()>) -> Option<Queued<T>> {
+        self.0.pop_front()
+    }
+}
+
+/// Members that take turns.
+#[derive(Debug)]
+struct Ring<K, L> {
+    /// In all members.
+    count: usize,
+    /// How far those are who have had least.
+    now: u64,
+    /// Of the next place.
+    serial: u64,
+    members: HashMap<K, Member<L>>,
+    /// Who is next: who will have had least; of those that are even, who waits longest for it.
+    order: BTreeMap<Place, K>,
+}
+
+/// What a member will have had, and a number.
+type Place = (u64, u64);
+
+#[derive(Debug)]
+struct Member<L> {
+    level: L,
+    /// What it has had, or what others had when it came.
+    had: u64,
+    place: Option<Place>,
+}
+
+impl<K, L> Default for Ring<K, L> {
+    fn default() -> Self {
+        Self { count: 0, now: 0, serial: 0, members: HashMap::new(), order: BTreeMap::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash, L: Level> Ring<K, L> {
+    /// Gives a member its place among the others.
+    fn settle(&mut self, key: &K) {
+        let Some(member) = self.members.get_mut(key) else { return };
+        if let Some(before) = member.place.take() {
+            self.order.remove(&before);
+        }
+        let place = (member.had.saturating_add(member.level.ahead()), self.serial);
+        self.serial += 1;
+        member.place = Some(place);
+        self.order.insert(place, key.clone());
+    }
+
+    fn remove(&mut self, key: &K) {
+        let place = self.members.remove(key).and_then(|member| member.place);
+        if let Some(place) = place {
+            self.order.remove(&place);
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash, L: Level> Level for Ring<K, L> {
+    type Path = (K, L::Path);
+    type Item = L::Item;
+
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn ahead(&self) -> u64 {
+        0
+    }
+
+    fn room(&self, (key, path): &Self::Path, most: usize) -> usize {
+        let left = most.saturating_sub(self.count);
+        self.members.get(key).map_or(left, |member| member.level.room(path, left))
+    }
+
+    fn push(&mut self, (key, path): &Self::Path, queued: Queued<Self::Item>, end: End) {
+        self.count += 1;
+        let now = self.now;
+        let member = self.members.entry(key.clone()).or_insert_with(|| Member { level: L::default(), had: now, place: None });
+        let ahead = member.level.ahead();
+        member.level.push(path, queued, end);
+        if member.place.is_none() || member.level.ahead() != ahead {
+            self.settle(key);
+        }
+    }
+
+    fn take(&mut self, of: Option<&Self::Path>) -> Option<Queued<Self::Item>> {
+        loop {
+            let next = self.order.first_key_value().map(|(_, key)| key);
+            let key = of.map(|(key, _)| key).or(next)?.clone();
+            let member = self.members.get_mut(&key)?;
+            if of.is_none() {
+                self.now = self.now.max(member.place.map_or(0, |(had, _)| had));
+            }
+            let taken = member.level.take(of.map(|(_, path)| path));
+            if let Some(queued) = &taken {
+                self.count -= 1;
+                member.had = member.had.saturating_add(queued.cost);
+            }
+            // Who has had too much and wants nothing more is kept until the others have had as much, or want nothing either.
+            if self.count == 0 {
+                *self = Self::default();
+            } else if member.level.count() == 0 && member.had <= self.now {
+                self.remove(&key);
+            } else {
+                self.settle(&key);
+            }
+            if taken.is_some() || of.is_some() {
+                return taken;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
