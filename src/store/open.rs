@@ -9,25 +9,27 @@ use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::ops::Bound;
+
+/// How many of the latest changes are remembered.
+const CHANGES_MAX: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct OpenEvents {
-    by_time: BTreeMap<TimeKey, OpenStart>,
+    by_time: BTreeMap<TimeKey, EdgeNo>,
+    /// The same by cluster, with the series of the start.
+    by_cluster: BTreeMap<(ClusterId, TimeKey), SeriesNo>,
     /// By what they answer to: the order of what has no end.
     by_id: BTreeSet<(Box<str>, EdgeNo)>,
     /// Those of identity rule 4, which leave the gauge with age.
     lapsing: BTreeSet<TimeKey>,
     /// (cluster, series of the start) to the starts of its open events and whether they lapse.
     by_series: HashMap<(ClusterId, SeriesNo), Starts>,
+    /// How many changes there were.
     version: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct OpenStart {
-    edge: EdgeNo,
-    cluster: ClusterId,
-    series: SeriesNo,
+    /// The series of the latest of them.
+    changes: VecDeque<(ClusterId, SeriesNo)>,
 }
 
 /// An open event by its first start.
@@ -43,17 +45,21 @@ pub(super) struct OpenEvent {
 
 /// The open starts of one series: nearly always one.
 #[derive(Debug)]
-#[expect(clippy::box_collection, reason = "keeps the common case small")]
 enum Starts {
     One(TimeKey, bool),
-    Many(Box<BTreeMap<TimeKey, bool>>),
+    /// Those that stay, and those that lapse.
+    Many(Box<[BTreeSet<TimeKey>; 2]>),
 }
 
 impl Starts {
     fn insert(&mut self, event: &OpenEvent) {
-        match self {
-            Self::One(only, its) => *self = Self::Many(Box::new(BTreeMap::from([(*only, *its), (event.key, event.lapses)]))),
-            Self::Many(starts) => drop(starts.insert(event.key, event.lapses)),
+        if let Self::One(only, its) = *self {
+            let one = BTreeSet::from([only]);
+            *self = Self::Many(Box::new(if its { [BTreeSet::new(), one] } else { [one, BTreeSet::new()] }));
+        }
+        if let Self::Many(starts) = self {
+            let [firm, lapsing] = &mut **starts;
+            (if event.lapses { lapsing } else { firm }).insert(event.key);
         }
     }
 
@@ -61,18 +67,20 @@ impl Starts {
     fn remove(&mut self, key: TimeKey) -> bool {
         match self {
             Self::One(only, _) => *only == key,
-            Self::Many(starts) => {
-                starts.remove(&key);
-                starts.is_empty()
-            }
+            Self::Many(starts) => starts.iter_mut().fold(true, |is_empty, keys| {
+                keys.remove(&key);
+                is_empty && keys.is_empty()
+            }),
         }
     }
 
     fn oldest(&self, lapsed: Timestamp) -> Option<TimeKey> {
-        let shown = |key: &TimeKey, lapses: bool| (!lapses || key.0 >= lapsed).then_some(*key);
         match self {
-            Self::One(only, its) => shown(only, *its),
-            Self::Many(starts) => starts.iter().find_map(|(key, &lapses)| shown(key, lapses)),
+            Self::One(only, its) => (!its || only.0 >= lapsed).then_some(*only),
+            Self::Many(starts) => {
+                let [firm, lapsing] = &**starts;
+                firm.first().into_iter().chain(lapsing.range((lapsed, [0; 2])..).next()).min().copied()
+            }
         }
     }
 }
@@ -90,9 +98,10 @@ impl OpenEvents {
     /// `id` is what the event answers to; see [`OpenEvents::rename`].
     pub(super) fn insert(&mut self, event: &OpenEvent, id: Box<str>) {
         let OpenEvent { edge, key, cluster, series, lapses } = *event;
-        self.version += 1;
+        self.note_change(cluster, series);
         self.by_id.insert((id, edge));
-        self.by_time.insert(key, OpenStart { edge, cluster, series });
+        self.by_time.insert(key, edge);
+        self.by_cluster.insert((cluster, key), series);
         if lapses {
             self.lapsing.insert(key);
         }
@@ -101,9 +110,10 @@ impl OpenEvents {
 
     pub(super) fn remove(&mut self, event: &OpenEvent, id: Box<str>) {
         let OpenEvent { edge, key, cluster, series, .. } = *event;
-        self.version += 1;
+        self.note_change(cluster, series);
         self.by_id.remove(&(id, edge));
         self.by_time.remove(&key);
+        self.by_cluster.remove(&(cluster, key));
         self.lapsing.remove(&key);
         if self.by_series.get_mut(&(cluster, series)).is_some_and(|starts| starts.remove(key)) {
             self.by_series.remove(&(cluster, series));
@@ -132,17 +142,43 @@ impl OpenEvents {
         self.lapsing.range((lapsed, [0; 2])..).next().map(|key| key.0)
     }
 
-    /// Per series of the cluster the oldest open start that has not lapsed.
-    pub(super) fn gauges(&self, cluster: ClusterId, lapsed: Timestamp) -> impl Iterator<Item = (SeriesNo, Timestamp)> {
+    /// The first open starts of the cluster after `after`, oldest first: each whether it stands for its series, as the oldest
+    /// that has not lapsed.
+    pub(super) fn gauges(
+        &self,
+        cluster: ClusterId,
+        lapsed: Timestamp,
+        after: Option<TimeKey>,
+    ) -> impl Iterator<Item = (TimeKey, SeriesNo, bool)> {
         // In the order of time, so that a page is the same after a restart, whatever numbers the series have then.
-        let here = self.by_time.iter().filter(move |(_, start)| start.cluster == cluster);
-        let oldest = move |series: SeriesNo| self.by_series.get(&(cluster, series)).and_then(|starts| starts.oldest(lapsed));
-        here.filter_map(move |(key, start)| oldest(start.series).filter(|oldest| oldest == key).map(|oldest| (start.series, oldest.0)))
+        let from = after.map_or(Bound::Included((cluster, (Timestamp::MIN, [0; 2]))), |after| Bound::Excluded((cluster, after)));
+        let here = self.by_cluster.range((from, Bound::Unbounded)).take_while(move |((of, _), _)| *of == cluster);
+        here.map(move |((_, key), series)| (*key, *series, self.gauge(cluster, *series, lapsed) == Some(*key)))
+    }
+
+    /// The oldest open start of a series that has not lapsed.
+    pub(super) fn gauge(&self, cluster: ClusterId, series: SeriesNo, lapsed: Timestamp) -> Option<TimeKey> {
+        self.by_series.get(&(cluster, series)).and_then(|starts| starts.oldest(lapsed))
+    }
+
+    /// The series of the cluster of which something opened or closed since `version`; `None` when that is not known any more.
+    pub(super) fn changed_since(&self, cluster: ClusterId, version: u64) -> Option<BTreeSet<SeriesNo>> {
+        let most = usize::try_from(self.version.checked_sub(version)?).ok()?;
+        let first = self.changes.len().checked_sub(most)?;
+        Some(self.changes.range(first..).filter(|(of, _)| *of == cluster).map(|(_, series)| *series).collect())
+    }
+
+    fn note_change(&mut self, cluster: ClusterId, series: SeriesNo) {
+        self.version += 1;
+        if self.changes.len() == CHANGES_MAX {
+            self.changes.pop_front();
+        }
+        self.changes.push_back((cluster, series));
     }
 
     /// The open events before `before`, newest first.
     pub(super) fn newest_first(&self, before: Option<TimeKey>) -> impl Iterator<Item = EdgeNo> {
         let before = before.unwrap_or((Timestamp::MAX, [u64::MAX; 2]));
-        self.by_time.range(..before).rev().map(|(_, start)| start.edge)
+        self.by_time.range(..before).rev().map(|(_, edge)| *edge)
     }
 }
