@@ -287,10 +287,10 @@ impl Timeline {
         let is_scheduled = place.exposed == place.at;
         let count = if is_scheduled { &mut slot.scheduled } else { &mut slot.queued };
         *count = count.saturating_add_signed(by);
-        if slot.queued > 0 {
-            self.queued.insert(at);
-        } else {
+        if !is_scheduled && slot.queued == 0 {
             self.queued.remove(&at);
+        } else if !is_scheduled && slot.queued == 1 {
+            self.queued.insert(at);
         }
         if at > self.ahead.slot {
             let ahead = if is_scheduled { &mut self.ahead.scheduled } else { &mut self.ahead.queued };
