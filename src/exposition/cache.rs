@@ -116,6 +116,11 @@ impl Cache {
         self.blocks.retain(|_, (_, block)| Arc::strong_count(block) > 1);
     }
 
+    /// Forgets everything.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     /// Forgets what is neither on the last page of its kind nor was on another one lately.
     pub(super) fn end_render(&mut self, now: Timestamp) {
         self.used = now;

@@ -28,14 +28,14 @@ impl Load {
         let load = self.stretches.entry(stretch).or_default();
         *load = load.saturating_add_signed(by);
         // A window lies in two stretches at most, and what is settled anew begins one place in each of its slots at most.
-        let is_heavy = load.saturating_add(WINDOW).saturating_mul(2) >= self.least;
+        let is_heavy = |load: u32| load > 0 && load.saturating_add(WINDOW).saturating_mul(2) >= self.least;
+        match (is_heavy(load.saturating_add_signed(-by)), is_heavy(*load)) {
+            (false, true) => drop(self.heavy.insert(stretch)),
+            (true, false) => drop(self.heavy.remove(&stretch)),
+            (false, false) | (true, true) => {}
+        }
         if *load == 0 {
             self.stretches.remove(&stretch);
-            self.heavy.remove(&stretch);
-        } else if is_heavy {
-            self.heavy.insert(stretch);
-        } else {
-            self.heavy.remove(&stretch);
         }
     }
 

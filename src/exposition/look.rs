@@ -12,6 +12,7 @@ use super::lines::Lines;
 use super::queue::On;
 use super::queue::Place;
 use super::schedule::Schedule;
+use super::steps;
 use super::timeline::Grid;
 use super::timeline::Timeline;
 use crate::store::SeriesId;
@@ -146,6 +147,7 @@ impl Look {
                     return true;
                 }
                 left -= 1;
+                steps::count();
                 self.done = Some(series);
                 if let Some(line) = line.filter(|_| !lines.is_changed(series)) {
                     self.see(series, line, Some(at));
@@ -206,6 +208,7 @@ impl Count {
         let mut rest = lines.of(slot.series.range((after, Bound::Unbounded)).copied());
         for (series, line) in rest.by_ref().take(most) {
             self.done = Some(series);
+            steps::count();
             let next = line.and_then(|line| line.next(On::Plain, self.now));
             if let Some(next) = next.filter(|next| timeline.grid.slot_of(next.exposed) == present) {
                 *(if next.exposed == next.at { &mut self.scheduled } else { &mut self.queued }) += 1;

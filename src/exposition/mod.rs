@@ -16,6 +16,7 @@ mod look;
 mod pages;
 mod queue;
 mod schedule;
+mod steps;
 mod text;
 mod timeline;
 

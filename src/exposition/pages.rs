@@ -210,7 +210,9 @@ impl Pages {
         let view = View::new(self.moment_of_page(now), request.window, request.keep, &self.sizes);
         let asked = Asked { tenant, cluster, pages: &pages, request, own, view, now, room };
         let render = || if request.selectors.is_empty() { self.shared(&asked) } else { self.filtered(&asked) };
-        for give_up in [Cache::forget_unused, |cache: &mut Cache| *cache = Cache::default()] {
+        // Nobody else's page is given up for one of somebody's own.
+        let give_ups: &[fn(&mut Cache)] = if is_shared { &[Cache::forget_unused, Cache::forget] } else { &[Cache::forget_unused] };
+        for give_up in give_ups {
             if let Ok(page) = render() {
                 return Ok(page);
             }
@@ -303,7 +305,7 @@ impl Pages {
             if let Some(mut cache) = cluster.cache.try_lock()
                 && now.since(cache.used) > IDLE_MAX
             {
-                *cache = Cache::default();
+                cache.forget();
                 if let Some(mut last) = cluster.last.try_lock() {
                     *last = None;
                 }

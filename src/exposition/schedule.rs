@@ -143,7 +143,8 @@ impl Schedule {
         let mut queues = Queues::open(before, &mut context);
         queues.withdraw(at, reach, &mut context);
         self.crowds.forget(series.number);
-        let line = queues.close(&mut context);
+        // What is left may be nothing but what was to be forgotten before.
+        let line = Some(queues.close(&mut context)).filter(|line| !context.timeline.is_forgotten(line)).unwrap_or_default();
         context.timeline.name(series.number, before, line.places());
         lines.set(series.number, line);
     }

@@ -11,6 +11,7 @@ use super::load::Load;
 use super::queue::Class;
 use super::queue::On;
 use super::queue::Place;
+use super::steps;
 use crate::time::Timestamp;
 use crate::time::millis_of;
 use std::collections::BTreeMap;
@@ -160,6 +161,7 @@ impl Timeline {
 
     /// How many more places may begin in `slot`, or the next slot that could have room.
     fn room(&self, slot: i64, limit: u32, anew: Anew<'_>) -> Result<u32, i64> {
+        steps::count();
         let (first, last) = (slot.saturating_sub(SLOTS), slot.saturating_add(SLOTS));
         let mut taken = [0_u32; NEIGHBOURS];
         for (neighbour, there) in self.slots.range(first.max(self.cut)..=last.max(self.cut)) {
@@ -188,6 +190,7 @@ impl Timeline {
 
     /// A place begins when it says.
     pub(super) fn take(&mut self, place: &Place) {
+        steps::count();
         let at = self.grid.slot_of(place.exposed);
         let slot = self.slots.entry(at).or_default();
         slot.taken = slot.taken.saturating_add(1);
@@ -202,6 +205,7 @@ impl Timeline {
 
     /// A place that was taken will not be used; its room is free again.
     pub(super) fn release(&mut self, place: &Place) {
+        steps::count();
         let at = self.grid.slot_of(place.exposed);
         let Some(slot) = self.slots.get_mut(&at) else { return };
         slot.taken = slot.taken.saturating_sub(1);
@@ -253,6 +257,7 @@ impl Timeline {
         let tail = before.iter().rev().zip(rest.iter().rev()).take_while(same).count();
         let but_tail = |places: &[Place]| places.len() - tail;
         for place in before.iter().take(but_tail(before)) {
+            steps::count();
             let at = grid.slot_of(place.exposed);
             let next = after.partition_point(|place| grid.slot_of(place.exposed) < at);
             if after.get(next).is_some_and(|place| grid.slot_of(place.exposed) == at) {
@@ -264,6 +269,7 @@ impl Timeline {
             }
         }
         for place in rest.iter().take(but_tail(rest)) {
+            steps::count();
             let slot = self.slots.entry(grid.slot_of(place.exposed)).or_default();
             self.names += usize::from(slot.series.insert(series));
         }
@@ -281,10 +287,10 @@ impl Timeline {
         let is_scheduled = place.exposed == place.at;
         let count = if is_scheduled { &mut slot.scheduled } else { &mut slot.queued };
         *count = count.saturating_add_signed(by);
-        if slot.queued > 0 {
-            self.queued.insert(at);
-        } else {
+        if !is_scheduled && slot.queued == 0 {
             self.queued.remove(&at);
+        } else if !is_scheduled && slot.queued == 1 {
+            self.queued.insert(at);
         }
         if at > self.ahead.slot {
             let ahead = if is_scheduled { &mut self.ahead.scheduled } else { &mut self.ahead.queued };
@@ -304,6 +310,7 @@ impl Timeline {
 
     /// Takes out the first slot that is forgotten, one name at a time; `None` when there is no more.
     pub(super) fn pop_forgotten(&mut self) -> Option<Forgotten> {
+        steps::count();
         let mut first = self.slots.first_entry().filter(|first| *first.key() < self.cut)?;
         if let Some(series) = first.get_mut().series.pop_first() {
             self.names -= 1;
@@ -333,6 +340,7 @@ impl Timeline {
         let is_back = present < ahead.slot;
         let mut slots: Box<dyn Iterator<Item = (&i64, &Slot)>> = if is_back { Box::new(between.rev()) } else { Box::new(between) };
         for (at, slot) in slots.by_ref().take(most) {
+            steps::count();
             let (queued, scheduled) = (slot.queued as usize, slot.scheduled as usize);
             ahead = if is_back {
                 Ahead { slot: at - 1, queued: ahead.queued + queued, scheduled: ahead.scheduled + scheduled }

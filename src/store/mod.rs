@@ -14,6 +14,7 @@ mod core;
 mod details;
 mod edges;
 mod fold;
+mod gauges;
 mod groups;
 mod index;
 mod indexed;

@@ -11,11 +11,17 @@ use super::pieces::Pieces;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::ops::Bound;
+
+/// How many of the latest changes are remembered.
+const CHANGES_MAX: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct OpenEvents {
-    by_time: BTreeMap<TimeKey, OpenStart>,
+    by_time: BTreeMap<TimeKey, EdgeNo>,
+    /// The same by cluster, with the series of the start.
+    by_cluster: BTreeMap<(ClusterId, TimeKey), SeriesNo>,
     /// By what they answer to: the order of what has no end.
     by_id: BTreeSet<(Box<str>, EdgeNo)>,
     /// Those of identity rule 4, which leave the gauge with age: to be counted up to a time.
@@ -24,14 +30,10 @@ pub(super) struct OpenEvents {
     by_series: BTreeMap<(ClusterId, SeriesNo), Starts>,
     /// What the ids take.
     id_bytes: usize,
+    /// How many changes there were.
     version: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct OpenStart {
-    edge: EdgeNo,
-    cluster: ClusterId,
-    series: SeriesNo,
+    /// The series of the latest of them.
+    changes: VecDeque<(ClusterId, SeriesNo)>,
 }
 
 /// An open event by its first start.
@@ -109,9 +111,11 @@ impl OpenEvents {
 
     /// The bytes that they take. Series are taken to have one each.
     pub(super) fn bytes(&self) -> usize {
-        let by_time = tree(self.len(), size_of::<(TimeKey, OpenStart)>()) + self.lapsing.len() * size_of::<TimeKey>();
+        let by_time = tree(self.len(), size_of::<(TimeKey, EdgeNo)>()) + self.lapsing.len() * size_of::<TimeKey>();
+        let by_cluster = tree(self.len(), size_of::<((ClusterId, TimeKey), SeriesNo)>());
         let by_id = tree(self.by_id.len(), size_of::<(Box<str>, EdgeNo)>()) + self.id_bytes;
         by_time
+            + by_cluster
             + by_id
             + tree(self.by_series.len(), size_of::<((ClusterId, SeriesNo), Starts)>())
             + (self.len() - self.by_series.len()) * 48
@@ -125,10 +129,11 @@ impl OpenEvents {
     /// `id` is what the event answers to; see [`OpenEvents::rename`].
     pub(super) fn insert(&mut self, event: &OpenEvent, id: Box<str>) {
         let OpenEvent { edge, key, cluster, series, lapses } = *event;
-        self.version += 1;
         self.id_bytes += allocated(id.len());
+        self.note_change(cluster, series);
         self.by_id.insert((id, edge));
-        self.by_time.insert(key, OpenStart { edge, cluster, series });
+        self.by_time.insert(key, edge);
+        self.by_cluster.insert((cluster, key), series);
         if lapses {
             self.lapsing.insert(key, |other| *other < key);
         }
@@ -137,12 +142,13 @@ impl OpenEvents {
 
     pub(super) fn remove(&mut self, event: &OpenEvent, id: Box<str>) {
         let OpenEvent { edge, key, cluster, series, .. } = *event;
-        self.version += 1;
+        self.note_change(cluster, series);
         let bytes = allocated(id.len());
         if self.by_id.remove(&(id, edge)) {
             self.id_bytes -= bytes;
         }
         self.by_time.remove(&key);
+        self.by_cluster.remove(&(cluster, key));
         self.lapsing.remove(|other| *other <= key, |other| *other == key);
         if self.by_series.get_mut(&(cluster, series)).is_some_and(|starts| starts.remove(key)) {
             self.by_series.remove(&(cluster, series));
@@ -173,17 +179,43 @@ impl OpenEvents {
         self.lapsing.after(|key| key.0 < lapsed).map(|key| key.0)
     }
 
-    /// Per series of the cluster the oldest open start that has not lapsed.
-    pub(super) fn gauges(&self, cluster: ClusterId, lapsed: Timestamp) -> impl Iterator<Item = (SeriesNo, Timestamp)> {
+    /// The first open starts of the cluster after `after`, oldest first: each whether it stands for its series, as the oldest
+    /// that has not lapsed.
+    pub(super) fn gauges(
+        &self,
+        cluster: ClusterId,
+        lapsed: Timestamp,
+        after: Option<TimeKey>,
+    ) -> impl Iterator<Item = (TimeKey, SeriesNo, bool)> {
         // In the order of time, so that a page is the same after a restart, whatever numbers the series have then.
-        let here = self.by_time.iter().filter(move |(_, start)| start.cluster == cluster);
-        let oldest = move |series: SeriesNo| self.by_series.get(&(cluster, series)).and_then(|starts| starts.oldest(lapsed));
-        here.filter_map(move |(key, start)| oldest(start.series).filter(|oldest| oldest == key).map(|oldest| (start.series, oldest.0)))
+        let from = after.map_or(Bound::Included((cluster, (Timestamp::MIN, [0; 2]))), |after| Bound::Excluded((cluster, after)));
+        let here = self.by_cluster.range((from, Bound::Unbounded)).take_while(move |((of, _), _)| *of == cluster);
+        here.map(move |((_, key), series)| (*key, *series, self.gauge(cluster, *series, lapsed) == Some(*key)))
+    }
+
+    /// The oldest open start of a series that has not lapsed.
+    pub(super) fn gauge(&self, cluster: ClusterId, series: SeriesNo, lapsed: Timestamp) -> Option<TimeKey> {
+        self.by_series.get(&(cluster, series)).and_then(|starts| starts.oldest(lapsed))
+    }
+
+    /// The series of the cluster of which something opened or closed since `version`; `None` when that is not known any more.
+    pub(super) fn changed_since(&self, cluster: ClusterId, version: u64) -> Option<BTreeSet<SeriesNo>> {
+        let most = usize::try_from(self.version.checked_sub(version)?).ok()?;
+        let first = self.changes.len().checked_sub(most)?;
+        Some(self.changes.range(first..).filter(|(of, _)| *of == cluster).map(|(_, series)| *series).collect())
+    }
+
+    fn note_change(&mut self, cluster: ClusterId, series: SeriesNo) {
+        self.version += 1;
+        if self.changes.len() == CHANGES_MAX {
+            self.changes.pop_front();
+        }
+        self.changes.push_back((cluster, series));
     }
 
     /// The open events before `before`, newest first.
     pub(super) fn newest_first(&self, before: Option<TimeKey>) -> impl Iterator<Item = EdgeNo> {
         let before = before.unwrap_or((Timestamp::MAX, [u64::MAX; 2]));
-        self.by_time.range(..before).rev().map(|(_, start)| start.edge)
+        self.by_time.range(..before).rev().map(|(_, edge)| *edge)
     }
 }

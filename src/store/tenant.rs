@@ -14,16 +14,21 @@ use super::core;
 use super::core::Core;
 use super::core::New;
 use super::edges;
+use super::gauges::GaugeLook;
 use super::number::Number as _;
 use super::number::SeriesNo;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
+use parking_lot::RwLockReadGuard;
 #[cfg(test)]
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How many open events are looked at before the writer is let in.
+const GAUGES_AT_ONCE: usize = 1024;
 
 impl Tenant {
     /// Its number.
@@ -85,11 +90,20 @@ impl Tenant {
         self.claims.lock().bound_at(now)
     }
 
-    /// Calls `visit` once per label set that is open on the cluster, with its oldest start.
+    /// Calls `visit` once per label set that is open on the cluster, with its oldest start, oldest first. All are of one moment,
+    /// although the writer goes on while they are looked at.
     pub fn open_gauges(&self, cluster: ClusterId, now: Timestamp, visit: &mut dyn FnMut(OpenGauge)) {
-        let core = self.core.read();
-        for (series, since) in core.open.gauges(cluster, now.minus(self.open_max_age)) {
-            visit(OpenGauge { series: core.series_id(series), since });
+        let mut core = self.core.read();
+        // In one go, where more changes in between than is remembered, again and again.
+        for most in [GAUGES_AT_ONCE, GAUGES_AT_ONCE, usize::MAX] {
+            let mut look = GaugeLook::new(cluster, now.minus(self.open_max_age), &core.open);
+            while look.go_on(&core.open, most, |series| core.series_id(series)) {
+                RwLockReadGuard::bump(&mut core);
+            }
+            if let Some(gauges) = look.end(&core.open, |series| core.series_id(series)) {
+                drop(core);
+                return gauges.into_iter().for_each(|(since, series)| visit(OpenGauge { series, since }));
+            }
         }
     }
 

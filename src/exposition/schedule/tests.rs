@@ -1,6 +1,7 @@
 //! The schedule against a literal model of the page contract, and against scrapers that refuse what Prometheus refuses.
 
 mod books;
+mod costs;
 mod literal;
 mod looks;
 mod windows;

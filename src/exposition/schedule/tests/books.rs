@@ -114,6 +114,19 @@ fn what_is_in_a_slot_that_ends_stays_for_its_own_time() {
     assert_eq!(schedule.lines_there().count(), 1, "what was shown for as long as it can be is forgotten");
 }
 
+/// What was shown an hour ago is nothing to a sample of today, even if another one waited until now.
+#[test]
+fn what_is_left_of_a_line_when_what_waits_is_taken_off_may_be_forgotten_already() {
+    let mut schedule = Schedule::new(sizes(10 * SECOND, 100));
+    let empty = schedule.bytes();
+    schedule.apply(ms(0), &sample(1, 0));
+    schedule.apply(ms(0), &sample(1, 3 * HOUR));
+    schedule.withdraw(ms(2 * HOUR), first(1), ms(3 * HOUR), Reach::Waiting);
+    assert_eq!((schedule.places_of(1), schedule.lines.state().count()), (vec![], 0));
+    schedule.withdraw(ms(2 * HOUR), first(1), ms(0), Reach::Waiting);
+    assert_eq!(schedule.bytes(), empty);
+}
+
 #[test]
 fn a_series_with_one_sample_needs_no_list() {
     let mut schedule = Schedule::new(sizes(MINUTE, 100));
