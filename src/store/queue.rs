@@ -59,24 +59,20 @@ impl<T> Queue<T> {
 
     pub(super) fn push_back(&mut self, item: T) {
         self.len += 1;
-        match self.chunks.back_mut().filter(|chunk| chunk.len() < CHUNK_MAX) {
-            Some(chunk) => push(chunk, item, VecDeque::push_back),
-            None => {
-                steps::moved(if self.chunks.len() == self.chunks.capacity() { self.chunks.len() * size_of::<VecDeque<T>>() } else { 0 });
-                self.chunks.push_back(VecDeque::from([item]));
-            }
+        if let Some(chunk) = self.chunks.back_mut().filter(|chunk| chunk.len() < CHUNK_MAX) {
+            return push(chunk, item, VecDeque::push_back);
         }
+        steps::moved(if self.chunks.len() == self.chunks.capacity() { self.chunks.len() * size_of::<VecDeque<T>>() } else { 0 });
+        self.chunks.push_back(VecDeque::from([item]));
     }
 
     pub(super) fn push_front(&mut self, item: T) {
         self.len += 1;
-        match self.chunks.front_mut().filter(|chunk| chunk.len() < CHUNK_MAX) {
-            Some(chunk) => push(chunk, item, VecDeque::push_front),
-            None => {
-                steps::moved(if self.chunks.len() == self.chunks.capacity() { self.chunks.len() * size_of::<VecDeque<T>>() } else { 0 });
-                self.chunks.push_front(VecDeque::from([item]));
-            }
+        if let Some(chunk) = self.chunks.front_mut().filter(|chunk| chunk.len() < CHUNK_MAX) {
+            return push(chunk, item, VecDeque::push_front);
         }
+        steps::moved(if self.chunks.len() == self.chunks.capacity() { self.chunks.len() * size_of::<VecDeque<T>>() } else { 0 });
+        self.chunks.push_front(VecDeque::from([item]));
     }
 
     pub(super) fn pop_front(&mut self) -> Option<T> {
