@@ -199,7 +199,8 @@ mod tests {
         }
         let late = at(1 << 50);
         store.apply(late, &Command::Retire { before: late, upto: 0 });
-        (0..COUNT).for_each(|_| drop(store.tenant("acme").unwrap().claims.lock().len(late)));
+        let tenant = store.tenant("acme").unwrap();
+        assert!((0..COUNT).all(|_| tenant.claims.lock().len(late) == 0), "{name}");
         store.apply(late, &Command::Edge(edge(EdgeState::Point, 0, -1)));
         assert!(store.account().kept() < before + 40_000, "{name}: {before} bytes before, {} after", store.account().kept());
     }

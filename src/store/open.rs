@@ -95,7 +95,7 @@ impl Starts {
 
     fn oldest(&self, lapsed: Timestamp) -> Option<TimeKey> {
         match self {
-            Self::One(only, lapses) => Some(*only).filter(|only| !lapses || only.0 >= lapsed),
+            Self::One(only, its) => Some(*only).filter(|only| !its || only.0 >= lapsed),
             Self::Many(apart) => {
                 let lapsing = apart.lapse.range((lapsed, [0; 2])..).next();
                 [apart.stay.first(), lapsing].into_iter().flatten().min().copied()

@@ -150,7 +150,7 @@ impl<T, N: Default> Pieces<T, N> {
 
     /// Adds an item behind all others.
     fn append(&mut self, item: T) {
-        if self.stretches.last().is_none_or(|stretch| stretch.is_full()) {
+        if self.stretches.last().is_none_or(Stretch::is_full) {
             moved::<Stretch<T, N>>(if self.stretches.len() == self.stretches.capacity() { self.stretches.len() } else { 0 });
             self.stretches.push(Stretch { chunks: Vec::new(), note: N::default(), len: 0 });
         }

@@ -158,14 +158,12 @@ impl Run {
 
     fn push(&mut self, number: Option<ValueNo>) {
         steps::moved(size_of::<ValueNo>());
-        match self.chunks.back_mut().filter(|chunk| chunk.len() < TAIL_MAX) {
-            Some(chunk) => chunk.extend(number),
-            None => {
-                let mut chunk = Vec::with_capacity(TAIL_MAX);
-                chunk.extend(number);
-                self.chunks.push_back(chunk);
-            }
+        if let Some(chunk) = self.chunks.back_mut().filter(|chunk| chunk.len() < TAIL_MAX) {
+            return chunk.extend(number);
         }
+        let mut chunk = Vec::with_capacity(TAIL_MAX);
+        chunk.extend(number);
+        self.chunks.push_back(chunk);
     }
 
     /// Puts another run behind this one.
@@ -230,7 +228,7 @@ struct Stretch<'r> {
 impl<'r> Stretch<'r> {
     fn chunks(self) -> impl Iterator<Item = &'r [ValueNo]> {
         let Self { run, from, to } = self;
-        (from.0..to.0 + 1).map(move |index| {
+        (from.0..=to.0).map(move |index| {
             let chunk = run.chunk(index);
             let end = if index == to.0 { to.1 } else { chunk.len() };
             chunk.get(if index == from.0 { from.1 } else { 0 }..end).unwrap_or_default()

@@ -123,19 +123,14 @@ impl<T: Copy> Table<T> {
             into.insert_unique(hash, item, |&item| hash_of(item));
         }
         let upper = Leaf { items: upper, depth: depth + 1 };
-        let number = match self.vacant.pop() {
-            Some(vacant) => {
-                if let Some(place) = self.leaves.get_mut(vacant as usize) {
-                    *place = upper;
-                }
-                vacant
-            }
-            None => {
-                steps::moved(if self.leaves.len() == self.leaves.capacity() { self.leaves.len() * size_of::<Leaf<T>>() } else { 0 });
-                self.leaves.push(upper);
-                u32::try_from(self.leaves.len() - 1).unwrap_or(u32::MAX)
-            }
-        };
+        let vacant = self.vacant.pop();
+        let number = vacant.unwrap_or_else(|| u32::try_from(self.leaves.len()).unwrap_or(u32::MAX));
+        if let Some(place) = self.leaves.get_mut(number as usize) {
+            *place = upper;
+        } else {
+            steps::moved(if self.leaves.len() == self.leaves.capacity() { self.leaves.len() * size_of::<Leaf<T>>() } else { 0 });
+            self.leaves.push(upper);
+        }
         if depth == self.depth {
             steps::moved(self.directory.len() * 2 * size_of::<u32>());
             self.directory.extend_from_within(..);

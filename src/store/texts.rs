@@ -13,8 +13,8 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    pub(super) fn get(&self, edge: &EdgeNo) -> Option<&str> {
-        self.by_edge.get(edge).map(|text| &**text)
+    pub(super) fn get(&self, edge: EdgeNo) -> Option<&str> {
+        self.by_edge.get(&edge).map(|text| &**text)
     }
 
     /// Sets the text of an edge.
@@ -24,8 +24,8 @@ impl Texts {
         self.bytes -= before.map_or(0, |before| allocated(before.len()));
     }
 
-    pub(super) fn remove(&mut self, edge: &EdgeNo) {
-        let before = self.by_edge.remove(edge);
+    pub(super) fn remove(&mut self, edge: EdgeNo) {
+        let before = self.by_edge.remove(&edge);
         self.bytes -= before.map_or(0, |before| allocated(before.len()));
     }
 

@@ -59,7 +59,7 @@ impl Core {
     }
 
     pub(in crate::store) fn attributes(&self, edge: EdgeNo) -> Option<&str> {
-        self.attributes.get(&edge)
+        self.attributes.get(edge)
     }
 
     /// The first edge of the event that `edge` belongs to.

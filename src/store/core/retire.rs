@@ -85,7 +85,7 @@ impl Core {
             }
             self.forget_id(edge, id);
             self.values.remove(&edge);
-            self.attributes.remove(&edge);
+            self.attributes.remove(edge);
             self.skews.own.remove(&edge);
             self.renewed.remove(&edge);
         }

@@ -164,7 +164,7 @@ impl Core {
     fn have_again(&mut self, known: EdgeNo, edge: &Edge, received: Timestamp) -> Option<Added> {
         match &edge.attributes {
             Some(attributes) => self.attributes.insert(known, attributes.clone()),
-            None => self.attributes.remove(&known),
+            None => self.attributes.remove(known),
         }
         self.renewed.insert(known, received);
         self.values.remove(&known);
