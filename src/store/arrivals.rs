@@ -97,7 +97,7 @@ impl Arrivals {
         for (index, Chunk { edges, .. }) in self.chunks.iter().enumerate() {
             if left > edges.len() {
                 left -= edges.len();
-                place.rank += edges.len();
+                place = Place { chunk: index + 1, offset: 0, rank: place.rank + edges.len() };
                 continue;
             }
             let rest = edges.get(left..).unwrap_or_default();

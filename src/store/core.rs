@@ -80,6 +80,8 @@ pub(super) struct Core {
     pub(super) born: u64,
     by_series: HashTable<SeriesNo>,
     series_by_cluster: HashMap<ClusterId, u32>,
+    /// Numbers of clusters that no series has, but for the default one.
+    unused_clusters: BTreeSet<ClusterId>,
     /// Series that the label index does not know of yet.
     unpublished: Vec<SeriesNo>,
     start_series: Set<SeriesNo>,

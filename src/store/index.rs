@@ -35,8 +35,11 @@ use std::sync::atomic::Ordering;
 
 /// How many values a regular expression is tried on before the label's lock is given up for a moment.
 const SCAN_SLICE: usize = 4096;
-/// Forgotten values are swept out of the sorted runs when there are more than this many, and more than half are forgotten.
+/// The sorted runs are made anew when more than this many of their values are forgotten, and more than half.
 const DEAD_MIN: usize = 1024;
+
+/// So many values are looked at with each that comes or goes, when the sorted runs are made anew.
+const TIDIED_AT_ONCE: usize = 8;
 
 /// A label name of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +86,12 @@ pub(super) struct LabelName {
 #[derive(Debug, Default)]
 struct Values {
     rows: Rows<ValueNo, Value>,
+    /// Forgotten values that the sorted runs still have, which are searched by their texts.
     dead: Vec<ValueNo>,
+    /// The runs without them, as far as they are made.
+    anew: Option<Box<Anew>>,
+    /// Forgotten values that the sorted runs have no more, and whose numbers are not used again yet.
+    gone: Vec<ValueNo>,
     by_text: HashTable<ValueNo>,
     seed: Seed,
     sorted: Runs,
@@ -91,6 +99,16 @@ struct Values {
     idle: Vec<ValueNo>,
     /// The name is forgotten: this is not what its text means any more.
     forgotten: bool,
+}
+
+/// Sorted runs that are made anew, a few values at a time.
+#[derive(Debug, Default)]
+struct Anew {
+    sorted: Runs,
+    /// The index of the row to be looked at next: values before it are in, if they were not forgotten then.
+    next: usize,
+    /// Forgotten values that are not in.
+    gone: Vec<ValueNo>,
 }
 
 #[derive(Debug)]
@@ -347,7 +365,11 @@ impl Values {
         let text_of = |number: ValueNo| rows.get(number).map_or("", |value| &*value.text);
         self.by_text.insert_unique(hash, number, |&number| seed.hash(text_of(number)));
         self.sorted.insert(number, text_of);
+        if let Some(anew) = self.anew.as_mut().filter(|anew| (number.index() as usize) < anew.next) {
+            anew.sorted.insert(number, text_of);
+        }
         self.is_idle(number, label);
+        self.tidy();
         Some(number)
     }
 
@@ -397,19 +419,42 @@ impl Values {
             return;
         }
         // Its text stays until the sorted runs are made anew: they are searched by it.
-        self.dead.push(number);
-        if self.dead.len() > DEAD_MIN && self.dead.len() * 2 > self.rows.len() {
-            let rows = &mut self.rows;
-            self.sorted.retain(|number| rows.get(number).is_some_and(|value| !value.series.is_empty()));
-            for &number in &self.dead {
-                if let Some(value) = rows.get_mut(number) {
-                    value.text = Box::default();
-                }
+        match self.anew.as_mut().filter(|anew| anew.next <= number.index() as usize) {
+            Some(anew) => anew.gone.push(number),
+            None => self.dead.push(number),
+        }
+        if self.anew.is_none() && self.dead.len() > DEAD_MIN && self.dead.len() * 2 > self.rows.len() {
+            self.anew = Some(Box::new(Anew { gone: std::mem::take(&mut self.dead), ..Anew::default() }));
+        }
+        self.tidy();
+    }
+
+    /// Goes on to free what is forgotten: a few values at a time, however many there are.
+    fn tidy(&mut self) {
+        for number in self.gone.drain(self.gone.len().saturating_sub(TIDIED_AT_ONCE)..) {
+            if let Some(value) = self.rows.get_mut(number) {
+                value.text = Box::default();
             }
-            for number in self.dead.drain(..) {
-                self.rows.vacate(number);
+            self.rows.vacate(number);
+        }
+        let Some(mut anew) = self.anew.take() else { return };
+        let text_of = |number: ValueNo| self.rows.get(number).map_or("", |value| &*value.text);
+        for _ in 0..TIDIED_AT_ONCE {
+            let number = u32::try_from(anew.next).ok().and_then(ValueNo::from_index);
+            let Some(number) = number.filter(|_| anew.next < self.rows.len()) else {
+                self.sorted = anew.sorted;
+                // The one before is short by now, or empty.
+                std::mem::swap(&mut self.gone, &mut anew.gone);
+                self.gone.append(&mut anew.gone);
+                return;
+            };
+            anew.next += 1;
+            let text = text_of(number);
+            if self.find(self.seed.hash(text), text) == Some(number) {
+                anew.sorted.insert(number, text_of);
             }
         }
+        self.anew = Some(anew);
     }
 }
 

@@ -67,6 +67,7 @@ use seed::Seed;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tenant::Clusters;
 
 /// Most label names of one tenant.
 pub const LABEL_NAMES_MAX: usize = 10_000;
@@ -225,7 +226,7 @@ pub struct Tenant {
     open_max_age: Duration,
     index: LabelIndex,
     core: RwLock<Core>,
-    clusters: RwLock<Vec<Arc<str>>>,
+    clusters: RwLock<Clusters>,
     claims: Mutex<Claims>,
 }
 
@@ -354,7 +355,7 @@ impl Store {
         let mut all = Vec::new();
         for (name, tenant) in &*tenants.read() {
             let Tenant { id, organization: _, open_max_age: _, index, core, clusters, claims } = &**tenant;
-            let mut lines = vec![format!("{id:?}, clusters {:?}", clusters.read())];
+            let mut lines = vec![format!("{id:?}, clusters {:?}", clusters.read().names)];
             lines.extend(core.read().state(index));
             lines.extend(claims.lock().state(now));
             all.extend(lines.iter().map(|line| format!("{name}: {line}")));
@@ -388,7 +389,7 @@ impl Store {
             open_max_age: self.options.open_max_age,
             index: LabelIndex::new(self.seed.read().clone()),
             core: RwLock::new(Core::new(self.skew(), self.seed.read().clone())),
-            clusters: RwLock::new(vec!["".into()]),
+            clusters: RwLock::default(),
             claims: Mutex::default(),
         });
         tenants.insert(Arc::clone(organization), Arc::clone(&tenant));

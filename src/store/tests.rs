@@ -2,6 +2,7 @@ mod between;
 mod forgotten;
 mod limits;
 mod names;
+mod parts;
 mod questions;
 mod retired;
 
