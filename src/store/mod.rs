@@ -265,10 +265,8 @@ impl Store {
             }
             Command::RetirePart(part) => {
                 let tenant = self.tenant(&part.organization);
-                Applied::Retired(tenant.map_or_else(RetiredPart::default, |tenant| {
-                    let retired = tenant.core.write().retire_part(&tenant.index, part, received);
-                    retired
-                }))
+                let retire = |tenant: Arc<Tenant>| tenant.core.write().retire_part(&tenant.index, part, received);
+                Applied::Retired(tenant.map_or_else(RetiredPart::default, retire))
             }
         }
     }

@@ -171,15 +171,12 @@ impl Tenant {
         let mut clusters = self.clusters.write();
         let free = core.unused_cluster();
         let Some(number) = free.or_else(|| u16::try_from(clusters.names.len()).ok().map(ClusterId)) else { return ClusterId(0) };
-        match clusters.names.get_mut(usize::from(number.0)) {
-            Some(free) => {
-                let before = std::mem::replace(free, Arc::clone(name));
-                clusters.numbers.remove(&before);
-            }
-            None => {
-                clusters.names.push(Arc::clone(name));
-                core.has_no_cluster(number);
-            }
+        if let Some(free) = clusters.names.get_mut(usize::from(number.0)) {
+            let before = std::mem::replace(free, Arc::clone(name));
+            clusters.numbers.remove(&before);
+        } else {
+            clusters.names.push(Arc::clone(name));
+            core.has_no_cluster(number);
         }
         clusters.numbers.insert(Arc::clone(name), number);
         number
