@@ -157,7 +157,15 @@ impl Account {
             let most = units(shares.of(item)).max(1);
             Pool { most, free: Arc::new(Semaphore::new(most as usize)), refused: AtomicU64::new(0) }
         });
-        Self(Arc::new(Books { limit, shares, pools, kept: zero(), open: zero(), is_beyond: AtomicBool::new(false), refused: AtomicU64::new(0) }))
+        Self(Arc::new(Books {
+            limit,
+            shares,
+            pools,
+            kept: zero(),
+            open: zero(),
+            is_beyond: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
+        }))
     }
 
     /// One that nothing exhausts: for tests, and for reading a log without serving it.
@@ -417,9 +425,14 @@ mod tests {
     fn what_is_open_keeps_room_back_for_its_stop() {
         let account = account(UNIT);
         let mut before = (0, 0);
-        for (kept, open, room, margin) in
-            [(0, 0, 10_000, 10_625), (4000, 2, 3952, 4577), (9000, 1, 0, 601), (20_000, 0, 0, 0), (0, usize::MAX, 0, 0), (100, 0, 9900, 10_525)]
-        {
+        for (kept, open, room, margin) in [
+            (0, 0, 10_000, 10_625),
+            (4000, 2, 3952, 4577),
+            (9000, 1, 0, 601),
+            (20_000, 0, 0, 0),
+            (0, usize::MAX, 0, 0),
+            (100, 0, 9900, 10_525),
+        ] {
             account.keep(before.0, kept);
             account.keep_open(before.1, open);
             assert_eq!((account.kept(), account.room(), account.margin()), (kept, room, margin), "{open}");

@@ -212,8 +212,10 @@ impl<D: Disk> SegmentLog<D> {
 
     /// Gives up a checkpoint that is not made.
     pub fn abandon(&self, compaction: Compaction<D>) {
+        let temporary = temporary_name(compaction.upto);
+        drop(compaction);
         // A temporary file that stays is removed by the next opening.
-        drop(self.disk.remove(&temporary_name(compaction.upto)));
+        drop(self.disk.remove(&temporary));
     }
 
     /// Makes a checkpoint of those records up to `upto` that `keep` answers `true` for, at once.

@@ -49,14 +49,13 @@ impl Arrivals {
     /// Adds an edge, received when the last one was or later.
     pub(super) fn push(&mut self, edge: EdgeNo, received: Timestamp) {
         self.len += 1;
-        match self.chunks.back_mut().filter(|last| last.edges.len() < CHUNK_MAX) {
-            Some(last) => last.edges.push(edge),
-            None => {
-                // The first chunk grows as it is needed: most tenants are small.
-                let mut edges = Vec::with_capacity(if self.chunks.is_empty() { 0 } else { CHUNK_MAX });
-                edges.push(edge);
-                self.chunks.push_back(Chunk { since: received, edges });
-            }
+        if let Some(last) = self.chunks.back_mut().filter(|last| last.edges.len() < CHUNK_MAX) {
+            last.edges.push(edge);
+        } else {
+            // The first chunk grows as it is needed: most tenants are small.
+            let mut edges = Vec::with_capacity(if self.chunks.is_empty() { 0 } else { CHUNK_MAX });
+            edges.push(edge);
+            self.chunks.push_back(Chunk { since: received, edges });
         }
     }
 

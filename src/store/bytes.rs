@@ -187,7 +187,11 @@ mod tests {
             let (command, had) = (command(number), store.account().kept());
             may += cost(&command);
             store.apply(at(number), &command);
-            assert!(store.account().kept() <= had + cost(&command) + Store::GROWTH_MAX, "{name}: number {number} adds {}", store.account().kept() - had);
+            assert!(
+                store.account().kept() <= had + cost(&command) + Store::GROWTH_MAX,
+                "{name}: number {number} adds {}",
+                store.account().kept() - had
+            );
         }
         let adds = store.account().kept() - before;
         assert!(adds < may, "{name}: {adds} bytes, and may be {may}");

@@ -83,6 +83,8 @@ pub(super) struct Core {
     pub(super) born: u64,
     by_series: Table<SeriesNo>,
     series_by_cluster: BTreeMap<ClusterId, u32>,
+    /// Numbers of clusters that no series has, but for the default one.
+    unused_clusters: BTreeSet<ClusterId>,
     /// Series that the label index does not know of yet.
     unpublished: Vec<SeriesNo>,
     start_series: Set<SeriesNo>,

@@ -38,8 +38,11 @@ use std::sync::atomic::Ordering;
 
 /// How many values a regular expression is tried on before the label's lock is given up for a moment.
 const SCAN_SLICE: usize = 4096;
-/// Forgotten values are swept out of the sorted runs when there are more than this many, and more than half are forgotten.
+/// The sorted runs are made anew when more than this many of their values are forgotten, and more than half.
 const DEAD_MIN: usize = 1024;
+
+/// So many values are looked at with each that comes or goes, when the sorted runs are made anew.
+const TIDIED_AT_ONCE: usize = 8;
 
 /// A label name of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,7 +92,12 @@ pub(super) struct LabelName {
 #[derive(Debug, Default)]
 struct Values {
     rows: Rows<ValueNo, Value>,
+    /// Forgotten values that the sorted runs still have, which are searched by their texts.
     dead: Vec<ValueNo>,
+    /// The runs without them, as far as they are made.
+    anew: Option<Box<Anew>>,
+    /// Forgotten values that the sorted runs have no more, and whose numbers are not used again yet.
+    gone: Vec<ValueNo>,
     by_text: Table<ValueNo>,
     seed: Seed,
     sorted: Runs,
@@ -100,6 +108,16 @@ struct Values {
     reported: usize,
     /// The name is forgotten: this is not what its text means any more.
     forgotten: bool,
+}
+
+/// Sorted runs that are made anew, a few values at a time.
+#[derive(Debug, Default)]
+struct Anew {
+    sorted: Runs,
+    /// The index of the row to be looked at next: values before it are in, if they were not forgotten then.
+    next: usize,
+    /// Forgotten values that are not in.
+    gone: Vec<ValueNo>,
 }
 
 #[derive(Debug)]
@@ -359,7 +377,11 @@ impl Values {
         let text_of = |number: ValueNo| rows.get(number).map_or("", |value| &*value.text);
         self.by_text.insert(hash, number, |number| seed.hash(text_of(number)));
         self.sorted.insert(number, text_of);
+        if let Some(anew) = self.anew.as_mut().filter(|anew| (number.index() as usize) < anew.next) {
+            anew.sorted.insert(number, text_of);
+        }
         self.is_idle(number, label);
+        self.tidy();
         Some(number)
     }
 
@@ -409,93 +431,44 @@ impl Values {
             return;
         }
         // Its text stays until the sorted runs are made anew: they are searched by it.
-        self.dead.push(number);
-        if self.dead.len() > DEAD_MIN && self.dead.len() * 2 > self.rows.len() {
-            let rows = &mut self.rows;
-            self.sorted.retain(|number| rows.get(number).is_some_and(|value| !value.series.is_empty()));
-            for &number in &self.dead {
-                if let Some(value) = rows.get_mut(number) {
-                    self.text_bytes -= allocated(std::mem::take(&mut value.text).len());
-                }
+        match self.anew.as_mut().filter(|anew| anew.next <= number.index() as usize) {
+            Some(anew) => anew.gone.push(number),
+            None => self.dead.push(number),
+        }
+        if self.anew.is_none() && self.dead.len() > DEAD_MIN && self.dead.len() * 2 > self.rows.len() {
+            self.anew = Some(Box::new(Anew { gone: std::mem::take(&mut self.dead), ..Anew::default() }));
+        }
+        self.tidy();
+    }
+
+    /// Goes on to free what is forgotten: a few values at a time, however many there are.
+    fn tidy(&mut self) {
+        for number in self.gone.drain(self.gone.len().saturating_sub(TIDIED_AT_ONCE)..) {
+            if let Some(value) = self.rows.get_mut(number) {
+                self.text_bytes -= allocated(std::mem::take(&mut value.text).len());
             }
-            for number in self.dead.drain(..) {
-                self.rows.vacate(number);
+            self.rows.vacate(number);
+        }
+        let Some(mut anew) = self.anew.take() else { return };
+        let text_of = |number: ValueNo| self.rows.get(number).map_or("", |value| &*value.text);
+        for _ in 0..TIDIED_AT_ONCE {
+            let number = u32::try_from(anew.next).ok().and_then(ValueNo::from_index);
+            let Some(number) = number.filter(|_| anew.next < self.rows.len()) else {
+                self.sorted = anew.sorted;
+                // The one before is short by now, or empty.
+                std::mem::swap(&mut self.gone, &mut anew.gone);
+                self.gone.append(&mut anew.gone);
+                return;
+            };
+            anew.next += 1;
+            let text = text_of(number);
+            if self.find(self.seed.hash(text), text) == Some(number) {
+                anew.sorted.insert(number, text_of);
             }
         }
+        self.anew = Some(anew);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::labels::LabelSet;
-    use crate::store::steps;
-
-    fn series(place: u32) -> SeriesNo {
-        SeriesNo::from_index(place).unwrap()
-    }
-
-    #[test]
-    fn values_that_no_series_has_any_more_make_room() {
-        let (mut values, label) = (Values::default(), LabelName::new(NameNo(0), "label", Seed::default()));
-        let add = |values: &mut Values, text: &str, number: u32| {
-            let value = values.intern(text, &label).unwrap();
-            values.add(value, series(number));
-            value
-        };
-        for number in 0..10 {
-            add(&mut values, &format!("stays {number}"), number);
-        }
-        for round in 0..50 {
-            // Very many once, and some again and again.
-            let count = if round == 0 { 5000 } else { 100 };
-            let numbers: Vec<ValueNo> = (11..=count).map(|number| add(&mut values, &format!("{round}-{number}"), number)).collect();
-            for (value, number) in numbers.into_iter().zip(11..) {
-                values.remove(value, series(number), &label);
-            }
-            let (rows, text) = (&values.rows, |number| values.rows.get(number).map_or("", |value| &*value.text));
-            assert!(rows.len() + values.sorted.count_prefix("", text) < 5000 + 4 * (100 + DEAD_MIN), "{} in round {round}", rows.len());
-            assert_eq!((values.by_text.len(), values.postings("stays 7").map(Postings::len)), (10, Some(1)));
-        }
-    }
-
-    #[test]
-    fn to_forget_a_value_costs_the_same_however_many_there_are() {
-        const COUNT: u32 = 40_000;
-        let (mut values, label) = (Values::default(), LabelName::new(NameNo(0), "label", Seed::default()));
-        let numbers: Vec<ValueNo> = (0..COUNT).map(|number| values.intern(&number.to_string(), &label).unwrap()).collect();
-        for (&value, number) in numbers.iter().zip(0..) {
-            values.add(value, series(number));
-        }
-        let steps = steps::of(|| {
-            for (&value, number) in numbers.iter().zip(0..COUNT / 2) {
-                values.remove(value, series(number), &label);
-            }
-        });
-        assert!(steps < u64::from(COUNT / 2) * 10, "{steps} rows looked at");
-    }
-
-    #[test]
-    fn a_name_is_forgotten_once_and_not_while_it_is_wanted() {
-        let index = LabelIndex::new(Seed::default());
-        let set = LabelSet::from_sorted([("event_name", "job")]).unwrap();
-        let forget = |label: &LabelName| {
-            index.names.forget(label);
-            index.has_name("event_name")
-        };
-        let interned = index.intern(std::iter::once(&set)).unwrap();
-        let first = index.name("event_name").unwrap();
-        assert!(forget(&first), "it is pinned");
-        index.add(std::iter::once((series(0), interned.labels(0).unwrap())));
-        let labels = interned.labels(0).unwrap().to_vec();
-        drop(interned);
-        assert!(forget(&first), "it has a value");
-        index.remove(&labels, series(0));
-        assert!(!index.has_name("event_name"));
-        let interned = index.intern(std::iter::once(&set)).unwrap();
-        index.add(std::iter::once((series(0), interned.labels(0).unwrap())));
-        drop(interned);
-        assert_eq!(index.name("event_name").map(|label| label.number), Some(first.number), "the number is used again");
-        assert!(forget(&first), "whoever is late means the name that was");
-    }
-}
+mod tests;

@@ -77,6 +77,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tenant::Clusters;
 
 /// Most label names of one tenant.
 pub const LABEL_NAMES_MAX: usize = 10_000;
@@ -238,7 +239,7 @@ pub struct Tenant {
     open_max_age: Duration,
     index: LabelIndex,
     core: RwLock<Core>,
-    clusters: RwLock<Vec<Arc<str>>>,
+    clusters: RwLock<Clusters>,
     claims: Mutex<Claims>,
     account: Account,
     /// What it last told the account that it takes.
@@ -250,12 +251,7 @@ pub struct Tenant {
 impl Store {
     /// An empty store.
     pub fn new(options: Options) -> Self {
-        Self {
-            skew: RwLock::new(options.pairing_skew),
-            options,
-            seed: RwLock::default(),
-            tenants: RwLock::default(),
-        }
+        Self { skew: RwLock::new(options.pairing_skew), options, seed: RwLock::default(), tenants: RwLock::default() }
     }
 
     /// What memory there is.
@@ -391,8 +387,9 @@ impl Store {
         let Self { options: _, skew: _, seed: _, tenants } = self;
         let mut all = Vec::new();
         for (name, tenant) in &*tenants.read() {
-            let Tenant { id, organization: _, open_max_age: _, index, core, clusters, claims, account: _, reported: _, reported_open: _ } = &**tenant;
-            let mut lines = vec![format!("{id:?}, clusters {:?}", clusters.read())];
+            let Tenant { id, organization: _, open_max_age: _, index, core, clusters, claims, account: _, reported: _, reported_open: _ } =
+                &**tenant;
+            let mut lines = vec![format!("{id:?}, clusters {:?}", clusters.read().names)];
             lines.extend(core.read().state(index));
             lines.extend(claims.lock().state(now));
             all.extend(lines.iter().map(|line| format!("{name}: {line}")));
@@ -434,7 +431,7 @@ impl Store {
             open_max_age: self.options.open_max_age,
             index: LabelIndex::new(self.seed.read().clone()),
             core: RwLock::new(Core::new(self.skew(), self.seed.read().clone())),
-            clusters: RwLock::new(vec!["".into()]),
+            clusters: RwLock::default(),
             claims: Mutex::default(),
             account: self.options.account.clone(),
             reported: AtomicUsize::new(0),

@@ -24,11 +24,19 @@ use crate::time::Timestamp;
 use parking_lot::RwLockReadGuard;
 #[cfg(test)]
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How many open events are looked at before the writer is let in.
 const GAUGES_AT_ONCE: usize = 1024;
+
+/// The clusters of a tenant by number and by name; number 0 is the default one.
+#[derive(Debug)]
+pub(super) struct Clusters {
+    pub(super) names: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, ClusterId>,
+}
 
 impl Tenant {
     /// Its number.
@@ -43,12 +51,11 @@ impl Tenant {
 
     /// The number of the cluster `name`, when something was sent to it.
     pub fn cluster(&self, name: &str) -> Option<ClusterId> {
-        let position = self.clusters.read().iter().position(|cluster| **cluster == *name)?;
-        u16::try_from(position).ok().map(ClusterId)
+        self.clusters.read().numbers.get(name).copied()
     }
 
     pub(super) fn cluster_name(&self, cluster: ClusterId) -> Arc<str> {
-        self.clusters.read().get(usize::from(cluster.0)).map_or_else(|| "".into(), Arc::clone)
+        self.clusters.read().names.get(usize::from(cluster.0)).map_or_else(|| "".into(), Arc::clone)
     }
 
     /// Calls `visit` with the labels of a series in the order of their names, `event_state` among them.
@@ -182,21 +189,28 @@ impl Tenant {
         self.cluster(name).is_some_and(|cluster| self.core.read().has_cluster(cluster))
     }
 
-    /// The number of the cluster `name`.
-    pub(super) fn intern_cluster(&self, core: &Core, name: &Arc<str>) -> ClusterId {
-        if name.is_empty() {
-            return ClusterId(0);
-        }
+    /// The number of the cluster `name`: a new one is that which nothing has any more, if there is one.
+    pub(super) fn intern_cluster(&self, core: &mut Core, name: &Arc<str>) -> ClusterId {
         if let Some(known) = self.cluster(name) {
             return known;
         }
         let mut clusters = self.clusters.write();
-        let free = (1..clusters.len()).find(|number| u16::try_from(*number).is_ok_and(|number| !core.has_cluster(ClusterId(number))));
-        let number = free.unwrap_or(clusters.len());
-        match clusters.get_mut(number) {
-            Some(free) => *free = Arc::clone(name),
-            None => clusters.push(Arc::clone(name)),
+        let free = core.unused_cluster();
+        let Some(number) = free.or_else(|| u16::try_from(clusters.names.len()).ok().map(ClusterId)) else { return ClusterId(0) };
+        if let Some(free) = clusters.names.get_mut(usize::from(number.0)) {
+            let before = std::mem::replace(free, Arc::clone(name));
+            clusters.numbers.remove(&before);
+        } else {
+            clusters.names.push(Arc::clone(name));
+            core.has_no_cluster(number);
         }
-        u16::try_from(number).map_or(ClusterId(0), ClusterId)
+        clusters.numbers.insert(Arc::clone(name), number);
+        number
+    }
+}
+
+impl Default for Clusters {
+    fn default() -> Self {
+        Self { names: vec!["".into()], numbers: HashMap::from([("".into(), ClusterId(0))]) }
     }
 }

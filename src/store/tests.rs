@@ -3,6 +3,7 @@ mod forgotten;
 mod limits;
 mod memory;
 mod names;
+mod parts;
 mod questions;
 mod retired;
 

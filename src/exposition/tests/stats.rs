@@ -104,7 +104,7 @@ fn a_log_that_is_read_anew_begins_with_no_page() {
 #[test]
 fn what_samples_are_folded_into_is_counted_in_bytes() {
     let world = World::new(&Options::default());
-    assert_eq!(world.pages.bytes(), 0);
+    assert_eq!(world.account.kept(), 0);
     let mut sizes = Vec::new();
     for hour in 0..3 {
         let now = NOW + hour * 60 * MINUTE;
@@ -112,11 +112,11 @@ fn what_samples_are_folded_into_is_counted_in_bytes() {
             let cluster = if number < 1000 { "one" } else { "two" };
             world.put(now, &edge_of(cluster, &number.to_string(), EdgeState::Point, now));
         }
-        sizes.push(world.pages.bytes());
+        sizes.push(world.account.kept());
     }
     let [first, _, last] = sizes[..] else { panic!("{sizes:?}") };
     assert!(first > 2000 * 40 && first < 2000 * 100, "{first} bytes for 2000 samples");
     assert_eq!(last, first, "what was an hour ago is gone: {sizes:?}");
     world.pages.begin();
-    assert_eq!(world.pages.bytes(), 0);
+    assert_eq!(world.account.kept(), 0);
 }

@@ -81,12 +81,23 @@ impl Core {
         self.unpublished.push(new);
         self.series_of(end).insert(new);
         *self.series_by_cluster.entry(cluster).or_default() += 1;
+        self.unused_clusters.remove(&cluster);
         Some(new)
     }
 
     /// How many clusters have a series, the default one left out.
     pub(in crate::store) fn cluster_count(&self) -> usize {
         self.series_by_cluster.len() - usize::from(self.has_cluster(ClusterId::default()))
+    }
+
+    /// The lowest number of a cluster that nothing has any more.
+    pub(in crate::store) fn unused_cluster(&self) -> Option<ClusterId> {
+        self.unused_clusters.first().copied()
+    }
+
+    /// Nothing has this number of a cluster, which is not the default one.
+    pub(in crate::store) fn has_no_cluster(&mut self, cluster: ClusterId) {
+        self.unused_clusters.insert(cluster);
     }
 
     /// Whether a cluster has a series.
@@ -147,6 +158,7 @@ impl Core {
                 *count -= 1;
                 if *count == 0 {
                     self.series_by_cluster.remove(&cluster);
+                    self.unused_clusters.extend(Some(cluster).filter(|cluster| *cluster != ClusterId::default()));
                 }
             }
         }

@@ -29,6 +29,7 @@ impl Core {
             by_identity: _,
             by_series: _,
             series_by_cluster: _,
+            unused_clusters: _,
             start_series: _,
             stop_series: _,
             label_bytes: _,

@@ -25,7 +25,8 @@ impl LabelName {
 impl Values {
     /// Tells what they take now; none is about to take nothing.
     pub(super) fn report(&mut self, sum: &Sum) {
-        let all = || self.rows.bytes() + self.by_text.bytes() + self.sorted.bytes() + self.text_bytes;
+        let anew = || self.anew.as_ref().map_or(0, |anew| anew.sorted.bytes());
+        let all = || self.rows.bytes() + self.by_text.bytes() + self.sorted.bytes() + anew() + self.text_bytes;
         let now = if self.is_empty() { 0 } else { all() };
         sum.report(std::mem::replace(&mut self.reported, now), now);
     }

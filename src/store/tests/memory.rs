@@ -33,7 +33,8 @@ fn commit(store: &Store, received: i64, edges: &[Edge]) -> Vec<Result<Admitted, 
 /// Fills the store with starts; how many went in.
 fn fill(store: &Store, state: EdgeState, received: i64) -> i64 {
     for from in (0..).step_by(100) {
-        let edges: Vec<Edge> = (from..from + 100).map(|number| edge(state, received * 1_000_000 + number, received * 1_000_000 + number)).collect();
+        let edges: Vec<Edge> =
+            (from..from + 100).map(|number| edge(state, received * 1_000_000 + number, received * 1_000_000 + number)).collect();
         let answers = commit(store, received, &edges);
         if let Some(refused) = answers.iter().position(Result::is_err) {
             assert!(answers[refused..].iter().all(|answer| matches!(answer, Err(refusal) if refusal.is_of_memory())));

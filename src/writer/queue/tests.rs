@@ -108,8 +108,9 @@ fn a_single_event_is_in_the_next_turn() {
 #[test]
 fn changes_of_one_event_go_one_by_one() {
     let (entrance, mut exit) = queue(&Telemetry::new());
-    let turns =
-        |exit: &mut Exit| std::iter::from_fn(|| exit.next_turn(|| false)).map(|turn| (turn.changes.len(), turn.edges.len())).collect::<Vec<_>>();
+    let turns = |exit: &mut Exit| {
+        std::iter::from_fn(|| exit.next_turn(|| false)).map(|turn| (turn.changes.len(), turn.edges.len())).collect::<Vec<_>>()
+    };
     // The event of the second change of connection 1 is free, but what comes before it is not.
     for (id, connection) in [("a", 0), ("a", 1), ("b", 1), ("c", 2), ("a", 3)] {
         entrance.push(Kind::Single, &source(0, connection), change(id)).unwrap();

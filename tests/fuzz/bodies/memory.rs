@@ -287,7 +287,7 @@ impl Model {
             Command::Change(Change::Put(put)) => self.tenant(&put.start.organization).put(put, received),
             Command::Change(Change::Describe(describe)) => self.tenant(&describe.organization).describe(describe, received, skew),
             Command::Change(Change::Delete(delete)) => self.tenant(&delete.organization).delete(delete, skew),
-            Command::Settings(_) | Command::Clock { .. } | Command::Retire { .. } => Came::Nothing,
+            Command::Settings(_) | Command::Clock { .. } | Command::Retire { .. } | Command::RetirePart(_) => Came::Nothing,
         }
     }
 

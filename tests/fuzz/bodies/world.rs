@@ -18,6 +18,7 @@ use change_events::event::EdgeId;
 use change_events::event::EdgeState;
 use change_events::event::Identity;
 use change_events::event::Put;
+use change_events::event::RetirePart;
 use change_events::labels::LabelSet;
 use change_events::store::Admission;
 use change_events::store::Admitted;
@@ -383,9 +384,7 @@ impl World {
         // Only records up to there were received before this.
         let latest = later.get(place + 1).map_or(self.now, |record| record.received);
         let before = if input.below(4) == 0 { later[input.place(place + 1)].received } else { latest };
-        let command = Command::Retire { before, upto };
         self.retired = upto;
-        self.record(command.clone());
         let seen = |model: &Model| -> Vec<BTreeSet<String>> {
             let lasting = |plain| checks::expected(plain, model.skew).into_iter().map(|(seen, _)| seen.lasting()).collect();
             model.tenants.values().map(lasting).collect()
@@ -395,7 +394,7 @@ impl World {
         let must_stay: Vec<BTreeSet<EdgeId>> = self.model.tenants.values().map(must_stay).collect();
         let count: usize = self.model.tenants.values().map(|plain| plain.edges.len()).sum();
         let edges = self.store.stats(self.now).edges;
-        self.store.apply(self.now, &command);
+        self.forget(before, upto, u32::try_from(place % 4).unwrap());
         let retired = edges - self.store.stats(self.now).edges;
         for ((organization, plain), must_stay) in self.model.tenants.iter_mut().zip(must_stay) {
             for id in must_stay {
@@ -418,6 +417,26 @@ impl World {
         }
     }
 
+    /// Retires at once, or so many edges at a time.
+    fn forget(&mut self, before: Timestamp, upto: u64, edges: u32) {
+        if edges == 0 {
+            let command = Command::Retire { before, upto };
+            self.record(command.clone());
+            self.store.apply(self.now, &command);
+            return;
+        }
+        for organization in self.model.tenants.keys().map(Arc::clone).collect::<Vec<_>>() {
+            let mut skip = 0;
+            while (skip as usize) < self.store.old(&organization, before) {
+                let command = Command::RetirePart(RetirePart { organization: Arc::clone(&organization), before, upto, skip, edges });
+                self.record(command.clone());
+                let Applied::Retired(part) = self.store.apply(self.now, &command) else { panic!("nothing was retired") };
+                assert!(part.next > skip || part.gone > 0, "it goes on for ever");
+                skip = part.next;
+            }
+        }
+    }
+
     /// A reader sees the same after the log was read again.
     fn restart(&mut self) {
         self.store = replay(&self.log, self.model.skew);
@@ -434,7 +453,7 @@ fn new_store(skew: Duration) -> Store {
 fn replay(log: &[Record], skew: Duration) -> Store {
     let store = new_store(skew);
     let uncarried = log.iter().find(|record| !record.carried).map_or(u64::MAX, |record| record.position);
-    let is_done = |record: &Record| matches!(record.command, Command::Retire { upto, .. } if upto < uncarried);
+    let is_done = |record: &Record| matches!(record.command, Command::Retire { upto, .. } | Command::RetirePart(RetirePart { upto, .. }) if upto < uncarried);
     let left: Vec<&Record> = log.iter().filter(|record| !is_done(record)).collect();
     let mut applied = Vec::new();
     for run in left.chunk_by(|a, b| is_edge(&a.command) && is_edge(&b.command)).flat_map(|run| run.chunks(RUN_EDGES)) {
@@ -471,7 +490,7 @@ fn check_came(applied: &Applied, came: &Came) {
             assert!(changed.withdrawn.iter().all(|withdrawn| withdrawn.cause == cause));
             Came::Changed { added: changed.added.iter().map(|edge| edge.id).collect(), withdrawn: withdrawn(changed), hide }
         }
-        Applied::Nothing => Came::Nothing,
+        Applied::Nothing | Applied::Retired(_) => Came::Nothing,
         Applied::Full(_) => panic!("{applied:?}"),
     };
     assert_eq!(found, *came);
