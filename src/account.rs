@@ -21,8 +21,9 @@ use tokio::sync::Semaphore;
 
 /// Leases are counted in so many bytes.
 const UNIT: usize = 1024;
-/// What one connection takes at most: the buffers of its requests and answers, and what surrounds them.
-pub const CONNECTION_BYTES: usize = 72 * 1024;
+/// What one connection takes at most: the buffers of its requests and answers, what surrounds them, and what is so small that
+/// it is not leased.
+pub const CONNECTION_BYTES: usize = 128 * 1024;
 /// What the start of an event that is open keeps back for its stop.
 pub const STOP_BYTES: usize = 1024;
 /// What the program takes before anything is sent: code, threads, the buffers of the log.
@@ -86,7 +87,7 @@ impl Shares {
     pub fn divide(limit: usize) -> Self {
         const MIB: usize = 1 << 20;
         let part = |parts: usize, least: usize, most: usize| (limit / parts).clamp(least * MIB, most * MIB);
-        let (connections, bodies, commands) = (part(16, 4, 720), part(16, 8, 256), part(16, 8, 256));
+        let (connections, bodies, commands) = (part(12, 4, 1280), part(16, 8, 256), part(16, 8, 256));
         let (answers, pages, private_pages) = (part(24, 8, 512), part(8, 16, 1024), part(24, 8, 512));
         let others = [PROGRAM_BYTES.min(limit / 4), connections, bodies, commands, answers, pages, private_pages];
         let left = others.into_iter().fold(limit, usize::saturating_sub);
@@ -371,10 +372,10 @@ mod tests {
             let in_mib = [shares.connections, shares.bodies, shares.pages, shares.events].map(|bytes| bytes / MIB);
             assert_eq!(in_mib, [connections, bodies, pages, events], "{limit_mib}: {shares:?}");
         }
-        check(64, 4, 8, 16, 0);
-        check(300, 18, 18, 37, 136);
-        check(1024, 64, 64, 128, 537);
-        check(18 * 1024, 720, 256, 1024, 13_860);
+        check(64, 5, 8, 16, 0);
+        check(300, 25, 18, 37, 131);
+        check(1024, 85, 64, 128, 518);
+        check(18 * 1024, 1280, 256, 1024, 13_346);
         for limit in (128 * MIB..200 * 1024 * MIB).step_by(777 * MIB) {
             let Shares { connections, bodies, commands, answers, pages, private_pages, events } = Shares::divide(limit);
             assert!(connections + bodies + commands + answers + pages + private_pages + events < limit, "{limit}");

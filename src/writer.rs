@@ -58,6 +58,7 @@ use submission::Ask;
 use submission::Conditioned;
 pub use submission::Edges;
 use submission::Encoded;
+pub use submission::Held;
 use submission::Reply;
 use submission::Submission;
 use tokio::sync::oneshot;
@@ -222,6 +223,8 @@ impl Writer {
     /// Hands over a change of an event, to be made if the event is as expected when its turn comes, and waits until it is durable
     /// and visible; what becomes of the event's new samples.
     ///
+    /// `held` is kept until then, whether its sender still waits or not: a share of what it takes in memory.
+    ///
     /// The writer decides this before it appends, as the limits: what is refused leaves no record. A record's condition
     /// could not be looked at again by a replay, because a checkpoint leaves out the records that the condition is about.
     pub fn change(
@@ -229,9 +232,10 @@ impl Writer {
         source: &Source,
         change: Change,
         expect: Expect,
+        held: Held,
     ) -> impl Future<Output = Result<Result<Vec<Exposure>, Unchanged>, SubmitError>> + use<> {
         let answer = Encoded::of(change, self.record_bytes_max).map(|change| {
-            let (ask, reply) = Ask::new(Conditioned { change, expect });
+            let (ask, reply) = Ask::new(Conditioned { change, expect, _held: held });
             self.ask(Kind::Single, source, Submission::Change(ask), reply)
         });
         async move {

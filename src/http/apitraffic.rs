@@ -60,7 +60,7 @@ pub(crate) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let account = call.parameter(0).to_owned();
     let path = call.parts.uri.path().to_owned();
     let whole = read(&app, &call.parts.headers, call.body, &call.settings).await?;
-    let fields = parse(&app, &actor, whole.bytes.clone()).await?;
+    let fields = parse(&app, &mut actor, whole.bytes.clone()).await?;
     let sid = match key {
         Some(key) => {
             let claimed = change_events::claim(writer, &grant, &actor.source, &key, &whole.bytes, actor.now).await;
@@ -107,11 +107,11 @@ pub(crate) async fn get(app: Arc<App>, call: Call) -> Result<Response, ApiError>
 /// `PUT` and `PATCH`, which are the same: what the body does not have stays.
 pub(crate) async fn update(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
-    let actor = call.actor(app.clock.now())?;
+    let mut actor = call.actor(app.clock.now())?;
     let if_match = IfMatch::of(&call.parts.headers);
     let (account, sid) = (call.parameter(0).to_owned(), call.parameter(1).to_owned());
     let whole = read(&app, &call.parts.headers, call.body, &call.settings).await?;
-    let fields = parse(&app, &actor, whole.bytes.clone()).await?;
+    let fields = parse(&app, &mut actor, whole.bytes.clone()).await?;
     let changed = wholes::update(&app, &actor, &sid, &if_match, |event, whole| edited(event, whole, &fields)).await.map_err(refused)?;
     answer(StatusCode::OK, &account, &changed)
 }
@@ -148,8 +148,11 @@ fn too_large(error: ApiError, most: usize) -> ApiError {
     if error.status == StatusCode::PAYLOAD_TOO_LARGE { ApiError::too_large(format!("the body is longer than {most} bytes")) } else { error }
 }
 
-async fn parse(app: &App, actor: &Actor, bytes: Bytes) -> Result<Fields, ApiError> {
-    Ok(app.parse(&actor.source, bytes.len(), move || Fields::parse(&bytes)).await??)
+async fn parse(app: &App, actor: &mut Actor, bytes: Bytes) -> Result<Fields, ApiError> {
+    let sizes = (bytes.len(), wholes::most_bytes(bytes.len()));
+    let (fields, room) = app.parse(&actor.source, sizes, move || Fields::parse(&bytes)).await?;
+    actor.room = Some(Arc::new(room));
+    Ok(fields?)
 }
 
 /// The error with the names that the fields have here.

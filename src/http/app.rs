@@ -35,6 +35,8 @@ use crate::writer::Writer;
 const HEAVY_AT_ONCE: usize = 4;
 /// Single events looked up at the same time: each waits for the lock of its tenant and does not take long.
 const LOOKUPS_AT_ONCE: usize = 32;
+/// What comes of a body up to this size is not on the account: it is part of what a connection takes.
+const UNLEASED_BYTES: usize = 4 * 1024;
 /// Bodies larger than this are parsed off the async threads.
 const PARSE_INLINE_BYTES: usize = 32 * 1024;
 
@@ -246,21 +248,31 @@ impl App {
     pub(crate) async fn query<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<(T, Lease), ApiError> {
         /// What is found, and the text that is made of it.
         const ROOM_BYTES: usize = 3 * ANSWER_BYTES;
-        let account = self.store.account();
-        let room = tokio::time::timeout(PATIENCE, account.wait_for(Item::Answers, ROOM_BYTES)).await;
-        let room = room.map_err(|_| account.full(Item::Answers))?;
+        let room = self.room(Item::Answers, ROOM_BYTES).await?;
         Ok((self.heavy(&self.queries, work).await?, room))
     }
 
-    /// Parses a body of so many bytes: a small one at once, another off the async threads when it is its sender's turn.
+    /// Waits for memory, but not for long.
+    pub(crate) async fn room(&self, item: Item, bytes: usize) -> Result<Lease, ApiError> {
+        let account = self.store.account();
+        if bytes == 0 {
+            return Ok(account.open(item));
+        }
+        let room = tokio::time::timeout(PATIENCE, account.wait_for(item, bytes)).await;
+        Ok(room.map_err(|_| account.full(item))?)
+    }
+
+    /// Parses a body of so many bytes: a small one at once, another off the async threads when it is its sender's turn. What it
+    /// comes to may take `most` bytes, which are to be held until it is applied.
     pub(crate) async fn parse<T: Send + 'static>(
         &self,
         source: &Source,
-        bytes: usize,
+        (bytes, most): (usize, usize),
         parse: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ApiError> {
+    ) -> Result<(T, Lease), ApiError> {
+        let room = self.room(Item::Commands, if bytes > UNLEASED_BYTES { most } else { 0 }).await?;
         if bytes <= PARSE_INLINE_BYTES {
-            return Ok(parse());
+            return Ok((parse(), room));
         }
         let place = self.places.take(source, bytes).await?;
         let done = self.elsewhere(move || {
@@ -268,7 +280,7 @@ impl App {
             drop(place);
             parsed
         });
-        done.await
+        Ok((done.await?, room))
     }
 
     /// Begins work off the async threads, and waits for it. When it panics that is counted, and an internal error.

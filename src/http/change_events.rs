@@ -11,8 +11,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 
+use crate::account::Item;
+use crate::account::Lease;
 use crate::event;
 use crate::event::Claim;
+use crate::event::Edge;
 use crate::formats::Context;
 use crate::formats::FormatError;
 use crate::formats::Parsed;
@@ -24,7 +27,7 @@ use crate::http::app::Settings;
 use crate::http::auth::Grant;
 use crate::http::body;
 use crate::http::change_events::answer::BatchAnswer;
-use crate::http::change_events::answer::Item;
+use crate::http::change_events::answer::Item as AnswerItem;
 pub(crate) use crate::http::change_events::answer::warnings;
 use crate::http::error::ApiError;
 use crate::http::routes::Call;
@@ -39,6 +42,8 @@ use crate::writer::SubmitError;
 use crate::writer::Taken;
 use crate::writer::Writer;
 
+/// Seconds after which there may be memory for new events: it comes free by retention and deletions, not soon.
+const MEMORY_RETRY_SECONDS: u32 = 60;
 /// Longest `Idempotency-Key`.
 const KEY_BYTES: usize = 255;
 /// Answers to more events than this are made off the async threads.
@@ -71,11 +76,20 @@ pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     if payload == Payload::Lines {
         return stream::ingest_whole(&app, whole.bytes, call.settings, grant, source, now).await;
     }
-    let parsed = app.parse(&source, whole.bytes.len(), move || parse(&whole.bytes, &call.settings, &grant, now)).await?;
+    let sizes = (whole.bytes.len(), most_bytes(whole.bytes.len(), call.settings.mapping.limits().batch_items));
+    let (parsed, room) = app.parse(&source, sizes, move || parse(&whole.bytes, &call.settings, &grant, now)).await?;
     match parsed.map_err(|error| refusal(&error))? {
-        Sent::One(event) => one(&app, writer, &source, event).await,
-        Sent::Many(events) => many(&app, writer, &source, events).await,
+        Sent::One(event) => one(&app, writer, &source, event, room).await,
+        Sent::Many(events) => many(&app, writer, &source, events, room).await,
     }
+}
+
+/// What the events of an array of so many bytes take at most: each that has the least that an event has, and their texts, as they
+/// were read, as they are kept, and as their records.
+fn most_bytes(body: usize, items: usize) -> usize {
+    /// `{"event_name":"e"}` and a comma.
+    const LEAST: usize = 19;
+    body * 4 + (body / LEAST).min(items) * (size_of::<Edge>() + 512)
 }
 
 /// What a body holds, ready for the writer.
@@ -172,26 +186,41 @@ pub(crate) fn context<'a>(settings: &'a Settings, organization: &Arc<str>, now: 
     Context { organization: Arc::clone(organization), now, mapping: &settings.mapping, clusters: settings.clusters(organization) }
 }
 
-async fn one(app: &App, writer: &Writer, source: &Source, parsed: Parsed) -> Result<Response, ApiError> {
+async fn one(app: &App, writer: &Writer, source: &Source, parsed: Parsed, room: Lease) -> Result<Response, ApiError> {
     let Parsed { edge, warnings } = parsed;
     count_warnings(&app.telemetry, &warnings);
     let at = edge.at;
-    let taken = writer.edge(source, edge).await.map_err(|error| unavailable(&error))?;
+    let mut edges: Edges = [edge].into_iter().collect();
+    if room.bytes() > 0 {
+        edges.hold(room);
+    }
+    let taken = writer.edges(source, edges).await.map_err(|error| unavailable(&error))?;
+    let taken = taken.into_iter().next().ok_or_else(ApiError::internal)?;
     let Taken { id, exposure } = taken.map_err(|refused| refused_by_writer(&refused))?;
     Ok(answer::taken(id, at, &answer::warnings(&warnings, exposure.as_ref())))
 }
 
-async fn many(app: &App, writer: &Writer, source: &Source, many: Many) -> Result<Response, ApiError> {
-    let Many { edges, items } = many;
+async fn many(app: &App, writer: &Writer, source: &Source, many: Many, mut room: Lease) -> Result<Response, ApiError> {
+    /// What one event takes in the answer: while that is made, and as text.
+    const ITEM_BYTES: usize = 512;
+    let Many { mut edges, items } = many;
+    room.shrink_to(edges.bytes());
+    edges.hold(room);
+    let answer_room = app.room(Item::Answers, if items.len() > ANSWER_INLINE_EVENTS { items.len() * ITEM_BYTES } else { 0 }).await?;
     let taken = writer.edges(source, edges).await.map_err(|error| unavailable(&error))?;
     if items.len() <= ANSWER_INLINE_EVENTS {
-        return Ok(answer_many(items, taken, &app.telemetry));
+        return answer_many(items, taken, &app.telemetry, answer_room);
     }
     let telemetry = Arc::clone(&app.telemetry);
-    app.elsewhere(move || answer_many(items, taken, &telemetry)).await
+    app.elsewhere(move || answer_many(items, taken, &telemetry, answer_room)).await?
 }
 
-fn answer_many(items: Vec<Result<(Timestamp, Vec<Warning>), FormatError>>, taken: Answers, telemetry: &Telemetry) -> Response {
+fn answer_many(
+    items: Vec<Result<(Timestamp, Vec<Warning>), FormatError>>,
+    taken: Answers,
+    telemetry: &Telemetry,
+    room: Lease,
+) -> Result<Response, ApiError> {
     let mut taken = taken.into_iter();
     let mut batch = BatchAnswer::default();
     for item in items {
@@ -200,19 +229,19 @@ fn answer_many(items: Vec<Result<(Timestamp, Vec<Warning>), FormatError>>, taken
                 count_warnings(telemetry, &warnings);
                 judge(taken.next(), at, &warnings)
             }
-            Err(error) => Item::refused(error.status(), error.to_string()),
+            Err(error) => AnswerItem::refused(error.status(), error.to_string()),
         });
     }
     batch.count_refused(telemetry);
-    batch.respond()
+    batch.respond(room)
 }
 
 /// What the sender is told about one edge of a batch.
-fn judge(taken: Option<Result<Taken, Refused>>, at: Timestamp, warnings: &[Warning]) -> Item {
+fn judge(taken: Option<Result<Taken, Refused>>, at: Timestamp, warnings: &[Warning]) -> AnswerItem {
     match taken {
-        Some(Ok(Taken { id, exposure })) => Item::taken(id, at, answer::warnings(warnings, exposure.as_ref())),
-        Some(Err(refused)) => Item::refused(status_of(&refused), refused.to_string()),
-        None => Item::refused(500, "internal error".to_owned()),
+        Some(Ok(Taken { id, exposure })) => AnswerItem::taken(id, at, answer::warnings(warnings, exposure.as_ref())),
+        Some(Err(refused)) => AnswerItem::refused(status_of(&refused), refused.to_string()),
+        None => AnswerItem::refused(500, "internal error".to_owned()),
     }
 }
 
@@ -236,6 +265,7 @@ fn reason(status: u16) -> &'static str {
         400 => "malformed",
         413 => "too_large",
         422 => "limit",
+        503 => "memory",
         _ => "internal",
     }
 }
@@ -243,6 +273,7 @@ fn reason(status: u16) -> &'static str {
 /// The status of what the writer did not take.
 fn status_of(refused: &Refused) -> u16 {
     match refused {
+        Refused::Limit(refusal) if refusal.is_of_memory() => 503,
         Refused::Limit(_) => 422,
         Refused::TooLarge { .. } => 413,
     }
@@ -250,6 +281,9 @@ fn status_of(refused: &Refused) -> u16 {
 
 pub(crate) fn refused_by_writer(refused: &Refused) -> ApiError {
     match refused {
+        Refused::Limit(refusal) if refusal.is_of_memory() => {
+            ApiError { retry_after: Some(MEMORY_RETRY_SECONDS), ..ApiError::unavailable("memory", refused.to_string()) }
+        }
         Refused::Limit(_) => ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit", refused.to_string()),
         Refused::TooLarge { .. } => ApiError::too_large(refused.to_string()),
     }

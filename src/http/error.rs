@@ -158,11 +158,9 @@ impl AsRef<[u8]> for Held {
 }
 
 /// The same of a text that may be long: what it takes is held until it is sent.
-pub(crate) fn held_json_response(text: Vec<u8>, mut room: Lease) -> Result<Response, ApiError> {
-    let (held, wanted) = (room.bytes(), text.capacity());
-    room.grow(wanted.saturating_sub(held))?;
-    room.shrink_to(wanted);
-    Ok(json_response(StatusCode::OK, Bytes::from_owner(Held { text, _room: room })))
+pub(crate) fn held_json_response(status: StatusCode, text: Vec<u8>, mut room: Lease) -> Response {
+    room.shrink_to(text.capacity());
+    json_response(status, Bytes::from_owner(Held { text, _room: room }))
 }
 
 #[cfg(test)]

@@ -185,11 +185,13 @@ struct Sent {
 impl Sent {
     async fn of(app: &App, call: Call) -> Result<Self, ApiError> {
         app.writer()?;
-        let actor = call.actor(app.clock.now())?;
+        let mut actor = call.actor(app.clock.now())?;
         let (format, if_match) = (Notation::of(&call.parts.headers), IfMatch::of(&call.parts.headers));
         let parse = parser(&call.parts.headers)?;
         let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.budget).await?;
-        let request = app.parse(&actor.source, whole.bytes.len(), move || parse(&whole.bytes)).await?;
+        let sizes = (whole.bytes.len(), wholes::most_bytes(whole.bytes.len()));
+        let (request, room) = app.parse(&actor.source, sizes, move || parse(&whole.bytes)).await?;
+        actor.room = Some(Arc::new(room));
         Ok(Self { request: request.map_err(refusal)?, format, if_match, actor })
     }
 }

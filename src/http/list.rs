@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use serde::Serializer;
@@ -41,7 +42,7 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
         serde_json::to_vec(&Answer::of(&selected, now)).map_err(|_| ApiError::internal())
     });
     let (text, room) = body.await?;
-    held_json_response(text?, room)
+    Ok(held_json_response(StatusCode::OK, text?, room))
 }
 
 /// Why the value of a parameter means nothing; its name comes before this.

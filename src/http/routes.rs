@@ -118,7 +118,7 @@ impl Call {
     /// For whom and by which settings the request changes events.
     pub(crate) fn actor(&self, now: Timestamp) -> Result<Actor, ApiError> {
         let organization = Arc::clone(&self.grant()?.organization);
-        Ok(Actor { organization, source: self.source()?, settings: Arc::clone(&self.settings), now })
+        Ok(Actor { organization, source: self.source()?, settings: Arc::clone(&self.settings), now, room: None })
     }
 }
 

@@ -14,6 +14,7 @@ use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::Response;
 
+use crate::account::Lease;
 use crate::event::Change;
 use crate::event::Delete;
 use crate::event::Describe;
@@ -33,6 +34,7 @@ use crate::http::error::ApiError;
 use crate::store::EdgeView;
 use crate::store::EventView;
 use crate::time::Timestamp;
+use crate::writer::Held;
 use crate::writer::Source;
 use crate::writer::Unchanged;
 
@@ -101,6 +103,13 @@ pub(crate) struct Actor {
     pub(crate) source: Source,
     pub(crate) settings: Arc<Settings>,
     pub(crate) now: Timestamp,
+    /// The memory that what was sent takes until it is applied.
+    pub(crate) room: Option<Arc<Lease>>,
+}
+
+/// What an event of a body of so many bytes takes at most: as it was read, as it is to be kept, and as its record.
+pub(crate) fn most_bytes(body: usize) -> usize {
+    body * 4
 }
 
 /// Which versions the sender will have changed.
@@ -264,7 +273,11 @@ fn stop(actor: &Actor, event: &EventView, start: &EdgeView, at: Timestamp) -> Ed
 
 /// What becomes of the new samples; `None` when the event was not as expected.
 async fn change(app: &App, actor: &Actor, change: Change, expect: Expect) -> Result<Option<Vec<Exposure>>, ChangeError> {
-    let changed = app.writer()?.change(&actor.source, change, expect).await.map_err(|error| change_events::unavailable(&error))?;
+    let changed = app
+        .writer()?
+        .change(&actor.source, change, expect, Held::of(actor.room.clone()))
+        .await
+        .map_err(|error| change_events::unavailable(&error))?;
     match changed {
         Ok(exposures) => Ok(Some(exposures)),
         Err(Unchanged::Unexpected) => Ok(None),

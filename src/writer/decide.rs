@@ -41,6 +41,7 @@ impl<L: Log> Committer<L> {
     /// Puts what is new and admitted into the batch.
     pub(super) fn decide(&mut self, waiting: &mut Waiting) -> Decided {
         self.batch.clear(BATCH_BYTES);
+        self.state.memory.store.account().look();
         let mut admission = Admission::default();
         let mut decided = Decided::default();
         // Looked at before anything of the commit is applied, so they are about what comes before all else in it.

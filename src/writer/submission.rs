@@ -17,6 +17,17 @@ use crate::store::Claimed;
 use std::any::Any;
 use tokio::sync::oneshot;
 
+/// Something that is kept as long as something else.
+#[derive(Debug)]
+pub struct Held(#[expect(dead_code, reason = "it is only dropped")] Box<dyn Any + Send>);
+
+impl Held {
+    /// Keeps it.
+    pub fn of(what: impl Send + 'static) -> Self {
+        Self(Box::new(what))
+    }
+}
+
 /// Edges with their ids and records, ready for the log; made on the thread of who sends them.
 #[derive(Debug, Default)]
 pub struct Edges {
@@ -28,7 +39,7 @@ pub struct Edges {
     /// Bytes of the texts of the items.
     texts: usize,
     /// See [`Edges::hold`].
-    held: Vec<Box<dyn Any + Send>>,
+    held: Vec<Held>,
 }
 
 impl Edges {
@@ -41,7 +52,7 @@ impl Edges {
     /// Keeps something as long as these edges take memory, which is until they are applied, whether their sender still waits or
     /// not: a share of what they take.
     pub fn hold(&mut self, share: impl Send + 'static) {
-        self.held.push(Box::new(share));
+        self.held.push(Held::of(share));
     }
 
     /// What they take in memory.
@@ -133,6 +144,8 @@ impl<T: Record> Encoded<T> {
 pub(super) struct Conditioned {
     pub(super) change: Encoded<Change>,
     pub(super) expect: Expect,
+    /// A share of what it takes in memory.
+    pub(super) _held: Held,
 }
 
 impl Conditioned {

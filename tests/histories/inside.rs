@@ -37,6 +37,7 @@ use change_events::time::Reading;
 use change_events::time::Timestamp;
 use change_events::time::duration;
 use change_events::writer;
+use change_events::writer::Held;
 use change_events::writer::Memory;
 use change_events::writer::Running;
 use change_events::writer::Source;
@@ -208,7 +209,7 @@ impl<'a> Inside<'a> {
     /// What is refused and leaves no record; its turn comes when the writer is through with what came before.
     fn nothing(started: &Started) -> impl Future {
         let nothing = Change::Delete(Delete { organization: "".into(), id: "none".into(), span: None });
-        started.writer.change(&Source::default(), nothing, Expect::Version(Version(0)))
+        started.writer.change(&Source::default(), nothing, Expect::Version(Version(0)), Held::of(()))
     }
 }
 

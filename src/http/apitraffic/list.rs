@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
@@ -70,7 +71,7 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
         serde_json::to_vec(&Answer { has_more: selected.next.is_some(), records }).map_err(|_| ApiError::internal())
     });
     let (text, room) = body.await?;
-    held_json_response(text?, room)
+    Ok(held_json_response(StatusCode::OK, text?, room))
 }
 
 /// What is asked for.

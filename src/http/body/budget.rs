@@ -54,6 +54,12 @@ impl Lease {
     pub(crate) async fn wait_to_grow(&mut self, bytes: usize) -> Result<(), ApiError> {
         let free = bytes.min(self.free);
         let more = bytes - free;
+        let share = self.account.shares().of(Item::Bodies);
+        if self.held.bytes().saturating_add(more) > share {
+            let message =
+                format!("the body is larger than the {share} bytes of memory that all bodies may take (a share of --limit.memory)");
+            return Err(ApiError::too_large(message));
+        }
         if self.held.grow(more).is_err() {
             let grown = tokio::time::timeout(PATIENCE, self.account.wait_for(Item::Bodies, more)).await;
             self.held.add(grown.map_err(|_| self.account.full(Item::Bodies))?);
@@ -92,6 +98,7 @@ mod tests {
         assert_eq!((error.status.as_u16(), error.reason, error.retry_after), (503, "memory", Some(5)));
         small.grow(2048).unwrap();
         assert_eq!(small.wait_to_grow(1).await.unwrap_err().message, error.message);
+        assert_eq!(budget.lease().wait_to_grow(FREE_BYTES + 12 * 1024 + 1).await.unwrap_err().status, 413);
 
         let waiting = tokio::spawn({
             let budget = budget.clone();

@@ -3,16 +3,21 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use axum::http::HeaderValue;
 use axum::http::StatusCode;
+use axum::http::header;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::account::Lease;
 use crate::event::EdgeId;
 use crate::exposition::Exposure;
 use crate::formats::Warning;
+use crate::http::change_events::MEMORY_RETRY_SECONDS;
 use crate::http::change_events::reason;
 use crate::http::error::ApiError;
+use crate::http::error::held_json_response;
 use crate::http::error::json_response;
 use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
@@ -107,13 +112,22 @@ impl BatchAnswer {
     }
 
     /// 200 when all were taken, 207 when some were; when none was, the status of the first, and its text as `error`.
-    pub(super) fn respond(self) -> Response {
+    pub(super) fn respond(self, room: Lease) -> Result<Response, ApiError> {
+        #[derive(Serialize)]
+        struct Body {
+            #[serde(flatten)]
+            summary: serde_json::Map<String, serde_json::Value>,
+            results: Vec<Item>,
+        }
         let refused = self.results.iter().filter(|item| item.status.is_some()).count();
         let first = self.results.iter().find(|item| item.status.is_some());
         let summary = Summary::of(self.results.len() - refused, refused, first);
-        let mut body = summary.fields;
-        body.insert("results".to_owned(), json!(self.results));
-        json_response(summary.status, serde_json::Value::Object(body).to_string())
+        let body = serde_json::to_vec(&Body { summary: summary.fields, results: self.results }).map_err(|_| ApiError::internal())?;
+        let mut response = held_json_response(summary.status, body, room);
+        if summary.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(MEMORY_RETRY_SECONDS));
+        }
+        Ok(response)
     }
 }
 

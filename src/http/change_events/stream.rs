@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
+use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -34,6 +35,7 @@ use crate::http::change_events::count_warnings;
 use crate::http::change_events::groups;
 use crate::http::change_events::groups::LineGroup;
 use crate::http::change_events::reason;
+use crate::http::change_events::refused_by_writer;
 use crate::http::change_events::status_of;
 use crate::http::change_events::unavailable;
 use crate::http::error::ApiError;
@@ -276,6 +278,14 @@ impl RefusedLines {
     }
 }
 
+/// Why a stream ends behind the group of a line for which there was no memory.
+fn no_memory(refused: &Refused, line: u64) -> ApiError {
+    let error = refused_by_writer(refused);
+    let message =
+        format!("line {line}: {}; the stream ends here: what comes after the lines that are counted was not looked at", error.message);
+    ApiError { message: message.into(), ..error }
+}
+
 struct Progress<'a> {
     app: &'a App,
     lines: StreamAnswer,
@@ -325,7 +335,12 @@ impl Progress<'_> {
                     self.lines.warned(|| Item::taken(id, line.at, warnings()).on_line(number));
                 }
             }
-            Err(refused) => self.refuse(line.number, status_of(&refused), refused.to_string()),
+            Err(refused) => {
+                if status_of(&refused) == StatusCode::SERVICE_UNAVAILABLE.as_u16() {
+                    self.unwritten.get_or_insert_with(|| no_memory(&refused, self.before + line.number));
+                }
+                self.refuse(line.number, status_of(&refused), refused.to_string());
+            }
         }
     }
 

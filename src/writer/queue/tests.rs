@@ -12,6 +12,7 @@ use crate::writer::submission::Ask;
 use crate::writer::submission::Conditioned;
 use crate::writer::submission::Edges;
 use crate::writer::submission::Encoded;
+use crate::writer::submission::Held;
 use proptest::prelude::*;
 
 fn source(organization: usize, connection: usize) -> Source {
@@ -27,7 +28,7 @@ fn edges(count: usize) -> Submission {
 fn change(id: &str) -> Submission {
     let delete = Change::Delete(Delete { organization: "".into(), id: id.into(), span: None });
     let change = Encoded::of(delete, usize::MAX).unwrap();
-    Submission::Change(Ask::new(Conditioned { change, expect: Expect::Version(Version(0)) }).0)
+    Submission::Change(Ask::new(Conditioned { change, expect: Expect::Version(Version(0)), _held: Held::of(()) }).0)
 }
 
 /// What went into a turn: what it cost, by kind.

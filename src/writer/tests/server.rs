@@ -52,7 +52,7 @@ fn handed_over((mut commands, expect): Sent, store: &Store, limit: usize) -> (Su
             assert!(commands.is_empty());
             let version = || store.version(change.organization(), &change.event_id());
             let expect = expect.unwrap_or_else(|| version().map_or(Expect::New, Expect::Version));
-            let (ask, reply) = Ask::new(Conditioned { change: Encoded::of(change.clone(), limit).unwrap(), expect });
+            let (ask, reply) = Ask::new(Conditioned { change: Encoded::of(change.clone(), limit).unwrap(), expect, _held: Held::of(()) });
             (Submission::Change(ask), Awaited::Change(reply, change))
         }
         last => {
