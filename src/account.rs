@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(account.lent(), 100);
         drop(first);
         assert_eq!((lease(Item::PrivatePages, 11).err(), account.lent()), (Some(Full), 40));
-        drop((lease(Item::PrivatePages, 10).unwrap(), lease(Item::Pages, 60).unwrap(), second));
+        drop((lease(Item::PrivatePages, 10).unwrap(), lease(Item::Pages, 50).unwrap(), second));
         assert_eq!(account.lent(), 0);
         assert!(Account::default().lease(Item::PrivatePages, 1 << 40).is_ok());
     }
