@@ -61,9 +61,9 @@ impl Arrivals {
 
     /// Takes out an edge that was received then, if it is there; `place` goes on to say the same place.
     pub(super) fn remove(&mut self, edge: EdgeNo, received: Timestamp, place: &mut Place) {
-        let end = self.chunks.partition_point(|chunk| chunk.since <= received);
-        for index in (0..end).rev() {
-            let Some(chunk) = self.chunks.get_mut(index) else { return };
+        // Forward: of many that were received at once, what goes first is in front.
+        let mut index = self.chunks.partition_point(|chunk| chunk.since < received).saturating_sub(1);
+        while let Some(chunk) = self.chunks.get_mut(index).filter(|chunk| chunk.since <= received) {
             if let Some(offset) = chunk.edges.iter().position(|&other| other == edge) {
                 chunk.edges.remove(offset);
                 self.len -= 1;
@@ -77,9 +77,7 @@ impl Arrivals {
                 }
                 return;
             }
-            if chunk.since < received {
-                return;
-            }
+            index += 1;
         }
     }
 

@@ -6,7 +6,7 @@ use crate::store::steps;
 
 /// Looks at all old edges of the organization, so many at a time, until there is no more to do, as the writer does. The most rows that
 /// a part looked at, and how many parts there were.
-fn retire_in_parts(store: &Store, before: Timestamp, edges: u32) -> (u64, usize) {
+fn retire_in_parts(store: &Store, before: Timestamp, edges: u32, mut look: impl FnMut()) -> (u64, usize) {
     let (mut most, mut parts) = (0, 0);
     loop {
         let (mut skip, mut gone, mut again) = (0, 0, false);
@@ -19,6 +19,7 @@ fn retire_in_parts(store: &Store, before: Timestamp, edges: u32) -> (u64, usize)
             });
             (skip, gone, again) = (part.next, gone + part.gone, again || part.again);
             (most, parts) = (most.max(steps), parts + 1);
+            look();
         }
         if !again || gone == 0 {
             return (most, parts);
@@ -34,7 +35,7 @@ fn check(name: &str, command: impl Fn(i64, i64) -> Command) {
         for number in 0..count {
             store.apply(at(number), &command(number, count));
         }
-        let (most, parts) = retire_in_parts(&store, at(count), 16);
+        let (most, parts) = retire_in_parts(&store, at(count), 16, || {});
         let stats = store.stats(LATER);
         assert_eq!(stats.events, stats.open, "{name}: what is left is open");
         assert!(parts >= usize::try_from(count).unwrap() / 18, "{name}: {count} edges in {parts} parts");
@@ -81,20 +82,31 @@ fn all_goes_whatever_the_order_in_which_it_came() {
     for number in 0..200 {
         store.apply(at(number), &Command::Edge(said(EdgeState::Start, 1000 - number, number, true)));
     }
-    retire_in_parts(&store, at(200), 16);
+    retire_in_parts(&store, at(200), 16, || {});
     assert_eq!(store.stats(LATER).edges, 1, "the one that is open");
 }
 
-/// An event with an id of its own that was put again and again, each time with another end.
+/// An event with an id of its own that was put again and again, each time with another end. What one record brought goes together.
 #[test]
 fn a_long_past_goes_before_its_event() {
     let store = Store::new(Options::default());
     let start = Edge { identity: Identity::of_id("own"), ..said(EdgeState::Start, 0, 1, false) };
-    for number in 1..200 {
+    let put = |number| {
         let stop = Edge { state: EdgeState::Stop, at: at(number), ..start.clone() };
-        let put = Put { id: "own".into(), created: None, start: start.clone(), stop: Some(stop), details: Details::default() };
-        store.apply(at(number), &Command::Change(Change::Put(Box::new(put))));
+        Put { id: "own".into(), created: None, start: start.clone(), stop: Some(stop), details: Details::default() }
+    };
+    let puts: Vec<(i64, Put)> = (1..200).map(|number| (number, put(number))).collect();
+    for (number, put) in &puts {
+        store.apply(at(*number), &Command::Change(Change::Put(Box::new(put.clone()))));
     }
-    retire_in_parts(&store, at(200), 16);
-    assert_eq!(store.stats(LATER).edges, 0);
+    let (mut lengths, tenant) = (BTreeSet::new(), store.tenant("acme").unwrap());
+    retire_in_parts(&store, at(200), 16, || {
+        lengths.insert(tenant.every_edge().len());
+        for (number, put) in &puts {
+            let is_kept = store.remembers_record(at(*number), &Command::Change(Change::Put(Box::new(put.clone()))));
+            let are_there = put.edges().all(|edge| store.remembers("acme", &edge.id().to_string()));
+            assert!(!is_kept || are_there, "the record of {number} would bring back what is gone");
+        }
+    });
+    assert!(lengths.len() > 10 && lengths.first() == Some(&0), "{lengths:?}");
 }

@@ -326,3 +326,26 @@ fn segments_that_could_not_be_removed_go_later_without_another_retirement() {
     assert_eq!((server.committer().log.last(), server.committer().log.checkpoint_position()), (last, checkpoint));
     assert!(Some(segments(&mut server)[0].first) > checkpoint);
 }
+
+/// A part of it beside each commit, if nobody waits for more, and the checkpoint after it by steps.
+#[test]
+fn what_is_old_goes_a_little_at_a_time() {
+    let mut server = server();
+    for number in 0..20 {
+        let now = server.now();
+        server.send(job(EdgeState::Point, now, &format!("job-{number}")));
+    }
+    pass(&mut server, HOUR);
+    server.machine.advance(25 * HOUR);
+    server.steps = 0;
+    let edges = |server: &Server| server.memory.store.stats(server.now()).edges;
+    let (mut before, mut commits) = (edges(&server), 0);
+    while server.committer().log.checkpoint_position().is_none() {
+        assert!(commits < 60, "it does not go on");
+        server.fill(1);
+        assert!(edges(&server) > before - 5, "more than a part went at once");
+        (before, commits) = (edges(&server), commits + 1);
+    }
+    assert!(server.events().is_empty() && commits > 10, "{commits}");
+    server.restart();
+}
