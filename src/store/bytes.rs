@@ -127,6 +127,8 @@ impl Tenant {
     /// Says what this tenant takes now: an estimate within some percent.
     pub(super) fn report(&self, core: &Core) {
         let now = TENANT + core.bytes() + self.index.bytes() + self.claims.lock().bytes();
+        // What the allocator takes for itself, and has in pages that are not full.
+        let now = now + now / 20;
         self.account.keep(self.reported.swap(now, Ordering::Relaxed), now);
         let open = core.open.len();
         self.account.keep_open(self.reported_open.swap(open, Ordering::Relaxed), open);

@@ -27,6 +27,7 @@ use super::selector::MatchKind;
 use super::selector::Matcher;
 use super::table::Table;
 use crate::labels::EVENT_STATE;
+use interned::Places;
 use parking_lot::RwLock;
 use parking_lot::RwLockWriteGuard;
 use std::hash::Hash;
@@ -149,13 +150,12 @@ impl LabelIndex {
     /// Records that these series carry these labels.
     pub(super) fn add<'s>(&self, new: impl Iterator<Item = (SeriesNo, &'s [LabelRef])>) {
         let by_number = self.names.by_number();
-        let mut held: Vec<(NameNo, RwLockWriteGuard<'_, Values>)> = Vec::new();
+        let (mut held, mut places): (Vec<(NameNo, RwLockWriteGuard<'_, Values>)>, _) = (Vec::new(), Places::default());
         for (series, labels) in new {
             for (place, label) in labels.iter().enumerate() {
-                let is_it = |(name, _): &(NameNo, _)| *name == label.name;
                 // Most have the names of the first.
-                let likely = held.get(place).is_some_and(is_it).then_some(place);
-                let found = likely.or_else(|| held.iter().position(is_it));
+                let likely = held.get(place).is_some_and(|(name, _)| *name == label.name).then_some(place);
+                let found = likely.or_else(|| places.find(label.name, &held, |(name, _)| *name));
                 if let Some((_, values)) = found.and_then(|found| held.get_mut(found)) {
                     values.add(label.value, series);
                 } else if let Some(name) = by_number.get(label.name) {

@@ -380,6 +380,9 @@ mod tests {
         pieces.insert(7, |other| *other < 7);
         assert_eq!(blank(&pieces), [0, 1, 2], "the first is split");
         note(&pieces);
+        pieces.insert(2101, |other| *other < 2101);
+        assert_eq!(blank(&pieces), [0, 4]);
+        note(&pieces);
         pieces.insert(2400, |other| *other < 2400);
         assert_eq!(blank(&pieces), [0, 4]);
         note(&pieces);

@@ -1,7 +1,7 @@
 //! Numbers in the order of the texts they stand for, cheap to add to: a short unsorted tail and few sorted runs.
 //!
-//! Runs come in levels, each twice as long as those of the level below. Two of one level are merged into one of the next, a few
-//! numbers of each level whenever a number is added: so each number is merged as often as the count doubled, a merge is done
+//! Runs come in levels, each twice as long as those of the level below. Two of one level are merged into one of the next, some
+//! numbers of each level whenever as many were added: so each number is merged as often as the count doubled, a merge is done
 //! by the time there are two further runs of its level, and no addition takes long.
 
 use super::number::ValueNo;
@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 
 /// How long the unsorted tail may be, and a chunk of a run.
 const TAIL_MAX: usize = 1024;
-/// So many numbers of each level are merged with each that is added.
-const MERGED_AT_ONCE: usize = 2;
+/// After so many additions twice as many numbers of each level are merged: one after the other, so that their texts are near.
+const MERGED_EVERY: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Runs {
@@ -46,6 +46,9 @@ impl Runs {
     /// Adds `number`; `text` tells what each number stands for, and may never change its answer.
     pub(super) fn insert<'a>(&mut self, number: ValueNo, text: impl Fn(ValueNo) -> &'a str) {
         self.tail.push(number);
+        if !self.tail.len().is_multiple_of(MERGED_EVERY) {
+            return;
+        }
         let mut run = None;
         if self.tail.len() >= TAIL_MAX {
             let mut chunk = std::mem::take(&mut self.tail);
@@ -94,13 +97,10 @@ impl Level {
             self.merge = Some(Merge { left, right, merged: Run::default() });
         }
         let merge = self.merge.as_mut()?;
-        for _ in 0..MERGED_AT_ONCE {
-            if merge.is_done(text) {
-                return self.merge.take().map(Merge::done);
-            }
+        for _ in 0..MERGED_EVERY * 2 {
             merge.step(text);
         }
-        None
+        if merge.is_done(text) { self.merge.take().map(Merge::done) } else { None }
     }
 }
 

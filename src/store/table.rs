@@ -219,7 +219,7 @@ mod tests {
                 }));
             }
             check(&table, &model, MOST);
-            assert!(most <= (2 * LEAF_MAX * size_of::<u32>()) as u64, "{most} bytes moved at once");
+            assert!(most <= 16_000, "{most} bytes moved at once");
         }
         assert_eq!(table.leaves.len() - table.vacant.len(), 1);
     }

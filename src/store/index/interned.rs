@@ -7,6 +7,7 @@ use crate::labels::LabelSet;
 use crate::store::FULL;
 use crate::store::FULL_OF_NAMES;
 use crate::store::Refusal;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,6 +22,31 @@ pub(in crate::store) struct Interned<'i> {
     refs: Vec<LabelRef>,
     /// Where those of each set are.
     sets: Vec<Range<usize>>,
+}
+
+/// Beyond so many names they are looked up, not looked through.
+const FEW_NAMES: usize = 32;
+
+/// The places of names in a list that grows.
+#[derive(Debug)]
+pub(super) struct Places<K>(BTreeMap<K, usize>);
+
+impl<K> Default for Places<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Copy + Ord> Places<K> {
+    /// Where `name` is in `list`, which is the list of last time, and maybe more.
+    pub(super) fn find<T>(&mut self, name: K, list: &[T], name_of: impl Fn(&T) -> K) -> Option<usize> {
+        if list.len() <= FEW_NAMES {
+            return list.iter().position(|one| name_of(one) == name);
+        }
+        let known = self.0.len();
+        self.0.extend(list.get(known..).unwrap_or_default().iter().map(name_of).zip(known..));
+        self.0.get(&name).copied()
+    }
 }
 
 /// The values that some sets have of one name.
@@ -38,6 +64,7 @@ impl LabelIndex {
     pub(in crate::store) fn intern<'l>(&self, sets: impl Iterator<Item = &'l LabelSet>) -> Result<Interned<'_>, Refusal> {
         let mut interned = Interned { index: self, pinned: Vec::new(), refs: Vec::new(), sets: Vec::new() };
         let mut columns: Vec<Column<'l>> = Vec::new();
+        let mut places = Places::default();
         let mut count = 0;
         for set in sets {
             let begin = count;
@@ -45,7 +72,7 @@ impl LabelIndex {
                 // Most sets have the names of the first.
                 let is_it = |column: &Column<'_>| *column.name == *name;
                 let likely = columns.get(place).is_some_and(is_it).then_some(place);
-                let found = likely.or_else(|| columns.iter().position(is_it));
+                let found = likely.or_else(|| places.find(name, &columns, |column| column.name));
                 match found.and_then(|found| columns.get_mut(found)) {
                     Some(column) => column.values.push((count, value)),
                     None => columns.push(Column { name, values: vec![(count, value)] }),
@@ -98,5 +125,28 @@ impl Drop for Interned<'_> {
                 self.index.names.forget(label);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn to_find_a_name_costs_the_same_however_many_there_are() {
+        let looked_at = Cell::new(0);
+        let name_of = |name: &usize| {
+            looked_at.set(looked_at.get() + 1);
+            *name
+        };
+        let (mut places, mut names) = (Places::default(), Vec::new());
+        for place in 0..4000 {
+            let name = place * 7919 % 4000;
+            assert_eq!(places.find(name, &names, name_of), None);
+            names.push(name);
+            assert_eq!(places.find(names[place / 2], &names, name_of), Some(place / 2));
+        }
+        assert!(looked_at.get() < 8000, "{} names looked at", looked_at.get());
     }
 }
