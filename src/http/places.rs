@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn source(organization: &str, connection: u64) -> Source {
-        Source::new(organization.into(), "".into(), connection)
+        Source::new(organization, "", connection)
     }
 
     #[tokio::test]

@@ -110,9 +110,9 @@ impl Call {
     pub(crate) fn source(&self) -> Result<Source, ApiError> {
         let grant = self.grant()?;
         let peer = self.parts.extensions.get::<Peer>();
-        let (address, connection) = peer.map_or_else(Default::default, |peer| (Arc::clone(&peer.address), peer.connection));
-        let sender = if grant.token.is_empty() { address } else { Arc::clone(&grant.token) };
-        Ok(Source::new(Arc::clone(&grant.organization), sender, connection))
+        let (address, connection) = peer.map_or(("", 0), |peer| (&*peer.address, peer.connection));
+        let sender = if grant.token.is_empty() { address } else { &*grant.token };
+        Ok(Source::new(&grant.organization, sender, connection))
     }
 
     /// For whom and by which settings the request changes events.

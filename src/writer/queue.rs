@@ -26,7 +26,7 @@ pub const QUEUE_MAX: usize = 32_768;
 /// What a turn costs at most, but for the last that it takes.
 const TURN: u64 = 2048;
 /// The same where nothing of another kind waits: a larger commit is less work.
-const TURN_ALONE: u64 = 8192;
+const TURN_ALONE: u64 = 4096;
 /// So much of each turn is for single submissions.
 const SINGLES: u64 = TURN / 2;
 /// So many that cannot go into a turn are passed over; then it takes no more of their kind.

@@ -4,27 +4,33 @@
 //! Fair queueing by start and finish times that are counted in cost: who was given more waits until the others have had as
 //! much, and who comes anew is not behind what others have left waiting. Nothing here reads a clock.
 
+use hashbrown::HashMap;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::fmt;
-use std::hash::Hash;
-use std::sync::Arc;
+use std::hash::DefaultHasher;
+use std::hash::Hash as _;
+use std::hash::Hasher as _;
 
 /// Of so many that are given out one is the oldest that waits, whosever it is.
 const OLDEST_EVERY: u64 = 4;
 
-/// Who hands something over.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Who hands something over. Its names are hashed: it is copied more often than anything else of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Source(Path);
 
 /// Organization, sender, connection.
-type Path = (Arc<str>, (Arc<str>, (u64, ())));
+type Path = (u64, (u64, (u64, ())));
 
 impl Source {
     /// A connection of a sender of an organization. The sender is known by its token, or else by its address.
-    pub fn new(organization: Arc<str>, sender: Arc<str>, connection: u64) -> Self {
-        Self((organization, (sender, (connection, ()))))
+    pub fn new(organization: &str, sender: &str, connection: u64) -> Self {
+        let hash = |name: &str| {
+            let mut hasher = DefaultHasher::new();
+            name.hash(&mut hasher);
+            hasher.finish()
+        };
+        Self((hash(organization), (hash(sender), (connection, ()))))
     }
 }
 
@@ -33,7 +39,7 @@ impl Source {
 /// One that found `k` others waiting is passed by at most `3 (k + 1)` that came later.
 #[derive(Debug)]
 pub struct Turns<T> {
-    all: Ring<Arc<str>, Senders<T>>,
+    all: Ring<Ring<Ring<Flow<T>>>>,
     /// By number, which is the order in which they came.
     by_age: BTreeMap<u64, Source>,
     /// Of the next that comes.
@@ -41,9 +47,6 @@ pub struct Turns<T> {
     /// How many were given out.
     given: u64,
 }
-
-/// Those of one organization.
-type Senders<T> = Ring<Arc<str>, Ring<u64, Flow<T>>>;
 
 /// One whose turn it is.
 #[derive(Debug)]
@@ -84,13 +87,14 @@ impl<T> Turns<T> {
     pub fn push(&mut self, source: &Source, cost: u64, item: T) {
         let number = self.number;
         self.number += 1;
-        self.by_age.insert(number, source.clone());
+        self.by_age.insert(number, *source);
         self.all.push(&source.0, Queued { number, cost: cost.max(1), item }, End::Back);
     }
 
     /// The next.
     pub fn pop(&mut self) -> Option<Given<T>> {
-        let oldest = if self.given % OLDEST_EVERY == OLDEST_EVERY - 1 { self.by_age.first_key_value() } else { None };
+        let is_by_age = self.given % OLDEST_EVERY == OLDEST_EVERY - 1;
+        let oldest = if is_by_age { self.by_age.first_key_value() } else { None };
         let Queued { number, cost, item } = self.all.take(oldest.map(|(_, source)| &source.0))?;
         self.given += 1;
         let source = self.by_age.remove(&number).unwrap_or_default();
@@ -182,16 +186,16 @@ impl<T> Level for Flow<T> {
 
 /// Members that take turns.
 #[derive(Debug)]
-struct Ring<K, L> {
+struct Ring<L> {
     /// In all members.
     count: usize,
     /// How far those are who have had least.
     now: u64,
     /// Of the next place.
     serial: u64,
-    members: HashMap<K, Member<L>>,
+    members: HashMap<u64, Member<L>>,
     /// Who is next: who will have had least; of those that are even, who waits longest for it.
-    order: BTreeMap<Place, K>,
+    order: BTreeMap<Place, u64>,
 }
 
 /// What a member will have had, and a number.
@@ -205,35 +209,35 @@ struct Member<L> {
     place: Option<Place>,
 }
 
-impl<K, L> Default for Ring<K, L> {
+impl<L> Default for Ring<L> {
     fn default() -> Self {
         Self { count: 0, now: 0, serial: 0, members: HashMap::new(), order: BTreeMap::new() }
     }
 }
 
-impl<K: Clone + Eq + Hash, L: Level> Ring<K, L> {
+impl<L: Level> Ring<L> {
     /// Gives a member its place among the others.
-    fn settle(&mut self, key: &K) {
-        let Some(member) = self.members.get_mut(key) else { return };
+    fn settle(&mut self, key: u64) {
+        let Some(member) = self.members.get_mut(&key) else { return };
         if let Some(before) = member.place.take() {
             self.order.remove(&before);
         }
         let place = (member.had.saturating_add(member.level.ahead()), self.serial);
         self.serial += 1;
         member.place = Some(place);
-        self.order.insert(place, key.clone());
+        self.order.insert(place, key);
     }
 
-    fn remove(&mut self, key: &K) {
-        let place = self.members.remove(key).and_then(|member| member.place);
+    fn remove(&mut self, key: u64) {
+        let place = self.members.remove(&key).and_then(|member| member.place);
         if let Some(place) = place {
             self.order.remove(&place);
         }
     }
 }
 
-impl<K: Clone + Eq + Hash, L: Level> Level for Ring<K, L> {
-    type Path = (K, L::Path);
+impl<L: Level> Level for Ring<L> {
+    type Path = (u64, L::Path);
     type Item = L::Item;
 
     fn count(&self) -> usize {
@@ -252,18 +256,19 @@ impl<K: Clone + Eq + Hash, L: Level> Level for Ring<K, L> {
     fn push(&mut self, (key, path): &Self::Path, queued: Queued<Self::Item>, end: End) {
         self.count += 1;
         let now = self.now;
-        let member = self.members.entry(key.clone()).or_insert_with(|| Member { level: L::default(), had: now, place: None });
+        let member = self.members.entry(*key).or_insert_with(|| Member { level: L::default(), had: now, place: None });
         let ahead = member.level.ahead();
         member.level.push(path, queued, end);
         if member.place.is_none() || member.level.ahead() != ahead {
-            self.settle(key);
+            self.settle(*key);
         }
     }
 
     fn take(&mut self, of: Option<&Self::Path>) -> Option<Queued<Self::Item>> {
         loop {
-            let next = self.order.first_key_value().map(|(_, key)| key);
-            let key = of.map(|(key, _)| key).or(next)?.clone();
+            let next = self.order.first_key_value().map(|(_, key)| *key);
+            let key = of.map(|(key, _)| *key).or(next)?;
+            let is_alone = self.members.len() == 1;
             let member = self.members.get_mut(&key)?;
             if of.is_none() {
                 self.now = self.now.max(member.place.map_or(0, |(had, _)| had));
@@ -271,15 +276,16 @@ impl<K: Clone + Eq + Hash, L: Level> Level for Ring<K, L> {
             let taken = member.level.take(of.map(|(_, path)| path));
             if let Some(queued) = &taken {
                 self.count -= 1;
-                member.had = member.had.saturating_add(queued.cost);
+                // Who is alone has too much of nothing.
+                member.had = if is_alone { self.now } else { member.had.saturating_add(queued.cost) };
             }
             // Who has had too much and wants nothing more is kept until the others have had as much, or want nothing either.
             if self.count == 0 {
                 *self = Self::default();
             } else if member.level.count() == 0 && member.had <= self.now {
-                self.remove(&key);
-            } else {
-                self.settle(&key);
+                self.remove(key);
+            } else if !is_alone || member.level.ahead() > 0 {
+                self.settle(key);
             }
             if taken.is_some() || of.is_some() {
                 return taken;

@@ -122,7 +122,7 @@ impl GroupSource {
     fn open(body: Body, encoding: Encoding, settings: &Arc<Settings>, app: &App, source: &Source) -> Self {
         let (sender, groups) = mpsc::channel(1);
         let body = PacedBody::new(body, settings.limits.pace);
-        let shared = groups::Shared { budget: app.budget.clone(), places: app.places.clone(), source: source.clone() };
+        let shared = groups::Shared { budget: app.budget.clone(), places: app.places.clone(), source: *source };
         let reading = tokio::spawn(groups::read(body, encoding, Arc::clone(settings), shared, sender));
         Self { groups, reading: AbortOnDropHandle::new(reading) }
     }
@@ -201,7 +201,7 @@ impl<'a> Pipeline<'a> {
     /// Parses a group when there is a place for it, which it keeps until it is written.
     fn parse_elsewhere(&self, group: LineGroup, room: usize) -> BoxFuture<'a, Result<ParsedGroup, ApiError>> {
         let (app, now) = (self.app, self.now.unwrap_or_else(|| self.app.clock.now()));
-        let (parse, settings, grant, source) = (self.parse, Arc::clone(&self.settings), self.grant.clone(), self.source.clone());
+        let (parse, settings, grant, source) = (self.parse, Arc::clone(&self.settings), self.grant.clone(), self.source);
         Box::pin(async move {
             let place = app.places.take(&source, group.bytes.len()).await?;
             let parsed = app.elsewhere(move || {

@@ -15,7 +15,7 @@ use crate::writer::submission::Encoded;
 use proptest::prelude::*;
 
 fn source(organization: usize, connection: usize) -> Source {
-    Source::new(organization.to_string().into(), "".into(), connection as u64)
+    Source::new(&organization.to_string(), "", connection as u64)
 }
 
 fn edges(count: usize) -> Submission {
@@ -71,24 +71,25 @@ fn filled(wait: [(usize, usize); 3], turns: usize) -> ([u64; 3], u64) {
 fn kinds_share_turns_of_bounded_size() {
     #[track_caller]
     fn check(wait: [(usize, usize); 3], percent: [u64; 3], size: u64) {
-        let (all, most) = filled(wait, 60);
+        let is_large = wait.iter().any(|(_, records)| *records > 1000);
+        let (all, most) = filled(wait, if is_large { 40 } else { 8 });
         let total: u64 = all.iter().sum();
         let shares = all.map(|one| (one * 100 + total / 2) / total);
-        assert!(shares.iter().zip(percent).all(|(share, expected)| share.abs_diff(expected) <= 3), "{shares:?} is not {percent:?}");
+        assert!(shares.iter().zip(percent).all(|(share, expected)| share.abs_diff(expected) <= 4), "{shares:?} is not {percent:?}");
         // But for the last that goes into it.
         let last = wait.iter().map(|(_, records)| *records as u64 * 11 / 10 + 1).max().unwrap();
         assert!((size..size + last).contains(&most), "a turn of {most}");
     }
     let none = (0, 0);
-    check([(3000, 1), (50, 100), (50, 100)], [50, 25, 25], TURN);
-    check([(3000, 1), none, (50, 100)], [67, 0, 33], TURN);
-    check([none, (50, 100), (50, 100)], [0, 50, 50], TURN);
+    check([(1200, 1), (25, 100), (25, 100)], [50, 25, 25], TURN);
+    check([(1800, 1), none, (25, 100)], [67, 0, 33], TURN);
+    check([none, (25, 100), (25, 100)], [0, 50, 50], TURN);
     // Few events are in the next turn, all of them.
-    check([(10, 1), (50, 100), (50, 100)], [0, 50, 50], TURN);
-    check([(9000, 1), none, none], [100, 0, 0], TURN_ALONE);
-    check([none, none, (300, 100)], [0, 0, 100], TURN_ALONE);
+    check([(10, 1), (25, 100), (25, 100)], [0, 50, 50], TURN);
+    check([(4200, 1), none, none], [100, 0, 0], TURN_ALONE);
+    check([none, none, (50, 100)], [0, 0, 100], TURN_ALONE);
     // What comes as one goes as one, and its kind waits until the others have had as much.
-    check([(3000, 1), (4, 10_000), (50, 100)], [50, 25, 25], TURN);
+    check([(1800, 1), (1, 10_000), (25, 100)], [50, 25, 25], TURN);
 }
 
 #[test]
@@ -138,9 +139,8 @@ fn nobody_fills_the_queue_for_others() {
     let fill = |source: &dyn Fn(usize) -> Source, kind| {
         (0..=QUEUE_MAX).take_while(|&number| entrance.push(kind, &source(number), edges(1)).is_ok()).count()
     };
-    let of = |organization: &'static str, sender: &'static str| {
-        move |connection: usize| Source::new(organization.into(), sender.into(), connection as u64)
-    };
+    let of =
+        |organization: &'static str, sender: &'static str| move |connection: usize| Source::new(organization, sender, connection as u64);
     assert_eq!(fill(&|_| source(0, 0), Kind::Stream), QUEUE_MAX / 4, "a connection");
     let one = fill(&of("a", "x"), Kind::Single);
     assert_eq!(one, QUEUE_MAX.div_ceil(3), "a sender");

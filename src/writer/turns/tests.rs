@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn source(organization: u8, sender: u8, connection: u8) -> Source {
-    Source::new(organization.to_string().into(), sender.to_string().into(), connection.into())
+    Source::new(&organization.to_string(), &sender.to_string(), connection.into())
 }
 
 #[derive(Clone, Debug)]
