@@ -153,8 +153,8 @@ fn a_commit_takes_what_waits_until_it_is_full() {
     };
     let of_each = |count, text| (0..5).map(|sender| points(sender, count, text)).collect::<Vec<_>>();
     check_commits(of_each(3, 1), &[15]);
-    check_commits(of_each(4100, 1), &[8200, 8200, 4100]);
-    check_commits(of_each(6, 1 << 20), &[12, 12, 6]);
+    check_commits(of_each(2100, 1), &[4200, 4200, 2100]);
+    check_commits(of_each(3, 1 << 20), &[6, 6, 3]);
     let put = |id: &str| -> Sent {
         let start = Edge { identity: Identity::of_id(id), ..job(EdgeState::Start, START, id) };
         (
