@@ -118,6 +118,9 @@ impl Clock for GatedClock {
     }
 }
 
+/// More steps than retention takes here for all that is old at once.
+const STEPS_OF_RETENTION: usize = 40;
+
 /// A server without sockets and files.
 pub(crate) struct Inside<'a> {
     runtime: &'a Runtime,
@@ -261,7 +264,10 @@ impl Server for Inside<'_> {
 
     fn settle(&mut self) {
         if let Some(started) = &self.started {
-            self.runtime.block_on(Self::nothing(started));
+            // What is too old is forgotten in steps, one at least beside each commit, and there are not many here.
+            for _ in 0..STEPS_OF_RETENTION {
+                self.runtime.block_on(Self::nothing(started));
+            }
         }
     }
 
