@@ -121,7 +121,7 @@ fn run(attack: &Attack, arguments: &Arguments) {
     let share = own_processor_time().saturating_sub(spent).as_secs_f64() / begun.elapsed().as_secs_f64();
     println!("{}: {came}", attack.name);
     if !server.lives() {
-        println!("    THE SERVER DIED, {} MiB resident at most", server.most_resident() >> 20);
+        println!("    THE SERVER DIED, {} MiB resident at most\n{}", server.most_resident() >> 20, server.last_words());
         return;
     }
     let after = look(&server, || std::thread::sleep(QUIET));
@@ -158,7 +158,7 @@ fn run(attack: &Attack, arguments: &Arguments) {
         server.resident() >> 20,
         server.ready_in.as_secs_f64(),
         account.map_or(0.0, |bytes| bytes / 1_048_576.0).round(),
-        if edges == again { "nothing lost".to_owned() } else { format!("EDGES {edges:?} BEFORE, {again:?} AFTER THE RESTART") }
+        if edges <= again { "nothing lost".to_owned() } else { format!("EDGES {edges:?} BEFORE, {again:?} AFTER THE RESTART") }
     );
 }
 

@@ -4,6 +4,7 @@ use crate::http;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -75,7 +76,9 @@ impl Server {
 
     /// The clocks of the machine are so many days ahead from now on, as if they had passed.
     pub(crate) fn set_days_ahead(&self, days: i64) {
-        std::fs::write(self.directory.path().join("ahead"), (days * DAY * 1_000_000_000).to_le_bytes()).unwrap();
+        // In place: the program has the file mapped.
+        let file = std::fs::OpenOptions::new().write(true).open(self.directory.path().join("ahead")).unwrap();
+        file.write_all_at(&(days * DAY * 1_000_000_000).to_le_bytes(), 0).unwrap();
     }
 
     /// Kills it and starts it again.
@@ -92,6 +95,12 @@ impl Server {
 
     pub(crate) fn lives(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The last lines that it wrote to its log.
+    pub(crate) fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+        log.lines().rev().take(12).map(|line| format!("    {line}\n")).collect::<Vec<_>>().into_iter().rev().collect()
     }
 
     /// The most that was resident, in bytes.

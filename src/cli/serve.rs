@@ -53,6 +53,11 @@ use crate::writer::ReplayError;
 use crate::writer::Running;
 use crate::writer::Writer;
 
+/// Threads for work that takes a processor for a while: pages, questions, bodies that are large. Each keeps memory for what it may
+/// do next, so there are no more than are of use, and they end when there is nothing to do.
+const BLOCKING_THREADS: usize = 32;
+const THREAD_IDLE: Duration = Duration::from_secs(2);
+
 /// How long the writer may take to write what waits, once nobody sends any more.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -91,7 +96,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let flags = &args.flags;
     logging::init(flags.log_level, flags.log_format);
     let plan = Plan::new(flags).map_err(Failure::usage)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::running)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).thread_keep_alive(THREAD_IDLE);
+    let runtime = runtime.build().map_err(Failure::running)?;
     let ended = runtime.block_on(serve(plan));
     // What still runs by now was cut off by a second signal or by its time.
     runtime.shutdown_background();

@@ -34,7 +34,7 @@ use crate::writer::Writer;
 /// Pages rendered, and queries answered, at the same time: each takes a processor for as long as it lasts.
 const HEAVY_AT_ONCE: usize = 4;
 /// Single events looked up at the same time: each waits for the lock of its tenant and does not take long.
-const LOOKUPS_AT_ONCE: usize = 32;
+const LOOKUPS_AT_ONCE: usize = 8;
 /// What comes of a body up to this size is not on the account: it is part of what a connection takes.
 const UNLEASED_BYTES: usize = 4 * 1024;
 /// Bodies larger than this are parsed off the async threads.
