@@ -252,7 +252,8 @@ impl Account {
         if self.0.is_beyond.load(Ordering::Relaxed) { 0 } else { self.0.shares.events.saturating_sub(self.taken()) }
     }
 
-    /// How far what is small and never refused for want of room may go beyond that: keys of requests, which stops have too.
+    /// How far what is small and hardly ever refused for want of room may go beyond that: ends of what is open that say more than was
+    /// kept back for them, and keys of requests, which those have too.
     pub fn margin(&self) -> usize {
         let events = self.0.shares.events;
         (events + events / 16).saturating_sub(self.taken())

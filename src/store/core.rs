@@ -413,9 +413,8 @@ impl Core {
     }
 
     fn know(&mut self, id: EdgeId, number: EdgeNo) {
-        let (rows, seed) = (&self.edges, &self.seed);
-        let hash = id_hash(seed, halves(id.0));
-        self.by_edge.insert(hash, number, |edge| rows.get(edge).map_or(0, |row| id_hash(seed, row.id)));
+        let hash = id_hash(&self.seed, halves(id.0));
+        self.by_edge.insert(hash, number);
     }
 
     pub(super) fn edges_of_identity(&self, identity: IdentityNo) -> Option<IdentityEdges<'_>> {

@@ -373,9 +373,9 @@ impl Values {
         }
         self.text_bytes += allocated(text.len());
         let number = self.rows.insert(Value { text: text.into(), series: Postings::None })?;
-        let (rows, seed) = (&self.rows, &self.seed);
+        let rows = &self.rows;
         let text_of = |number: ValueNo| rows.get(number).map_or("", |value| &*value.text);
-        self.by_text.insert(hash, number, |number| seed.hash(text_of(number)));
+        self.by_text.insert(hash, number);
         self.sorted.insert(number, text_of);
         if let Some(anew) = self.anew.as_mut().filter(|anew| (number.index() as usize) < anew.next) {
             anew.sorted.insert(number, text_of);
@@ -424,9 +424,7 @@ impl Values {
     fn forget(&mut self, number: ValueNo) {
         let Some(value) = self.rows.get(number).filter(|value| value.series.is_empty()) else { return };
         let hash = self.seed.hash(&*value.text);
-        let (rows, seed) = (&self.rows, &self.seed);
-        let hash_of = |number: ValueNo| seed.hash(rows.get(number).map_or("", |value| &*value.text));
-        if !self.by_text.remove(hash, |candidate| candidate == number, hash_of) {
+        if !self.by_text.remove(hash, |candidate| candidate == number) {
             // Forgotten already: it was idle twice.
             return;
         }

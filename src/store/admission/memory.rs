@@ -66,12 +66,12 @@ impl Spent {
         self.bytes + cost + Store::GROWTH_MAX <= account.room()
     }
 
-    /// Books the end of what is open, where it costs so much, to what was kept back for it; what it costs beyond that has to
-    /// have room.
+    /// Books the end of what is open, where it costs so much, to what was kept back for it, and what it costs beyond that to the
+    /// margin, as keys: what was kept back comes free with it.
     fn book_stop(&mut self, account: &Account, cost: Option<usize>, of: Identity) -> Result<(), Refusal> {
         let beyond = cost.filter(|_| !self.stopped.contains(&of)).map(|cost| cost.saturating_sub(STOP_BYTES));
         match beyond {
-            Some(beyond) if beyond == 0 || self.has_room(account, beyond) => {
+            Some(beyond) if beyond == 0 || self.bytes + beyond <= account.margin() => {
                 self.stopped.insert(of);
                 self.bytes += beyond;
                 Ok(())

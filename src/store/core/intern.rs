@@ -75,8 +75,7 @@ impl Core {
         self.born += 1;
         let row = SeriesRow { labels: labels.into(), edges: Seq::Empty, cluster, end, hash, born: self.born };
         let new = self.series.insert(row)?;
-        let rows = &self.series;
-        self.by_series.insert(spread(hash), new, |series| spread(rows.get(series).map_or(0, |row| row.hash)));
+        self.by_series.insert(spread(hash), new);
         self.label_bytes.add(labels.len(), size_of::<LabelRef>());
         self.unpublished.push(new);
         self.series_of(end).insert(new);
@@ -118,16 +117,13 @@ impl Core {
         let key = halves(identity.0);
         let hash = self.hash_of(key);
         let new = self.identities.insert(IdentityRow { key, members: Members::default(), lapses })?;
-        let (rows, seed) = (&self.identities, &self.seed);
-        self.by_identity.insert(hash, new, |identity| rows.get(identity).map_or(0, |row| id_hash(seed, row.key)));
+        self.by_identity.insert(hash, new);
         Some(new)
     }
 
     /// Forgets the id of an edge.
     pub(super) fn forget_id(&mut self, edge: EdgeNo, id: [u64; 2]) {
-        let (rows, seed) = (&self.edges, &self.seed);
-        let hash_of = |edge: EdgeNo| rows.get(edge).map_or(0, |row| id_hash(seed, row.id));
-        self.by_edge.remove(id_hash(seed, id), |candidate| candidate == edge, hash_of);
+        self.by_edge.remove(id_hash(&self.seed, id), |candidate| candidate == edge);
     }
 
     /// Forgets an identity that has no edge any more, not even one of the past.
@@ -136,9 +132,8 @@ impl Core {
         if !row.members.is_empty() || self.past.contains_key(&identity) {
             return;
         }
-        let (hash, rows, seed) = (id_hash(&self.seed, row.key), &self.identities, &self.seed);
-        let hash_of = |identity: IdentityNo| rows.get(identity).map_or(0, |row| id_hash(seed, row.key));
-        if self.by_identity.remove(hash, |candidate| candidate == identity, hash_of) {
+        let hash = id_hash(&self.seed, row.key);
+        if self.by_identity.remove(hash, |candidate| candidate == identity) {
             self.identities.vacate(identity);
         }
     }
@@ -147,9 +142,7 @@ impl Core {
     pub(super) fn sweep_series(&mut self, index: &LabelIndex, series: SeriesNo) {
         let Some(row) = self.series.get_mut(series).filter(|row| row.edges.is_empty()) else { return };
         let (labels, end, hash, cluster) = (std::mem::take(&mut row.labels), row.end, spread(row.hash), row.cluster);
-        let rows = &self.series;
-        let hash_of = |series: SeriesNo| spread(rows.get(series).map_or(0, |row| row.hash));
-        if self.by_series.remove(hash, |candidate| candidate == series, hash_of) {
+        if self.by_series.remove(hash, |candidate| candidate == series) {
             self.label_bytes.remove(labels.len(), size_of::<LabelRef>());
             index.remove(&labels, series);
             self.series_of(end).remove(series);
