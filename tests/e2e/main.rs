@@ -6,6 +6,7 @@
 
 mod agents;
 mod alerts;
+mod crowd;
 mod events;
 mod examples;
 mod pages;

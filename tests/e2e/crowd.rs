@@ -1,0 +1,108 @@
+//! One of many does not hold up the others: a small form of `cargo bench --bench hostile`, with limits wide enough for any machine.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::exporter::Exporter;
+use crate::support::http;
+
+const PATH: &str = "api/v4/organizations/acme/change_events";
+const LINES: &str = "application/x-ndjson";
+/// What single requests may take beside others; without turns they took tens of seconds.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect()
+}
+
+fn figure(exporter: &Exporter, name: &str) -> f64 {
+    http::metric(&exporter.page("metrics"), name).unwrap()
+}
+
+#[test]
+fn a_single_event_does_not_wait_behind_streams_and_arrays_of_others() {
+    let exporter = Exporter::start(&[]);
+    let url = format!("{}/{PATH}", exporter.url);
+    let stream = lines(50_000, |number| format!("{{\"event_name\":\"e\",\"attributes\":{{\"n\":\"{number}\"}}}}\n"));
+    let array = serde_json::to_vec(
+        &(0..10_000).map(|number| json!({"event_name": "a", "attributes": {"n": number.to_string()}})).collect::<Vec<_>>(),
+    );
+    let (array, ended) = (array.unwrap(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for sender in 0..8 {
+            let (url, stream, array, ended) = (&url, &stream, &array, &ended);
+            scope.spawn(move || {
+                while !ended.load(Ordering::Relaxed) {
+                    let (media_type, body) =
+                        if sender % 2 == 0 { (LINES, stream.as_bytes()) } else { ("application/json", array.as_slice()) };
+                    http::put(url, media_type, body);
+                }
+            });
+        }
+        let mut waits = Vec::new();
+        for number in 0..40 {
+            let event = json!({"event_name": "single", "attributes": {"n": number.to_string()}}).to_string();
+            let begun = Instant::now();
+            assert_eq!(http::put(&url, "application/json", event.as_bytes()).map(|answer| answer.status), Some(200));
+            assert!(http::is_ok(&format!("{}/-/healthy", exporter.url)) && http::is_ok(&format!("{}/-/ready", exporter.url)));
+            waits.push(begun.elapsed());
+        }
+        ended.store(true, Ordering::Relaxed);
+        waits.sort_unstable();
+        let most = waits[waits.len() * 9 / 10];
+        assert!(most < WAIT_MAX, "{most:?} for one event and two looks at its health: {waits:?}");
+    });
+    assert!(figure(&exporter, "change_events_writer_wait_seconds_count") > 0.0);
+}
+
+#[test]
+fn without_memory_new_events_are_refused_and_what_is_open_ends() {
+    const LIMIT: u32 = 160_000_000;
+    let mut exporter = Exporter::start(&[&format!("--limit.memory={LIMIT}"), "--limit.open-events=10000000"]);
+    let url = format!("{}/{PATH}", exporter.url);
+    let start =
+        |number: usize| format!("{{\"event_name\":\"job\",\"event_state\":\"start\",\"attributes\":{{\"entity_id\":\"{number}\"}}}}\n");
+    let (mut sent, mut taken) = (0, 0);
+    while sent == taken {
+        let some = lines(2000, |number| start(sent + number));
+        let answer = http::put(&url, LINES, some.as_bytes()).unwrap();
+        sent += 2000;
+        taken += usize::try_from(answer.json()["accepted"].as_u64().unwrap()).unwrap();
+        assert!(
+            answer.status == 200 || (answer.status == 503 && answer.text.contains("--limit.memory")),
+            "{} {}",
+            answer.status,
+            answer.text
+        );
+        assert!(sent < 1_000_000, "there is no end of it");
+    }
+    assert!(taken > 2000, "{taken}");
+    let one = http::put(&url, "application/json", start(sent).as_bytes()).unwrap();
+    assert_eq!((one.status, one.text.contains("memory")), (503, true), "{}", one.text);
+    assert!(http::is_ok(&format!("{}/-/ready", exporter.url)));
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let open = taken as f64;
+    assert!((figure(&exporter, "change_events_store_open_events") - open).abs() < 0.5, "all that was taken is open");
+    let mut stops = String::new();
+    for number in 0..500 {
+        let attributes = json!({"entity_id": number.to_string(), "result": format!("failure {number}"), "seconds": number});
+        writeln!(stops, "{}", json!({"event_name": "job", "event_state": "stop", "attributes": attributes})).unwrap();
+    }
+    let answer = http::put(&url, LINES, stops.as_bytes()).unwrap();
+    assert_eq!(
+        (answer.status, answer.json()["accepted"].as_u64()),
+        (200, Some(500)),
+        "stops that say more than the starts: {}",
+        answer.text
+    );
+    assert!(figure(&exporter, "change_events_memory_refused_total") > 0.0);
+    let resident = figure(&exporter, "process_resident_memory_bytes");
+    assert!(resident < f64::from(LIMIT), "{resident} bytes are resident");
+    let edges = figure(&exporter, "change_events_store_edges");
+    exporter.kill();
+    exporter.start_again();
+    assert!(figure(&exporter, "change_events_store_edges") >= edges, "nothing is lost");
+}
