@@ -183,9 +183,9 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
     Some(Request { method, target, headers, body: String::from_utf8(body).unwrap() })
 }
 
-/// An address where nobody listens: it was free a moment ago.
+/// An address where nobody listens: the servers of other tests, which may get the same port, have another one.
 pub(crate) fn nowhere() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.77:0").unwrap().local_addr().unwrap()
 }
 
 /// The binary, with nothing of the surroundings in its environment.

@@ -105,11 +105,11 @@ async fn limits_are_named() {
 
 #[tokio::test]
 async fn bytes_in_flight_are_bounded() {
-    let account = Account::new(1 << 20, Shares { bodies: 50_000, ..Shares::divide(0) });
+    let account = Account::new(1 << 39, Shares { bodies: 50_000, ..Shares::divide(1 << 39) });
     let server = Server::with_account(account.clone());
     let large = format!("[{}{DEPLOYMENT}]", " ".repeat(60_000));
     let answer = server.put(large, &[]).await;
-    assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
+    assert_eq!((answer.status, answer.text().contains("--limit.memory")), (413, true));
     assert_eq!(server.put(DEPLOYMENT, &[]).await.status, 200);
     assert_eq!(account.leased(Item::Bodies), 0);
 }
