@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 
@@ -29,6 +30,9 @@ pub const STOP_BYTES: usize = 1024;
 /// What the program takes beside all that is counted: code, threads, the buffers of the log, and what the allocator keeps of each
 /// thread.
 const PROGRAM_BYTES: usize = 80 << 20;
+
+/// How long anybody waits for memory before being told that there is none.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// More than there is.
 const BOUNDLESS: usize = usize::MAX >> 24;
@@ -87,7 +91,8 @@ impl Shares {
     /// Parts of a small limit, fixed sizes of a large one: most of that is for events.
     pub fn divide(limit: usize) -> Self {
         const MIB: usize = 1 << 20;
-        let part = |parts: usize, least: usize, most: usize| (limit / parts).clamp(least * MIB, most * MIB);
+        // What others have at least is never so much that nothing is left.
+        let part = |parts: usize, least: usize, most: usize| (limit / parts).clamp((least * MIB).min(limit / 16), most * MIB);
         let (connections, bodies, commands) = (part(12, 4, 1280), part(16, 8, 256), part(16, 8, 256));
         let (answers, pages, private_pages) = (part(24, 8, 512), part(8, 16, 1024), part(24, 8, 512));
         let others = [PROGRAM_BYTES.min(limit / 4), connections, bodies, commands, answers, pages, private_pages];
@@ -193,9 +198,14 @@ impl Account {
         Lease { account: self.clone(), item, bytes: 0, permit: None }
     }
 
-    /// A lease of so many bytes, if they are there.
+    /// A lease of so many bytes, if they are there. What nobody shares of pages may take what is free of the first half of what all
+    /// share, which needs no more than the other half.
     pub fn lease(&self, item: Item, bytes: usize) -> Result<Lease, Full> {
-        let mut lease = self.open(item);
+        let taken = |item| self.leased(item).saturating_add(bytes);
+        let borrows = item == Item::PrivatePages
+            && taken(Item::PrivatePages) > self.shares().private_pages
+            && taken(Item::Pages) <= self.shares().pages / 2;
+        let mut lease = self.open(if borrows { Item::Pages } else { item });
         lease.grow(bytes)?;
         Ok(lease)
     }
@@ -209,8 +219,16 @@ impl Account {
         Lease { account: self.clone(), item, bytes: bytes.min(pool.most as usize * UNIT), permit }
     }
 
+    /// The same, but not for long.
+    pub async fn wait_a_while(&self, item: Item, bytes: usize) -> Result<Lease, Full> {
+        if bytes == 0 {
+            return Ok(self.open(item));
+        }
+        tokio::time::timeout(PATIENCE, self.wait_for(item, bytes)).await.map_err(|_| self.full(item))
+    }
+
     /// Counts that there was no room for an item, and says so.
-    pub fn full(&self, item: Item) -> Full {
+    fn full(&self, item: Item) -> Full {
         self.pool(item).refused.fetch_add(1, Ordering::Relaxed);
         Full { item, share: self.0.shares.of(item) }
     }
@@ -327,10 +345,19 @@ impl Lease {
         Ok(())
     }
 
-    /// Makes one lease of this and another one of the same item.
-    pub fn add(&mut self, other: Self) {
-        self.bytes = self.bytes.saturating_add(other.bytes);
-        self.hold(other.permit);
+    /// Takes so many bytes more when they are there, but does not wait for long.
+    pub async fn wait_to_grow(&mut self, bytes: usize) -> Result<(), Full> {
+        let all = self.bytes.saturating_add(bytes);
+        let more = units(all).saturating_sub(self.units()) as usize * UNIT;
+        let more = self.account.wait_a_while(self.item, more).await?;
+        self.hold(more.permit);
+        self.bytes = all;
+        Ok(())
+    }
+
+    /// The share of what it is a lease of.
+    pub fn share(&self) -> usize {
+        self.account.shares().of(self.item)
     }
 
     fn hold(&mut self, permit: Option<OwnedSemaphorePermit>) {
@@ -377,11 +404,12 @@ mod tests {
             let in_mib = [shares.connections, shares.bodies, shares.pages, shares.events].map(|bytes| bytes / MIB);
             assert_eq!(in_mib, [connections, bodies, pages, events], "{limit_mib}: {shares:?}");
         }
-        check(64, 5, 8, 16, 0);
+        check(48, 4, 3, 6, 12);
+        check(64, 5, 4, 8, 17);
         check(300, 25, 18, 37, 91);
         check(1024, 85, 64, 128, 474);
         check(18 * 1024, 1280, 256, 1024, 13_302);
-        for limit in (128 * MIB..200 * 1024 * MIB).step_by(777 * MIB) {
+        for limit in (MIB..200 * 1024 * MIB).step_by(777 * MIB) {
             let Shares { connections, bodies, commands, answers, pages, private_pages, events } = Shares::divide(limit);
             assert!(connections + bodies + commands + answers + pages + private_pages + events < limit, "{limit}");
         }

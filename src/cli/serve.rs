@@ -161,6 +161,13 @@ impl Plan {
             app.set_reload(Box::new(move || reloader.reload()));
         }
         let server = flags.server(&file, shares.connections / CONNECTION_BYTES);
+        if let Some(asked) = flags.limits(&file).connections.filter(|asked| *asked > server.connections) {
+            tracing::warn!(
+                asked,
+                connections = server.connections,
+                "--limit.connections is more than there is memory for: there are fewer"
+            );
+        }
         Ok(Self { flags: flags.clone(), addresses, app, reloader, memory, server, telemetry, clock })
     }
 }

@@ -227,13 +227,7 @@ impl Room<'_> {
     }
 
     fn lease(self, bytes: usize) -> Result<Lease, Full> {
-        let lease = self.account.lease(self.item, bytes);
-        if self.item == Item::PrivatePages && lease.is_err() && self.account.leased(Item::Pages) + bytes <= self.account.shares().pages / 2
-        {
-            // What all share needs no more than half of its own.
-            return self.account.lease(Item::Pages, bytes);
-        }
-        lease
+        self.account.lease(self.item, bytes)
     }
 }
 

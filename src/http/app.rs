@@ -40,7 +40,7 @@ const UNLEASED_BYTES: usize = 4 * 1024;
 /// Bodies larger than this are parsed off the async threads.
 const PARSE_INLINE_BYTES: usize = 32 * 1024;
 
-/// How long a page or a question waits for its turn, and for memory.
+/// How long a page or a question waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a reload of the configuration replaces.
@@ -248,18 +248,8 @@ impl App {
     pub(crate) async fn query<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<(T, Lease), ApiError> {
         /// What is found, and the text that is made of it.
         const ROOM_BYTES: usize = 3 * ANSWER_BYTES;
-        let room = self.room(Item::Answers, ROOM_BYTES).await?;
+        let room = self.store.account().wait_a_while(Item::Answers, ROOM_BYTES).await?;
         Ok((self.heavy(&self.queries, work).await?, room))
-    }
-
-    /// Waits for memory, but not for long.
-    pub(crate) async fn room(&self, item: Item, bytes: usize) -> Result<Lease, ApiError> {
-        let account = self.store.account();
-        if bytes == 0 {
-            return Ok(account.open(item));
-        }
-        let room = tokio::time::timeout(PATIENCE, account.wait_for(item, bytes)).await;
-        Ok(room.map_err(|_| account.full(item))?)
     }
 
     /// Parses a body of so many bytes: a small one at once, another off the async threads when it is its sender's turn. What it
@@ -270,7 +260,8 @@ impl App {
         (bytes, most): (usize, usize),
         parse: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(T, Lease), ApiError> {
-        let room = self.room(Item::Commands, if bytes > UNLEASED_BYTES { most } else { 0 }).await?;
+        let most = if bytes > UNLEASED_BYTES { most } else { 0 };
+        let room = self.store.account().wait_a_while(Item::Commands, most).await?;
         if bytes <= PARSE_INLINE_BYTES {
             return Ok((parse(), room));
         }

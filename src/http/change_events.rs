@@ -206,7 +206,8 @@ async fn many(app: &App, writer: &Writer, source: &Source, many: Many, mut room:
     let Many { mut edges, items } = many;
     room.shrink_to(edges.bytes());
     edges.hold(room);
-    let answer_room = app.room(Item::Answers, if items.len() > ANSWER_INLINE_EVENTS { items.len() * ITEM_BYTES } else { 0 }).await?;
+    let answer_bytes = if items.len() > ANSWER_INLINE_EVENTS { items.len() * ITEM_BYTES } else { 0 };
+    let answer_room = app.store.account().wait_a_while(Item::Answers, answer_bytes).await?;
     let taken = writer.edges(source, edges).await.map_err(|error| unavailable(&error))?;
     if items.len() <= ANSWER_INLINE_EVENTS {
         return answer_many(items, taken, &app.telemetry, answer_room);

@@ -179,11 +179,6 @@ impl Tenant {
         edge.state == EdgeState::Stop && self.core.read().has_open(edge.identity)
     }
 
-    /// Whether this start is of an identity that has an open event: most such starts are heartbeats of it.
-    pub fn continues_open(&self, edge: &Edge) -> bool {
-        edge.state == EdgeState::Start && self.core.read().has_open(edge.identity)
-    }
-
     /// Whether something of the cluster `name` is here. Its number stays when all of it was forgotten, until another needs one.
     pub(super) fn uses(&self, name: &str) -> bool {
         self.cluster(name).is_some_and(|cluster| self.core.read().has_cluster(cluster))

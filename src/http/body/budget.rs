@@ -1,7 +1,5 @@
 //! The bytes of all request bodies together, which are an item of the memory account.
 
-use std::time::Duration;
-
 use crate::account;
 use crate::account::Account;
 use crate::account::Item;
@@ -9,8 +7,6 @@ use crate::http::error::ApiError;
 
 /// Bodies up to this size are not counted: they lie in the buffer of their connection, whose number is limited.
 const FREE_BYTES: usize = 4 * 1024;
-/// How long a body waits for room before its sender is told to come again.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A number of bytes that requests share.
 #[derive(Clone, Debug)]
@@ -19,7 +15,6 @@ pub(crate) struct Budget(Account);
 /// Bytes that are given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    account: Account,
     held: account::Lease,
     free: usize,
 }
@@ -32,12 +27,12 @@ impl Budget {
 
     /// A lease of nothing yet.
     pub(crate) fn lease(&self) -> Lease {
-        Lease { account: self.0.clone(), held: self.0.open(Item::Bodies), free: FREE_BYTES }
+        Lease { held: self.0.open(Item::Bodies), free: FREE_BYTES }
     }
 
     /// A lease of `bytes`; waits until they are there. More than the whole budget counts as the whole budget.
     pub(crate) async fn wait_for(&self, bytes: usize) -> Lease {
-        Lease { account: self.0.clone(), held: self.0.wait_for(Item::Bodies, bytes).await, free: 0 }
+        Lease { held: self.0.wait_for(Item::Bodies, bytes).await, free: 0 }
     }
 }
 
@@ -53,17 +48,13 @@ impl Lease {
     /// Takes `bytes` more when they are there; says that the server is busy when that takes too long.
     pub(crate) async fn wait_to_grow(&mut self, bytes: usize) -> Result<(), ApiError> {
         let free = bytes.min(self.free);
-        let more = bytes - free;
-        let share = self.account.shares().of(Item::Bodies);
+        let (more, share) = (bytes - free, self.held.share());
         if self.held.bytes().saturating_add(more) > share {
             let message =
                 format!("the body is larger than the {share} bytes of memory that all bodies may take (a share of --limit.memory)");
             return Err(ApiError::too_large(message));
         }
-        if self.held.grow(more).is_err() {
-            let grown = tokio::time::timeout(PATIENCE, self.account.wait_for(Item::Bodies, more)).await;
-            self.held.add(grown.map_err(|_| self.account.full(Item::Bodies))?);
-        }
+        self.held.wait_to_grow(more).await?;
         self.free -= free;
         Ok(())
     }
