@@ -5,19 +5,21 @@
 //! back; what is kept of events is reckoned up by those who keep it, and asked about before it is appended ([`Account::room`]).
 //! Not for who is told what: that is the writer's, and the front doors'.
 
+mod lease;
 mod machine;
 
-pub use machine::Limit;
-pub use machine::resident_bytes;
+pub use crate::account::lease::Lease;
+pub use crate::account::lease::Taker;
+pub use crate::account::machine::Limit;
+pub use crate::account::machine::resident_bytes;
 
+use crate::account::lease::Takers;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 
 /// Leases are counted in so many bytes.
@@ -30,9 +32,6 @@ pub const STOP_BYTES: usize = 1024;
 /// What the program takes beside all that is counted: code, threads, the buffers of the log, and what the allocator keeps of each
 /// thread.
 const PROGRAM_BYTES: usize = 80 << 20;
-
-/// How long anybody waits for memory before being told that there is none.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// More than there is.
 const BOUNDLESS: usize = usize::MAX >> 24;
@@ -134,26 +133,42 @@ struct Books {
 struct Pool {
     most: u32,
     free: Arc<Semaphore>,
+    /// What of it each of those has who take of it.
+    takers: Takers,
     refused: AtomicU64,
 }
 
 /// There is no room for more of an item now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("busy: {} take all of their {share} bytes of memory, a share of --limit.memory", item.name())]
+#[error("busy: {}{} take all of their {share} bytes of memory, a share of --limit.memory", item.name(), whose.text())]
 pub struct Full {
     /// What there is no room for.
     pub item: Item,
-    /// Its share in bytes.
+    /// Whose share of it is taken.
+    pub whose: Whose,
+    /// That share in bytes.
     pub share: usize,
 }
 
-/// Bytes that are given back when this is dropped.
-#[derive(Debug)]
-pub struct Lease {
-    account: Account,
-    item: Item,
-    bytes: usize,
-    permit: Option<OwnedSemaphorePermit>,
+/// Whose share it is that is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// One sender's.
+    Sender,
+    /// That of all senders of an organization.
+    Organization,
+    /// That of all.
+    All,
+}
+
+impl Whose {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Sender => " of this sender",
+            Self::Organization => " of this organization",
+            Self::All => "",
+        }
+    }
 }
 
 impl Account {
@@ -162,7 +177,8 @@ impl Account {
         let zero = || AtomicUsize::new(0);
         let pools = Item::ALL.map(|item| {
             let most = units(shares.of(item)).max(1);
-            Pool { most, free: Arc::new(Semaphore::new(most as usize)), refused: AtomicU64::new(0) }
+            let (free, takers) = (Arc::new(Semaphore::new(most as usize)), Takers::default());
+            Pool { most, free, takers, refused: AtomicU64::new(0) }
         });
         Self(Arc::new(Books {
             limit,
@@ -195,7 +211,12 @@ impl Account {
 
     /// A lease of nothing yet.
     pub fn open(&self, item: Item) -> Lease {
-        Lease { account: self.clone(), item, bytes: 0, permit: None }
+        Lease::new(self.clone(), item, None)
+    }
+
+    /// The same for one of many who take of an item, none of whom gets all of it.
+    pub fn open_for(&self, item: Item, taker: Taker) -> Lease {
+        Lease::new(self.clone(), item, Some(taker))
     }
 
     /// A lease of so many bytes, if they are there. What nobody shares of pages may take what is free of the first half of what all
@@ -208,29 +229,6 @@ impl Account {
         let mut lease = self.open(if borrows { Item::Pages } else { item });
         lease.grow(bytes)?;
         Ok(lease)
-    }
-
-    /// The same, when they are there: who waits first is served first. More than the whole share counts as the whole share.
-    pub async fn wait_for(&self, item: Item, bytes: usize) -> Lease {
-        let pool = self.pool(item);
-        let wanted = units(bytes).min(pool.most);
-        // It is never closed.
-        let permit = Arc::clone(&pool.free).acquire_many_owned(wanted).await.ok();
-        Lease { account: self.clone(), item, bytes: bytes.min(pool.most as usize * UNIT), permit }
-    }
-
-    /// The same, but not for long.
-    pub async fn wait_a_while(&self, item: Item, bytes: usize) -> Result<Lease, Full> {
-        if bytes == 0 {
-            return Ok(self.open(item));
-        }
-        tokio::time::timeout(PATIENCE, self.wait_for(item, bytes)).await.map_err(|_| self.full(item))
-    }
-
-    /// Counts that there was no room for an item, and says so.
-    fn full(&self, item: Item) -> Full {
-        self.pool(item).refused.fetch_add(1, Ordering::Relaxed);
-        Full { item, share: self.0.shares.of(item) }
     }
 
     /// Bytes of an item that are leased now.
@@ -326,61 +324,6 @@ impl fmt::Debug for Account {
     }
 }
 
-impl Lease {
-    /// How many bytes it is of.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Takes so many bytes more, if they are there.
-    pub fn grow(&mut self, bytes: usize) -> Result<(), Full> {
-        let bytes = self.bytes.saturating_add(bytes);
-        let more = units(bytes).saturating_sub(self.units());
-        if more > 0 {
-            let pool = self.account.pool(self.item);
-            let permit = Arc::clone(&pool.free).try_acquire_many_owned(more);
-            self.hold(Some(permit.map_err(|_| self.account.full(self.item))?));
-        }
-        self.bytes = bytes;
-        Ok(())
-    }
-
-    /// Takes so many bytes more when they are there, but does not wait for long.
-    pub async fn wait_to_grow(&mut self, bytes: usize) -> Result<(), Full> {
-        let all = self.bytes.saturating_add(bytes);
-        let more = units(all).saturating_sub(self.units()) as usize * UNIT;
-        let more = self.account.wait_a_while(self.item, more).await?;
-        self.hold(more.permit);
-        self.bytes = all;
-        Ok(())
-    }
-
-    /// The share of what it is a lease of.
-    pub fn share(&self) -> usize {
-        self.account.shares().of(self.item)
-    }
-
-    fn hold(&mut self, permit: Option<OwnedSemaphorePermit>) {
-        match (&mut self.permit, permit) {
-            (Some(held), Some(permit)) => held.merge(permit),
-            (held, permit) => *held = held.take().or(permit),
-        }
-    }
-
-    /// Gives back what is beyond so many bytes.
-    pub fn shrink_to(&mut self, bytes: usize) {
-        self.bytes = self.bytes.min(bytes);
-        let spare = self.units().saturating_sub(units(self.bytes));
-        if let Some(permit) = &mut self.permit {
-            drop(permit.split(spare as usize));
-        }
-    }
-
-    fn units(&self) -> u32 {
-        self.permit.as_ref().map_or(0, |permit| u32::try_from(permit.num_permits()).unwrap_or(u32::MAX))
-    }
-}
-
 /// How many units hold so many bytes.
 fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
@@ -413,46 +356,6 @@ mod tests {
             let Shares { connections, bodies, commands, answers, pages, private_pages, events } = Shares::divide(limit);
             assert!(connections + bodies + commands + answers + pages + private_pages + events < limit, "{limit}");
         }
-    }
-
-    #[test]
-    fn leases_grow_shrink_and_come_back() {
-        let account = account(10 * UNIT);
-        let mut lease = account.open(Item::Bodies);
-        for (grow, held) in [(1, 1), (UNIT - 1, 1), (1, 2), (7 * UNIT, 9)] {
-            lease.grow(grow).unwrap();
-            assert_eq!(account.leased(Item::Bodies), held * UNIT);
-        }
-        let full = lease.grow(2 * UNIT).unwrap_err();
-        assert_eq!(full.to_string(), "busy: bodies take all of their 10240 bytes of memory, a share of --limit.memory");
-        assert_eq!((lease.bytes(), account.leased(Item::Bodies), account.refused(Item::Bodies)), (8 * UNIT + 1, 9 * UNIT, 1));
-        assert!(account.lease(Item::Commands, 10 * UNIT).is_ok(), "each item has its own");
-        lease.shrink_to(100);
-        lease.shrink_to(5000);
-        assert_eq!((lease.bytes(), account.leased(Item::Bodies)), (100, UNIT));
-        drop(lease);
-        assert_eq!(account.leased(Item::Bodies), 0);
-    }
-
-    #[tokio::test]
-    async fn who_waits_first_is_served_first() {
-        let account = account(10 * UNIT);
-        let held = account.wait_for(Item::Commands, 99 * UNIT).await;
-        assert_eq!(held.bytes(), 10 * UNIT);
-        let wait = |bytes| {
-            let account = account.clone();
-            tokio::spawn(async move { account.wait_for(Item::Commands, bytes).await })
-        };
-        let large = wait(10 * UNIT);
-        tokio::task::yield_now().await;
-        let small = wait(UNIT);
-        tokio::task::yield_now().await;
-        drop(held);
-        let large = large.await.unwrap();
-        assert!(!small.is_finished(), "it overtook");
-        assert!(account.lease(Item::Commands, 1).is_err(), "nor does who does not wait");
-        drop(large);
-        assert_eq!(small.await.unwrap().bytes(), UNIT);
     }
 
     #[test]

@@ -24,7 +24,7 @@ const MODULES: [(&str, &[&str]); 15] = [
     ("formats", &["time", "labels", "event"]),
     ("log", &[]),
     ("telemetry", &[]),
-    ("writer", &["time", "labels", "event", "store", "exposition", "log", "telemetry"]),
+    ("writer", &["account", "time", "labels", "event", "store", "exposition", "log", "telemetry"]),
     ("client", &["time"]),
     ("rules", &["time"]),
     ("http", &["account", "time", "labels", "event", "store", "exposition", "formats", "telemetry", "writer"]),

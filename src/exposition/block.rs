@@ -12,6 +12,7 @@ use crate::account::Account;
 use crate::account::Full;
 use crate::account::Item;
 use crate::account::Lease;
+use crate::account::Whose;
 use crate::store::SeriesId;
 use crate::store::Tenant;
 use crate::time::Timestamp;
@@ -223,7 +224,7 @@ impl Block {
 impl Room<'_> {
     /// There is none.
     pub(super) fn full(self) -> Full {
-        Full { item: self.item, share: self.account.shares().of(self.item) }
+        Full { item: self.item, whose: Whose::All, share: self.account.shares().of(self.item) }
     }
 
     fn lease(self, bytes: usize) -> Result<Lease, Full> {

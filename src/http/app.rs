@@ -100,7 +100,6 @@ pub struct App {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) storage: PathBuf,
-    pub(crate) budget: Budget,
     pub(crate) renders: Arc<Semaphore>,
     pub(crate) queries: Arc<Semaphore>,
     pub(crate) lookups: Arc<Semaphore>,
@@ -140,7 +139,6 @@ impl App {
     pub fn new(parts: Parts, web: WebOptions, settings: Settings) -> Self {
         let Parts { store, pages, telemetry, clock, storage } = parts;
         Self {
-            budget: Budget::new(store.account().clone()),
             renders: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             queries: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             lookups: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)),
@@ -248,8 +246,14 @@ impl App {
     pub(crate) async fn query<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<(T, Lease), ApiError> {
         /// What is found, and the text that is made of it.
         const ROOM_BYTES: usize = 3 * ANSWER_BYTES;
-        let room = self.store.account().wait_a_while(Item::Answers, ROOM_BYTES).await?;
+        let mut room = self.store.account().open(Item::Answers);
+        room.wait_to_grow(ROOM_BYTES).await?;
         Ok((self.heavy(&self.queries, work).await?, room))
+    }
+
+    /// The memory that bodies of this sender may take.
+    pub(crate) fn budget(&self, source: &Source) -> Budget {
+        Budget::new(self.store.account().clone(), source.taker())
     }
 
     /// Parses a body of so many bytes: a small one at once, another off the async threads when it is its sender's turn. What it
@@ -261,7 +265,8 @@ impl App {
         parse: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(T, Lease), ApiError> {
         let most = if bytes > UNLEASED_BYTES { most } else { 0 };
-        let room = self.store.account().wait_a_while(Item::Commands, most).await?;
+        let mut room = self.store.account().open_for(Item::Commands, source.taker());
+        room.wait_to_grow(most).await?;
         if bytes <= PARSE_INLINE_BYTES {
             return Ok((parse(), room));
         }

@@ -63,11 +63,11 @@ pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let payload = payload(&call.parts.headers)?;
     let key = idempotency_key(&call.parts.headers)?;
     app.writer()?;
-    let (grant, source) = (call.grant()?.clone(), call.source()?);
+    let (grant, source) = (call.grant()?.clone(), call.source());
     if payload == Payload::Lines && key.is_none() {
         return stream::ingest(app, &call.parts.headers, call.body, call.settings, grant, source).await;
     }
-    let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.budget).await?;
+    let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.budget(&source)).await?;
     let writer = app.writer()?;
     let now = match key {
         Some(key) => claim(writer, &grant, &source, &key, &whole.bytes, app.clock.now()).await?,
@@ -207,7 +207,8 @@ async fn many(app: &App, writer: &Writer, source: &Source, many: Many, mut room:
     room.shrink_to(edges.bytes());
     edges.hold(room);
     let answer_bytes = if items.len() > ANSWER_INLINE_EVENTS { items.len() * ITEM_BYTES } else { 0 };
-    let answer_room = app.store.account().wait_a_while(Item::Answers, answer_bytes).await?;
+    let mut answer_room = app.store.account().open_for(Item::Answers, source.taker());
+    answer_room.wait_to_grow(answer_bytes).await?;
     let taken = writer.edges(source, edges).await.map_err(|error| unavailable(&error))?;
     if items.len() <= ANSWER_INLINE_EVENTS {
         return answer_many(items, taken, &app.telemetry, answer_room);

@@ -106,19 +106,19 @@ impl Call {
         self.parameters.get(place).map_or("", String::as_str)
     }
 
-    /// Who sends it.
-    pub(crate) fn source(&self) -> Result<Source, ApiError> {
-        let grant = self.grant()?;
+    /// Who sends it: known by its token, or by its address where none is asked for.
+    pub(crate) fn source(&self) -> Source {
+        let (organization, token) = self.grant.as_ref().map_or(("", ""), |grant| (&*grant.organization, &*grant.token));
         let peer = self.parts.extensions.get::<Peer>();
         let (address, connection) = peer.map_or(("", 0), |peer| (&*peer.address, peer.connection));
-        let sender = if grant.token.is_empty() { address } else { &*grant.token };
-        Ok(Source::new(&grant.organization, sender, connection))
+        let sender = if token.is_empty() { address } else { token };
+        Source::new(organization, sender, connection)
     }
 
     /// For whom and by which settings the request changes events.
     pub(crate) fn actor(&self, now: Timestamp) -> Result<Actor, ApiError> {
         let organization = Arc::clone(&self.grant()?.organization);
-        Ok(Actor { organization, source: self.source()?, settings: Arc::clone(&self.settings), now, room: None })
+        Ok(Actor { organization, source: self.source(), settings: Arc::clone(&self.settings), now, room: None })
     }
 }
 

@@ -4,6 +4,7 @@
 //! Fair queueing by start and finish times that are counted in cost: who was given more waits until the others have had as
 //! much, and who comes anew is not behind what others have left waiting. Nothing here reads a clock.
 
+use crate::account::Taker;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -31,6 +32,12 @@ impl Source {
             hasher.finish()
         };
         Self((hash(organization), (hash(sender), (connection, ()))))
+    }
+
+    /// The sender, of whatever connection.
+    pub fn taker(&self) -> Taker {
+        let Self((organization, (sender, _))) = *self;
+        Taker { organization, sender }
     }
 }
 

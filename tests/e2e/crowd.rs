@@ -1,10 +1,13 @@
 //! One of many does not hold up the others: a small form of `cargo bench --bench hostile`, with limits wide enough for any machine.
 
 use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::support::exporter::Exporter;
 use crate::support::http;
@@ -105,4 +108,39 @@ fn without_memory_new_events_are_refused_and_what_is_open_ends() {
     exporter.kill();
     exporter.start_again();
     assert!(figure(&exporter, "change_events_store_edges") >= edges, "nothing is lost");
+}
+
+/// One event, sent by whoever has the token; its answer, when it comes in time.
+fn put_as(target: &str, token: &str, body: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(target).ok()?;
+    stream.set_read_timeout(Some(WAIT_MAX)).ok()?;
+    let length = body.len();
+    write!(stream, "PUT /{PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n").ok()?;
+    write!(stream, "Authorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+#[test]
+fn bodies_that_are_announced_and_do_not_come_leave_memory_for_those_of_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config.yml");
+    let token = |name: &str| format!("  - {{name: {name}, sha256: {}, scopes: [write]}}\n", hex::encode(Sha256::digest(name)));
+    std::fs::write(&config, format!("organizations:\n- slug: acme\n  tokens:\n{}{}", token("one"), token("other"))).unwrap();
+    let exporter = Exporter::start(&[&format!("--config.file={}", config.display()), "--limit.memory=400000000"]);
+    let announced: Vec<TcpStream> = (0..100)
+        .map(|_| {
+            let mut stream = TcpStream::connect(exporter.target()).unwrap();
+            write!(stream, "PUT /{PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer one\r\nContent-Length: 8000000\r\n\r\n[")
+                .unwrap();
+            stream
+        })
+        .collect();
+    let event = json!({"event_name": "single", "attributes": {"text": "x".repeat(20_000)}}).to_string();
+    for _ in 0..10 {
+        let answer = put_as(exporter.target(), "other", &event).unwrap_or_default();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+    }
+    drop(announced);
 }

@@ -1,6 +1,7 @@
 //! What pages cost: what is looked up, set aside, compressed and kept for the next one.
 
 use super::*;
+use crate::account::Whose;
 use crate::exposition::block::Block;
 use crate::exposition::block::Entry;
 use crate::exposition::block::Known;
@@ -160,7 +161,7 @@ fn a_page_that_all_share_is_not_refused_for_private_ones() {
     for number in 0..500 {
         world.put(NOW + 300 * MINUTE, &point(&number.to_string(), NOW + 300 * MINUTE));
     }
-    let full = Full { item: Item::Pages, share: world.account.shares().pages };
+    let full = Full { item: Item::Pages, whose: Whose::All, share: world.account.shares().pages };
     assert_eq!(ask(&world, &shared, NOW + 300 * MINUTE).err(), Some(full), "what is being written stays");
     drop(held);
     assert!(ask(&world, &shared, NOW + 300 * MINUTE).is_ok());

@@ -1,16 +1,20 @@
-//! The bytes of all request bodies together, which are an item of the memory account.
+//! The bytes of the bodies of one sender, which are of an item of the memory account that all share.
 
 use crate::account;
 use crate::account::Account;
 use crate::account::Item;
+use crate::account::Taker;
 use crate::http::error::ApiError;
 
 /// Bodies up to this size are not counted: they lie in the buffer of their connection, whose number is limited.
 const FREE_BYTES: usize = 4 * 1024;
 
-/// A number of bytes that requests share.
+/// What the requests of a sender may take.
 #[derive(Clone, Debug)]
-pub(crate) struct Budget(Account);
+pub(crate) struct Budget {
+    account: Account,
+    taker: Taker,
+}
 
 /// Bytes that are given back when dropped.
 #[derive(Debug)]
@@ -20,19 +24,21 @@ pub(crate) struct Lease {
 }
 
 impl Budget {
-    /// The budget of an account.
-    pub(crate) fn new(account: Account) -> Self {
-        Self(account)
+    /// What this one may take of an account.
+    pub(crate) fn new(account: Account, taker: Taker) -> Self {
+        Self { account, taker }
     }
 
     /// A lease of nothing yet.
     pub(crate) fn lease(&self) -> Lease {
-        Lease { held: self.0.open(Item::Bodies), free: FREE_BYTES }
+        Lease { held: self.account.open_for(Item::Bodies, self.taker), free: FREE_BYTES }
     }
 
     /// A lease of `bytes`; waits until they are there. More than the whole budget counts as the whole budget.
     pub(crate) async fn wait_for(&self, bytes: usize) -> Lease {
-        Lease { held: self.0.wait_for(Item::Bodies, bytes).await, free: 0 }
+        let mut lease = Lease { free: 0, ..self.lease() };
+        lease.held.wait_long_to_grow(bytes).await;
+        lease
     }
 }
 
@@ -78,8 +84,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bytes_come_back() {
         let account = account(12 * 1024);
-        let budget = Budget::new(account.clone());
-        let mut small = budget.lease();
+        let budget = Budget::new(account.clone(), Taker { organization: 1, sender: 2 });
+        let mut small = Budget::new(account.clone(), Taker { organization: 2, sender: 1 }).lease();
         small.grow(FREE_BYTES).unwrap();
         assert_eq!(account.leased(Item::Bodies), 0);
         let mut large = budget.lease();

@@ -10,6 +10,7 @@ use super::*;
 use crate::account::Account;
 use crate::account::Item;
 use crate::account::Shares;
+use crate::account::Taker;
 
 const MIB: usize = 1024 * 1024;
 
@@ -32,13 +33,15 @@ fn in_chunks(bytes: &[u8], size: usize) -> Body {
     Body::from_stream(stream::iter(chunks))
 }
 
+const SENDER: Taker = Taker { organization: 1, sender: 2 };
+
 fn account(bodies: usize) -> Account {
     Account::new(bodies, Shares { bodies, ..Shares::divide(0) })
 }
 
 async fn read(encoding: Option<&'static str>, body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
     let account = account(256 * MIB);
-    let read = read_whole(&headers(encoding), body, limits, &Budget::new(account.clone())).await.map(|whole| whole.bytes);
+    let read = read_whole(&headers(encoding), body, limits, &Budget::new(account.clone(), SENDER)).await.map(|whole| whole.bytes);
     assert_eq!(account.leased(Item::Bodies), 0, "every byte is given back");
     read
 }
@@ -136,7 +139,7 @@ fn check_bomb_status(encoding: &'static str, body: &[u8], limits: &Limits, statu
 #[tokio::test(start_paused = true)]
 async fn a_body_waits_for_room_and_is_told_to_come_again() {
     let account = account(10_000);
-    let budget = Budget::new(account.clone());
+    let budget = Budget::new(account.clone(), SENDER);
     for room in [true, false] {
         for body in [Body::from(vec![b' '; 12_000]), in_chunks(&vec![b' '; 12_000], 100)] {
             let mut held = account.lease(Item::Bodies, 5000).unwrap();
@@ -172,7 +175,7 @@ fn dribble(chunks: usize, size: usize, every: Duration) -> Body {
 #[tokio::test(start_paused = true)]
 async fn slow_senders_are_cut() {
     async fn outcome(chunks: usize, size: usize, every: Duration) -> Result<usize, u16> {
-        let budget = Budget::new(account(MIB));
+        let budget = Budget::new(account(MIB), SENDER);
         let read = read_whole(&headers(None), dribble(chunks, size, every), &Limits::default(), &budget).await;
         read.map(|whole| whole.bytes.len()).map_err(|error| error.status.as_u16())
     }

@@ -124,7 +124,7 @@ impl GroupSource {
     fn open(body: Body, encoding: Encoding, settings: &Arc<Settings>, app: &App, source: &Source) -> Self {
         let (sender, groups) = mpsc::channel(1);
         let body = PacedBody::new(body, settings.limits.pace);
-        let shared = groups::Shared { budget: app.budget.clone(), places: app.places.clone(), source: *source };
+        let shared = groups::Shared { budget: app.budget(source), places: app.places.clone(), source: *source };
         let reading = tokio::spawn(groups::read(body, encoding, Arc::clone(settings), shared, sender));
         Self { groups, reading: AbortOnDropHandle::new(reading) }
     }
