@@ -91,6 +91,8 @@ metrics! {
     connections_accepted: Counter = "http_connections_accepted";
     /// Connections cut because the other side was too slow, by what it was slow at.
     timeouts: Family<Labels<1>, Counter> = "http_timeouts";
+    /// Wrong tokens that were sent, by whether their sender was told so or told to wait.
+    wrong_tokens: Family<Labels<1>, Counter> = "http_wrong_tokens";
     /// Requests whose handler panicked.
     panics: Counter = "http_handler_panics";
 

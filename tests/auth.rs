@@ -184,6 +184,51 @@ async fn refusals_say_what_the_clients_of_last9_expect() {
     assert_eq!(ask("authorization", "Bearer other").await.1, "invalid org_slug: the token belongs to another organization");
 }
 
+/// However many wrong ones an address sends, and by whatever door.
+#[tokio::test]
+async fn wrong_tokens_are_throttled_and_right_ones_never() {
+    const REFRESH: &str = "/api/v4/oauth/access_token";
+    let server = server();
+    let exchange = async |token: &str| {
+        let body = Body::from(format!(r#"{{"refresh_token":"{token}"}}"#));
+        server.call(request(Method::POST, REFRESH, &[], body)).await.status
+    };
+    let counted = || {
+        let page = server.telemetry.render_text();
+        let count = |outcome: &str| {
+            let name = format!("change_events_http_wrong_tokens_total{{outcome=\"{outcome}\"}} ");
+            page.lines().find_map(|line| line.strip_prefix(&*name)?.parse::<u64>().ok())
+        };
+        (count("refused"), count("throttled"))
+    };
+    assert_eq!(counted(), (Some(0), Some(0)), "before there was one");
+    let made_up = format!("ce1_{}.{}", "e30", "A".repeat(43));
+    for number in 0..100 {
+        let status = match number % 3 {
+            0 => ask(&server, "GET", EVENTS, Some("nobody")).await,
+            1 => ask(&server, "GET", EVENTS, Some(&made_up)).await,
+            _ => exchange("nobody").await,
+        };
+        assert_eq!(status, 401, "{number}");
+    }
+    let throttled = server.call(request(Method::GET, "/v1/accounts/acme/events", &[("authorization", "Bearer x")], Body::empty())).await;
+    assert_eq!((throttled.status, throttled.header("retry-after"), throttled.header("www-authenticate")), (429, "1", ""));
+    assert_eq!(throttled.json()["error"]["code"], "RATE_LIMIT_EXCEEDED");
+    assert_eq!((exchange("nobody").await, ask(&server, "PUT", ETS, Some("nobody")).await), (429, 429));
+    // Whatever is not wrong.
+    for (token, status) in [(Some("reader"), 200), (None, 401), (Some("expired"), 401), (Some("other"), 403), (Some("writer"), 403)] {
+        assert_eq!(ask(&server, "GET", EVENTS, token).await, status, "{token:?}");
+    }
+    assert_eq!((exchange("refresh").await, ask(&server, "GET", "/-/healthy", Some("nobody")).await), (200, 200));
+    assert_eq!(counted(), (Some(100), Some(3)));
+    server.clock.advance(std::time::Duration::from_secs(1));
+    let mut again = Vec::new();
+    for _ in 0..11 {
+        again.push(ask(&server, "GET", EVENTS, Some("nobody")).await);
+    }
+    assert_eq!(again, [&[401; 10][..], &[429]].concat());
+}
+
 #[tokio::test]
 async fn an_account_is_the_organization_or_a_name_of_it() {
     let server = Server::new(&config().replacen("- slug: acme\n", "- slug: acme\n    accounts: [acc_1, acc_2]\n", 1));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 use std::error::Error;
 use std::fs;
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_saphyr::Budget;
 
 use crate::config::ConfigError;
 use crate::config::Limits;
@@ -125,15 +127,20 @@ impl ConfigFile {
         let mut request = body::Limits::default();
         limits.apply_to_request(&mut request);
         let mut clusters = HashMap::new();
+        let mut by_default = HashMap::from([(None, self.clusters(None)?)]);
         for organization in &self.wire.organizations {
-            let own = self.clusters(organization.default_cluster.as_deref())?;
+            let default = organization.default_cluster.as_deref();
+            let own = match by_default.entry(default) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(place) => place.insert(self.clusters(default)?).clone(),
+            };
             clusters.insert(Arc::from(organization.slug.as_str()), own);
         }
         Ok(Settings {
             access: Access::new(self.organizations()?),
             mapping: self.mapping(&limits)?,
             clusters,
-            default_clusters: self.clusters(None)?,
+            default_clusters: by_default.remove(&None).unwrap_or_default(),
             limits: request,
         })
     }
@@ -148,8 +155,15 @@ impl ConfigFile {
         if text.trim().is_empty() {
             return Ok(Self { path, wire: Wire::default() });
         }
+        // However many things it holds, its length bounds them; what a short file repeats by aliases is bounded as usual.
+        let most = Budget::default();
+        let budget = serde_saphyr::budget! {
+            max_events: most.max_events.max(3 * text.len()),
+            max_nodes: most.max_nodes.max(2 * text.len()),
+            max_total_scalar_bytes: most.max_total_scalar_bytes.max(2 * text.len()),
+        };
         // Without the lines around: they may hold what is not meant for a log.
-        let options = serde_saphyr::options! { with_snippet: false };
+        let options = serde_saphyr::options! { with_snippet: false, budget: budget };
         match serde_saphyr::from_str_with_options(text, options) {
             Ok(wire) => Ok(Self { path, wire }),
             Err(error) => Err(ConfigError::Form { path, message: error.to_string() }),

@@ -53,6 +53,27 @@ fn the_file_of_the_design_is_read() {
 }
 
 #[test]
+fn many_organizations_with_many_tokens_are_read() {
+    let token = |number: usize| format!("{{name: t{number}, sha256: {number:064x}, scopes: [write, read]}}");
+    let organization = |number: usize| {
+        let [one, two, three, four] = [0, 1, 2, 3].map(|place| token(4 * number + place));
+        format!("- {{slug: o{number}, tokens: [{one}, {two}, {three}], refresh_tokens: [{four}], default_cluster: c{}}}\n", number % 100)
+    };
+    let clusters: String = (0..100).map(|number| format!("- name: c{number}\n")).collect();
+    let organizations: String = (0..10_000).map(organization).collect();
+    let settings = parse(&format!("clusters:\n{clusters}organizations:\n{organizations}")).unwrap().settings(&Limits::default()).unwrap();
+    assert_eq!(&*settings.clusters("o9999").resolve("c99").unwrap().name, "", "its default");
+    assert_eq!(&*settings.clusters("o9999").resolve("c98").unwrap().name, "c98");
+}
+
+#[test]
+fn a_short_file_does_not_become_a_large_one() {
+    let laughs = |number: usize| format!("&l{number} [{}]", vec![format!("*l{}", number - 1); 10].join(", "));
+    let file = format!("labels:\n  drop: [&l0 [x], {}]\n", (1..8).map(laughs).collect::<Vec<_>>().join(", "));
+    refused(&file, &["config.yml"]);
+}
+
+#[test]
 fn an_empty_file_is_the_default() {
     for text in ["", "# nothing\n", "{}", "limits: {}\n"] {
         let settings = parse(text).unwrap().settings(&Limits::default()).unwrap();

@@ -29,10 +29,10 @@ pub struct Destination<'a> {
     pub labels: &'a [(Box<str>, Box<str>)],
 }
 
-/// The clusters that an organization may name: any at all, or the configured ones.
+/// The clusters that an organization may name: any at all, or the configured ones. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Clusters {
-    configured: Vec<Cluster>,
+    configured: Arc<[Cluster]>,
     /// What an event without a name gets: the empty name, and the labels of the organization's default cluster.
     default: Cluster,
     default_name: Option<Arc<str>>,
@@ -72,6 +72,7 @@ impl Clusters {
                 return Err(ClustersError::Twice(quoted(&cluster.name)));
             }
         }
+        let configured: Arc<[Cluster]> = configured.into();
         let Some(name) = default else { return Ok(Self { configured, ..Self::default() }) };
         let unknown = || ClustersError::UnknownDefault(quoted(name));
         let cluster = if configured.is_empty() && is_name(name) {

@@ -18,11 +18,15 @@ use crate::exposition::Pages;
 use crate::formats::clusters::Clusters;
 use crate::formats::mapping::Mapping;
 use crate::http::auth::Access;
+use crate::http::auth::AuthError;
 use crate::http::auth::Secret;
+use crate::http::auth::wrong::Outcome;
+use crate::http::auth::wrong::WrongTokens;
 use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
 use crate::http::error::ApiError;
 use crate::http::places::Places;
+use crate::http::server::Peer;
 use crate::store::ANSWER_BYTES;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -107,6 +111,7 @@ pub struct App {
     pub(crate) places: Places,
     /// Whose turn it is to change a whole event, by a hash of its id.
     pub(crate) turns: [tokio::sync::Mutex<()>; 64],
+    wrong_tokens: WrongTokens,
     settings: RwLock<Arc<Settings>>,
     ready: OnceLock<Ready>,
     reload: OnceLock<Reload>,
@@ -138,12 +143,16 @@ impl App {
     /// An app that is not ready yet: see [`App::set_ready`].
     pub fn new(parts: Parts, web: WebOptions, settings: Settings) -> Self {
         let Parts { store, pages, telemetry, clock, storage } = parts;
+        for outcome in Outcome::LABELS {
+            drop(telemetry.wrong_tokens.get_or_create(&[("outcome", outcome)]));
+        }
         Self {
             renders: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             queries: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             lookups: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)),
             places: Places::new(2 + 2 * std::thread::available_parallelism().map_or(1, usize::from)),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
+            wrong_tokens: WrongTokens::default(),
             settings: RwLock::new(Arc::new(settings)),
             ready: OnceLock::new(),
             reload: OnceLock::new(),
@@ -174,7 +183,8 @@ impl App {
 
     /// Replaces the settings for every request that comes from now on.
     pub fn set_settings(&self, settings: Settings) {
-        *self.settings.write() = Arc::new(settings);
+        // What is replaced may be large: nobody waits for its end.
+        drop(std::mem::replace(&mut *self.settings.write(), Arc::new(settings)));
     }
 
     /// The settings of now.
@@ -209,6 +219,26 @@ impl App {
     /// The key of access tokens, which lies beside the log.
     pub(crate) fn secret(&self) -> Result<&Secret, ApiError> {
         self.ready().map(|ready| &ready.secret)
+    }
+
+    /// What to answer to whom is not let in. An address that sends too many wrong tokens is told to wait, after a while in which
+    /// its connection asks nothing else.
+    pub(crate) async fn refuse(&self, error: AuthError, sender: Option<&Peer>) -> ApiError {
+        /// How long that is; not for long, since somebody else may ask by the same connection, through a proxy.
+        const PAUSE: Duration = Duration::from_millis(100);
+        if !error.is_wrong_token() {
+            return error.into();
+        }
+        let address = sender.map(|peer| Arc::clone(&peer.address)).unwrap_or_default();
+        let outcome = self.wrong_tokens.count(&address, self.clock.read().steady);
+        self.telemetry.wrong_tokens.get_or_create(&[("outcome", outcome.label())]).inc();
+        match outcome {
+            Outcome::Refused => error.into(),
+            Outcome::Throttled(wait) => {
+                tokio::time::sleep(PAUSE).await;
+                ApiError::wrong_tokens(wait)
+            }
+        }
     }
 
     fn ready(&self) -> Result<&Ready, ApiError> {

@@ -1,12 +1,17 @@
 //! Who asks, and what they may: tokens from the configuration, and short-lived access tokens made from refresh tokens.
 //!
-//! The token decides the organization. Tokens are known by their SHA-256 alone and compared in constant time. Without
-//! organizations there is one anonymous organization, its slug empty, and nobody is asked for a token.
+//! The token decides the organization. Tokens are known by their SHA-256 alone, found by it in one step, however many there
+//! are, and compared in constant time. Without organizations there is one anonymous organization, its slug empty, and nobody
+//! is asked for a token.
 
+mod access;
 mod access_token;
 mod secret;
+pub(crate) mod wrong;
 
 use std::fmt;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +20,9 @@ use axum::http::StatusCode;
 use axum::http::header;
 use sha2::Digest as _;
 use sha2::Sha256;
-use subtle::Choice;
 use subtle::ConstantTimeEq as _;
 
-use crate::http::auth::access_token::Claims;
+pub use crate::http::auth::access::Access;
 pub use crate::http::auth::secret::Secret;
 pub use crate::http::auth::secret::SecretError;
 use crate::http::error::ApiError;
@@ -29,6 +33,9 @@ pub const ACCESS_TOKEN_LIFE: Duration = Duration::from_hours(24);
 
 /// The header that Last9's clients put their token in.
 const LAST9_HEADER: &str = "x-last9-api-token";
+
+/// Longer texts are no tokens; nobody reckons up what they come to.
+const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// One thing that a token may be allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,13 +124,24 @@ impl TokenHash {
         hex::decode_to_slice(text, &mut hash).ok().map(|()| Self(hash))
     }
 
-    fn same(&self, other: &Self) -> Choice {
-        self.0.ct_eq(&other.0)
-    }
-
     /// Enough of the hash to notice that a token was replaced under the same name.
     fn mark(&self) -> String {
         hex::encode(self.0.get(..8).unwrap_or_default())
+    }
+}
+
+/// In constant time.
+impl PartialEq for TokenHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for TokenHash {}
+
+impl Hash for TokenHash {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 
@@ -157,13 +175,6 @@ pub struct Organization {
     pub tokens: Vec<Credential>,
     /// Tokens that are exchanged for an access token first.
     pub refresh_tokens: Vec<Credential>,
-}
-
-/// All organizations; none of them: the anonymous one, which asks for no token.
-#[derive(Clone, Debug, Default)]
-pub struct Access {
-    organizations: Vec<Organization>,
-    anonymous: Arc<str>,
 }
 
 /// What a request may do, and for whom.
@@ -216,6 +227,13 @@ pub enum AuthError {
     OtherAccount,
 }
 
+impl AuthError {
+    /// Whether a token was sent that nobody has.
+    pub(crate) fn is_wrong_token(&self) -> bool {
+        matches!(self, Self::Unknown | Self::UnknownRefreshToken)
+    }
+}
+
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         let status = match error {
@@ -225,97 +243,6 @@ impl From<AuthError> for ApiError {
         };
         Self::new(status, "credentials", error.to_string())
     }
-}
-
-impl Access {
-    /// Access for these organizations, or for everybody when there are none.
-    pub fn new(organizations: Vec<Organization>) -> Self {
-        Self { organizations, anonymous: "".into() }
-    }
-
-    /// Whether nobody is asked for a token.
-    pub fn is_anonymous(&self) -> bool {
-        self.organizations.is_empty()
-    }
-
-    /// Whether the organization with this slug is also the account `name`. Anonymous access takes any name.
-    pub fn is_account(&self, slug: &str, name: &str) -> bool {
-        let is_named = |organization: &Organization| {
-            *organization.slug == *slug && (slug == name || organization.accounts.iter().any(|account| **account == *name))
-        };
-        self.is_anonymous() || self.organizations.iter().any(is_named)
-    }
-
-    /// What the token in `headers` grants now.
-    pub fn authorize(&self, headers: &HeaderMap, now: Timestamp, secret: &Secret) -> Result<Grant, AuthError> {
-        if self.is_anonymous() {
-            return Ok(self.anonymous_grant());
-        }
-        let token = bearer(headers)?.ok_or(AuthError::Missing)?;
-        if let Some(claims) = access_token::read(token, secret) {
-            return self.honour(&claims, now);
-        }
-        let (organization, credential) = self.find(token, |organization| &organization.tokens).ok_or(AuthError::Unknown)?;
-        check_expiry(credential.expires, now)?;
-        Ok(grant(organization, credential, credential.scopes))
-    }
-
-    /// A new access token for the bearer of a refresh token.
-    pub fn exchange(&self, refresh_token: &str, now: Timestamp, secret: &Secret) -> Result<Exchanged, AuthError> {
-        let expires = now.plus(ACCESS_TOKEN_LIFE);
-        if self.is_anonymous() {
-            let claims = Claims { organization: String::new(), name: String::new(), mark: String::new(), expires };
-            return Ok(Exchanged { access_token: access_token::write(&claims, secret), issued: now, expires, scopes: Scopes::all() });
-        }
-        let found = self.find(refresh_token, |organization| &organization.refresh_tokens);
-        let (organization, credential) = found.ok_or(AuthError::UnknownRefreshToken)?;
-        check_expiry(credential.expires, now)?;
-        let expires = credential.expires.map_or(expires, |end| end.min(expires));
-        let claims = Claims {
-            organization: organization.slug.to_string(),
-            name: credential.name.to_string(),
-            mark: credential.hash.mark(),
-            expires,
-        };
-        Ok(Exchanged { access_token: access_token::write(&claims, secret), issued: now, expires, scopes: credential.scopes })
-    }
-
-    fn anonymous_grant(&self) -> Grant {
-        Grant { organization: Arc::clone(&self.anonymous), token: Arc::clone(&self.anonymous), scopes: Scopes::all() }
-    }
-
-    /// An access token is as good as the refresh token it came from is today.
-    fn honour(&self, claims: &Claims, now: Timestamp) -> Result<Grant, AuthError> {
-        check_expiry(Some(claims.expires), now)?;
-        let organization = self.organizations.iter().find(|organization| *organization.slug == *claims.organization);
-        let organization = organization.ok_or(AuthError::Unknown)?;
-        let credential = organization.refresh_tokens.iter().find(|credential| *credential.name == *claims.name);
-        let credential = credential.filter(|credential| credential.hash.mark() == claims.mark).ok_or(AuthError::Unknown)?;
-        check_expiry(credential.expires, now)?;
-        Ok(grant(organization, credential, credential.scopes))
-    }
-
-    /// The credential of a token. Compares with every one, so that the time taken tells nothing about where it is.
-    fn find(&self, token: &str, of: impl Fn(&Organization) -> &[Credential]) -> Option<(&Organization, &Credential)> {
-        let hash = TokenHash::of(token);
-        let mut found = None;
-        for organization in &self.organizations {
-            for credential in of(organization) {
-                if credential.hash.same(&hash).into() {
-                    found = Some((organization, credential));
-                }
-            }
-        }
-        found
-    }
-}
-
-fn grant(organization: &Organization, credential: &Credential, scopes: Scopes) -> Grant {
-    Grant { organization: Arc::clone(&organization.slug), token: Arc::clone(&credential.name), scopes }
-}
-
-fn check_expiry(expires: Option<Timestamp>, now: Timestamp) -> Result<(), AuthError> {
-    if expires.is_some_and(|end| end <= now) { Err(AuthError::Expired) } else { Ok(()) }
 }
 
 /// The token of a request: `X-LAST9-API-TOKEN: Bearer ...`, `Authorization: Bearer ...`, or the `Bearer: ...` of old scripts.

@@ -1,6 +1,7 @@
 //! How a handler says no: a status, a reason for our metrics, and a text for the sender.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderValue;
@@ -25,7 +26,7 @@ pub struct ApiError {
     pub reason: &'static str,
     /// Names the field, the value and the rule.
     pub message: Cow<'static, str>,
-    /// For 503: when to try again, in seconds.
+    /// For 429 and 503: when to try again, in seconds.
     pub retry_after: Option<u32>,
     /// The field, parameter or header at fault, where there is one; [`ErrorForm::ApiTraffic`] says it.
     pub field: Option<Box<str>>,
@@ -56,6 +57,14 @@ impl ApiError {
     /// 500: our own fault; the log line says more than the sender is told.
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")
+    }
+
+    /// 429: too many wrong tokens from one address, which may send the next one after `wait`.
+    pub(crate) fn wrong_tokens(wait: Duration) -> Self {
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(u32::from(wait.subsec_nanos() > 0));
+        let message =
+            format!("too many wrong tokens from this address: send the next one in {seconds} s; a right one is taken at any time");
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "wrong_tokens", message) }
     }
 
     /// 503: worth trying again later.
@@ -180,7 +189,7 @@ mod tests {
         fn check(error: impl Into<ApiError>, status: u16, reason: &str, message: &str) {
             let error = error.into();
             assert_eq!((error.status.as_u16(), error.reason, &*error.message), (status, reason, message));
-            assert_eq!(error.retry_after.is_some(), status == 503);
+            assert_eq!(error.retry_after.is_some(), [429, 503].contains(&status));
         }
         let submit = |error| change_events::unavailable(&error);
         check(submit(SubmitError::Busy), 503, "busy", "busy: too many requests are waiting to be written; send it again");
@@ -201,5 +210,7 @@ mod tests {
         let too_large = "the event is too large: it would be stored as 9 bytes, at most 8";
         check(refused(Refused::TooLarge { bytes: 9, limit: 8 }), 413, "too_large", too_large);
         check(ApiError::internal(), 500, "internal", "internal error");
+        let wrong = "too many wrong tokens from this address: send the next one in 1 s; a right one is taken at any time";
+        check(ApiError::wrong_tokens(Duration::from_millis(100)), 429, "wrong_tokens", wrong);
     }
 }

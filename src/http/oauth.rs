@@ -51,7 +51,10 @@ pub(crate) async fn access_token(app: Arc<App>, call: Call) -> Result<Response, 
     if request.grant_type.is_some_and(|kind| kind != "refresh_token") {
         return Err(ApiError::malformed("grant_type: must be `refresh_token`"));
     }
-    let exchanged = call.settings.access.exchange(&request.refresh_token, app.clock.now(), app.secret()?)?;
+    let exchanged = match call.settings.access.exchange(&request.refresh_token, app.clock.now(), app.secret()?) {
+        Ok(exchanged) => exchanged,
+        Err(error) => return Err(app.refuse(error, call.parts.extensions.get()).await),
+    };
     let answer = Answer {
         access_token: &exchanged.access_token,
         expires_at: seconds(exchanged.expires),

@@ -367,7 +367,10 @@ async fn answer(app: &Arc<App>, served: &Served, request: Request) -> Result<Res
     let grant = match route.needs {
         Needs::Nothing => None,
         Needs::Any(scopes) => {
-            let grant = settings.access.authorize(&parts.headers, app.clock.now(), app.secret()?)?;
+            let grant = match settings.access.authorize(&parts.headers, app.clock.now(), app.secret()?) {
+                Ok(grant) => grant,
+                Err(error) => return Err(app.refuse(error, parts.extensions.get()).await),
+            };
             if !grant.scopes.contains_any(scopes) {
                 return Err(AuthError::Scope(scopes).into());
             }

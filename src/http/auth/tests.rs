@@ -15,7 +15,18 @@ fn credential(name: &str, token: &str, scopes: &[Scope], expires: Option<Timesta
 }
 
 fn access() -> Access {
-    Access::new(vec![
+    Access::new(organizations())
+}
+
+/// The same, with what `change` makes of the refresh token.
+fn changed(change: impl FnOnce(&mut Vec<Credential>)) -> Access {
+    let mut organizations = organizations();
+    change(&mut organizations[0].refresh_tokens);
+    Access::new(organizations)
+}
+
+fn organizations() -> Vec<Organization> {
+    vec![
         Organization {
             slug: "acme".into(),
             accounts: vec!["acc_1".into()],
@@ -32,7 +43,7 @@ fn access() -> Access {
             tokens: vec![credential("ci", "other-token", &[Scope::Read], None)],
             refresh_tokens: vec![],
         },
-    ])
+    ]
 }
 
 #[track_caller]
@@ -96,25 +107,36 @@ fn an_access_token_lives_a_day_and_dies_with_its_refresh_token() {
     assert_eq!(access().authorize(&headers, now().plus(DAY), &secret()).unwrap_err(), AuthError::Expired);
     assert_eq!(access().authorize(&headers, now(), &Secret::from_bytes([1; 32])).unwrap_err(), AuthError::Unknown);
 
-    let mut removed = access();
-    removed.organizations[0].refresh_tokens.clear();
+    let removed = changed(Vec::clear);
     assert_eq!(removed.authorize(&headers, now(), &secret()).unwrap_err(), AuthError::Unknown);
-    let mut replaced = access();
-    replaced.organizations[0].refresh_tokens[0].hash = TokenHash::of("another");
+    let replaced = changed(|tokens| tokens[0].hash = TokenHash::of("another"));
     assert_eq!(replaced.authorize(&headers, now(), &secret()).unwrap_err(), AuthError::Unknown);
-    let mut narrowed = access();
-    narrowed.organizations[0].refresh_tokens[0].scopes = Scopes::default();
+    let narrowed = changed(|tokens| tokens[0].scopes = Scopes::default());
     assert_eq!(narrowed.authorize(&headers, now(), &secret()).unwrap().scopes, Scopes::default());
 }
 
 #[test]
 fn an_access_token_does_not_outlive_its_refresh_token() {
-    let mut access = access();
     let end = now().plus(Duration::from_mins(1));
-    access.organizations[0].refresh_tokens[0].expires = Some(end);
+    let access = changed(|tokens| tokens[0].expires = Some(end));
     assert_eq!(access.exchange("refresh-token", now(), &secret()).unwrap().expires, end);
     assert_eq!(access.exchange("refresh-token", end, &secret()).unwrap_err(), AuthError::Expired);
     assert_eq!(access.exchange("writer-token", now(), &secret()).unwrap_err(), AuthError::UnknownRefreshToken);
+}
+
+#[test]
+fn what_is_longer_than_a_token_is_wrong_at_once() {
+    let token = "x".repeat(TOKEN_BYTES_MAX);
+    let organization = Organization {
+        slug: "acme".into(),
+        accounts: vec![],
+        tokens: vec![credential("long", &token, &[Scope::Read], None), credential("longer", &format!("{token}x"), &[Scope::Read], None)],
+        refresh_tokens: vec![credential("longer", &format!("{token}xx"), &[Scope::Read], None)],
+    };
+    let access = Access::new(vec![organization]);
+    assert!(access.authorize(&with_token(&token), now(), &secret()).is_ok());
+    assert_eq!(access.authorize(&with_token(&format!("{token}x")), now(), &secret()).unwrap_err(), AuthError::Unknown);
+    assert_eq!(access.exchange(&format!("{token}xx"), now(), &secret()).unwrap_err(), AuthError::UnknownRefreshToken);
 }
 
 #[test]
