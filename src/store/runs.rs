@@ -1,8 +1,8 @@
 //! Numbers in the order of the texts they stand for, cheap to add to: a short unsorted tail and few sorted runs.
 //!
-//! Runs come in levels, each twice as long as those of the level below. Two of one level are merged into one of the next, some
-//! numbers of each level whenever as many were added: so each number is merged as often as the count doubled, a merge is done
-//! by the time there are two further runs of its level, and no addition takes long.
+//! Runs come in levels, each some times as long as those of the level below. As many of one level are merged into one of the
+//! next, some numbers of each level whenever as many were added: so a number is merged few times, a merge is done by the time
+//! half as many further runs of its level are there, and no addition takes long.
 
 use super::number::ValueNo;
 use super::steps;
@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 
 /// How long the unsorted tail may be, and a chunk of a run.
 const TAIL_MAX: usize = 1024;
+/// So many runs of a level are merged into one.
+const MERGED_AT_ONCE: usize = 8;
 /// After so many additions twice as many numbers of each level are merged: one after the other, so that their texts are near.
 const MERGED_EVERY: usize = 64;
 
@@ -21,16 +23,15 @@ pub(super) struct Runs {
 
 #[derive(Debug, Default)]
 struct Level {
-    /// Runs that are not yet merged, the oldest first: two, and then a third, at most.
+    /// Runs that are not yet merged, the oldest first.
     waiting: VecDeque<Run>,
     merge: Option<Merge>,
 }
 
-/// Two runs, and what they have been merged into so far.
+/// What is left of some runs, and what they have been merged into so far.
 #[derive(Debug)]
 struct Merge {
-    left: Run,
-    right: Run,
+    rest: Vec<Run>,
     merged: Run,
 }
 
@@ -51,8 +52,10 @@ impl Runs {
         }
         let mut run = None;
         if self.tail.len() >= TAIL_MAX {
-            let mut chunk = std::mem::take(&mut self.tail);
-            chunk.sort_unstable_by(|&a, &b| text(a).cmp(text(b)));
+            let chunk = std::mem::take(&mut self.tail);
+            let mut texts: Vec<(&str, ValueNo)> = chunk.into_iter().map(|number| (text(number), number)).collect();
+            texts.sort_unstable();
+            let chunk = texts.into_iter().map(|(_, number)| number).collect();
             run = Some(Run { chunks: VecDeque::from([chunk]), gone: 0 });
         }
         for level in &mut self.levels {
@@ -66,7 +69,7 @@ impl Runs {
 
     fn all(&self) -> impl Iterator<Item = &Run> {
         self.levels.iter().flat_map(|level| {
-            let merge = level.merge.iter().flat_map(|merge| [&merge.left, &merge.right, &merge.merged]);
+            let merge = level.merge.iter().flat_map(|merge| merge.rest.iter().chain([&merge.merged]));
             level.waiting.iter().chain(merge)
         })
     }
@@ -92,38 +95,42 @@ impl Runs {
 impl Level {
     /// Goes on with the merge; returns what it came to when it is done.
     fn advance<'a>(&mut self, text: &impl Fn(ValueNo) -> &'a str) -> Option<Run> {
-        if self.merge.is_none() && self.waiting.len() >= 2 {
-            let (left, right) = (self.waiting.pop_front()?, self.waiting.pop_front()?);
-            self.merge = Some(Merge { left, right, merged: Run::default() });
+        if self.merge.is_none() && self.waiting.len() >= MERGED_AT_ONCE {
+            self.merge = Some(Merge { rest: self.waiting.drain(..MERGED_AT_ONCE).collect(), merged: Run::default() });
         }
-        let merge = self.merge.as_mut()?;
-        for _ in 0..MERGED_EVERY * 2 {
-            merge.step(text);
-        }
-        if merge.is_done(text) { self.merge.take().map(Merge::done) } else { None }
+        if self.merge.as_mut()?.go_on(text) { self.merge.take().map(Merge::done) } else { None }
     }
 }
 
 impl Merge {
-    /// Whether what is left of the two stands behind what is merged as it is, one behind the other.
-    fn is_done<'a>(&self, text: &impl Fn(ValueNo) -> &'a str) -> bool {
-        match (self.left.last(), self.right.first()) {
-            (Some(last), Some(first)) => text(last) <= text(first),
-            _ => true,
+    /// Takes over some numbers more; whether what is left of the runs, as they stand now, follows one behind the other.
+    fn go_on<'a>(&mut self, text: &impl Fn(ValueNo) -> &'a str) -> bool {
+        self.rest.retain(|run| run.first().is_some());
+        self.rest.sort_by_key(|run| run.first().map(text));
+        let follow = |pair: &[Run]| matches!(pair, [one, next] if one.last().map(text) <= next.first().map(text));
+        if self.rest.windows(2).all(follow) {
+            return true;
         }
+        // The texts that come next, the last of all first, each with its run.
+        let mut next: Vec<(&str, usize)> =
+            self.rest.iter().enumerate().filter_map(|(run, rest)| Some((text(rest.first()?), run))).collect();
+        next.reverse();
+        for _ in 0..MERGED_EVERY * 2 {
+            let Some((_, index)) = next.pop() else { break };
+            let Some(run) = self.rest.get_mut(index) else { break };
+            self.merged.push(run.pop());
+            if let Some(text) = run.first().map(text) {
+                next.insert(next.partition_point(|(other, _)| *other >= text), (text, index));
+            }
+        }
+        false
     }
 
     fn done(self) -> Run {
-        let mut merged = self.merged;
-        merged.extend(self.left);
-        merged.extend(self.right);
-        merged
-    }
-
-    fn step<'a>(&mut self, text: &impl Fn(ValueNo) -> &'a str) {
-        let (Some(left), Some(right)) = (self.left.first(), self.right.first()) else { return };
-        let from = if text(left) <= text(right) { &mut self.left } else { &mut self.right };
-        self.merged.push(from.pop());
+        self.rest.into_iter().fold(self.merged, |mut merged, run| {
+            merged.extend(run);
+            merged
+        })
     }
 }
 

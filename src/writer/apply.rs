@@ -55,8 +55,8 @@ impl<L: Log> Committer<L> {
     /// Applies what another one proposed, and tells the followers.
     pub(super) fn apply_foreign(&mut self, frame: &Frame) -> Result<(), AppendError> {
         let mut records = Vec::with_capacity(frame.len());
-        let read = self.state.course.read(frame, &self.state.memory, |some| {
-            records.extend(some);
+        let read = self.state.course.read(frame, &self.state.memory, &mut Vec::new(), |some| {
+            records.append(some);
             Ok::<_, RefusedRecord>(())
         });
         read.map_err(|error| AppendError::Foreign(error.into()))?;

@@ -85,13 +85,14 @@ impl Course {
     }
 
     /// Folds in the records of a frame, and hands on those that are to be folded into memory, some at a time, so that no more than
-    /// these are decoded at once. Memory is begun anew where the log says another skew than it has, as long as nothing is in it;
-    /// after that it is left as it is.
+    /// these are decoded at once: in `list`, which `hand_on` leaves empty. Memory is begun anew where the log says another skew
+    /// than it has, as long as nothing is in it; after that it is left as it is.
     pub(super) fn read<E: From<RefusedRecord>>(
         &mut self,
         frame: &Frame,
         memory: &Memory,
-        mut hand_on: impl FnMut(Vec<Decoded>) -> Result<(), E>,
+        list: &mut Vec<Decoded>,
+        mut hand_on: impl FnMut(&mut Vec<Decoded>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut records = frame.records().peekable();
         while records.peek().is_some() {
@@ -101,7 +102,8 @@ impl Course {
                 bytes += next.1.len();
                 Some(next)
             });
-            hand_on(self.read_some(some.take(PIECE_RECORDS), frame.is_carried(), memory)?)?;
+            self.read_some(some.take(PIECE_RECORDS), frame.is_carried(), memory, list)?;
+            hand_on(list)?;
         }
         Ok(())
     }
@@ -111,8 +113,8 @@ impl Course {
         records: impl Iterator<Item = (Position, &'r [u8])>,
         carried: bool,
         memory: &Memory,
-    ) -> Result<Vec<Decoded>, RefusedRecord> {
-        let mut commands = Vec::new();
+        list: &mut Vec<Decoded>,
+    ) -> Result<(), RefusedRecord> {
         for (position, bytes) in records {
             let (at, command) = self.decoder.decode(bytes).map_err(|source| RefusedRecord { position, source })?;
             self.former |= self.decoder.read_former();
@@ -126,10 +128,10 @@ impl Course {
             let id = command.edge_id();
             if self.fits(memory) && !self.is_done(&command) {
                 self.folds = true;
-                commands.push(Decoded { position, received: at, command, id });
+                list.push(Decoded { position, received: at, command, id });
             }
         }
-        Ok(commands)
+        Ok(())
     }
 
     /// Whether memory goes by what the log says of all its edges.

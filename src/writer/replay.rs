@@ -110,10 +110,23 @@ fn fold_read(
     read: impl FnOnce(&mut dyn FnMut(Frame) -> Result<(), VisitError>) -> Result<(), OpenError>,
 ) -> Result<(), ReplayError> {
     let (sender, receiver) = mpsc::sync_channel::<Vec<Decoded>>(PIECES_WAITING);
+    // Lists go back and forth: a new one for each piece would be memory that the system has to clear first.
+    let (give_back, given_back) = mpsc::channel();
     std::thread::scope(|scope| {
-        let applier = scope.spawn(move || receiver.into_iter().for_each(|records| fold(memory, &records, |_, _| {})));
+        let applier = scope.spawn(move || {
+            for mut records in receiver {
+                fold(memory, &records, |_, _| {});
+                records.clear();
+                // Where nobody takes it, nothing more is read.
+                drop(give_back.send(records));
+            }
+        });
+        let mut list = Vec::new();
         let read = read(&mut |frame| {
-            course.read(&frame, memory, |records| sender.send(records).map_err(|_| VisitError::from("the memory took no more")))
+            course.read(&frame, memory, &mut list, |list| {
+                let records = std::mem::replace(list, given_back.try_recv().unwrap_or_default());
+                sender.send(records).map_err(|_| VisitError::from("the memory took no more"))
+            })
         });
         drop(sender);
         applier.join().map_err(|_| ReplayError::Panicked)?;
