@@ -52,7 +52,9 @@ macro_rules! metrics {
                 )*
                 let mut process = Registry::default();
                 process.register_collector(Box::new(process::Process::new()));
-                Self { $($field,)* registry, process }
+                let telemetry = Self { $($field,)* registry, process };
+                telemetry.begin_rows();
+                telemetry
             }
         }
     };
@@ -91,6 +93,8 @@ metrics! {
     connections_accepted: Counter = "http_connections_accepted";
     /// Connections cut because the other side was too slow, by what it was slow at.
     timeouts: Family<Labels<1>, Counter> = "http_timeouts";
+    /// Connections ended because another one needed the place, the file or the memory, by what they were doing.
+    displaced: Family<Labels<1>, Counter> = "http_connections_displaced";
     /// Requests whose handler panicked.
     panics: Counter = "http_handler_panics";
 
@@ -167,6 +171,16 @@ impl Default for Telemetry {
 }
 
 impl Telemetry {
+    /// Rows that are there from the start, so that a rate sees the first.
+    fn begin_rows(&self) {
+        for at in ["headers", "body", "answer", "answer_in_all"] {
+            self.timeouts.get_or_create(&[("at", at)]).inc_by(0);
+        }
+        for was in ["closing", "reading", "silent", "sending"] {
+            self.displaced.get_or_create(&[("was", was)]).inc_by(0);
+        }
+    }
+
     /// Says which program this is, in the metric `change_events_build_info`.
     pub fn set_build(&self, version: &'static str, revision: &'static str) {
         self.build_info.get_or_create(&[("version", version), ("revision", revision)]).set(1);

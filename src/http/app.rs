@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
+use crate::account::Full;
 use crate::account::Item;
 use crate::account::Lease;
 use crate::exposition::Pages;
@@ -23,6 +25,8 @@ use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
 use crate::http::error::ApiError;
 use crate::http::places::Places;
+use crate::http::server::Connections;
+use crate::http::server::Readers;
 use crate::store::ANSWER_BYTES;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -106,6 +110,8 @@ pub struct App {
     pub(crate) lookups: Arc<Semaphore>,
     /// For inflating and parsing what is larger than a buffer, and for the commands of streams until they are written.
     pub(crate) places: Places,
+    /// Whose answers can be given up when there is no memory for those of others.
+    pub(crate) connections: Arc<Connections>,
     /// Whose turn it is to change a whole event, by a hash of its id.
     pub(crate) turns: [tokio::sync::Mutex<()>; 64],
     settings: RwLock<Arc<Settings>>,
@@ -145,6 +151,7 @@ impl App {
             queries: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             lookups: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)),
             places: Places::new(2 + 2 * std::thread::available_parallelism().map_or(1, usize::from)),
+            connections: Arc::default(),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             settings: RwLock::new(Arc::new(settings)),
             ready: OnceLock::new(),
@@ -192,6 +199,11 @@ impl App {
     /// Our own metrics.
     pub fn telemetry(&self) -> &Telemetry {
         &self.telemetry
+    }
+
+    /// Who is connected.
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.connections
     }
 
     /// Where "now" comes from.
@@ -244,11 +256,29 @@ impl App {
         done.await
     }
 
+    /// Memory for an answer, or for commands, which the answer holds too. While there is none, those who are slowest to read theirs
+    /// are given up.
+    async fn room(&self, item: Item, bytes: usize) -> Result<Lease, Full> {
+        /// How often the slowest is looked for.
+        const EVERY: Duration = Duration::from_millis(50);
+        let mut room = pin!(self.store.account().wait_a_while(item, bytes));
+        loop {
+            tokio::select! {
+                biased;
+                room = &mut room => return room,
+                _ = self.connections.give_up(Readers::OfAnswers, 1) => {}
+            }
+            if let Ok(room) = tokio::time::timeout(EVERY, &mut room).await {
+                return room;
+            }
+        }
+    }
+
     /// Answers a question about events, as [`App::heavy`], with memory for what is found, which is to be held as long as it is.
     pub(crate) async fn query<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<(T, Lease), ApiError> {
         /// What is found, and the text that is made of it.
         const ROOM_BYTES: usize = 3 * ANSWER_BYTES;
-        let room = self.store.account().wait_a_while(Item::Answers, ROOM_BYTES).await?;
+        let room = self.room(Item::Answers, ROOM_BYTES).await?;
         Ok((self.heavy(&self.queries, work).await?, room))
     }
 
@@ -261,7 +291,7 @@ impl App {
         parse: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(T, Lease), ApiError> {
         let most = if bytes > UNLEASED_BYTES { most } else { 0 };
-        let room = self.store.account().wait_a_while(Item::Commands, most).await?;
+        let room = self.room(Item::Commands, most).await?;
         if bytes <= PARSE_INLINE_BYTES {
             return Ok((parse(), room));
         }
