@@ -123,7 +123,7 @@ fn serve(directory: &Path) -> (SocketAddr, CancellationToken, Arc<Telemetry>) {
         runtime.block_on(async move {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             sender.send(listener.local_addr().unwrap()).unwrap();
-            server::run(vec![listener], router, server::Options::default(), telemetry, stopped).await;
+            server::run(vec![listener], router, server::Options::default(), Arc::default(), telemetry, stopped).await;
         });
     });
     (receiver.recv().unwrap(), stop, ours)

@@ -237,6 +237,12 @@ impl Account {
         (pool.most as usize).saturating_sub(pool.free.available_permits()) * UNIT
     }
 
+    /// Whether so many bytes of an item are not there now, whoever would take them.
+    pub fn is_taken(&self, item: Item, bytes: usize) -> bool {
+        let share = self.shares().of(item);
+        self.leased(item).saturating_add(bytes.min(share)) > share
+    }
+
     /// How often an item had no room.
     pub fn refused(&self, item: Item) -> u64 {
         self.pool(item).refused.load(Ordering::Relaxed)

@@ -52,7 +52,9 @@ macro_rules! metrics {
                 )*
                 let mut process = Registry::default();
                 process.register_collector(Box::new(process::Process::new()));
-                Self { $($field,)* registry, process }
+                let telemetry = Self { $($field,)* registry, process };
+                telemetry.begin_rows();
+                telemetry
             }
         }
     };
@@ -93,6 +95,8 @@ metrics! {
     timeouts: Family<Labels<1>, Counter> = "http_timeouts";
     /// Wrong tokens that were sent, by whether their sender was told so or told to wait.
     wrong_tokens: Family<Labels<1>, Counter> = "http_wrong_tokens";
+    /// Connections ended because another one needed the place, the file or the memory, by what they were doing.
+    displaced: Family<Labels<1>, Counter> = "http_connections_displaced";
     /// Requests whose handler panicked.
     panics: Counter = "http_handler_panics";
 
@@ -169,6 +173,19 @@ impl Default for Telemetry {
 }
 
 impl Telemetry {
+    /// Rows that are there from the start, so that a rate sees the first.
+    fn begin_rows(&self) {
+        for at in ["headers", "body", "answer", "answer_in_all"] {
+            self.timeouts.get_or_create(&[("at", at)]).inc_by(0);
+        }
+        for was in ["closing", "reading", "silent", "sending"] {
+            self.displaced.get_or_create(&[("was", was)]).inc_by(0);
+        }
+        for outcome in ["refused", "throttled"] {
+            self.wrong_tokens.get_or_create(&[("outcome", outcome)]).inc_by(0);
+        }
+    }
+
     /// Says which program this is, in the metric `change_events_build_info`.
     pub fn set_build(&self, version: &'static str, revision: &'static str) {
         self.build_info.get_or_create(&[("version", version), ("revision", revision)]).set(1);

@@ -189,7 +189,8 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
     let listeners = listen(&plan).await?;
     let stop = CancellationToken::new();
     let router = routes::router(&plan.app);
-    let serving = tokio::spawn(server::run(listeners, router, plan.server.clone(), Arc::clone(&plan.telemetry), stop.clone()));
+    let connections = Arc::clone(plan.app.connections());
+    let serving = tokio::spawn(server::run(listeners, router, plan.server.clone(), connections, Arc::clone(&plan.telemetry), stop.clone()));
 
     let opened = tokio::select! {
         opened = open(&plan) => opened,

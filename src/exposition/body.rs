@@ -24,7 +24,7 @@ const THREADS_MAX: usize = 4;
 /// Fewer pieces of work than this are not worth another thread.
 const PIECES_PER_THREAD: usize = 4;
 /// Text is made so much at a time, and a line more.
-const PIECE_BYTES: usize = 64 << 10;
+const PIECE_BYTES: usize = 32 << 10;
 
 /// What is smaller is copied together.
 const SMALL_BYTES: usize = 512;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -12,8 +13,10 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
+use crate::account::Full;
 use crate::account::Item;
 use crate::account::Lease;
+use crate::account::Taker;
 use crate::exposition::Pages;
 use crate::formats::clusters::Clusters;
 use crate::formats::mapping::Mapping;
@@ -26,7 +29,9 @@ use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
 use crate::http::error::ApiError;
 use crate::http::places::Places;
+use crate::http::server::Connections;
 use crate::http::server::Peer;
+use crate::http::server::Readers;
 use crate::store::ANSWER_BYTES;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -109,6 +114,8 @@ pub struct App {
     pub(crate) lookups: Arc<Semaphore>,
     /// For inflating and parsing what is larger than a buffer, and for the commands of streams until they are written.
     pub(crate) places: Places,
+    /// Whose answers can be given up when there is no memory for those of others.
+    pub(crate) connections: Arc<Connections>,
     /// Whose turn it is to change a whole event, by a hash of its id.
     pub(crate) turns: [tokio::sync::Mutex<()>; 64],
     wrong_tokens: WrongTokens,
@@ -143,14 +150,12 @@ impl App {
     /// An app that is not ready yet: see [`App::set_ready`].
     pub fn new(parts: Parts, web: WebOptions, settings: Settings) -> Self {
         let Parts { store, pages, telemetry, clock, storage } = parts;
-        for outcome in Outcome::LABELS {
-            drop(telemetry.wrong_tokens.get_or_create(&[("outcome", outcome)]));
-        }
         Self {
             renders: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             queries: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
             lookups: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)),
             places: Places::new(2 + 2 * std::thread::available_parallelism().map_or(1, usize::from)),
+            connections: Arc::default(),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             wrong_tokens: WrongTokens::default(),
             settings: RwLock::new(Arc::new(settings)),
@@ -202,6 +207,11 @@ impl App {
         &self.telemetry
     }
 
+    /// Who is connected.
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
     /// Where "now" comes from.
     pub fn clock(&self) -> &dyn Clock {
         &*self.clock
@@ -229,7 +239,7 @@ impl App {
         if !error.is_wrong_token() {
             return error.into();
         }
-        let address = sender.map(|peer| Arc::clone(&peer.address)).unwrap_or_default();
+        let address = sender.map(|Peer(peer)| Arc::clone(&peer.address)).unwrap_or_default();
         let outcome = self.wrong_tokens.count(&address, self.clock.read().steady);
         self.telemetry.wrong_tokens.get_or_create(&[("outcome", outcome.label())]).inc();
         match outcome {
@@ -272,12 +282,34 @@ impl App {
         done.await
     }
 
+    /// Memory for an answer, or for commands, which the answer holds too. While there is none, those who are slowest to read theirs
+    /// are given up.
+    async fn room(&self, item: Item, taker: Option<Taker>, bytes: usize) -> Result<Lease, Full> {
+        /// How often the slowest is looked for.
+        const EVERY: Duration = Duration::from_millis(50);
+        let account = self.store.account();
+        let mut room = taker.map_or_else(|| account.open(item), |taker| account.open_for(item, taker));
+        {
+            let mut growing = pin!(room.wait_to_grow(bytes));
+            loop {
+                if let Ok(grown) = tokio::time::timeout(EVERY, &mut growing).await {
+                    grown?;
+                    break;
+                }
+                // Who waits for memory of his own that he has not given back gives up nobody else's.
+                if account.is_taken(item, bytes) {
+                    self.connections.give_up(Readers::OfAnswers, 1).await;
+                }
+            }
+        }
+        Ok(room)
+    }
+
     /// Answers a question about events, as [`App::heavy`], with memory for what is found, which is to be held as long as it is.
     pub(crate) async fn query<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<(T, Lease), ApiError> {
         /// What is found, and the text that is made of it.
         const ROOM_BYTES: usize = 3 * ANSWER_BYTES;
-        let mut room = self.store.account().open(Item::Answers);
-        room.wait_to_grow(ROOM_BYTES).await?;
+        let room = self.room(Item::Answers, None, ROOM_BYTES).await?;
         Ok((self.heavy(&self.queries, work).await?, room))
     }
 
@@ -295,8 +327,7 @@ impl App {
         parse: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(T, Lease), ApiError> {
         let most = if bytes > UNLEASED_BYTES { most } else { 0 };
-        let mut room = self.store.account().open_for(Item::Commands, source.taker());
-        room.wait_to_grow(most).await?;
+        let room = self.room(Item::Commands, Some(source.taker()), most).await?;
         if bytes <= PARSE_INLINE_BYTES {
             return Ok((parse(), room));
         }

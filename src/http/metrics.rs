@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header;
+use axum::http::request;
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::Frame;
@@ -30,10 +31,14 @@ use crate::http::error::ApiError;
 use crate::http::negotiate;
 use crate::http::parameters::Parameters;
 use crate::http::routes::Call;
+use crate::http::server::Readers;
 use crate::store::ClusterId;
 use crate::telemetry;
 use crate::time::Reading;
 use crate::time::duration;
+
+/// Readers of pages that are given up at once at most, when there is no memory for another page.
+const READERS_MAX: usize = 256;
 
 /// The page of the organization's default cluster, and our own metrics for whoever may see them.
 pub(crate) async fn default_page(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
@@ -58,8 +63,9 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
     let renders = Arc::clone(&app.renders);
     let work = {
         let app = Arc::clone(&app);
+        let parts = Arc::new(call.parts);
         move || {
-            let request = request(&call)?;
+            let request = request(&parts)?;
             let own = if show_own { own_metrics(&app, request.format) } else { String::new() };
             let begun = Instant::now();
             let now = app.clock.now();
@@ -73,18 +79,26 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
             // When all of a cluster is forgotten its number may be another one's.
             let page = if number() == cluster { page } else { render(None) };
             telemetry::observe(&app.telemetry.render_seconds, begun.elapsed());
-            page.map_err(ApiError::from)
+            Ok::<_, ApiError>(page)
         }
     };
-    app.heavy(&renders, work).await?.map(respond)
+    let mut readers = 1;
+    loop {
+        match app.heavy(&renders, work.clone()).await?? {
+            Ok(page) => return Ok(respond(page)),
+            // Slow readers hold pages of before.
+            Err(full) if readers > READERS_MAX || app.connections.give_up(Readers::OfPages, readers).await == 0 => return Err(full.into()),
+            Err(_) => readers *= 4,
+        }
+    }
 }
 
 /// Selectors may have expressions, and these take their time.
-fn request(call: &Call) -> Result<PageRequest, ApiError> {
-    let parameters = Parameters::parse(call.parts.uri.query(), &["match[]", "window", "keep"])?;
+fn request(parts: &request::Parts) -> Result<PageRequest, ApiError> {
+    let parameters = Parameters::parse(parts.uri.query(), &["match[]", "window", "keep"])?;
     Ok(PageRequest {
-        format: negotiate::format(&call.parts.headers),
-        gzip: negotiate::accepts_gzip(&call.parts.headers),
+        format: negotiate::format(&parts.headers),
+        gzip: negotiate::accepts_gzip(&parts.headers),
         window: parameters.parsed("window", duration::parse)?,
         keep: parameters.parsed("keep", duration::parse)?,
         selectors: parameters.selectors()?,

@@ -76,7 +76,7 @@ pub struct Route {
     pub path: &'static str,
     /// Who may ask.
     pub needs: Needs,
-    /// Whether it is answered on the connections reserved for operators.
+    /// Who is served, which says whether it is answered on the reserved connections.
     pub lane: Lane,
     /// The shape of its errors.
     pub errors: ErrorForm,
@@ -110,7 +110,7 @@ impl Call {
     pub(crate) fn source(&self) -> Source {
         let (organization, token) = self.grant.as_ref().map_or(("", ""), |grant| (&*grant.organization, &*grant.token));
         let peer = self.parts.extensions.get::<Peer>();
-        let (address, connection) = peer.map_or(("", 0), |peer| (&*peer.address, peer.connection));
+        let (address, connection) = peer.map_or(("", 0), |Peer(peer)| (&*peer.address, peer.number));
         let sender = if token.is_empty() { address } else { token };
         Source::new(organization, sender, connection)
     }
@@ -223,7 +223,7 @@ pub const ROUTES: &[Route] = &[
         method: &Method::GET,
         path: TELEMETRY_PATH,
         needs: Needs::Any(&[Scope::Read, Scope::Telemetry]),
-        lane: Lane::Reserved,
+        lane: Lane::Scrapes,
         errors: ErrorForm::Last9,
         handler: |app, call| metrics::default_page(app, call).boxed(),
     },
@@ -231,7 +231,7 @@ pub const ROUTES: &[Route] = &[
         method: &Method::GET,
         path: "/clusters/{name}/metrics",
         needs: READ,
-        lane: Lane::Reserved,
+        lane: Lane::Scrapes,
         errors: ErrorForm::Last9,
         handler: |app, call| metrics::cluster_page(app, call).boxed(),
     },
@@ -239,7 +239,7 @@ pub const ROUTES: &[Route] = &[
         method: &Method::GET,
         path: "/-/healthy",
         needs: Needs::Nothing,
-        lane: Lane::Reserved,
+        lane: Lane::Operators,
         errors: ErrorForm::Last9,
         handler: |_, _| ready(Ok(operating::healthy())).boxed(),
     },
@@ -247,7 +247,7 @@ pub const ROUTES: &[Route] = &[
         method: &Method::GET,
         path: "/-/ready",
         needs: Needs::Nothing,
-        lane: Lane::Reserved,
+        lane: Lane::Operators,
         errors: ErrorForm::Last9,
         handler: |app, _| ready(operating::ready(&app)).boxed(),
     },
@@ -255,7 +255,7 @@ pub const ROUTES: &[Route] = &[
         method: &Method::POST,
         path: "/-/reload",
         needs: Needs::Any(&[Scope::Admin]),
-        lane: Lane::Open,
+        lane: Lane::Operators,
         errors: ErrorForm::Last9,
         handler: |app, _| operating::reload(app).boxed(),
     },
@@ -263,7 +263,7 @@ pub const ROUTES: &[Route] = &[
         method: &Method::PUT,
         path: "/-/reload",
         needs: Needs::Any(&[Scope::Admin]),
-        lane: Lane::Open,
+        lane: Lane::Operators,
         errors: ErrorForm::Last9,
         handler: |app, _| operating::reload(app).boxed(),
     },
@@ -342,6 +342,9 @@ async fn serve(app: Arc<App>, served: Arc<Served>, request: Request) -> Response
     let begun = Instant::now();
     let answer = AssertUnwindSafe(answer(&app, &served, request)).catch_unwind().await.unwrap_or_else(|_| Err(app.panicked()));
     let response = answer.unwrap_or_else(|error| {
+        if error.status == StatusCode::REQUEST_TIMEOUT {
+            app.telemetry.timeouts.get_or_create(&[("at", "body")]).inc();
+        }
         app.telemetry.refused.get_or_create(&[("reason", error.reason)]).inc();
         served.route.errors.refuse(&error)
     });
@@ -352,7 +355,9 @@ async fn serve(app: Arc<App>, served: Arc<Served>, request: Request) -> Response
 async fn answer(app: &Arc<App>, served: &Served, request: Request) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
     let route = served.route;
-    if route.lane == Lane::Open && parts.extensions.get() == Some(&Lane::Reserved) {
+    if let Some(Peer(peer)) = parts.extensions.get()
+        && !app.connections.may_ask(peer, route.lane)
+    {
         return Err(ApiError::unavailable("connections", "busy: too many connections (--limit.connections)"));
     }
     if parts.headers.len() > HEADERS_MAX {

@@ -3,22 +3,22 @@
 //! A function of sockets, a router and a stop signal. `axum::serve` is not used: it sets no timer, so a client that dribbles
 //! its headers, or sends nothing, stays connected for ever. Timeouts of request bodies are not here but in [`super::body`].
 
-mod lanes;
+mod connection;
+mod connections;
 mod stall;
+mod watched;
+mod worth;
 
 use std::error::Error as _;
 use std::io;
-use std::net::IpAddr;
-use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::http::HeaderMap;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -29,18 +29,30 @@ use rustix::process::Resource;
 use rustix::process::Rlimit;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-pub use crate::http::server::lanes::Lane;
-use crate::http::server::lanes::Lanes;
-use crate::http::server::lanes::Permit;
+use crate::http::server::connection::Connection;
+pub use crate::http::server::connection::Lane;
+pub(crate) use crate::http::server::connection::Peer;
+use crate::http::server::connection::Place;
+pub use crate::http::server::connections::Connections;
+pub(crate) use crate::http::server::connections::Readers;
+use crate::http::server::stall::LINGER;
+use crate::http::server::stall::Slow;
 use crate::http::server::stall::StallGuard;
 use crate::telemetry::Telemetry;
 
-/// How long to leave the listener alone when the process has no file descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long to leave the listener alone when nothing can be accepted, or nobody has a place.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
+/// How often it is said at most that nothing can be accepted.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+/// What a scraper says: how long it waits for a page.
+const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
+/// Beyond which it has given up for certain.
+const SCRAPE_SLACK: Duration = Duration::from_secs(1);
 /// Bytes that hyper buffers of one connection, headers included.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Files the process wants beside its connections: the log, the database of zones, standard streams.
@@ -51,7 +63,7 @@ const OTHER_FILES: u64 = 256;
 pub struct Options {
     /// Connections at the same time (`--limit.connections`).
     pub connections: usize,
-    /// Further connections that only scrapes and health checks are answered on, one request each.
+    /// Further connections, for when nobody of those can be ended: operators are answered there, and some scrapes, one request each.
     pub reserved_connections: usize,
     /// Time for a request's headers to arrive, counted from the end of the last answer: ends silent and idle connections too.
     pub header_timeout: Duration,
@@ -59,6 +71,8 @@ pub struct Options {
     pub reserved_header_timeout: Duration,
     /// Time without progress after which the reader of an answer is given up.
     pub write_stall: Duration,
+    /// Time that the writing of one answer may wait for its reader in all; a scraper may say that it waits for less.
+    pub write_total: Duration,
     /// Time that requests have to end after a stop.
     pub drain: Duration,
 }
@@ -70,48 +84,34 @@ impl Default for Options {
             reserved_connections: 64,
             header_timeout: Duration::from_secs(10),
             reserved_header_timeout: Duration::from_secs(2),
-            write_stall: Duration::from_secs(30),
+            write_stall: Duration::from_secs(10),
+            write_total: Duration::from_mins(2),
             drain: Duration::from_secs(25),
         }
     }
 }
 
-/// Who is at the other end of a connection. Each request carries this in its extensions.
-#[derive(Clone, Debug)]
-pub(crate) struct Peer {
-    /// Its address; of one of version 6 the network, all of which is usually one's own.
-    pub(crate) address: Arc<str>,
-    /// Numbers connections in the order in which they were accepted.
-    pub(crate) connection: u64,
-}
-
-impl Peer {
-    fn new(address: IpAddr, connection: u64) -> Self {
-        let network = match address {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => match address.to_ipv4_mapped() {
-                Some(address) => address.to_string(),
-                None => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).to_string(),
-            },
-        };
-        Self { address: network.into(), connection }
-    }
-}
-
 /// Serves `router` on all `listeners` until `stop`; then accepts no more, lets requests end, and returns.
 /// Connections that outlast [`Options::drain`] are cut.
-pub async fn run(listeners: Vec<TcpListener>, router: Router, options: Options, telemetry: Arc<Telemetry>, stop: CancellationToken) {
-    let lanes = Lanes::new(options.connections, options.reserved_connections);
-    let shared = Arc::new(Shared { lanes, options, telemetry, stop, accepted: AtomicU64::new(0) });
-    let connections = TaskTracker::new();
+pub async fn run(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    options: Options,
+    connections: Arc<Connections>,
+    telemetry: Arc<Telemetry>,
+    stop: CancellationToken,
+) {
+    let shared = Arc::new(Shared { connections, options, telemetry, stop });
+    let conversations = TaskTracker::new();
     let accepting = TaskTracker::new();
     for listener in listeners {
-        accepting.spawn(accept(listener, router.clone(), Arc::clone(&shared), connections.clone()));
+        stall::prepare(&listener, shared.options.write_stall);
+        accepting.spawn(accept(listener, router.clone(), Arc::clone(&shared), conversations.clone()));
     }
     accepting.close();
     accepting.wait().await;
-    connections.close();
-    connections.wait().await;
+    conversations.close();
+    conversations.wait().await;
 }
 
 /// Lets the process open as many files as `connections` may need; answers how many it can.
@@ -131,15 +131,14 @@ pub fn raise_file_limit(connections: usize) -> u64 {
 
 #[derive(Debug)]
 struct Shared {
-    lanes: Lanes,
+    connections: Arc<Connections>,
     options: Options,
     telemetry: Arc<Telemetry>,
     stop: CancellationToken,
-    /// Connections, so far.
-    accepted: AtomicU64,
 }
 
-async fn accept(listener: TcpListener, router: Router, shared: Arc<Shared>, connections: TaskTracker) {
+async fn accept(listener: TcpListener, router: Router, shared: Arc<Shared>, conversations: TaskTracker) {
+    let mut said: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -150,18 +149,32 @@ async fn accept(listener: TcpListener, router: Router, shared: Arc<Shared>, conn
             Ok(accepted) => accepted,
             Err(error) if ended_before_accept(&error) => continue,
             Err(error) => {
-                tracing::error!(%error, "cannot accept a connection; trying again in {} ms", ACCEPT_PAUSE.as_millis());
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+                    said = Some(Instant::now());
+                    tracing::error!(%error, "cannot accept a connection; ending others, and trying again");
+                }
+                // It has no file descriptor left, as a rule.
+                if !shared.connections.give_up_a_file().await {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
                 continue;
             }
         };
-        let permit = tokio::select! {
-            biased;
-            permit = shared.lanes.admit() => permit,
-            () = shared.stop.cancelled() => return,
+        let connection = loop {
+            if let Some(connection) = shared.connections.admit(address.ip(), &shared.options) {
+                break connection;
+            }
+            tokio::select! {
+                biased;
+                () = shared.stop.cancelled() => return,
+                () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+            }
         };
-        let peer = Peer::new(address.ip(), shared.accepted.fetch_add(1, Ordering::Relaxed));
-        connections.spawn(converse(stream, peer, permit, router.clone(), Arc::clone(&shared)));
+        conversations.spawn(converse(stream, connection, router.clone(), Arc::clone(&shared)));
+        if shared.connections.is_full(&shared.options) {
+            // Who came is to say something before it may be ended for those who come after it.
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -172,49 +185,67 @@ fn ended_before_accept(error: &io::Error) -> bool {
 }
 
 /// One connection, from its first byte to its last.
-async fn converse(stream: TcpStream, peer: Peer, permit: Permit, router: Router, shared: Arc<Shared>) {
+async fn converse(stream: TcpStream, connection: Arc<Connection>, router: Router, shared: Arc<Shared>) {
     let telemetry = &shared.telemetry;
     telemetry.connections_accepted.inc();
     telemetry.connections.inc();
     // Without it an answer waits for the acknowledgement of the one before.
     stream.set_nodelay(true).ok();
-    let lane = permit.lane();
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer.clone());
-        if lane == Lane::Reserved {
-            request.extensions_mut().insert(lane);
-        }
-        router.clone().oneshot(request)
-    });
-    let io = TokioIo::new(StallGuard::new(stream, shared.options.write_stall));
-    let header_timeout = match lane {
-        Lane::Open => shared.options.header_timeout,
-        Lane::Reserved => shared.options.reserved_header_timeout,
-    };
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(BUFFER_BYTES)
-        .keep_alive(lane == Lane::Open)
-        .serve_connection(io, service);
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => Some(ended),
-        () = shared.stop.cancelled() => None,
-    };
-    let ended = if let Some(ended) = ended {
-        ended
-    } else {
-        connection.as_mut().graceful_shutdown();
-        tokio::time::timeout(shared.options.drain, connection).await.unwrap_or(Ok(()))
-    };
+    let ended = speak(stream, &connection, router, &shared).await;
     if let Some(slow_at) = ended.err().as_ref().and_then(slowness) {
         telemetry.timeouts.get_or_create(&[("at", slow_at)]).inc();
     }
+    if let Some(was) = connection.displaced() {
+        telemetry.displaced.get_or_create(&[("was", was)]).inc();
+    }
     telemetry.connections.dec();
-    drop(permit);
+    shared.connections.end(&connection);
+}
+
+/// All that is said on a connection.
+async fn speak(stream: TcpStream, connection: &Arc<Connection>, router: Router, shared: &Shared) -> Result<(), hyper::Error> {
+    let options = &shared.options;
+    let peer = Arc::clone(connection);
+    let write_total = options.write_total;
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        peer.begins(scrape_timeout(request.headers()).map_or(write_total, |said| write_total.min(said + SCRAPE_SLACK)));
+        let mut request = request.map(|body| watched::Request::watch(body, &peer));
+        request.extensions_mut().insert(Peer(Arc::clone(&peer)));
+        let (answer, peer) = (router.clone().oneshot(request), Arc::clone(&peer));
+        async move { answer.await.map(|response| response.map(|body| watched::Answer::watch(body, peer))) }
+    });
+    let io = TokioIo::new(StallGuard::new(stream, Arc::clone(connection), options.write_stall));
+    let header_timeout = match connection.place {
+        Place::Open => options.header_timeout,
+        Place::Reserved => options.reserved_header_timeout,
+    };
+    let talk = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(BUFFER_BYTES)
+        .keep_alive(connection.place == Place::Open)
+        .serve_connection(io, service);
+    let mut talk = pin!(talk);
+    tokio::select! {
+        biased;
+        ended = talk.as_mut() => return ended,
+        () = connection.told_to_go() => return Ok(()),
+        () = shared.stop.cancelled() => {}
+    }
+    connection.hurries.store(true, Relaxed);
+    let drain = if connection.is_closing() { options.drain.min(LINGER) } else { options.drain };
+    talk.as_mut().graceful_shutdown();
+    tokio::select! {
+        biased;
+        ended = tokio::time::timeout(drain, talk) => ended.unwrap_or(Ok(())),
+        () = connection.told_to_go() => Ok(()),
+    }
+}
+
+/// How long a scraper says that it waits.
+fn scrape_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: f64 = headers.get(SCRAPE_TIMEOUT)?.to_str().ok()?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// What the other side was too slow at, when that is why the connection ended.
@@ -223,7 +254,10 @@ fn slowness(error: &hyper::Error) -> Option<&'static str> {
         return Some("headers");
     }
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    io.filter(|error| error.kind() == io::ErrorKind::TimedOut).map(|_| "answer")
+    io.and_then(io::Error::get_ref).and_then(|slow| slow.downcast_ref::<Slow>()).map(|slow| match slow {
+        Slow::Still => "answer",
+        Slow::InAll => "answer_in_all",
+    })
 }
 
 /// Where a server listens, as a URL for people.
@@ -236,16 +270,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_is_an_address_or_a_network() {
-        for (address, expected) in [
-            ("192.0.2.7", "192.0.2.7"),
-            ("::ffff:192.0.2.7", "192.0.2.7"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-            ("2001:db8:1:2::", "2001:db8:1:2::"),
-            ("::1", "::"),
-        ] {
-            assert_eq!(*Peer::new(address.parse().unwrap(), 0).address, *expected, "{address}");
+    fn a_scraper_says_how_long_it_waits() {
+        for (said, expected) in [("10", Some(10_000)), ("0.5", Some(500)), ("-1", None), ("NaN", None), ("1e99", None), ("soon", None)] {
+            let headers = [(SCRAPE_TIMEOUT.parse().unwrap(), said.parse().unwrap())].into_iter().collect();
+            assert_eq!(scrape_timeout(&headers), expected.map(Duration::from_millis), "{said}");
         }
+        assert_eq!(scrape_timeout(&HeaderMap::new()), None);
     }
 
     #[test]

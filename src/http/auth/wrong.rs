@@ -29,15 +29,11 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// The words of the label `outcome`.
-    pub(crate) const LABELS: [&str; 2] = ["refused", "throttled"];
-
     /// The value of the label `outcome`.
     pub(crate) fn label(self) -> &'static str {
-        let [refused, throttled] = Self::LABELS;
         match self {
-            Self::Refused => refused,
-            Self::Throttled(_) => throttled,
+            Self::Refused => "refused",
+            Self::Throttled(_) => "throttled",
         }
     }
 }

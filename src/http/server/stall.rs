@@ -1,71 +1,132 @@
-//! A connection whose reader must keep reading: a write that makes no progress for a while is an error.
+//! A connection whose reader must keep reading: a write that nothing is taken of for a while is an error, and so is an answer
+//! whose writes waited too long in all. Only time in which a write waits counts.
+//!
 //! It also lingers when it is closed: what the other side still sends is read and dropped for a moment, since closing with
-//! unread bytes makes the kernel throw away an answer (such as a 413) that is still on its way.
+//! unread bytes makes the kernel throw away an answer (such as a 413) that is still on its way. What the kernel holds of an answer
+//! is no more than [`KERNEL_BYTES`], and does not outlive the connection for long.
 
 use std::io;
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 
-/// How long a closed connection still reads.
-const LINGER: Duration = Duration::from_secs(1);
+use crate::http::server::connection::Connection;
 
-/// Passes everything on; fails with [`io::ErrorKind::TimedOut`] when a write waits longer than `patience`.
+/// How long a closed connection still reads what comes. Beyond that it only waits for the other side to have read and to close.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+/// How long the kernel goes on with what a closed connection has sent, when the other side does not take it.
+const ORPHAN: Duration = Duration::from_secs(5);
+
+/// Bytes of an answer that are on their way at most, as the kernel counts: it takes twice this for what it surrounds them with.
+const KERNEL_BYTES: usize = 256 * 1024;
+/// Bytes that the kernel takes beyond those that the other side has room for.
+const UNSENT_BYTES: u32 = 32 * 1024;
+
+/// Bounds what the kernel holds of each connection that `listener` will accept, and for how long when the other side is silent.
+pub(super) fn prepare(listener: &TcpListener, patience: Duration) {
+    let socket = SockRef::from(listener);
+    let bounded = socket.set_send_buffer_size(KERNEL_BYTES).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES));
+    // The guard, which counts it, comes first.
+    let bounded = bounded.and_then(|()| socket.set_tcp_user_timeout(Some(patience + LINGER)));
+    if let Err(error) = bounded {
+        tracing::warn!(%error, "cannot bound what the kernel holds of answers that are not read");
+    }
+}
+
+/// Why a reader was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Slow {
+    #[error("the other side does not read")]
+    Still,
+    #[error("the other side reads too slowly")]
+    InAll,
+}
+
+/// Passes everything on; fails with [`Slow`] when a write waits longer than `patience`, or those of an answer longer than
+/// [`Connection::begins`] says.
 #[derive(Debug)]
-pub(super) struct StallGuard<S> {
-    stream: S,
+pub(super) struct StallGuard {
+    stream: TcpStream,
+    connection: Arc<Connection>,
     patience: Duration,
     /// Made when the first write has to wait: most connections never need one.
     alarm: Option<Pin<Box<Sleep>>>,
-    waiting: bool,
-    /// Set when our side is closed: when to stop reading.
-    linger: Option<Pin<Box<Sleep>>>,
+    /// What it means when the alarm goes off.
+    slow: Slow,
+    /// Set when our side is closed: since when, and when to wait no more.
+    linger: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
-impl<S> StallGuard<S> {
-    pub(super) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, alarm: None, waiting: false, linger: None }
+impl StallGuard {
+    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>, patience: Duration) -> Self {
+        Self { stream, connection, patience, alarm: None, slow: Slow::Still, linger: None }
     }
 
-    fn check<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.waiting = false;
-            return written;
+    fn check(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
+            self.connection.takes(*written.as_ref().unwrap_or(&0));
+            return Poll::Ready(written);
         }
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.patience)));
-        if !self.waiting {
-            self.waiting = true;
-            alarm.as_mut().reset(Instant::now() + self.patience);
+        if let Some(left) = self.connection.blocks() {
+            self.slow = if left < self.patience { Slow::InAll } else { Slow::Still };
+            alarm.as_mut().reset(Instant::now() + left.min(self.patience));
         }
         ready!(alarm.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other side does not read")))
+        // The kernel wakes a writer only when a good part of its buffer is free: has the reader really taken nothing?
+        if self.slow == Slow::Still
+            && let Ok(written) = SockRef::from(&self.stream).send_vectored(slices)
+        {
+            self.connection.takes(written);
+            return Poll::Ready(Ok(written));
+        }
+        self.connection.resets.store(true, Relaxed);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, self.slow)))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
+impl Drop for StallGuard {
+    fn drop(&mut self) {
+        let socket = SockRef::from(&self.stream);
+        // A reader that was given up gets no more of what the kernel has; from another one that is waited for a little.
+        if self.connection.resets.load(Relaxed) {
+            socket.set_linger(Some(Duration::ZERO)).ok();
+        } else {
+            socket.set_tcp_user_timeout(Some(ORPHAN)).ok();
+        }
+    }
+}
+
+impl AsyncRead for StallGuard {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
+impl AsyncWrite for StallGuard {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.check(context, written)
+        self.check(context, written, &[IoSlice::new(bytes)])
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.check(context, written)
+        self.check(context, written, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -80,17 +141,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
         let this = &mut *self;
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+            this.connection.closes();
         }
-        let linger = this.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        let patience = if this.connection.hurries.load(Relaxed) { LINGER.min(this.patience) } else { this.patience };
+        let (since, linger) = this.linger.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(patience))));
         let mut dropped = [MaybeUninit::uninit(); 4096];
         loop {
             if linger.as_mut().poll(context).is_ready() {
+                // It has read all by now, or never will.
+                this.connection.resets.store(true, Relaxed);
                 return Poll::Ready(Ok(()));
             }
             let mut buffer = ReadBuf::uninit(&mut dropped);
             match ready!(Pin::new(&mut this.stream).poll_read(context, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => {}
-                // The other side has closed too, or is gone: either way nothing more comes.
+                Ok(()) if !buffer.filled().is_empty() && since.elapsed() < LINGER => {}
+                // The other side has closed too, or is gone, or does not stop sending.
                 _ => return Poll::Ready(Ok(())),
             }
         }
