@@ -245,6 +245,9 @@ impl App {
         match outcome {
             Outcome::Refused => error.into(),
             Outcome::Throttled(wait) => {
+                if let Some(Peer(connection)) = sender {
+                    connection.is_let_wait();
+                }
                 tokio::time::sleep(PAUSE).await;
                 ApiError::wrong_tokens(wait)
             }

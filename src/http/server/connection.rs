@@ -146,6 +146,11 @@ impl Connection {
         }
     }
 
+    /// Its sender is let wait, and may be ended meanwhile.
+    pub(crate) fn is_let_wait(&self) {
+        self.enter(state::SILENT);
+    }
+
     /// So much more of it came, or no more is wanted.
     pub(super) fn receives(&self, bytes: usize) {
         if self.state.load(Relaxed) == state::SENDING {
@@ -321,5 +326,15 @@ mod tests {
         assert!(!connection.displace(Doing::Working) && connection.displace(Doing::Closing));
         connection.told_to_go().await;
         assert_eq!(connection.displaced(), Some("closing"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_let_wait_may_be_ended() {
+        let connection = Connection::new("192.0.2.7".into(), 0, Place::Open);
+        connection.begins(Duration::from_secs(100));
+        connection.is_let_wait();
+        let doing = connection.doing();
+        assert_eq!(doing, Doing::Silent { since: Duration::ZERO });
+        assert!(connection.displace(doing));
     }
 }
