@@ -36,6 +36,7 @@ use super::number::SeriesNo;
 use super::number::Set;
 use super::open::OpenEvent;
 use super::open::OpenEvents;
+use super::open::OpenId;
 use super::rows::Rows;
 use super::seed::Seed;
 use super::seq::Seq;
@@ -361,14 +362,20 @@ impl Core {
 
     fn note_open(&mut self, head: EdgeNo) {
         if let Some(event) = self.open_event(head) {
-            self.open.insert(&event, self.public_id(head));
+            self.open.insert(&event, self.open_id(head));
         }
     }
 
     fn close(&mut self, head: EdgeNo) {
         if let Some(event) = self.open_event(head) {
-            self.open.remove(&event, self.public_id(head));
+            self.open.remove(&event, self.open_id(head));
         }
+    }
+
+    /// What the event answers to.
+    fn open_id(&self, head: EdgeNo) -> OpenId {
+        let own = self.details(head).and_then(|detailed| detailed.id.clone());
+        own.map_or_else(|| OpenId::Edge(self.row(head).map_or([0; 2], |row| row.id)), OpenId::Own)
     }
 
     fn open_event(&self, head: EdgeNo) -> Option<OpenEvent> {

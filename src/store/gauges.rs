@@ -56,6 +56,7 @@ mod tests {
     use crate::store::number::EdgeNo;
     use crate::store::number::Number as _;
     use crate::store::open::OpenEvent;
+    use crate::store::open::OpenId;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -99,7 +100,7 @@ mod tests {
         ) {
             let (mut open, mut there) = (OpenEvents::default(), BTreeMap::new());
             let toggle = |open: &mut OpenEvents, there: &mut BTreeMap<u32, OpenEvent>, number: u32| {
-                let (event, name) = (event(number), || number.to_string().into());
+                let (event, name) = (event(number), || OpenId::Own(number.to_string().into()));
                 if there.remove(&number).is_some() {
                     open.remove(&event, name());
                 } else {
@@ -128,8 +129,8 @@ mod tests {
             let mut open = OpenEvents::default();
             let look = GaugeLook::new(CLUSTER, Timestamp::MIN, &open);
             for _ in 0..changes / 2 {
-                open.insert(&event(1), "1".into());
-                open.remove(&event(1), "1".into());
+                open.insert(&event(1), OpenId::Edge([1; 2]));
+                open.remove(&event(1), OpenId::Edge([1; 2]));
             }
             assert_eq!(look.end(&open, id).is_some(), is_known, "{changes}");
         }

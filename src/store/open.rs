@@ -4,11 +4,13 @@ use super::ClusterId;
 use super::by_time::TimeKey;
 use super::bytes::allocated;
 use super::bytes::tree;
+use super::core::edge_id;
 use super::number::EdgeNo;
 use super::number::Number as _;
 use super::number::SeriesNo;
 use super::pieces::Pieces;
 use crate::time::Timestamp;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
@@ -23,18 +25,66 @@ pub(super) struct OpenEvents {
     /// The same by cluster, with the series of the start.
     by_cluster: BTreeMap<(ClusterId, TimeKey), SeriesNo>,
     /// By what they answer to: the order of what has no end.
-    by_id: BTreeSet<(Box<str>, EdgeNo)>,
+    by_id: BTreeSet<(OpenId, EdgeNo)>,
     /// Those of identity rule 4, which leave the gauge with age: to be counted up to a time.
     lapsing: Pieces<TimeKey>,
     /// (cluster, series of the start) to the starts of its open events and whether they lapse.
     by_series: BTreeMap<(ClusterId, SeriesNo), Starts>,
-    /// What the ids take.
+    /// What ids of their own take.
     id_bytes: usize,
     /// How many changes there were.
     version: u64,
     /// The series of the latest of them.
     changes: VecDeque<(ClusterId, SeriesNo)>,
 }
+
+/// What an open event answers to, in the order of the texts.
+#[derive(Clone, Debug)]
+pub(super) enum OpenId {
+    /// The id of its first start, which is a number: compared as one, and without a text of its own.
+    Edge([u64; 2]),
+    /// Its own.
+    Own(Box<str>),
+}
+
+impl OpenId {
+    /// What it takes beside itself.
+    fn bytes(&self) -> usize {
+        if let Self::Own(text) = self { allocated(text.len()) } else { 0 }
+    }
+
+    /// Calls `with` with its text.
+    fn with_text<T>(&self, with: impl FnOnce(&[u8]) -> T) -> T {
+        match self {
+            Self::Own(text) => with(text.as_bytes()),
+            Self::Edge(id) => with(edge_id(*id).to_string().as_bytes()),
+        }
+    }
+}
+
+impl Ord for OpenId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            // Their texts are of one length, so they are in the order of the numbers.
+            (Self::Edge(one), Self::Edge(other)) => edge_id(*one).cmp(&edge_id(*other)),
+            _ => self.with_text(|one| other.with_text(|other| one.cmp(other))),
+        }
+    }
+}
+
+impl PartialOrd for OpenId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for OpenId {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for OpenId {}
 
 /// An open event by its first start.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +163,7 @@ impl OpenEvents {
     pub(super) fn bytes(&self) -> usize {
         let by_time = tree(self.len(), size_of::<(TimeKey, EdgeNo)>()) + self.lapsing.len() * size_of::<TimeKey>();
         let by_cluster = tree(self.len(), size_of::<((ClusterId, TimeKey), SeriesNo)>());
-        let by_id = tree(self.by_id.len(), size_of::<(Box<str>, EdgeNo)>()) + self.id_bytes;
+        let by_id = tree(self.by_id.len(), size_of::<(OpenId, EdgeNo)>()) + self.id_bytes;
         by_time
             + by_cluster
             + by_id
@@ -127,9 +177,9 @@ impl OpenEvents {
     }
 
     /// `id` is what the event answers to; see [`OpenEvents::rename`].
-    pub(super) fn insert(&mut self, event: &OpenEvent, id: Box<str>) {
+    pub(super) fn insert(&mut self, event: &OpenEvent, id: OpenId) {
         let OpenEvent { edge, key, cluster, series, lapses } = *event;
-        self.id_bytes += allocated(id.len());
+        self.id_bytes += id.bytes();
         self.note_change(cluster, series);
         self.by_id.insert((id, edge));
         self.by_time.insert(key, edge);
@@ -140,10 +190,10 @@ impl OpenEvents {
         self.by_series.entry((cluster, series)).and_modify(|starts| starts.insert(event)).or_insert(Starts::One(key, lapses));
     }
 
-    pub(super) fn remove(&mut self, event: &OpenEvent, id: Box<str>) {
+    pub(super) fn remove(&mut self, event: &OpenEvent, id: OpenId) {
         let OpenEvent { edge, key, cluster, series, .. } = *event;
         self.note_change(cluster, series);
-        let bytes = allocated(id.len());
+        let bytes = id.bytes();
         if self.by_id.remove(&(id, edge)) {
             self.id_bytes -= bytes;
         }
@@ -156,8 +206,8 @@ impl OpenEvents {
     }
 
     /// The event answers to another id now.
-    pub(super) fn rename(&mut self, edge: EdgeNo, before: Box<str>, after: Box<str>) {
-        let (gone, new) = (allocated(before.len()), allocated(after.len()));
+    pub(super) fn rename(&mut self, edge: EdgeNo, before: OpenId, after: OpenId) {
+        let (gone, new) = (before.bytes(), after.bytes());
         if self.by_id.remove(&(before, edge)) {
             self.by_id.insert((after, edge));
             self.id_bytes = self.id_bytes + new - gone;
@@ -166,7 +216,7 @@ impl OpenEvents {
 
     /// The open events whose ids come after `id`, in the order of those.
     pub(super) fn after_id(&self, id: &str) -> impl Iterator<Item = EdgeNo> {
-        self.by_id.range((Bound::Excluded((id.into(), EdgeNo::MAX)), Bound::Unbounded)).map(|(_, edge)| *edge)
+        self.by_id.range((Bound::Excluded((OpenId::Own(id.into()), EdgeNo::MAX)), Bound::Unbounded)).map(|(_, edge)| *edge)
     }
 
     /// How many of rule 4 began before `lapsed`.
@@ -217,5 +267,38 @@ impl OpenEvents {
     pub(super) fn newest_first(&self, before: Option<TimeKey>) -> impl Iterator<Item = EdgeNo> {
         let before = before.unwrap_or((Timestamp::MAX, [u64::MAX; 2]));
         self.by_time.range(..before).rev().map(|(_, edge)| *edge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id() -> impl Strategy<Value = OpenId> {
+        // Texts that look like the others, some of which are the beginning of one.
+        let text = |id: u128| format!("{id:032x}");
+        prop_oneof![
+            any::<[u64; 2]>().prop_map(OpenId::Edge),
+            any::<u128>().prop_map(move |id| OpenId::Own(text(id).into())),
+            (any::<u128>(), 0..32usize).prop_map(move |(id, len)| OpenId::Own(text(id).get(..len).unwrap().into())),
+            ".{0,3}".prop_map(|text| OpenId::Own(text.into())),
+        ]
+    }
+
+    fn text(id: &OpenId) -> String {
+        match id {
+            OpenId::Own(text) => text.to_string(),
+            OpenId::Edge(id) => edge_id(*id).to_string(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ids_are_in_the_order_of_their_texts(one in id(), other in id()) {
+            prop_assert_eq!(one.cmp(&other), text(&one).cmp(&text(&other)));
+            let same = OpenId::Own(text(&one).into());
+            prop_assert!(one == same && one.cmp(&other) == same.cmp(&other));
+        }
     }
 }

@@ -7,6 +7,7 @@
 use super::number::ValueNo;
 use super::steps;
 use std::collections::VecDeque;
+use std::hint::black_box;
 
 /// How long the unsorted tail may be, and a chunk of a run.
 const TAIL_MAX: usize = 1024;
@@ -14,6 +15,9 @@ const TAIL_MAX: usize = 1024;
 const MERGED_AT_ONCE: usize = 8;
 /// After so many additions twice as many numbers of each level are merged: one after the other, so that their texts are near.
 const MERGED_EVERY: usize = 64;
+
+/// So many texts of each run are asked for before they are compared: a little more than its share.
+const TOUCHED: usize = 3 * MERGED_EVERY / MERGED_AT_ONCE;
 
 #[derive(Debug, Default)]
 pub(super) struct Runs {
@@ -53,7 +57,7 @@ impl Runs {
         let mut run = None;
         if self.tail.len() >= TAIL_MAX {
             let chunk = std::mem::take(&mut self.tail);
-            let mut texts: Vec<(&str, ValueNo)> = chunk.into_iter().map(|number| (text(number), number)).collect();
+            let mut texts: Vec<(&str, ValueNo)> = chunk.into_iter().map(|number| (touch(text(number)), number)).collect();
             texts.sort_unstable();
             let chunk = texts.into_iter().map(|(_, number)| number).collect();
             run = Some(Run { chunks: VecDeque::from([chunk]), gone: 0 });
@@ -111,6 +115,9 @@ impl Merge {
         if self.rest.windows(2).all(follow) {
             return true;
         }
+        for number in self.rest.iter().flat_map(|run| run.chunk(0).iter().take(TOUCHED)) {
+            touch(text(*number));
+        }
         // The texts that come next, the last of all first, each with its run.
         let mut next: Vec<(&str, usize)> =
             self.rest.iter().enumerate().filter_map(|(run, rest)| Some((text(rest.first()?), run))).collect();
@@ -132,6 +139,13 @@ impl Merge {
             merged
         })
     }
+}
+
+/// Asks for a text that is compared soon. Texts are far apart in memory: asked for one after the other without waiting for any
+/// they come in together.
+fn touch(text: &str) -> &str {
+    black_box(text.as_bytes().first());
+    text
 }
 
 impl Run {

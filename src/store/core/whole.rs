@@ -256,8 +256,8 @@ impl Core {
     fn insert_details(&mut self, anchor: EdgeNo, detailed: Detailed) {
         let Some((identity, key)) = self.row(anchor).map(|row| (row.identity, row.key())) else { return };
         let head = self.head(anchor);
-        let before = self.public_id(head);
+        let before = self.open_id(head);
         self.details.insert(anchor, identity, key, detailed);
-        self.open.rename(head, before, self.public_id(head));
+        self.open.rename(head, before, self.open_id(head));
     }
 }
