@@ -14,6 +14,7 @@ use crate::account::Item;
 use crate::account::Lease;
 use crate::store::SeriesId;
 use crate::store::Tenant;
+use crate::threads::Helpers;
 use crate::time::Timestamp;
 use hashbrown::HashMap;
 use std::hash::BuildHasher;
@@ -66,6 +67,8 @@ pub(super) struct BlockKey(u128);
 pub(super) struct Room<'a> {
     pub(super) account: &'a Account,
     pub(super) item: Item,
+    /// Who helps.
+    pub(super) helpers: &'a Helpers,
 }
 
 /// The lines of some entries.

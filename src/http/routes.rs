@@ -108,11 +108,16 @@ impl Call {
 
     /// Who sends it.
     pub(crate) fn source(&self) -> Result<Source, ApiError> {
-        let grant = self.grant()?;
+        self.grant()?;
+        Ok(self.sender())
+    }
+
+    /// The same; of no organization where the route asks for no token.
+    pub(crate) fn sender(&self) -> Source {
         let peer = self.parts.extensions.get::<Peer>();
         let (address, connection) = peer.map_or(("", 0), |peer| (&*peer.address, peer.connection));
-        let sender = if grant.token.is_empty() { address } else { &*grant.token };
-        Ok(Source::new(&grant.organization, sender, connection))
+        let (organization, token) = self.grant.as_ref().map_or(("", ""), |grant| (&*grant.organization, &*grant.token));
+        Source::new(organization, if token.is_empty() { address } else { token }, connection)
     }
 
     /// For whom and by which settings the request changes events.

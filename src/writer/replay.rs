@@ -103,7 +103,7 @@ pub fn open<D: Disk>(disk: D, options: crate::log::Options, memory: &Memory) -> 
     Ok(Opened { log, state: State { memory: memory.clone(), course }, replayed })
 }
 
-/// Reads with `read` on this thread, and folds on another.
+/// Reads with `read` on this thread, and folds on another, where there can be one.
 fn fold_read(
     course: &mut Course,
     memory: &Memory,
@@ -111,7 +111,16 @@ fn fold_read(
 ) -> Result<(), ReplayError> {
     let (sender, receiver) = mpsc::sync_channel::<Vec<Decoded>>(PIECES_WAITING);
     std::thread::scope(|scope| {
-        let applier = scope.spawn(move || receiver.into_iter().for_each(|records| fold(memory, &records, |_, _| {})));
+        let applier = std::thread::Builder::new().name("replay".into());
+        let applier = applier.spawn_scoped(scope, move || receiver.into_iter().for_each(|records| fold(memory, &records, |_, _| {})));
+        let Ok(applier) = applier else {
+            // The system has no room for another thread: this one does both.
+            let fold = |records: Vec<Decoded>| {
+                fold(memory, &records, |_, _| {});
+                Ok(())
+            };
+            return Ok(read(&mut |frame| course.read(&frame, memory, fold))?);
+        };
         let read = read(&mut |frame| {
             course.read(&frame, memory, |records| sender.send(records).map_err(|_| VisitError::from("the memory took no more")))
         });

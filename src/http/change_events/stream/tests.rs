@@ -13,6 +13,7 @@ use crate::http::app::WebOptions;
 use crate::http::auth::Scopes;
 use crate::http::auth::Secret;
 use crate::http::change_events::groups::GROUP_BYTES;
+use crate::http::threads::Threads;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::time::ManualClock;
@@ -38,6 +39,7 @@ fn app() -> App {
         telemetry: Arc::clone(&telemetry),
         clock: Arc::<ManualClock>::clone(&clock),
         storage: "/nowhere".into(),
+        threads: Threads::start().unwrap(),
     };
     let app = App::new(parts, WebOptions::default(), Settings::default());
     app.set_ready(started(&memory, clock, telemetry), Secret::from_bytes([1; 32]));
