@@ -23,6 +23,7 @@ use change_events::store;
 use change_events::store::Applied;
 use change_events::store::ClusterId;
 use change_events::store::Store;
+use change_events::threads::Helpers;
 use change_events::time::Timestamp;
 use std::time::Duration;
 use std::time::Instant;
@@ -42,7 +43,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let store = Store::new(store::Options { open_events_max: usize::MAX, ..store::Options::default() });
-        let pages = Pages::new(&Options { max_samples: SERIES, ..Options::default() });
+        let pages = Pages::new(&Options { max_samples: SERIES, helpers: Helpers::usual(), ..Options::default() });
         Self { store, pages, applied: Duration::ZERO }
     }
 

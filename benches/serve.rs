@@ -23,6 +23,7 @@ use change_events::http::app::WebOptions;
 use change_events::http::auth::Secret;
 use change_events::http::routes;
 use change_events::http::server;
+use change_events::http::threads::Threads;
 use change_events::log::FsDisk;
 use change_events::store::Store;
 use change_events::telemetry::Telemetry;
@@ -99,7 +100,10 @@ fn wrk(url: &str, script: &str, connections: usize, seconds: usize) -> f64 {
 fn serve(directory: &Path) -> (SocketAddr, CancellationToken, Arc<Telemetry>) {
     let memory = Memory {
         store: Arc::new(Store::new(change_events::store::Options::default())),
-        pages: Arc::new(Pages::new(&change_events::exposition::Options::default())),
+        pages: Arc::new(Pages::new(&change_events::exposition::Options {
+            helpers: change_events::threads::Helpers::usual(),
+            ..change_events::exposition::Options::default()
+        })),
     };
     let telemetry = Arc::new(Telemetry::new());
     let opened = writer::open(FsDisk::open(directory).unwrap(), change_events::log::Options::default(), &memory).unwrap();
@@ -111,6 +115,7 @@ fn serve(directory: &Path) -> (SocketAddr, CancellationToken, Arc<Telemetry>) {
         telemetry: Arc::clone(&telemetry),
         clock: Arc::new(SystemClock),
         storage: directory.to_owned(),
+        threads: Threads::start().unwrap(),
     };
     let app = Arc::new(App::new(parts, WebOptions::default(), Settings::default()));
     app.set_ready(writer, Secret::open(directory).unwrap());

@@ -17,4 +17,5 @@ mod parameters;
 mod places;
 pub mod routes;
 pub mod server;
+pub mod threads;
 mod wholes;

@@ -17,5 +17,6 @@ pub mod log;
 pub mod rules;
 pub mod store;
 pub mod telemetry;
+pub mod threads;
 pub mod time;
 pub mod writer;

@@ -32,6 +32,7 @@ use crate::store::Claimed;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::telemetry::logging::with_causes;
+use crate::threads::Spare;
 use crate::time::Clock;
 pub use answer::Refused;
 pub use answer::SubmitError;
@@ -119,8 +120,14 @@ pub struct Writer {
 /// The writer's thread.
 #[derive(Debug)]
 pub struct Running {
-    thread: JoinHandle<Result<(), AppendError>>,
+    thread: JoinHandle<Option<Ended>>,
 }
+
+/// How the writer ended.
+type Ended = Result<(), AppendError>;
+
+/// A thread for the writer, made before there is one.
+pub type Thread = Spare<Ended>;
 
 /// Why the log was not closed cleanly. What was acknowledged is in it all the same.
 #[derive(Debug, thiserror::Error)]
@@ -159,13 +166,25 @@ impl Writer {
         telemetry: Arc<Telemetry>,
         followers: Vec<Box<dyn Follower>>,
     ) -> std::io::Result<(Self, Running)> {
+        Ok(Self::start_on(Thread::start("writer")?, opened, options, clock, telemetry, followers))
+    }
+
+    /// The same on this thread.
+    pub fn start_on<L: Log + 'static>(
+        thread: Thread,
+        opened: Opened<L>,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        telemetry: Arc<Telemetry>,
+        followers: Vec<Box<dyn Follower>>,
+    ) -> (Self, Running) {
         let (entrance, exit) = queue::queue(&telemetry);
         let record_bytes_max = opened.log.record_bytes_max().saturating_sub(DECIDED_BYTES);
         let mut committer = Committer::new(opened, options, clock, Arc::clone(&telemetry));
         committer.followers.extend(followers);
         let (health, applied) = (Arc::clone(&committer.health), committer.applied.subscribe());
-        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || committer.run(exit))?;
-        Ok((Self { entrance: Arc::new(entrance), health, applied, telemetry, record_bytes_max }, Running { thread }))
+        let thread = thread.run(move || committer.run(exit));
+        (Self { entrance: Arc::new(entrance), health, applied, telemetry, record_bytes_max }, Running { thread })
     }
 
     /// Hands over the edges of one body at once, and waits until they are durable and visible; one answer for each, in their
@@ -288,7 +307,7 @@ impl Running {
 
     /// Waits until the thread has ended, which it does when every [`Writer`] is gone and what waited is written.
     pub fn join(self) -> Result<(), CloseError> {
-        self.thread.join().map_err(|_| CloseError::Panicked)?.map_err(CloseError::Log)
+        self.thread.join().ok().flatten().ok_or(CloseError::Panicked)?.map_err(CloseError::Log)
     }
 }
 

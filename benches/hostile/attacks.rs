@@ -23,6 +23,8 @@ pub(crate) struct Attack {
     pub(crate) flags: &'static [&'static str],
     /// Keys of the configuration file.
     pub(crate) config: &'static str,
+    /// How many organizations there are besides the two.
+    pub(crate) organizations: usize,
     /// Bytes that it may take; for builds that know no such limit only what is compared with.
     pub(crate) memory: usize,
     /// What is there before; nobody is measured meanwhile.
@@ -143,7 +145,8 @@ pub(crate) const ALL: &[Attack] = &[
 const SMALL: &[&str] = &["--limit.memory=314572800"];
 const SMALL_OPEN: &[&str] = &["--limit.memory=314572800", "--limit.open-events=100000000"];
 const GROUP: &str = "pairing:\n- event: deploy\n  labels: [v]\n  supersede: [svc]\n";
-const NOTHING: Attack = Attack { name: "", flags: &[], config: "", memory: usize::MAX, prepare: |_| {}, run: |_, _| String::new() };
+pub(crate) const NOTHING: Attack =
+    Attack { name: "", flags: &[], config: "", organizations: 0, memory: usize::MAX, prepare: |_| {}, run: |_, _| String::new() };
 
 #[expect(clippy::disallowed_methods, reason = "attackers go by the machine's clock")]
 fn now() -> i64 {

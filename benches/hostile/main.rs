@@ -8,6 +8,7 @@
 mod attacks;
 mod http;
 mod server;
+mod tokens;
 mod victim;
 
 use attacks::Attack;
@@ -109,7 +110,13 @@ fn run(attack: &Attack, arguments: &Arguments) {
     if knows_memory && attack.memory < usize::MAX && attack.flags.is_empty() {
         flags.push(format!("--limit.memory={}", attack.memory));
     }
-    let plan = Plan { binary: arguments.binary.clone(), flags, tokens: arguments.tokens, config: attack.config.to_owned() };
+    let plan = Plan {
+        binary: arguments.binary.clone(),
+        flags,
+        tokens: arguments.tokens,
+        config: attack.config.to_owned(),
+        organizations: attack.organizations,
+    };
     let mut server = Server::start(&plan);
     (attack.prepare)(&mut server);
     let is_retirement = attack.name.starts_with("retirement");
@@ -174,7 +181,7 @@ fn main() {
     let arguments = Arguments::read();
     println!("{}, {}", arguments.binary.display(), if arguments.tokens { "two organizations with tokens" } else { "anonymous" });
     let wanted = |attack: &&Attack| arguments.names.is_empty() || arguments.names.iter().any(|name| attack.name.contains(&**name));
-    for attack in attacks::ALL.iter().filter(wanted) {
+    for attack in attacks::ALL.iter().chain(tokens::ALL).filter(wanted) {
         run(attack, &arguments);
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) tokens: bool,
     /// `limits` or other keys of the configuration file.
     pub(crate) config: String,
+    /// Further organizations.
+    pub(crate) organizations: usize,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,8 @@ impl Server {
         };
         let organizations =
             if plan.tokens { format!("organizations:\n{}{}", organization("attacker"), organization("victim")) } else { String::new() };
+        let more = (0..if plan.tokens { plan.organizations } else { 0 }).map(|number| organization(&format!("o{number}")));
+        let organizations = more.fold(organizations, |all, more| all + &more);
         std::fs::write(directory.path().join("config.yml"), format!("{organizations}{}", plan.config)).unwrap();
         std::fs::write(directory.path().join("ahead"), 0_i64.to_le_bytes()).unwrap();
         let (child, address, ready_in) = spawn(plan, directory.path());
@@ -111,6 +115,11 @@ impl Server {
     /// What is resident now.
     pub(crate) fn resident(&self) -> usize {
         resident(self.child.id())
+    }
+
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// One of its own metrics, as the page says it.

@@ -113,8 +113,20 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let directory = args.spool_dir.clone().or_else(spool::default_directory);
     let spool = directory.map(|directory| Spool::new(directory, &client, started));
     let start = Delivery::new(&edge(args, State::Start, started, attributes.clone()), cli::random_key()?);
-    let stops = reporter::spawn(client, spool.clone(), start, wakes);
-    let mut run = Run { args, spool, inbox: Inbox::new(inbox, relay.clone()), stops };
+    let mut inbox = Inbox::new(inbox, relay.clone());
+    let stops = match reporter::spawn(client, spool.clone(), start.clone(), wakes) {
+        Ok(stops) => Some(stops),
+        Err(error) if args.strict => {
+            return Err(Failure::running(format!("the command was not run, because it cannot be reported: {error}")));
+        }
+        Err(error) => {
+            // What is in the spool is delivered by the next run.
+            inbox.trouble = Some(format!("there is no room for the thread that reports: {error}"));
+            inbox.unkept = spool.as_ref().and_then(|spool| Parcel::new(start).keep(spool, State::Start).err());
+            None
+        }
+    };
+    let mut run = Run { args, spool, inbox, stops };
     if args.strict {
         run.await_start(&relay, started, &attributes)?;
     }
@@ -169,7 +181,8 @@ struct Run<'a> {
     args: &'a Args,
     spool: Option<Spool>,
     inbox: Inbox,
-    stops: Sender<Parcel>,
+    /// To whom reports; nobody where there is no room for a thread that does.
+    stops: Option<Sender<Parcel>>,
 }
 
 impl Run<'_> {
@@ -194,7 +207,9 @@ impl Run<'_> {
     /// Sends the stop, for as long as the flags say; whether the server has both ends.
     fn finish(&mut self, started: Timestamp, attributes: Map<String, Value>) -> Result<bool, Failure> {
         let parcel = self.parcel(started, attributes)?;
-        self.stops.send(parcel).map_err(|_| Failure::running("the reporting thread has ended"))?;
+        if let Some(stops) = &self.stops {
+            stops.send(parcel).map_err(|_| Failure::running("the reporting thread has ended"))?;
+        }
         self.inbox.wait(&self.args.server, |inbox| inbox.start.is_some() && inbox.stop.is_some());
         self.inbox.tell();
         let delivered = matches!((&self.inbox.start, &self.inbox.stop), (Some(Ok(_)), Some(Ok(_))));

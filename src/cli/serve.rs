@@ -4,6 +4,7 @@
 //! drain, sync, exit. Exit codes: 0 stopped, 1 failed while running, 2 wrong flags or configuration, 3 log damaged.
 
 mod reload;
+mod threads;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use crate::account::Shares;
 use crate::cli;
 use crate::cli::Failure;
 use crate::cli::serve::reload::Reloader;
+use crate::cli::serve::threads::Made;
 use crate::config::ConfigError;
 use crate::config::ConfigFile;
 use crate::config::Flags;
@@ -38,6 +40,7 @@ use crate::http::app::Parts;
 use crate::http::auth::Secret;
 use crate::http::routes;
 use crate::http::server;
+use crate::http::threads::Threads;
 use crate::log::FsDisk;
 use crate::log::OpenError;
 use crate::log::ReadError;
@@ -47,6 +50,8 @@ use crate::store::Store;
 use crate::telemetry;
 use crate::telemetry::Telemetry;
 use crate::telemetry::logging;
+use crate::threads::Helpers;
+use crate::threads::Workers;
 use crate::time::BelievedClock;
 use crate::writer;
 use crate::writer::Memory;
@@ -54,11 +59,6 @@ use crate::writer::Opened;
 use crate::writer::ReplayError;
 use crate::writer::Running;
 use crate::writer::Writer;
-
-/// Threads for work that takes a processor for a while: pages, questions, bodies that are large. Each keeps memory for what it may
-/// do next, so there are no more than are of use, and they end when there is nothing to do.
-const BLOCKING_THREADS: usize = 32;
-const THREAD_IDLE: Duration = Duration::from_secs(2);
 
 /// How long the writer may take to write what waits, once nobody sends any more.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(30);
@@ -98,11 +98,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     set_up_allocator();
     let flags = &args.flags;
     logging::init(flags.log_level, flags.log_format);
-    let plan = Plan::new(flags).map_err(Failure::usage)?;
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).thread_keep_alive(THREAD_IDLE);
-    let runtime = runtime.build().map_err(Failure::running)?;
-    let ended = runtime.block_on(serve(plan));
+    let Made { runtime, threads, writer, helpers } = threads::make()?;
+    let plan = Plan::new(flags, threads, helpers).map_err(Failure::usage)?;
+    let ended = runtime.block_on(serve(plan, writer));
     // What still runs by now was cut off by a second signal or by its time.
     runtime.shutdown_background();
     ended.map(|()| ExitCode::SUCCESS)
@@ -131,10 +129,11 @@ struct Plan {
     server: server::Options,
     telemetry: Arc<Telemetry>,
     clock: Arc<BelievedClock>,
+    operations: Workers,
 }
 
 impl Plan {
-    fn new(flags: &Flags) -> Result<Self, ConfigError> {
+    fn new(flags: &Flags, threads: Threads, helpers: Helpers) -> Result<Self, ConfigError> {
         let file = flags.config_file.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?;
         let settings = file.settings(&flags.limits)?;
         let addresses = flags.addresses(&settings.access)?;
@@ -143,7 +142,7 @@ impl Plan {
         let (limit, shares) = flags.limits(&file).memory();
         let account = Account::new(limit.bytes, shares);
         say_memory(&limit, &shares);
-        let pages = Pages::new(&flags.exposition(account.clone())?);
+        let pages = Pages::new(&flags.exposition(account.clone(), helpers)?);
         let memory = Memory { store: Arc::new(Store::new(flags.store(&file, account))), pages: Arc::new(pages) };
         let clock = Arc::new(BelievedClock::default());
         let parts = Parts {
@@ -152,6 +151,7 @@ impl Plan {
             telemetry: Arc::clone(&telemetry),
             clock: Arc::<BelievedClock>::clone(&clock),
             storage: flags.storage_path.clone(),
+            threads: threads.clone(),
         };
         reload::note_loaded(&telemetry, &*clock);
         let app = Arc::new(App::new(parts, flags.web()?, settings));
@@ -168,7 +168,7 @@ impl Plan {
                 "--limit.connections is more than there is memory for: there are fewer"
             );
         }
-        Ok(Self { flags: flags.clone(), addresses, app, reloader, memory, server, telemetry, clock })
+        Ok(Self { flags: flags.clone(), addresses, app, reloader, memory, server, telemetry, clock, operations: threads.operations })
     }
 }
 
@@ -181,11 +181,11 @@ fn say_memory(limit: &Limit, shares: &Shares) {
     }
 }
 
-async fn serve(plan: Plan) -> Result<(), Failure> {
+async fn serve(plan: Plan, writer: writer::Thread) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(Failure::running)?;
     // Before the log is read, or a hangup would end the process until then.
     let hangups = signal(SignalKind::hangup()).map_err(Failure::running)?;
-    let reloading = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&plan.reloader).on_signal(hangups)));
+    let reloading = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&plan.reloader).on_signal(hangups, plan.operations.clone())));
     let listeners = listen(&plan).await?;
     let stop = CancellationToken::new();
     let router = routes::router(&plan.app);
@@ -197,7 +197,7 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
         () = signals.stop() => return Ok(()),
     };
     let running = match opened {
-        Ok(opened) => start(&plan, opened)?,
+        Ok(opened) => start(&plan, opened, writer)?,
         Err(error) => return Err(error),
     };
 
@@ -248,7 +248,7 @@ struct OpenedLog {
 /// Reads the log into memory.
 async fn open(plan: &Plan) -> Result<OpenedLog, Failure> {
     let (path, memory) = (plan.flags.storage_path.clone(), plan.memory.clone());
-    let opening = tokio::task::spawn_blocking(move || {
+    let opening = plan.operations.run(move || {
         let begun = Instant::now();
         let disk = FsDisk::open(&path).map_err(damaged_or_not)?;
         let opened = writer::open(disk, crate::log::Options::default(), &memory).map_err(|error| match error {
@@ -271,12 +271,12 @@ fn damaged_or_not(error: OpenError) -> Failure {
 }
 
 /// Starts the writer: from here on everything is answered.
-fn start(plan: &Plan, open: OpenedLog) -> Result<Running, Failure> {
+fn start(plan: &Plan, open: OpenedLog, thread: writer::Thread) -> Result<Running, Failure> {
     let OpenedLog { opened, secret, took } = open;
     let replayed = say_replayed(&opened.replayed, took, &plan.telemetry);
     plan.clock.not_before(opened.received());
     let (clock, telemetry) = (Arc::<BelievedClock>::clone(&plan.clock), Arc::clone(&plan.telemetry));
-    let (writer, running) = Writer::start(opened, plan.flags.writer(), clock, telemetry, Vec::new()).map_err(Failure::running)?;
+    let (writer, running) = Writer::start_on(thread, opened, plan.flags.writer(), clock, telemetry, Vec::new());
     plan.app.set_ready(writer, secret);
     cli::print(&replayed)?;
     Ok(running)
@@ -301,9 +301,10 @@ fn say_replayed(replayed: &Replayed, took: Duration, telemetry: &Telemetry) -> S
 /// Lets requests end, then the writer.
 async fn close(plan: Plan, serving: JoinHandle<()>, running: Running) -> Result<(), Failure> {
     serving.await.map_err(Failure::running)?;
+    let operations = plan.operations.clone();
     // The last way to the writer; without it the writer's thread ends when it has written what waits.
     drop(plan);
-    let joined = tokio::time::timeout(CLOSE_PATIENCE, tokio::task::spawn_blocking(move || running.join())).await;
+    let joined = tokio::time::timeout(CLOSE_PATIENCE, operations.run(move || running.join())).await;
     match joined {
         Ok(Ok(Ok(()))) => cli::print("stopped\n"),
         Ok(Ok(Err(error))) => Err(Failure::running(error)),

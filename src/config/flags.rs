@@ -15,6 +15,7 @@ use crate::http::auth::Access;
 use crate::http::server;
 use crate::store;
 use crate::telemetry::logging;
+use crate::threads::Helpers;
 use crate::time::duration;
 use crate::writer;
 
@@ -130,7 +131,7 @@ impl Flags {
     }
 
     /// What the pages are to be.
-    pub fn exposition(&self, account: Account) -> Result<exposition::Options, ConfigError> {
+    pub fn exposition(&self, account: Account, helpers: Helpers) -> Result<exposition::Options, ConfigError> {
         let longest = exposition::AGE_MAX;
         let within = |flag, value: Duration| {
             let rule =
@@ -146,6 +147,7 @@ impl Flags {
             max_samples: self.exposure_max_samples,
             timestamp_family: !self.no_exposure_timestamp_family,
             account,
+            helpers,
         })
     }
 

@@ -5,6 +5,7 @@ use crate::account::Account;
 use crate::http::auth::Access;
 use crate::http::auth::Secret;
 use crate::telemetry::logging::with_causes;
+use crate::threads::Helpers;
 use crate::time::Timestamp;
 
 const DESIGN: &str = "
@@ -153,7 +154,10 @@ fn flags(arguments: &[&str]) -> Flags {
 fn defaults_are_those_of_the_parts() {
     let (flags, file) = (flags(&[]), ConfigFile::default());
     assert_eq!(format!("{:?}", flags.store(&file, Account::boundless())), format!("{:?}", crate::store::Options::default()));
-    assert_eq!(format!("{:?}", flags.exposition(Account::boundless()).unwrap()), format!("{:?}", crate::exposition::Options::default()));
+    assert_eq!(
+        format!("{:?}", flags.exposition(Account::boundless(), Helpers::default()).unwrap()),
+        format!("{:?}", crate::exposition::Options::default())
+    );
     assert_eq!(format!("{:?}", flags.server(&file, usize::MAX)), format!("{:?}", crate::http::server::Options::default()));
     assert_eq!(format!("{:?}", flags.web().unwrap()), format!("{:?}", crate::http::app::WebOptions::default()));
     assert_eq!(flags.addresses(&Access::default()).unwrap(), ["127.0.0.1:10555".parse().unwrap()]);
@@ -218,6 +222,6 @@ fn strangers_are_kept_out_unless_told() {
 #[test]
 fn sizes_of_pages_are_bounded() {
     for wrong in ["--exposure.hold=0", "--exposure.hold=1h", "--exposure.keep=50m", "--exposure.max-samples=0"] {
-        assert!(flags(&[wrong]).exposition(Account::boundless()).is_err(), "{wrong}");
+        assert!(flags(&[wrong]).exposition(Account::boundless(), Helpers::default()).is_err(), "{wrong}");
     }
 }

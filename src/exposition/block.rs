@@ -15,6 +15,7 @@ use crate::account::Lease;
 use crate::account::Whose;
 use crate::store::SeriesId;
 use crate::store::Tenant;
+use crate::threads::Helpers;
 use crate::time::Timestamp;
 use hashbrown::HashMap;
 use std::hash::BuildHasher;
@@ -67,6 +68,8 @@ pub(super) struct BlockKey(u128);
 pub(super) struct Room<'a> {
     pub(super) account: &'a Account,
     pub(super) item: Item,
+    /// Who helps.
+    pub(super) helpers: &'a Helpers,
 }
 
 /// The lines of some entries.

@@ -12,9 +12,9 @@ use super::gzip::Part;
 use super::text::Family;
 use super::text::Format;
 use crate::account::Full;
+use crate::threads::Helpers;
 use bytes::Bytes;
 use std::collections::VecDeque;
-use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -84,7 +84,7 @@ impl PageBody {
         let all = sections.iter().flat_map(|section| section.blocks.iter().map(|block| (section.family, &**block)));
         let missing: Vec<(Family, &Block)> = all.filter(|(family, block)| !block.is_compressed(*family, format)).collect();
         let workspace = || (Compressor::default(), Vec::new());
-        in_parallel(&missing, workspace, |(compressor, scratch), (family, block)| {
+        in_parallel(room.helpers, &missing, workspace, |(compressor, scratch), (family, block)| {
             // Where there was no room there may be some below, or that says so.
             let (Ok(_) | Err(_)) = block.compressed(*family, format, compressor, scratch, room);
         });
@@ -171,22 +171,14 @@ fn own_lines(mut own: String) -> Bytes {
     own.into()
 }
 
-/// Does all the work, on a few threads when there is much; each thread has a workspace of its own.
-pub(super) fn in_parallel<T: Sync, W>(pieces: &[T], workspace: impl Fn() -> W + Sync, work: impl Fn(&mut W, &T) + Sync) {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = cores.min(THREADS_MAX).min(pieces.len() / PIECES_PER_THREAD).max(1);
+/// Does all the work, with helpers when there is much; each thread has a workspace of its own.
+pub(super) fn in_parallel<T: Sync, W>(helpers: &Helpers, pieces: &[T], workspace: impl Fn() -> W + Sync, work: impl Fn(&mut W, &T) + Sync) {
+    let threads = THREADS_MAX.min(pieces.len() / PIECES_PER_THREAD).max(1);
     let next = AtomicUsize::new(0);
-    let run = || {
+    helpers.join_in(threads - 1, || {
         let mut own = workspace();
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
             work(&mut own, piece);
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            // Without another thread this one does it all.
-            drop(std::thread::Builder::new().name("page".into()).spawn_scoped(scope, run));
-        }
-        run();
     });
 }

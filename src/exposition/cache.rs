@@ -94,6 +94,7 @@ impl Cache {
             gone.make_known(&mut labels);
         }
         in_parallel(
+            room.helpers,
             &missing,
             || (),
             |(), (_, entries, block)| {

@@ -30,6 +30,7 @@ pub use text::Format;
 
 use crate::account::Account;
 use crate::store::Matcher;
+use crate::threads::Helpers;
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -54,11 +55,20 @@ pub struct Options {
     pub timestamp_family: bool,
     /// What memory there is (`--limit.memory`).
     pub account: Account,
+    /// Who helps with large pages.
+    pub helpers: Helpers,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { hold: Duration::from_secs(135), keep: AGE_MAX, max_samples: 50_000, timestamp_family: true, account: Account::boundless() }
+        Self {
+            hold: Duration::from_secs(135),
+            keep: AGE_MAX,
+            max_samples: 50_000,
+            timestamp_family: true,
+            account: Account::boundless(),
+            helpers: Helpers::default(),
+        }
     }
 }
 

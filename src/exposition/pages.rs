@@ -35,6 +35,7 @@ use crate::store::SampleKind;
 use crate::store::Tenant;
 use crate::store::TenantId;
 use crate::store::Withdrawn;
+use crate::threads::Helpers;
 use crate::time::Timestamp;
 use parking_lot::Mutex;
 use parking_lot::MutexGuard;
@@ -61,6 +62,7 @@ pub struct Pages {
     clusters: RwLock<BTreeMap<(TenantId, ClusterId), Arc<ClusterPage>>>,
     moments: Mutex<Moments>,
     account: Account,
+    helpers: Helpers,
 }
 
 #[derive(Debug)]
@@ -113,14 +115,14 @@ impl Pages {
     /// No pages yet.
     pub fn new(options: &Options) -> Self {
         let (clusters, moments) = Default::default();
-        let (timestamp_family, account) = (options.timestamp_family, options.account.clone());
-        Self { sizes: Sizes::of(options), timestamp_family, clusters, moments, account }
+        let (timestamp_family, account, helpers) = (options.timestamp_family, options.account.clone(), options.helpers.clone());
+        Self { sizes: Sizes::of(options), timestamp_family, clusters, moments, account, helpers }
     }
 
     /// All that the log is folded into, in lines; moments are of this process alone.
     #[cfg(test)]
     pub(crate) fn state(&self) -> Vec<String> {
-        let Self { sizes: _, timestamp_family: _, clusters, moments: _, account: _ } = self;
+        let Self { sizes: _, timestamp_family: _, clusters, moments: _, account: _, helpers: _ } = self;
         let mut all = Vec::new();
         for ((tenant, cluster), page) in &*clusters.read() {
             let ClusterPage { schedule, last: _, cache: _ } = &**page;
@@ -202,7 +204,7 @@ impl Pages {
         let own = if filter::has_own(&request.selectors) { own } else { "" };
         let is_shared = request.selectors.is_empty() && request.window.is_none() && request.keep.is_none();
         let item = if is_shared { Item::Pages } else { Item::PrivatePages };
-        let room = Room { account: &self.account, item };
+        let room = Room { account: &self.account, item, helpers: &self.helpers };
         let Some((tenant, pages)) = pages else {
             let empty = |family| Section { family, blocks: Arc::default() };
             return page(own, &self.families(&request.selectors).map(empty).collect::<Vec<_>>(), request, &Shown::default(), room);

@@ -22,7 +22,6 @@ pub(crate) use crate::http::apitraffic::list::list;
 use crate::http::apitraffic::record::EventRecord;
 use crate::http::app::App;
 use crate::http::body;
-use crate::http::body::Limits;
 use crate::http::body::WholeBody;
 use crate::http::change_events;
 use crate::http::error::ApiError;
@@ -34,7 +33,6 @@ use crate::http::wholes::ChangeError;
 use crate::http::wholes::ChangedEvent;
 use crate::http::wholes::IfMatch;
 use crate::store::EventView;
-use crate::writer::Source;
 
 /// Bytes of a body, on the wire and inflated.
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -60,7 +58,7 @@ pub(crate) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let grant = call.grant()?.clone();
     let account = call.parameter(0).to_owned();
     let path = call.parts.uri.path().to_owned();
-    let whole = read(&app, &actor.source, &call.parts.headers, call.body, &call.settings.limits).await?;
+    let whole = read(&app, &call.parts.headers, call.body, &actor).await?;
     let fields = parse(&app, &mut actor, whole.bytes.clone()).await?;
     let sid = match key {
         Some(key) => {
@@ -111,7 +109,7 @@ pub(crate) async fn update(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let mut actor = call.actor(app.clock.now())?;
     let if_match = IfMatch::of(&call.parts.headers);
     let (account, sid) = (call.parameter(0).to_owned(), call.parameter(1).to_owned());
-    let whole = read(&app, &actor.source, &call.parts.headers, call.body, &call.settings.limits).await?;
+    let whole = read(&app, &call.parts.headers, call.body, &actor).await?;
     let fields = parse(&app, &mut actor, whole.bytes.clone()).await?;
     let changed = wholes::update(&app, &actor, &sid, &if_match, |event, whole| edited(event, whole, &fields)).await.map_err(refused)?;
     answer(StatusCode::OK, &account, &changed)
@@ -128,7 +126,7 @@ pub(crate) async fn delete(app: Arc<App>, call: Call) -> Result<Response, ApiErr
 }
 
 /// The body, which says that it is JSON or nothing to the contrary.
-async fn read(app: &App, source: &Source, headers: &HeaderMap, body: Body, limits: &Limits) -> Result<WholeBody, ApiError> {
+async fn read(app: &App, headers: &HeaderMap, body: Body, actor: &Actor) -> Result<WholeBody, ApiError> {
     let media_type = body::media_type(headers);
     let as_curl_sends_it = ["", "text/plain", "application/x-www-form-urlencoded", "application/octet-stream"];
     let is_json = matches!(&*media_type, "application/json" | "text/json") || media_type.ends_with("+json");
@@ -137,10 +135,10 @@ async fn read(app: &App, source: &Source, headers: &HeaderMap, body: Body, limit
         let message = format!("Content-Type `{shown}` is not supported: send application/json");
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", message).at("Content-Type"));
     }
-    let mut limits = limits.clone();
+    let mut limits = actor.settings.limits.clone();
     limits.body_bytes = limits.body_bytes.min(BODY_BYTES_MAX);
     limits.inflated_bytes = limits.inflated_bytes.min(BODY_BYTES_MAX);
-    let whole = body::read_whole(headers, body, &limits, &app.budget(source)).await;
+    let whole = body::read_whole(headers, body, &limits, &app.bodies_of(actor.source)).await;
     whole.map_err(|error| too_large(error, limits.inflated_bytes))
 }
 

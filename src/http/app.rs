@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
 
 use crate::account::Full;
 use crate::account::Item;
@@ -25,25 +24,26 @@ use crate::http::auth::AuthError;
 use crate::http::auth::Secret;
 use crate::http::auth::wrong::Outcome;
 use crate::http::auth::wrong::WrongTokens;
+use crate::http::body;
 use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
 use crate::http::error::ApiError;
+use crate::http::places;
 use crate::http::places::Places;
 use crate::http::server::Connections;
 use crate::http::server::Peer;
 use crate::http::server::Readers;
+use crate::http::threads::Team;
+use crate::http::threads::Threads;
 use crate::store::ANSWER_BYTES;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use crate::threads::Workers;
 use crate::time::Clock;
 use crate::writer::Health;
 use crate::writer::Source;
 use crate::writer::Writer;
 
-/// Pages rendered, and queries answered, at the same time: each takes a processor for as long as it lasts.
-const HEAVY_AT_ONCE: usize = 4;
-/// Single events looked up at the same time: each waits for the lock of its tenant and does not take long.
-const LOOKUPS_AT_ONCE: usize = 8;
 /// What comes of a body up to this size is not on the account: it is part of what a connection takes.
 const UNLEASED_BYTES: usize = 4 * 1024;
 /// Bodies larger than this are parsed off the async threads.
@@ -109,9 +109,10 @@ pub struct App {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) storage: PathBuf,
-    pub(crate) renders: Arc<Semaphore>,
-    pub(crate) queries: Arc<Semaphore>,
-    pub(crate) lookups: Arc<Semaphore>,
+    pub(crate) renders: Team,
+    pub(crate) queries: Team,
+    pub(crate) lookups: Team,
+    operations: Workers,
     /// For inflating and parsing what is larger than a buffer, and for the commands of streams until they are written.
     pub(crate) places: Places,
     /// Whose answers can be given up when there is no memory for those of others.
@@ -144,17 +145,21 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The directory of the log, for the gauges of its free space.
     pub storage: PathBuf,
+    /// Who does what takes long.
+    pub threads: Threads,
 }
 
 impl App {
     /// An app that is not ready yet: see [`App::set_ready`].
     pub fn new(parts: Parts, web: WebOptions, settings: Settings) -> Self {
-        let Parts { store, pages, telemetry, clock, storage } = parts;
+        let Parts { store, pages, telemetry, clock, storage, threads } = parts;
+        let places = 2 + 2 * std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            renders: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
-            queries: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
-            lookups: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)),
-            places: Places::new(2 + 2 * std::thread::available_parallelism().map_or(1, usize::from)),
+            renders: Team::new(threads.pages),
+            queries: Team::new(threads.questions),
+            lookups: Team::new(threads.lookups),
+            operations: threads.operations,
+            places: Places::new(places, threads.bodies, Arc::clone(&telemetry)),
             connections: Arc::default(),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             wrong_tokens: WrongTokens::default(),
@@ -188,8 +193,8 @@ impl App {
 
     /// Replaces the settings for every request that comes from now on.
     pub fn set_settings(&self, settings: Settings) {
-        // What is replaced may be large: nobody waits for its end.
-        drop(std::mem::replace(&mut *self.settings.write(), Arc::new(settings)));
+        // It may be large, so it ends when nobody waits for the lock any more.
+        let _replaced = std::mem::replace(&mut *self.settings.write(), Arc::new(settings));
     }
 
     /// The settings of now.
@@ -269,15 +274,11 @@ impl App {
         }
     }
 
-    /// Runs work that takes a processor for a while, not more of it at once than `places` has, and off the async threads.
-    pub(crate) async fn heavy<T: Send + 'static>(
-        &self,
-        places: &Arc<Semaphore>,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let place = tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned()).await;
+    /// Runs work that takes a processor for a while, on a thread of `team`.
+    pub(crate) async fn heavy<T: Send + 'static>(&self, team: &Team, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        let place = tokio::time::timeout(PATIENCE, Arc::clone(&team.free).acquire_owned()).await;
         let Ok(Ok(place)) = place else { return Err(ApiError::unavailable("busy", "busy: too many pages or queries at once")) };
-        let done = self.elsewhere(move || {
+        let done = places::on(&team.workers, &self.telemetry, move || {
             let result = work();
             drop(place);
             result
@@ -292,7 +293,7 @@ impl App {
         const EVERY: Duration = Duration::from_millis(50);
         let account = self.store.account();
         let mut room = taker.map_or_else(|| account.open(item), |taker| account.open_for(item, taker));
-        {
+        if bytes > 0 {
             let mut growing = pin!(room.wait_to_grow(bytes));
             loop {
                 if let Ok(grown) = tokio::time::timeout(EVERY, &mut growing).await {
@@ -316,11 +317,6 @@ impl App {
         Ok((self.heavy(&self.queries, work).await?, room))
     }
 
-    /// The memory that bodies of this sender may take.
-    pub(crate) fn budget(&self, source: &Source) -> Budget {
-        Budget::new(self.store.account().clone(), source.taker())
-    }
-
     /// Parses a body of so many bytes: a small one at once, another off the async threads when it is its sender's turn. What it
     /// comes to may take `most` bytes, which are to be held until it is applied.
     pub(crate) async fn parse<T: Send + 'static>(
@@ -334,22 +330,18 @@ impl App {
         if bytes <= PARSE_INLINE_BYTES {
             return Ok((parse(), room));
         }
-        let place = self.places.take(source, bytes).await?;
-        let done = self.elsewhere(move || {
-            let parsed = parse();
-            drop(place);
-            parsed
-        });
-        Ok((done.await?, room))
+        Ok((self.places.take_for(source, bytes, parse).await?, room))
     }
 
-    /// Begins work off the async threads, and waits for it. When it panics that is counted, and an internal error.
-    pub(crate) fn elsewhere<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = Result<T, ApiError>> {
-        let done = tokio::task::spawn_blocking(work);
-        async move { done.await.map_err(|_| self.panicked()) }
+    /// Runs what concerns the server itself, off the async threads.
+    pub(crate) async fn operate<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        places::on(&self.operations, &self.telemetry, work).await
+    }
+
+    /// What the body of a request by `source` is read with.
+    pub(crate) fn bodies_of(&self, source: Source) -> body::Shared {
+        let budget = Budget::new(self.store.account().clone(), source.taker());
+        body::Shared { budget, places: self.places.clone(), source }
     }
 
     /// Counts that the work for a request panicked.

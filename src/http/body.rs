@@ -26,7 +26,9 @@ use crate::http::body::inflate::Inflater;
 use crate::http::body::pace::PaceError;
 use crate::http::body::pace::PacedBody;
 use crate::http::error::ApiError;
+use crate::http::places::Places;
 use crate::telemetry::logging::with_causes;
+use crate::writer::Source;
 
 /// Bounds of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,15 +90,23 @@ impl fmt::Debug for WholeBody {
     }
 }
 
+/// What all bodies share, and whose this one is.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) budget: Budget,
+    pub(crate) places: Places,
+    pub(crate) source: Source,
+}
+
 /// Reads a body to its end.
-pub(crate) async fn read_whole(headers: &HeaderMap, body: Body, limits: &Limits, budget: &Budget) -> Result<WholeBody, ApiError> {
+pub(crate) async fn read_whole(headers: &HeaderMap, body: Body, limits: &Limits, shared: &Shared) -> Result<WholeBody, ApiError> {
     let encoding = Encoding::of(headers)?;
     let declared = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     let most = if encoding == Encoding::Identity { limits.body_bytes.min(limits.inflated_bytes) } else { limits.body_bytes };
     if declared.is_some_and(|length| length > most) {
         return Err(too_long(most));
     }
-    let mut lease = budget.lease();
+    let mut lease = shared.budget.lease();
     if let Some(length) = declared {
         lease.wait_to_grow(length).await?;
     }
@@ -104,12 +114,12 @@ pub(crate) async fn read_whole(headers: &HeaderMap, body: Body, limits: &Limits,
     if encoding == Encoding::Identity {
         return Ok(WholeBody { bytes, _lease: lease });
     }
-    let (inflated_most, ratio) = (limits.inflated_bytes, limits.inflation_ratio);
-    let inflating = tokio::task::spawn_blocking(move || {
+    let (inflated_most, ratio, length) = (limits.inflated_bytes, limits.inflation_ratio, bytes.len());
+    let inflate = move || {
         let inflated = inflate_whole(&bytes, encoding, inflated_most, ratio, &mut lease)?;
         Ok(WholeBody { bytes: inflated, _lease: lease })
-    });
-    inflating.await.unwrap_or_else(|_| Err(ApiError::internal()))
+    };
+    shared.places.take_for(&shared.source, length, inflate).await?
 }
 
 async fn collect(mut body: PacedBody, declared: Option<usize>, most: usize, lease: &mut Lease) -> Result<Bytes, ApiError> {

@@ -67,7 +67,7 @@ pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     if payload == Payload::Lines && key.is_none() {
         return stream::ingest(app, &call.parts.headers, call.body, call.settings, grant, source).await;
     }
-    let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.budget(&source)).await?;
+    let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.bodies_of(source)).await?;
     let writer = app.writer()?;
     let now = match key {
         Some(key) => claim(writer, &grant, &source, &key, &whole.bytes, app.clock.now()).await?,
@@ -214,7 +214,7 @@ async fn many(app: &App, writer: &Writer, source: &Source, many: Many, mut room:
         return answer_many(items, taken, &app.telemetry, answer_room);
     }
     let telemetry = Arc::clone(&app.telemetry);
-    app.elsewhere(move || answer_many(items, taken, &telemetry, answer_room)).await?
+    app.places.work(move || answer_many(items, taken, &telemetry, answer_room)).await?
 }
 
 fn answer_many(

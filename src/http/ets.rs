@@ -188,7 +188,7 @@ impl Sent {
         let mut actor = call.actor(app.clock.now())?;
         let (format, if_match) = (Notation::of(&call.parts.headers), IfMatch::of(&call.parts.headers));
         let parse = parser(&call.parts.headers)?;
-        let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.budget(&actor.source)).await?;
+        let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.bodies_of(actor.source)).await?;
         let sizes = (whole.bytes.len(), wholes::most_bytes(whole.bytes.len()));
         let (request, room) = app.parse(&actor.source, sizes, move || parse(&whole.bytes)).await?;
         actor.room = Some(Arc::new(room));

@@ -60,7 +60,7 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
     let show_own = cluster.is_empty() && call.parameters.is_empty() && grant.scopes.contains(Scope::Telemetry);
     let tenant = if grant.scopes.contains(Scope::Read) { app.store.tenant(&grant.organization) } else { None };
     let name = cluster.to_owned();
-    let renders = Arc::clone(&app.renders);
+    let renders = app.renders.clone();
     let work = {
         let app = Arc::clone(&app);
         let parts = Arc::new(call.parts);

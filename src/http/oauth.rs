@@ -43,8 +43,8 @@ struct Answer<'a> {
 /// Exchanges the refresh token in the body.
 pub(crate) async fn access_token(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     let limits = Limits { body_bytes: BODY_BYTES, inflated_bytes: BODY_BYTES, ..call.settings.limits.clone() };
-    let budget = app.budget(&call.source());
-    let whole = body::read_whole(&call.parts.headers, call.body, &limits, &budget).await?;
+    let shared = app.bodies_of(call.source());
+    let whole = body::read_whole(&call.parts.headers, call.body, &limits, &shared).await?;
     // The text of a parse error may quote the body, and the body is a secret.
     let request: Request = serde_json::from_slice(&whole.bytes)
         .map_err(|_| ApiError::malformed("the body must be a JSON object with the text `refresh_token`"))?;

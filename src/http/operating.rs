@@ -27,7 +27,7 @@ pub(crate) async fn reload(app: Arc<App>) -> Result<Response, ApiError> {
         return Err(ApiError::new(StatusCode::FORBIDDEN, "lifecycle", "reloading over HTTP is off: start with --web.enable-lifecycle"));
     }
     let reloading = Arc::clone(&app);
-    match app.elsewhere(move || reloading.reload().map_or(Ok(()), |reload| reload())).await? {
+    match app.operate(move || reloading.reload().map_or(Ok(()), |reload| reload())).await? {
         Ok(()) => Ok(text("text/plain; charset=utf-8", "reloaded\n".to_owned())),
         Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "reload", error.to_string())),
     }

@@ -1,4 +1,5 @@
-//! Places for work on bodies: not more of it at once than the processors can do, and in turns between those who send.
+//! Places for work on bodies, and the threads that do it: not more at once than the processors can do, and in turns between
+//! those who send.
 //!
 //! A place is taken when there are bytes to work on, never while more of them are awaited, and given back when it is dropped.
 
@@ -8,6 +9,9 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::http::error::ApiError;
+use crate::telemetry::Telemetry;
+use crate::threads::Panicked;
+use crate::threads::Workers;
 use crate::writer::Source;
 use crate::writer::Turns;
 
@@ -16,7 +20,11 @@ const WAITING_MAX: usize = 128 * 1024;
 
 /// Some places; cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Places(Arc<Mutex<Shared>>);
+pub(crate) struct Places {
+    shared: Arc<Mutex<Shared>>,
+    workers: Workers,
+    telemetry: Arc<Telemetry>,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -25,18 +33,43 @@ struct Shared {
 }
 
 impl Places {
-    /// So many.
-    pub(crate) fn new(count: usize) -> Self {
-        Self(Arc::new(Mutex::new(Shared { free: count, waiting: Turns::default() })))
+    /// So many, for work that these do.
+    pub(crate) fn new(count: usize, workers: Workers, telemetry: Arc<Telemetry>) -> Self {
+        Self { shared: Arc::new(Mutex::new(Shared { free: count, waiting: Turns::default() })), workers, telemetry }
+    }
+
+    /// Begins work off the async threads, and waits for it. When it panics that is counted, and an internal error.
+    pub(crate) fn work<T, F>(&self, work: F) -> impl Future<Output = Result<T, ApiError>> + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        on(&self.workers, &self.telemetry, work)
+    }
+
+    /// Does work on so many bytes when it is the turn of who sent them.
+    pub(crate) async fn take_for<T: Send + 'static>(
+        &self,
+        source: &Source,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let place = self.take(source, bytes).await?;
+        let done = self.work(move || {
+            let result = work();
+            drop(place);
+            result
+        });
+        done.await
     }
 
     /// A place for work on so many bytes; waits until it is the turn of who sent them.
     pub(crate) async fn take(&self, source: &Source, bytes: usize) -> Result<Place, ApiError> {
         let handed = {
-            let mut shared = self.0.lock();
+            let mut shared = self.shared.lock();
             if shared.free > 0 {
                 shared.free -= 1;
-                return Ok(Place(Some(Arc::clone(&self.0))));
+                return Ok(Place(Some(Arc::clone(&self.shared))));
             }
             if shared.waiting.room(source, WAITING_MAX) == 0 {
                 return Err(ApiError::unavailable("busy", "busy: too many bodies wait to be read; send it again"));
@@ -47,6 +80,21 @@ impl Places {
         };
         // Whoever waits is never forgotten: a place that is given back goes to the next.
         handed.await.map_err(|_| ApiError::internal())
+    }
+}
+
+/// Work that these workers do.
+pub(crate) fn on<T, F>(workers: &Workers, telemetry: &Arc<Telemetry>, work: F) -> impl Future<Output = Result<T, ApiError>> + use<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let (done, telemetry) = (workers.run(work), Arc::clone(telemetry));
+    async move {
+        done.await.map_err(|Panicked| {
+            telemetry.panics.inc();
+            ApiError::internal()
+        })
     }
 }
 
@@ -88,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_goes_to_whose_turn_it_is_and_who_went_away_is_passed_over() {
-        let places = Places::new(1);
+        let places = Places::new(1, Workers::start("bodies").unwrap(), Arc::default());
         let first = places.take(&source("a", 0), 1).await.unwrap();
         let of_a: Vec<_> = (1..=3).map(|connection| source("a", connection)).collect();
         let mut waiting: Vec<_> = of_a.iter().map(|source| Box::pin(places.take(source, 1 << 20))).collect();
@@ -110,7 +158,7 @@ mod tests {
         drop(third);
         drop(waiting);
         let _place = places.take(&b, 1).await.unwrap();
-        let shared = places.0.lock();
+        let shared = places.shared.lock();
         assert_eq!((shared.free, shared.waiting.len()), (0, 0));
     }
 }

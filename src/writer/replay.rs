@@ -103,7 +103,7 @@ pub fn open<D: Disk>(disk: D, options: crate::log::Options, memory: &Memory) -> 
     Ok(Opened { log, state: State { memory: memory.clone(), course }, replayed })
 }
 
-/// Reads with `read` on this thread, and folds on another.
+/// Reads with `read` on this thread, and folds on another, where there can be one.
 fn fold_read(
     course: &mut Course,
     memory: &Memory,
@@ -113,7 +113,8 @@ fn fold_read(
     // Lists go back and forth: a new one for each piece would be memory that the system has to clear first.
     let (give_back, given_back) = mpsc::channel();
     std::thread::scope(|scope| {
-        let applier = scope.spawn(move || {
+        let applier = std::thread::Builder::new().name("replay".into());
+        let applier = applier.spawn_scoped(scope, move || {
             for mut records in receiver {
                 fold(memory, &records, |_, _| {});
                 records.clear();
@@ -122,6 +123,15 @@ fn fold_read(
             }
         });
         let mut list = Vec::new();
+        let Ok(applier) = applier else {
+            // The system has no room for another thread: this one does both.
+            let fold = |records: &mut Vec<Decoded>| {
+                fold(memory, records, |_, _| {});
+                records.clear();
+                Ok(())
+            };
+            return Ok(read(&mut |frame| course.read(&frame, memory, &mut list, fold))?);
+        };
         let read = read(&mut |frame| {
             course.read(&frame, memory, &mut list, |list| {
                 let records = std::mem::replace(list, given_back.try_recv().unwrap_or_default());

@@ -13,4 +13,5 @@ mod pages;
 mod poison;
 #[path = "../support/mod.rs"]
 mod support;
+mod threads;
 mod updates;

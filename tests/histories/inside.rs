@@ -24,6 +24,7 @@ use change_events::http::app::Settings;
 use change_events::http::app::WebOptions;
 use change_events::http::auth::Secret;
 use change_events::http::routes;
+use change_events::http::threads::Threads;
 use change_events::log;
 use change_events::log::faulty::Call;
 use change_events::log::faulty::Fault;
@@ -168,6 +169,7 @@ impl<'a> Inside<'a> {
             telemetry: Arc::clone(&telemetry),
             clock: Arc::<GatedClock>::clone(&self.clock),
             storage: "/nowhere".into(),
+            threads: Threads::start().unwrap(),
         };
         let app = Arc::new(App::new(parts, WebOptions::default(), self.settings.clone()));
         let opened = writer::open(self.disk.clone(), LOG, &memory).map_err(|error| format!("it does not start: {error:?}"))?;

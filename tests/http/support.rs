@@ -19,6 +19,7 @@ use change_events::http::app::Settings;
 use change_events::http::app::WebOptions;
 use change_events::http::auth::Secret;
 use change_events::http::routes;
+use change_events::http::threads::Threads;
 use change_events::log;
 use change_events::log::Disk;
 use change_events::log::FsDisk;
@@ -125,6 +126,7 @@ impl Server {
             telemetry: Arc::clone(&telemetry),
             clock: Arc::<ManualClock>::clone(&clock),
             storage: directory.path().to_owned(),
+            threads: Threads::start().unwrap(),
         };
         let app = Arc::new(App::new(parts, web, settings(yaml)));
         let router = routes::router(&app);

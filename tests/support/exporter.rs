@@ -79,6 +79,11 @@ impl Exporter {
         answer.text
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }

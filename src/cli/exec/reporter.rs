@@ -49,10 +49,11 @@ impl Parcel {
     }
 }
 
-/// Keeps the start, delivers what is in the spool, then the start; the stop is sent to what is returned.
-pub(super) fn spawn(client: Client, spool: Option<Spool>, start: Delivery, wakes: Sender<Wake>) -> Sender<Parcel> {
+/// Keeps the start, delivers what is in the spool, then the start; the stop is sent to what is returned. An error where the system
+/// has no room for the thread that does.
+pub(super) fn spawn(client: Client, spool: Option<Spool>, start: Delivery, wakes: Sender<Wake>) -> io::Result<Sender<Parcel>> {
     let (stops, incoming) = mpsc::channel::<Parcel>();
-    thread::spawn(move || {
+    let report = move || {
         let mut start = Parcel::new(start);
         if let Some(spool) = &spool {
             if let Err(error) = start.keep(spool, State::Start) {
@@ -82,8 +83,9 @@ pub(super) fn spawn(client: Client, spool: Option<Spool>, start: Delivery, wakes
         });
         stop.settle(&result);
         wakes.send(Wake::Stop(result)).ok();
-    });
-    stops
+    };
+    thread::Builder::new().name("reporter".to_owned()).spawn(report)?;
+    Ok(stops)
 }
 
 fn deliver(

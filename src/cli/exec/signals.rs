@@ -6,6 +6,7 @@ use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 use std::thread;
 
 use parking_lot::Mutex;
@@ -16,6 +17,8 @@ use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Cause;
 use signal_hook::low_level::siginfo::Origin;
+
+use crate::cli;
 
 /// What is passed on and asks for the end.
 const ENDING: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
@@ -37,12 +40,20 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Listens from now on.
+    /// Listens from now on. Where the system has no room for a thread that does, signals are not passed on, but the job is run.
     pub(super) fn listen() -> io::Result<Self> {
         let ignored = ignored();
         let relay = Self { job: Arc::default(), asked: Arc::default() };
+        let (signals, registered) = mpsc::channel::<SignalsInfo<WithOrigin>>();
+        let for_thread = relay.clone();
+        let pass_on = move || registered.iter().for_each(|mut signals| signals.forever().for_each(|origin| for_thread.pass_on(&origin)));
         // A caller that ignores SIGCHLD would take the exit code of the job from us.
         let mut numbers = vec![SIGCHLD];
+        if let Err(error) = thread::Builder::new().name("signals".to_owned()).spawn(pass_on) {
+            cli::note(&format!("warning: signals are not passed on to the command: {error}"));
+            signal_hook::flag::register(SIGCHLD, Arc::default())?;
+            return Ok(relay);
+        }
         for signal in ENDING.into_iter().chain(OTHERS) {
             let number = signal.as_raw();
             // Under `nohup`, and in the background of a script, a signal is ignored on purpose; the job inherits that.
@@ -56,13 +67,8 @@ impl Relay {
             }
             numbers.push(number);
         }
-        let mut signals = SignalsInfo::<WithOrigin>::new(numbers)?;
-        let for_thread = relay.clone();
-        thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            for origin in signals.forever() {
-                for_thread.pass_on(&origin);
-            }
-        })?;
+        // The thread is there, and waits for them.
+        signals.send(SignalsInfo::new(numbers)?).ok();
         Ok(relay)
     }
 

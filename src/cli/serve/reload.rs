@@ -15,6 +15,7 @@ use crate::http::app::App;
 use crate::http::app::ReloadError;
 use crate::http::app::Settings;
 use crate::telemetry::Telemetry;
+use crate::threads::Workers;
 use crate::time::Clock;
 
 /// Replaces the settings of an app by what the file says now; a bad file changes nothing.
@@ -38,10 +39,10 @@ impl Reloader {
     }
 
     /// Reloads at each of these signals.
-    pub(super) async fn on_signal(self: Arc<Self>, mut signals: Signal) {
+    pub(super) async fn on_signal(self: Arc<Self>, mut signals: Signal, workers: Workers) {
         while signals.recv().await.is_some() {
             let reloader = Arc::clone(&self);
-            tokio::task::spawn_blocking(move || reloader.reload()).await.ok();
+            workers.run(move || reloader.reload()).await.ok();
         }
     }
 

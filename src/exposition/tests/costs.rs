@@ -9,6 +9,7 @@ use crate::exposition::block::Room;
 use crate::exposition::body;
 use crate::exposition::body::Section;
 use crate::exposition::text::Family;
+use crate::threads::Helpers;
 use bytes::Bytes;
 use std::sync::atomic::AtomicUsize;
 
@@ -85,7 +86,7 @@ fn sections(world: &World, room: Room<'_>) -> Vec<Section> {
 #[test]
 fn a_page_is_made_in_pieces_of_shared_blocks_and_compressed_once() {
     let (world, account) = (World::new(&Options::default()), Account::boundless());
-    let room = Room { account: &account, item: Item::Pages };
+    let room = Room { account: &account, item: Item::Pages, helpers: &Helpers::default() };
     for format in [Format::Text004, Format::OpenMetrics100] {
         let sections = sections(&world, room);
         let of_blocks = lent(&account);
@@ -169,13 +170,13 @@ fn a_page_that_all_share_is_not_refused_for_private_ones() {
 
 #[test]
 fn much_work_is_for_a_few_threads_and_little_for_one() {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    for (pieces, expected) in [(0, 1), (3, 1), (7, 1), (8, cores.min(2)), (100, cores.min(4))] {
+    let helpers = Helpers::start(5);
+    for (pieces, expected) in [(0, 1), (3, 1), (7, 1), (8, 2), (100, 4)] {
         let (threads, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let one_more = |count: &AtomicUsize| {
             count.fetch_add(1, Ordering::Relaxed);
         };
-        body::in_parallel(&vec![(); pieces], || one_more(&threads), |(), ()| one_more(&done));
+        body::in_parallel(&helpers, &vec![(); pieces], || one_more(&threads), |(), ()| one_more(&done));
         assert_eq!((threads.into_inner(), done.into_inner()), (expected, pieces));
     }
 }

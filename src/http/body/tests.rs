@@ -1,4 +1,5 @@
 use std::io::Write as _;
+use std::sync::Arc;
 
 use axum::http::HeaderValue;
 use flate2::Compression;
@@ -10,7 +11,7 @@ use super::*;
 use crate::account::Account;
 use crate::account::Item;
 use crate::account::Shares;
-use crate::account::Taker;
+use crate::threads::Workers;
 
 const MIB: usize = 1024 * 1024;
 
@@ -33,15 +34,20 @@ fn in_chunks(bytes: &[u8], size: usize) -> Body {
     Body::from_stream(stream::iter(chunks))
 }
 
-const SENDER: Taker = Taker { organization: 1, sender: 2 };
-
 fn account(bodies: usize) -> Account {
     Account::new(bodies, Shares { bodies, ..Shares::divide(0) })
 }
 
+/// With the memory of this account, and for one sender.
+fn shared(account: &Account) -> Shared {
+    let places = Places::new(1, Workers::start("bodies").unwrap(), Arc::default());
+    let source = Source::new("", "", 0);
+    Shared { budget: Budget::new(account.clone(), source.taker()), places, source }
+}
+
 async fn read(encoding: Option<&'static str>, body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
     let account = account(256 * MIB);
-    let read = read_whole(&headers(encoding), body, limits, &Budget::new(account.clone(), SENDER)).await.map(|whole| whole.bytes);
+    let read = read_whole(&headers(encoding), body, limits, &shared(&account)).await.map(|whole| whole.bytes);
     assert_eq!(account.leased(Item::Bodies), 0, "every byte is given back");
     read
 }
@@ -139,7 +145,7 @@ fn check_bomb_status(encoding: &'static str, body: &[u8], limits: &Limits, statu
 #[tokio::test(start_paused = true)]
 async fn a_body_waits_for_room_and_is_told_to_come_again() {
     let account = account(10_000);
-    let budget = Budget::new(account.clone(), SENDER);
+    let shared = shared(&account);
     for room in [true, false] {
         for body in [Body::from(vec![b' '; 12_000]), in_chunks(&vec![b' '; 12_000], 100)] {
             let mut held = account.lease(Item::Bodies, 5000).unwrap();
@@ -150,7 +156,7 @@ async fn a_body_waits_for_room_and_is_told_to_come_again() {
                 }
             };
             let (headers, limits) = (headers(None), Limits::default());
-            let (read, ()) = tokio::join!(read_whole(&headers, body, &limits, &budget), freed);
+            let (read, ()) = tokio::join!(read_whole(&headers, body, &limits, &shared), freed);
             match read {
                 Ok(whole) => assert!(room && whole.bytes.len() == 12_000),
                 Err(error) => assert_eq!((room, error.status.as_u16(), error.retry_after.is_some()), (false, 503, true)),
@@ -158,7 +164,7 @@ async fn a_body_waits_for_room_and_is_told_to_come_again() {
         }
     }
     let zipped = Body::from(gzip(&vec![0; 20_000]));
-    let error = read_whole(&headers(Some("gzip")), zipped, &Limits::default(), &budget).await.unwrap_err();
+    let error = read_whole(&headers(Some("gzip")), zipped, &Limits::default(), &shared).await.unwrap_err();
     assert_eq!(error.status, 503);
 }
 
@@ -175,8 +181,8 @@ fn dribble(chunks: usize, size: usize, every: Duration) -> Body {
 #[tokio::test(start_paused = true)]
 async fn slow_senders_are_cut() {
     async fn outcome(chunks: usize, size: usize, every: Duration) -> Result<usize, u16> {
-        let budget = Budget::new(account(MIB), SENDER);
-        let read = read_whole(&headers(None), dribble(chunks, size, every), &Limits::default(), &budget).await;
+        let shared = shared(&account(MIB));
+        let read = read_whole(&headers(None), dribble(chunks, size, every), &Limits::default(), &shared).await;
         read.map(|whole| whole.bytes.len()).map_err(|error| error.status.as_u16())
     }
     let second = Duration::from_secs(1);

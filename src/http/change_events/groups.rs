@@ -11,15 +11,13 @@ use bytes::BytesMut;
 use tokio::sync::mpsc;
 
 use crate::http::app::Settings;
-use crate::http::body::budget::Budget;
+use crate::http::body::Shared;
 use crate::http::body::budget::Lease;
 use crate::http::body::inflate::Encoding;
 use crate::http::body::inflate::InflateError;
 use crate::http::body::inflate::Inflater;
 use crate::http::body::pace::PacedBody;
 use crate::http::error::ApiError;
-use crate::http::places::Places;
-use crate::writer::Source;
 
 /// A group is handed on when it is this large.
 pub(super) const GROUP_BYTES: usize = 128 * 1024;
@@ -117,13 +115,6 @@ pub(super) async fn read(
     }
 }
 
-/// What is shared with other streams, and whose this one is.
-pub(super) struct Shared {
-    pub(super) budget: Budget,
-    pub(super) places: Places,
-    pub(super) source: Source,
-}
-
 struct LineReader {
     splitter: Splitter,
     total: u64,
@@ -163,9 +154,7 @@ impl LineReader {
     /// Inflates a frame piece by piece, off the async threads.
     async fn inflate(&mut self, mut inflater: Inflater, mut frame: Bytes) -> Result<Inflater, Stop> {
         while !frame.is_empty() {
-            let place = self.shared.places.take(&self.shared.source, GROUP_BYTES).await?;
-            let step = tokio::task::spawn_blocking(move || -> Result<_, InflateError> {
-                let _place = place;
+            let step = move || -> Result<_, InflateError> {
                 let mut input = &frame[..];
                 let mut out = Vec::with_capacity(GROUP_BYTES);
                 while !input.is_empty() && out.len() < GROUP_BYTES {
@@ -173,8 +162,9 @@ impl LineReader {
                 }
                 let rest = frame.slice_ref(input);
                 Ok((inflater, rest, out))
-            });
-            let stepped = step.await.map_err(|_| Some(ApiError::internal()))?.map_err(|error| Some(error.into()))?;
+            };
+            let stepped = self.shared.places.take_for(&self.shared.source, GROUP_BYTES, step).await?;
+            let stepped = stepped.map_err(|error| Some(error.into()))?;
             let out;
             (inflater, frame, out) = stepped;
             self.push(&out).await?;

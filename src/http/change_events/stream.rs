@@ -124,7 +124,7 @@ impl GroupSource {
     fn open(body: Body, encoding: Encoding, settings: &Arc<Settings>, app: &App, source: &Source) -> Self {
         let (sender, groups) = mpsc::channel(1);
         let body = PacedBody::new(body, settings.limits.pace);
-        let shared = groups::Shared { budget: app.budget(source), places: app.places.clone(), source: *source };
+        let shared = app.bodies_of(*source);
         let reading = tokio::spawn(groups::read(body, encoding, Arc::clone(settings), shared, sender));
         Self { groups, reading: AbortOnDropHandle::new(reading) }
     }
@@ -206,7 +206,7 @@ impl<'a> Pipeline<'a> {
         let (parse, settings, grant, source) = (self.parse, Arc::clone(&self.settings), self.grant.clone(), self.source);
         Box::pin(async move {
             let place = app.places.take(&source, group.bytes.len()).await?;
-            let parsed = app.elsewhere(move || {
+            let parsed = app.places.work(move || {
                 let mut parsed = parse(group, &settings, &grant, now, room);
                 parsed.edges.hold(place);
                 parsed

@@ -10,6 +10,7 @@ use crate::exposition::Pages;
 use crate::http::app::Parts;
 use crate::http::app::WebOptions;
 use crate::http::auth::Secret;
+use crate::http::threads::Threads;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::time::ManualClock;
@@ -30,6 +31,7 @@ fn app() -> Arc<App> {
         telemetry: Arc::clone(&telemetry),
         clock: Arc::<ManualClock>::clone(&clock),
         storage: "/nowhere".into(),
+        threads: Threads::start().unwrap(),
     };
     let app = Arc::new(App::new(parts, WebOptions::default(), Settings::default()));
     app.set_ready(started(&memory, clock, telemetry), Secret::from_bytes([1; 32]));

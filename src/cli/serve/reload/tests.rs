@@ -8,6 +8,8 @@ use super::*;
 use crate::cli::serve::Args;
 use crate::cli::serve::Plan;
 use crate::http::body::Limits;
+use crate::http::threads::Threads;
+use crate::threads::Helpers;
 
 #[derive(clap::Parser)]
 struct Command {
@@ -16,7 +18,7 @@ struct Command {
 }
 
 fn plan() -> Plan {
-    Plan::new(&Command::parse_from(["serve"]).args.flags).unwrap()
+    Plan::new(&Command::parse_from(["serve"]).args.flags, Threads::start().unwrap(), Helpers::default()).unwrap()
 }
 
 fn settings(stream_bytes: u64) -> Settings {

@@ -13,6 +13,7 @@ use crate::http::app::WebOptions;
 use crate::http::auth::Scopes;
 use crate::http::auth::Secret;
 use crate::http::change_events::groups::GROUP_BYTES;
+use crate::http::threads::Threads;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::time::ManualClock;
@@ -38,6 +39,7 @@ fn app() -> App {
         telemetry: Arc::clone(&telemetry),
         clock: Arc::<ManualClock>::clone(&clock),
         storage: "/nowhere".into(),
+        threads: Threads::start().unwrap(),
     };
     let app = App::new(parts, WebOptions::default(), Settings::default());
     app.set_ready(started(&memory, clock, telemetry), Secret::from_bytes([1; 32]));
@@ -94,7 +96,7 @@ async fn a_reader_that_panics_is_no_end_of_the_stream() {
     let app = app();
     let (sender, groups) = mpsc::channel(1);
     let bytes = Bytes::from(event("a"));
-    let lease = app.budget(&Source::default()).lease();
+    let lease = app.bodies_of(Source::default()).budget.lease();
     let reading = tokio::spawn(async move {
         sender.send(Ok(LineGroup { bytes, first_is_too_long: false, lease })).await.ok();
         assert!(sender.is_closed(), "planted");
