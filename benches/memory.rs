@@ -134,11 +134,13 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(place) = arguments.iter().position(|argument| argument == "account") {
         let names = ["points", "starts", "pairs", "one label set", "half"];
+        let settings = [("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_ALLOW_THP", "0")];
         match names.iter().find(|name| arguments.get(place + 1).is_some_and(|argument| argument == *name)) {
             Some(name) => account(name),
-            // Each in a process of its own.
+            // Each in a process of its own, whose allocator is told what `serve` tells its own.
             None => names.iter().for_each(|name| {
-                std::process::Command::new(std::env::current_exe().unwrap()).args(["account", name]).status().unwrap();
+                let mut own = std::process::Command::new(std::env::current_exe().unwrap());
+                own.args(["account", name]).envs(settings).status().unwrap();
             }),
         }
         return;

@@ -39,7 +39,8 @@ use std::sync::atomic::Ordering;
 
 /// How many values a regular expression is tried on before the label's lock is given up for a moment.
 const SCAN_SLICE: usize = 4096;
-/// The sorted runs are made anew when more than this many of their values are forgotten, and more than half.
+/// The sorted runs are made anew when more than this many of their values are forgotten, and more than a quarter of those that
+/// are left.
 const DEAD_MIN: usize = 1024;
 
 /// So many values are looked at with each that comes or goes, when the sorted runs are made anew.
@@ -433,7 +434,7 @@ impl Values {
             Some(anew) => anew.gone.push(number),
             None => self.dead.push(number),
         }
-        if self.anew.is_none() && self.dead.len() > DEAD_MIN && self.dead.len() * 2 > self.rows.len() {
+        if self.anew.is_none() && self.dead.len() > DEAD_MIN && self.dead.len() * 4 > self.by_text.len() {
             self.anew = Some(Box::new(Anew { gone: std::mem::take(&mut self.dead), ..Anew::default() }));
         }
         self.tidy();

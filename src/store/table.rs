@@ -11,6 +11,11 @@ use hashbrown::HashTable;
 
 /// Most numbers of a leaf: seven eighths of 2048 places.
 const LEAF_MAX: usize = 1792;
+/// The places of a leaf.
+const LEAF_PLACES: usize = 1 << PLACE_BITS;
+/// A leaf that has no place any more which was never used is made anew where it has so many numbers, and with more is split, so
+/// that there are some before it is so again.
+const ANEW_MAX: usize = LEAF_MAX / 8 * 7;
 /// Two leaves that have so many together, or fewer, become one.
 const SMALL: usize = LEAF_MAX / 2;
 /// Bits of the hash that the places of a leaf go by, and the most of those behind them that the directory goes by.
@@ -38,6 +43,22 @@ struct Leaf<T> {
 
 /// A number and its hash, folded.
 type Item<T> = (T, u32);
+
+impl<T> Leaf<T> {
+    /// Whether numbers that were taken out have left it no place that was never used: it would double for one more.
+    fn is_worn(&self) -> bool {
+        self.depth < DEPTH_MAX && self.items.num_buckets() >= LEAF_PLACES && self.items.capacity() == self.items.len()
+    }
+
+    /// Makes all places new.
+    fn make_anew(&mut self) {
+        let worn = std::mem::replace(&mut self.items, HashTable::with_capacity(LEAF_MAX));
+        steps::moved(worn.len() * size_of::<Item<T>>());
+        for item in worn {
+            self.items.insert_unique(rehash(&item), item, rehash);
+        }
+    }
+}
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
@@ -103,17 +124,22 @@ impl<T: Copy> Table<T> {
             self.split(full, index_of(hash, self.depth));
         }
         let Some(leaf) = self.leaf_of(hash).and_then(|leaf| self.leaves.get_mut(leaf)) else { return };
-        let (room, before) = (leaf.items.capacity(), leaf.items.allocation_size());
+        let before = leaf.items.allocation_size();
+        if leaf.is_worn() {
+            leaf.make_anew();
+        }
+        let room = leaf.items.capacity();
         leaf.items.insert_unique(wide(hash), (item, hash), rehash);
         if leaf.items.capacity() != room {
             steps::moved(leaf.items.len() * size_of::<Item<T>>());
-            self.bytes = self.bytes + leaf.items.allocation_size() - before;
         }
+        self.bytes = self.bytes + leaf.items.allocation_size() - before;
         self.len += 1;
     }
 
     fn is_full(&self, leaf: usize) -> bool {
-        self.leaves.get(leaf).is_some_and(|leaf| leaf.items.len() >= LEAF_MAX && leaf.depth < DEPTH_MAX)
+        let has_many = |leaf: &Leaf<T>| leaf.items.len() >= LEAF_MAX || (leaf.items.len() > ANEW_MAX && leaf.is_worn());
+        self.leaves.get(leaf).is_some_and(|leaf| has_many(leaf) && leaf.depth < DEPTH_MAX)
     }
 
     /// Takes out the one of this hash that `is` accepts. Says whether there was one.
@@ -243,6 +269,28 @@ mod tests {
             assert!(most <= 32_000, "{most} bytes moved at once");
         }
         assert_eq!(table.leaves.len() - table.vacant.len(), 1);
+    }
+
+    /// As many go as come, over and over: it stays as large as it was.
+    #[test]
+    fn what_comes_and_goes_takes_no_more_than_what_stays() {
+        const COUNT: u32 = 20_000;
+        let mut table = Table::default();
+        (0..COUNT).for_each(|item| table.insert(hash_of(item), item));
+        let (before, mut most) = (table.bytes(), 0);
+        for item in 0..5 * COUNT {
+            most = most.max(steps::bytes_of(|| {
+                assert!(table.remove(hash_of(item), |other| other == item));
+                table.insert(hash_of(item + COUNT), item + COUNT);
+            }));
+        }
+        assert!(table.bytes() <= before && most <= 32_000, "{} bytes, {before} before; {most} moved at once", table.bytes());
+        // A half goes at once, and comes again.
+        for half in 0..6 {
+            (0..COUNT / 2).for_each(|item| assert!(table.remove(hash_of(5 * COUNT + half * COUNT / 2 + item), |_| true)));
+            (0..COUNT / 2).for_each(|item| table.insert(hash_of(6 * COUNT + half * COUNT / 2 + item), 6 * COUNT + half * COUNT / 2 + item));
+        }
+        assert!(table.bytes() <= before, "{} bytes, {before} before", table.bytes());
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn fold_read(
 ) -> Result<(), ReplayError> {
     let (sender, receiver) = mpsc::sync_channel::<Vec<Decoded>>(PIECES_WAITING);
     // Lists go back and forth: a new one for each piece would be memory that the system has to clear first.
-    let (give_back, given_back) = mpsc::channel();
+    let (emptied, empty) = mpsc::channel();
     std::thread::scope(|scope| {
         let applier = std::thread::Builder::new().name("replay".into());
         let applier = applier.spawn_scoped(scope, move || {
@@ -119,7 +119,7 @@ fn fold_read(
                 fold(memory, &records, |_, _| {});
                 records.clear();
                 // Where nobody takes it, nothing more is read.
-                drop(give_back.send(records));
+                drop(emptied.send(records));
             }
         });
         let mut list = Vec::new();
@@ -134,7 +134,7 @@ fn fold_read(
         };
         let read = read(&mut |frame| {
             course.read(&frame, memory, &mut list, |list| {
-                let records = std::mem::replace(list, given_back.try_recv().unwrap_or_default());
+                let records = std::mem::replace(list, empty.try_recv().unwrap_or_default());
                 sender.send(records).map_err(|_| VisitError::from("the memory took no more"))
             })
         });

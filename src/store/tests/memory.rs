@@ -126,3 +126,24 @@ fn what_is_forgotten_makes_room() {
         assert!(again * 10 > first * 9, "{again} in round {round}, {first} in the first");
     }
 }
+
+/// Half of what is there goes, and others come: they find the room of those that went.
+#[test]
+fn what_half_leaves_is_filled_again() {
+    for (state, share) in [(EdgeState::Point, SHARE), (EdgeState::Point, 4 * SHARE), (EdgeState::Stop, SHARE)] {
+        let fresh = fill(&store(share), state, 1);
+        let store = store(share);
+        for from in (0..fresh / 2).step_by(100) {
+            let edges: Vec<Edge> = (from..from + 100).map(|number| edge(state, number, number)).collect();
+            assert!(commit(&store, 1, &edges).iter().all(Result::is_ok));
+        }
+        let mut stays = fill(&store, state, 2);
+        for round in 3..7 {
+            store.apply(at(1 << 40), &Command::Retire { before: at(round - 1), upto: 0 });
+            let again = fill(&store, state, round);
+            let of = again + stays;
+            assert!(of * 10 > fresh * 8, "{state:?}s: {again} in round {round}, beside {stays}; {fresh} at first");
+            stays = again;
+        }
+    }
+}
