@@ -29,7 +29,7 @@ pub(crate) struct Plan {
     pub(crate) tokens: bool,
     /// `limits` or other keys of the configuration file.
     pub(crate) config: String,
-    /// Further organizations.
+    /// Further organizations, each with two tokens of either kind.
     pub(crate) organizations: usize,
 }
 
@@ -63,7 +63,16 @@ impl Server {
         };
         let organizations =
             if plan.tokens { format!("organizations:\n{}{}", organization("attacker"), organization("victim")) } else { String::new() };
-        let more = (0..if plan.tokens { plan.organizations } else { 0 }).map(|number| organization(&format!("o{number}")));
+        let further = |number: usize| {
+            let name = format!("o{number}");
+            let token = |kind: &str| {
+                use sha2::Digest as _;
+                format!("  - {{name: {kind}, sha256: {}, scopes: [write]}}\n", hex::encode(sha2::Sha256::digest(format!("{name}-{kind}"))))
+            };
+            let (one, another, refresh) = (token("other"), token("refresh"), token("another"));
+            format!("{}{one}  refresh_tokens:\n{refresh}{another}", organization(&name))
+        };
+        let more = (0..if plan.tokens { plan.organizations } else { 0 }).map(further);
         let organizations = more.fold(organizations, |all, more| all + &more);
         std::fs::write(directory.path().join("config.yml"), format!("{organizations}{}", plan.config)).unwrap();
         std::fs::write(directory.path().join("ahead"), 0_i64.to_le_bytes()).unwrap();

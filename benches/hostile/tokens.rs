@@ -48,7 +48,7 @@ pub(crate) const ALL: &[Attack] = &[
 ];
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const CONNECTIONS: usize = 16;
+const CONNECTIONS: usize = 300;
 
 fn wrong(server: &Server, until: Instant) -> String {
     flood(server, until, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer nope\r\n\r\n")

@@ -48,7 +48,8 @@ fn load(exporter: &Exporter) {
         request.send(&zipped[..]).map(|answer| answer.status().as_u16()).ok()
     };
     let page = |number: usize| {
-        let path = if number % 2 == 0 { "metrics".to_owned() } else { format!("metrics?match[]=%7Bn=~%22{}.*%22%7D", number % 10) };
+        let path =
+            if number.is_multiple_of(2) { "metrics".to_owned() } else { format!("metrics?match[]=%7Bn=~%22{}.*%22%7D", number % 10) };
         ureq::get(format!("{}/{path}", exporter.url)).header("Accept-Encoding", "gzip").call().map(|answer| answer.status().as_u16()).ok()
     };
     std::thread::scope(|scope| {

@@ -73,7 +73,12 @@ pub(super) fn run(command: &[OsString], relay: &Relay) -> Ending {
     let Some((program, arguments)) = command.split_first() else {
         return Ending::NotStarted { code: 127, error: RunError::NoCommand };
     };
-    let mut child = match relay.adopt(|| Command::new(program).args(arguments).spawn()) {
+    let start = || Command::new(program).args(arguments).spawn();
+    let started = match relay.adopt(start) {
+        Err(AdoptError::Failed(error)) if error.kind() == io::ErrorKind::WouldBlock && relay.make_room() => relay.adopt(start),
+        started => started,
+    };
+    let mut child = match started {
         Ok(child) => child,
         Err(AdoptError::Asked(signal)) => return Ending::Killed(signal),
         Err(AdoptError::Failed(source)) => {

@@ -8,11 +8,13 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
+use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use signal_hook::consts::SIGCHLD;
+use signal_hook::iterator::Handle;
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::Cause;
@@ -25,10 +27,15 @@ const ENDING: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUI
 /// What is passed on and means what the job makes of it.
 const OTHERS: [Signal; 2] = [Signal::USR1, Signal::USR2];
 
+const NOT_PASSED_ON: &str = "signals are not passed on to the command";
+
 /// Whether a signal of that number asks a process to end.
 pub(super) fn asks_for_the_end(number: i32) -> bool {
     ENDING.iter().any(|signal| signal.as_raw() == number)
 }
+
+/// The thread that passes signals on, and what ends it.
+type Listener = (Handle, JoinHandle<()>);
 
 /// Where signals go.
 #[derive(Clone)]
@@ -37,23 +44,27 @@ pub(super) struct Relay {
     /// The last signal that asked for the end, 0 for none. It is set the moment the signal comes, not when our thread
     /// gets to it, so that it is never taken for one that came after the job.
     asked: Arc<AtomicUsize>,
+    thread: Arc<Mutex<Option<Listener>>>,
 }
 
 impl Relay {
     /// Listens from now on. Where the system has no room for a thread that does, signals are not passed on, but the job is run.
     pub(super) fn listen() -> io::Result<Self> {
         let ignored = ignored();
-        let relay = Self { job: Arc::default(), asked: Arc::default() };
+        let relay = Self { job: Arc::default(), asked: Arc::default(), thread: Arc::default() };
         let (signals, registered) = mpsc::channel::<SignalsInfo<WithOrigin>>();
         let for_thread = relay.clone();
         let pass_on = move || registered.iter().for_each(|mut signals| signals.forever().for_each(|origin| for_thread.pass_on(&origin)));
         // A caller that ignores SIGCHLD would take the exit code of the job from us.
         let mut numbers = vec![SIGCHLD];
-        if let Err(error) = thread::Builder::new().name("signals".to_owned()).spawn(pass_on) {
-            cli::note(&format!("warning: signals are not passed on to the command: {error}"));
-            signal_hook::flag::register(SIGCHLD, Arc::default())?;
-            return Ok(relay);
-        }
+        let thread = match thread::Builder::new().name("signals".to_owned()).spawn(pass_on) {
+            Ok(thread) => thread,
+            Err(error) => {
+                cli::note(&format!("warning: {NOT_PASSED_ON}: {error}"));
+                signal_hook::flag::register(SIGCHLD, Arc::default())?;
+                return Ok(relay);
+            }
+        };
         for signal in ENDING.into_iter().chain(OTHERS) {
             let number = signal.as_raw();
             // Under `nohup`, and in the background of a script, a signal is ignored on purpose; the job inherits that.
@@ -67,9 +78,20 @@ impl Relay {
             }
             numbers.push(number);
         }
+        let registered = SignalsInfo::new(numbers)?;
+        *relay.thread.lock() = Some((registered.handle(), thread));
         // The thread is there, and waits for them.
-        signals.send(SignalsInfo::new(numbers)?).ok();
+        signals.send(registered).ok();
         Ok(relay)
+    }
+
+    /// Ends the thread that passes signals on, which makes room for the job; whether there was one.
+    pub(super) fn make_room(&self) -> bool {
+        let Some((signals, thread)) = self.thread.lock().take() else { return false };
+        signals.close();
+        thread.join().ok();
+        cli::note(&format!("warning: {NOT_PASSED_ON}: there is room for it alone"));
+        true
     }
 
     /// Starts the job, which gets every signal from then on; not when one has asked for the end before.

@@ -72,11 +72,13 @@ impl WrongTokens {
 fn count(whole_at: &mut Duration, now: Duration) -> Outcome {
     let then = (*whole_at).max(now) + INTERVAL;
     let most = now + BURST * INTERVAL;
-    if then > most {
-        return Outcome::Throttled(then - most);
+    match then.checked_sub(most) {
+        None | Some(Duration::ZERO) => {
+            *whole_at = then;
+            Outcome::Refused
+        }
+        Some(wait) => Outcome::Throttled(wait),
     }
-    *whole_at = then;
-    Outcome::Refused
 }
 
 #[cfg(test)]

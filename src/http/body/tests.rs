@@ -168,6 +168,17 @@ async fn a_body_waits_for_room_and_is_told_to_come_again() {
     assert_eq!(error.status, 503);
 }
 
+#[tokio::test]
+async fn a_compressed_body_waits_for_the_turn_of_its_sender() {
+    let shared = shared(&account(MIB));
+    let place = shared.places.take(&Source::new("other", "", 1), 1).await.unwrap();
+    let (headers, limits) = (headers(Some("gzip")), Limits::default());
+    let mut read = std::pin::pin!(read_whole(&headers, Body::from(gzip(b"{}")), &limits, &shared));
+    assert!(futures_util::poll!(&mut read).is_pending());
+    drop(place);
+    assert_eq!(&read.await.unwrap().bytes[..], b"{}");
+}
+
 fn dribble(chunks: usize, size: usize, every: Duration) -> Body {
     Body::from_stream(stream::unfold(0, move |sent| async move {
         if sent == chunks {
