@@ -16,5 +16,6 @@ mod operating;
 mod parameters;
 mod places;
 pub mod routes;
+mod seats;
 pub mod server;
 mod wholes;

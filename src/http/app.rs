@@ -9,8 +9,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
 
 use crate::account::Item;
 use crate::account::Lease;
@@ -23,18 +23,26 @@ use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
 use crate::http::error::ApiError;
 use crate::http::places::Places;
+use crate::http::seats::Crowded;
+use crate::http::seats::Seat;
+use crate::http::seats::Seats;
 use crate::store::ANSWER_BYTES;
+use crate::store::Effort;
 use crate::store::Store;
+use crate::store::TooMuch;
+use crate::store::selector::Patterns;
 use crate::telemetry::Telemetry;
 use crate::time::Clock;
 use crate::writer::Health;
 use crate::writer::Source;
 use crate::writer::Writer;
 
-/// Pages rendered, and queries answered, at the same time: each takes a processor for as long as it lasts.
+/// Pages that are shared rendered, and questions answered, at the same time: each takes a processor for as long as it lasts.
 const HEAVY_AT_ONCE: usize = 4;
 /// Single events looked up at the same time: each waits for the lock of its tenant and does not take long.
 const LOOKUPS_AT_ONCE: usize = 8;
+/// Most questions of one organization, or of one address where there are none, that wait.
+const QUESTIONS_WAITING_MAX: usize = 64;
 /// What comes of a body up to this size is not on the account: it is part of what a connection takes.
 const UNLEASED_BYTES: usize = 4 * 1024;
 /// Bodies larger than this are parsed off the async threads.
@@ -101,9 +109,14 @@ pub struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) storage: PathBuf,
     pub(crate) budget: Budget,
-    pub(crate) renders: Arc<Semaphore>,
-    pub(crate) queries: Arc<Semaphore>,
-    pub(crate) lookups: Arc<Semaphore>,
+    /// For pages that are shared.
+    pub(crate) renders: Seats,
+    /// For questions about events, and pages of one's own.
+    pub(crate) questions: Seats,
+    /// For single events.
+    pub(crate) lookups: Seats,
+    /// Expressions of selectors, compiled.
+    pub(crate) patterns: Patterns,
     /// For inflating and parsing what is larger than a buffer, and for the commands of streams until they are written.
     pub(crate) places: Places,
     /// Whose turn it is to change a whole event, by a hash of its id.
@@ -141,9 +154,11 @@ impl App {
         let Parts { store, pages, telemetry, clock, storage } = parts;
         Self {
             budget: Budget::new(store.account().clone()),
-            renders: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
-            queries: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
-            lookups: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)),
+            // Of these each connection has one at most.
+            renders: Seats::new(HEAVY_AT_ONCE, usize::MAX),
+            questions: Seats::new(HEAVY_AT_ONCE, QUESTIONS_WAITING_MAX),
+            lookups: Seats::new(LOOKUPS_AT_ONCE, usize::MAX),
+            patterns: Patterns::default(),
             places: Places::new(2 + 2 * std::thread::available_parallelism().map_or(1, usize::from)),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             settings: RwLock::new(Arc::new(settings)),
@@ -228,28 +243,74 @@ impl App {
         }
     }
 
-    /// Runs work that takes a processor for a while, not more of it at once than `places` has, and off the async threads.
+    /// Runs work that takes a processor for a while off the async threads, when there is a seat for whoever asks.
     pub(crate) async fn heavy<T: Send + 'static>(
         &self,
-        places: &Arc<Semaphore>,
+        seats: &Seats,
+        source: &Source,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        let place = tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned()).await;
-        let Ok(Ok(place)) = place else { return Err(ApiError::unavailable("busy", "busy: too many pages or queries at once")) };
+        let seat = self.seat(seats, source).await?;
         let done = self.elsewhere(move || {
             let result = work();
-            drop(place);
+            drop(seat);
             result
         });
         done.await
     }
 
+    async fn seat(&self, seats: &Seats, source: &Source) -> Result<Seat, ApiError> {
+        match tokio::time::timeout(PATIENCE, seats.take(source)).await {
+            Ok(Ok(seat)) => Ok(seat),
+            Ok(Err(Crowded(waiting))) => {
+                self.refused_question("waiting");
+                let message = format!(
+                    "{waiting} questions of the same organization or address wait already: ask fewer at the same time, and each of a shorter time or with a selector or tag that fewer events have"
+                );
+                Err(ApiError::too_many("busy", message))
+            }
+            Err(_) => {
+                self.refused_question("patience");
+                Err(ApiError::unavailable("busy", "busy: too many pages or queries at once"))
+            }
+        }
+    }
+
     /// Answers a question about events, as [`App::heavy`], with memory for what is found, which is to be held as long as it is.
-    pub(crate) async fn query<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<(T, Lease), ApiError> {
+    /// What it takes is counted; see [`App::too_much`].
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        source: Source,
+        work: impl FnOnce(&Effort) -> T + Send + 'static,
+    ) -> Result<(T, Lease), ApiError> {
         /// What is found, and the text that is made of it.
         const ROOM_BYTES: usize = 3 * ANSWER_BYTES;
+        let seat = self.seat(&self.questions, &source).await?;
         let room = self.store.account().wait_a_while(Item::Answers, ROOM_BYTES).await?;
-        Ok((self.heavy(&self.queries, work).await?, room))
+        let done = self.elsewhere(move || {
+            let result = work(&Effort::default());
+            drop(seat);
+            result
+        });
+        Ok((done.await?, room))
+    }
+
+    /// Refuses a question that takes more steps than one may.
+    pub(crate) fn too_much(&self, error: TooMuch, instead: &str) -> ApiError {
+        self.refused_question("steps");
+        ApiError::too_much(format!("too much to look at: {error}; {instead}"))
+    }
+
+    /// Counts a question that was refused for its selectors, if they are the reason.
+    pub(crate) fn note_price(&self, error: &ApiError) {
+        if error.status == StatusCode::UNPROCESSABLE_ENTITY {
+            self.refused_question("price");
+        }
+    }
+
+    /// Counts that a question was refused.
+    pub(crate) fn refused_question(&self, reason: &'static str) {
+        self.telemetry.questions_refused.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// Parses a body of so many bytes: a small one at once, another off the async threads when it is its sender's turn. What it

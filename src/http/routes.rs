@@ -115,6 +115,16 @@ impl Call {
         Ok(Source::new(&grant.organization, sender, connection))
     }
 
+    /// Who asks: of all that ask for an organization each has its turn, and where there are no organizations each address.
+    pub(crate) fn asker(&self) -> Result<Source, ApiError> {
+        let grant = self.grant()?;
+        let peer = self.parts.extensions.get::<Peer>();
+        if grant.organization.is_empty() {
+            return Ok(peer.map_or_else(Source::default, |peer| Source::new(&peer.address, "", peer.connection)));
+        }
+        self.source()
+    }
+
     /// For whom and by which settings the request changes events.
     pub(crate) fn actor(&self, now: Timestamp) -> Result<Actor, ApiError> {
         let organization = Arc::clone(&self.grant()?.organization);

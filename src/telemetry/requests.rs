@@ -11,7 +11,7 @@ use crate::telemetry::Labels;
 use crate::telemetry::Telemetry;
 
 /// The status codes that this server answers, which the test `every_status_has_its_metric` holds; anything else is `other`.
-const CODES: [(u16, &str); 20] = [
+const CODES: [(u16, &str); 21] = [
     (200, "200"),
     (201, "201"),
     (204, "204"),
@@ -28,6 +28,7 @@ const CODES: [(u16, &str); 20] = [
     (413, "413"),
     (415, "415"),
     (422, "422"),
+    (429, "429"),
     (431, "431"),
     (500, "500"),
     (503, "503"),

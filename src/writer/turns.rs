@@ -32,6 +32,12 @@ impl Source {
         };
         Self((hash(organization), (hash(sender), (connection, ()))))
     }
+
+    /// The hashes of its organization and of its sender.
+    pub(crate) fn names(&self) -> (u64, u64) {
+        let Self((organization, (sender, _))) = *self;
+        (organization, sender)
+    }
 }
 
 /// Some that wait, each with its source and its cost.
