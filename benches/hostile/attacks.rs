@@ -143,7 +143,8 @@ pub(crate) const ALL: &[Attack] = &[
 const SMALL: &[&str] = &["--limit.memory=314572800"];
 const SMALL_OPEN: &[&str] = &["--limit.memory=314572800", "--limit.open-events=100000000"];
 const GROUP: &str = "pairing:\n- event: deploy\n  labels: [v]\n  supersede: [svc]\n";
-const NOTHING: Attack = Attack { name: "", flags: &[], config: "", memory: usize::MAX, prepare: |_| {}, run: |_, _| String::new() };
+pub(crate) const NOTHING: Attack =
+    Attack { name: "", flags: &[], config: "", memory: usize::MAX, prepare: |_| {}, run: |_, _| String::new() };
 
 #[expect(clippy::disallowed_methods, reason = "attackers go by the machine's clock")]
 fn now() -> i64 {
@@ -203,7 +204,7 @@ fn zipped_streams(server: &Server, until: Instant) -> String {
     format!("{} KiB sent", sent.into_inner() >> 10)
 }
 
-fn post(server: &Server, headers: &str, method: &str, path: &str, body: &str) -> u16 {
+pub(crate) fn post(server: &Server, headers: &str, method: &str, path: &str, body: &str) -> u16 {
     let headers = format!("{}{headers}Content-Type: application/json\r\n", server.attacker());
     http::send(server.address, method, path, &headers, body.as_bytes(), PATIENCE).map_or(0, |answer| answer.status)
 }
@@ -250,7 +251,7 @@ fn slow_bodies(server: &Server, until: Instant) -> String {
 }
 
 /// Sends lines and says how many were answered to be stored, and with what status.
-fn lines(server: &Server, lines: impl Iterator<Item = String>) -> (u64, u16) {
+pub(crate) fn lines(server: &Server, lines: impl Iterator<Item = String>) -> (u64, u16) {
     let mut text = String::new();
     lines.for_each(|line| writeln!(text, "{line}").unwrap());
     let headers = format!("{}Content-Type: application/x-ndjson\r\n", server.attacker());
