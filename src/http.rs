@@ -16,6 +16,7 @@ mod operating;
 mod parameters;
 mod places;
 pub mod routes;
+mod seats;
 pub mod server;
 pub mod threads;
 mod wholes;

@@ -77,6 +77,10 @@ metrics! {
     /// Time from a request's headers to its answer.
     request_seconds: Family<Labels<2>, Histogram, fn() -> Histogram> =
         "http_request_duration_seconds", Family::new_with_constructor(seconds);
+    /// Questions, and pages of one's own, that have a thread or wait for one.
+    questions: Family<Labels<1>, Gauge> = "questions";
+    /// Questions, and pages, that were refused, by reason.
+    questions_refused: Family<Labels<1>, Counter> = "questions_refused";
     /// Bytes of request bodies being worked on.
     bytes_in_flight: Gauge = "http_bytes_in_flight";
     /// Bytes of memory that the server may take (--limit.memory).

@@ -206,7 +206,7 @@ fn zipped_streams(server: &Server, until: Instant) -> String {
     format!("{} KiB sent", sent.into_inner() >> 10)
 }
 
-fn post(server: &Server, headers: &str, method: &str, path: &str, body: &str) -> u16 {
+pub(crate) fn post(server: &Server, headers: &str, method: &str, path: &str, body: &str) -> u16 {
     let headers = format!("{}{headers}Content-Type: application/json\r\n", server.attacker());
     http::send(server.address, method, path, &headers, body.as_bytes(), PATIENCE).map_or(0, |answer| answer.status)
 }
@@ -253,7 +253,7 @@ fn slow_bodies(server: &Server, until: Instant) -> String {
 }
 
 /// Sends lines and says how many were answered to be stored, and with what status.
-fn lines(server: &Server, lines: impl Iterator<Item = String>) -> (u64, u16) {
+pub(crate) fn lines(server: &Server, lines: impl Iterator<Item = String>) -> (u64, u16) {
     let mut text = String::new();
     lines.for_each(|line| writeln!(text, "{line}").unwrap());
     let headers = format!("{}Content-Type: application/x-ndjson\r\n", server.attacker());

@@ -29,10 +29,12 @@ pub(crate) enum Wish {
     PutBeside,
     /// The page of its own organization.
     Page,
+    /// The latest event of its own organization.
+    List,
 }
 
 impl Wish {
-    pub(crate) const ALL: [Self; 5] = [Self::Healthy, Self::Ready, Self::PutElsewhere, Self::PutBeside, Self::Page];
+    pub(crate) const ALL: [Self; 6] = [Self::Healthy, Self::Ready, Self::PutElsewhere, Self::PutBeside, Self::Page, Self::List];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -41,6 +43,7 @@ impl Wish {
             Self::PutElsewhere => "put",
             Self::PutBeside => "put-beside",
             Self::Page => "page",
+            Self::List => "list",
         }
     }
 
@@ -51,6 +54,7 @@ impl Wish {
             Self::Healthy => http::get(address, "/-/healthy", "", PATIENCE),
             Self::Ready => http::get(address, "/-/ready", "", PATIENCE),
             Self::Page => http::get(address, "/metrics", &token, PATIENCE),
+            Self::List => http::get(address, "/api/v4/organizations/victim/change_events?limit=1", &token, PATIENCE),
             Self::PutElsewhere | Self::PutBeside => {
                 let path = format!("/api/v4/organizations/{organization}/change_events");
                 let body = format!(r#"{{"event_name":"{}","attributes":{{"n":"{}"}}}}"#, self.name(), number % 7);

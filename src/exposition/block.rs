@@ -29,7 +29,7 @@ const LINES_MEAN: u64 = 1024;
 const LINES_MAX: usize = 4096;
 
 /// Labels of so many lines are looked up at once; the writer waits that long.
-const LOOKED_UP_AT_ONCE: usize = 64;
+pub(super) const LOOKED_UP_AT_ONCE: usize = 64;
 
 /// A line to be: of an edge, or of an open gauge.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,7 +8,6 @@ use super::PageStats;
 use super::Sizes;
 use super::block;
 use super::block::Block;
-use super::block::Entry;
 use super::block::Known;
 use super::block::Room;
 use super::body::PageBody;
@@ -31,6 +30,7 @@ use crate::account::Item;
 use crate::store::AppliedEdge;
 use crate::store::Cause;
 use crate::store::ClusterId;
+use crate::store::Effort;
 use crate::store::SampleKind;
 use crate::store::Tenant;
 use crate::store::TenantId;
@@ -103,6 +103,7 @@ struct Asked<'a> {
     view: View,
     now: Timestamp,
     room: Room<'a>,
+    effort: &'a Effort,
 }
 
 impl Drop for Receipt<'_> {
@@ -199,6 +200,19 @@ impl Pages {
         own: &str,
         now: Timestamp,
     ) -> Result<Page, Full> {
+        self.render_within(tenant, cluster, request, own, now, &Effort::boundless())
+    }
+
+    /// The same within some steps, which the selectors take; what comes when these do not do is no page.
+    pub fn render_within(
+        &self,
+        tenant: Option<&Tenant>,
+        cluster: ClusterId,
+        request: &PageRequest,
+        own: &str,
+        now: Timestamp,
+        effort: &Effort,
+    ) -> Result<Page, Full> {
         self.forget_idle(now);
         let pages = tenant.and_then(|tenant| self.clusters.read().get(&(tenant.id(), cluster)).map(|pages| (tenant, Arc::clone(pages))));
         let own = if filter::has_own(&request.selectors) { own } else { "" };
@@ -210,7 +224,7 @@ impl Pages {
             return page(own, &self.families(&request.selectors).map(empty).collect::<Vec<_>>(), request, &Shown::default(), room);
         };
         let view = View::new(self.moment_of_page(now), request.window, request.keep, &self.sizes);
-        let asked = Asked { tenant, cluster, pages: &pages, request, own, view, now, room };
+        let asked = Asked { tenant, cluster, pages: &pages, request, own, view, now, room, effort };
         let render = || if request.selectors.is_empty() { self.shared(&asked) } else { self.filtered(&asked) };
         // Nobody else's page is given up for one of somebody's own.
         let give_ups: &[fn(&mut Cache)] = if is_shared { &[Cache::forget_unused, Cache::forget] } else { &[Cache::forget_unused] };
@@ -225,7 +239,7 @@ impl Pages {
 
     /// A page of blocks that are kept for the next one.
     fn shared(&self, asked: &Asked<'_>) -> Result<Page, Full> {
-        let Asked { tenant, cluster, pages, request, own, view, now, room } = *asked;
+        let Asked { tenant, cluster, pages, request, own, view, now, room, effort: _ } = *asked;
         let mut cache = pages.cache.lock();
         let shown = pages.shown(view);
         let edges = cache.edges(&shown, tenant, room)?;
@@ -240,11 +254,11 @@ impl Pages {
 
     /// A page of what its selectors select.
     fn filtered(&self, asked: &Asked<'_>) -> Result<Page, Full> {
-        let Asked { tenant, cluster, pages, request, own, view, now, room } = *asked;
+        let Asked { tenant, cluster, pages, request, own, view, now, room, effort } = *asked;
         let (shown, open) = (pages.shown(view), cache::open_entries(tenant, cluster, now));
         let section = |(family, filter): (Family, Filter<'_>)| {
             let entries = if family == Family::Open { &open } else { &shown.rows };
-            let selected: Vec<Entry> = entries.iter().filter(|entry| filter.matches(family, tenant, entry.series)).copied().collect();
+            let selected = filter.select(family, tenant, entries, effort);
             let blocks = block::cut(&selected).map(|entries| Block::of(family, entries, &Known::new(), tenant, room).map(Arc::new));
             Ok(Section { family, blocks: blocks.collect::<Result<_, Full>>()? })
         };

@@ -88,7 +88,7 @@ pub(crate) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiErr
 async fn earlier(app: &App, actor: &Actor, sid: &str) -> Result<Option<EventView>, ApiError> {
     let event = wholes::find(app, actor, sid).await?;
     let (store, organization, id) = (Arc::clone(&app.store), Arc::clone(&actor.organization), sid.to_owned());
-    if event.is_none() && app.heavy(&app.lookups, move || store.remembers(&organization, &id)).await? {
+    if event.is_none() && app.heavy(&app.lookups, &actor.source, move || store.remembers(&organization, &id)).await? {
         let message = format!("{IDEMPOTENCY_KEY}: the event that it created was deleted");
         return Err(ApiError::new(StatusCode::CONFLICT, "conflict", message).at(IDEMPOTENCY_KEY));
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use parking_lot::RwLock;
 
 use crate::account::Full;
@@ -30,13 +31,19 @@ use crate::http::body::budget::Budget;
 use crate::http::error::ApiError;
 use crate::http::places;
 use crate::http::places::Places;
+use crate::http::seats::Crowded;
+use crate::http::seats::Seat;
+use crate::http::seats::Seats;
 use crate::http::server::Connections;
 use crate::http::server::Peer;
 use crate::http::server::Readers;
 use crate::http::threads::Team;
 use crate::http::threads::Threads;
 use crate::store::ANSWER_BYTES;
+use crate::store::Effort;
 use crate::store::Store;
+use crate::store::TooMuch;
+use crate::store::selector::Patterns;
 use crate::telemetry::Telemetry;
 use crate::threads::Workers;
 use crate::time::Clock;
@@ -44,6 +51,8 @@ use crate::writer::Health;
 use crate::writer::Source;
 use crate::writer::Writer;
 
+/// Most questions of one organization, or of one address where there are none, that wait.
+const QUESTIONS_WAITING_MAX: usize = 64;
 /// What comes of a body up to this size is not on the account: it is part of what a connection takes.
 const UNLEASED_BYTES: usize = 4 * 1024;
 /// Bodies larger than this are parsed off the async threads.
@@ -109,10 +118,15 @@ pub struct App {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) storage: PathBuf,
+    /// For pages that are shared.
     pub(crate) renders: Team,
-    pub(crate) queries: Team,
+    /// For questions about events, and pages of one's own.
+    pub(crate) questions: Team,
+    /// For single events.
     pub(crate) lookups: Team,
     operations: Workers,
+    /// Expressions of selectors, compiled.
+    pub(crate) patterns: Patterns,
     /// For inflating and parsing what is larger than a buffer, and for the commands of streams until they are written.
     pub(crate) places: Places,
     /// Whose answers can be given up when there is no memory for those of others.
@@ -155,10 +169,12 @@ impl App {
         let Parts { store, pages, telemetry, clock, storage, threads } = parts;
         let places = 2 + 2 * std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            renders: Team::new(threads.pages),
-            queries: Team::new(threads.questions),
-            lookups: Team::new(threads.lookups),
+            // Of these each connection has one at most.
+            renders: Team::new(threads.pages, usize::MAX),
+            questions: Team::new(threads.questions, QUESTIONS_WAITING_MAX),
+            lookups: Team::new(threads.lookups, usize::MAX),
             operations: threads.operations,
+            patterns: Patterns::default(),
             places: Places::new(places, threads.bodies, Arc::clone(&telemetry)),
             connections: Arc::default(),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
@@ -274,13 +290,17 @@ impl App {
         }
     }
 
-    /// Runs work that takes a processor for a while, on a thread of `team`.
-    pub(crate) async fn heavy<T: Send + 'static>(&self, team: &Team, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-        let place = tokio::time::timeout(PATIENCE, Arc::clone(&team.free).acquire_owned()).await;
-        let Ok(Ok(place)) = place else { return Err(ApiError::unavailable("busy", "busy: too many pages or queries at once")) };
+    /// Runs work that takes a processor for a while, on a thread of `team`, when there is a seat for whoever asks.
+    pub(crate) async fn heavy<T: Send + 'static>(
+        &self,
+        team: &Team,
+        source: &Source,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let seat = self.seat(&team.seats, source).await?;
         let done = places::on(&team.workers, &self.telemetry, move || {
             let result = work();
-            drop(place);
+            drop(seat);
             result
         });
         done.await
@@ -288,11 +308,11 @@ impl App {
 
     /// Memory for an answer, or for commands, which the answer holds too. While there is none, those who are slowest to read theirs
     /// are given up.
-    async fn room(&self, item: Item, taker: Option<Taker>, bytes: usize) -> Result<Lease, Full> {
+    async fn room(&self, item: Item, taker: Taker, bytes: usize) -> Result<Lease, Full> {
         /// How often the slowest is looked for.
         const EVERY: Duration = Duration::from_millis(50);
         let account = self.store.account();
-        let mut room = taker.map_or_else(|| account.open(item), |taker| account.open_for(item, taker));
+        let mut room = account.open_for(item, taker);
         if bytes > 0 {
             let mut growing = pin!(room.wait_to_grow(bytes));
             loop {
@@ -309,12 +329,58 @@ impl App {
         Ok(room)
     }
 
+    async fn seat(&self, seats: &Seats, source: &Source) -> Result<Seat, ApiError> {
+        match tokio::time::timeout(PATIENCE, seats.take(source)).await {
+            Ok(Ok(seat)) => Ok(seat),
+            Ok(Err(Crowded(waiting))) => {
+                self.refused_question("waiting");
+                let message = format!(
+                    "{waiting} questions of the same organization or address wait already: ask fewer at the same time, and each of a shorter time or with a selector or tag that fewer events have"
+                );
+                Err(ApiError::too_many("busy", message))
+            }
+            Err(_) => {
+                self.refused_question("patience");
+                Err(ApiError::unavailable("busy", "busy: too many pages or queries at once"))
+            }
+        }
+    }
+
     /// Answers a question about events, as [`App::heavy`], with memory for what is found, which is to be held as long as it is.
-    pub(crate) async fn query<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<(T, Lease), ApiError> {
+    /// What it takes is counted; see [`App::too_much`].
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        source: Source,
+        work: impl FnOnce(&Effort) -> T + Send + 'static,
+    ) -> Result<(T, Lease), ApiError> {
         /// What is found, and the text that is made of it.
         const ROOM_BYTES: usize = 3 * ANSWER_BYTES;
-        let room = self.room(Item::Answers, None, ROOM_BYTES).await?;
-        Ok((self.heavy(&self.queries, work).await?, room))
+        let seat = self.seat(&self.questions.seats, &source).await?;
+        let room = self.room(Item::Answers, source.taker(), ROOM_BYTES).await?;
+        let done = places::on(&self.questions.workers, &self.telemetry, move || {
+            let result = work(&Effort::default());
+            drop(seat);
+            result
+        });
+        Ok((done.await?, room))
+    }
+
+    /// Refuses a question that takes more steps than one may.
+    pub(crate) fn too_much(&self, error: TooMuch, instead: &str) -> ApiError {
+        self.refused_question("steps");
+        ApiError::too_much(format!("too much to look at: {error}; {instead}"))
+    }
+
+    /// Counts a question that was refused for its selectors, if they are the reason.
+    pub(crate) fn note_price(&self, error: &ApiError) {
+        if error.status == StatusCode::UNPROCESSABLE_ENTITY {
+            self.refused_question("price");
+        }
+    }
+
+    /// Counts that a question was refused.
+    pub(crate) fn refused_question(&self, reason: &'static str) {
+        self.telemetry.questions_refused.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// Parses a body of so many bytes: a small one at once, another off the async threads when it is its sender's turn. What it
@@ -326,7 +392,7 @@ impl App {
         parse: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(T, Lease), ApiError> {
         let most = if bytes > UNLEASED_BYTES { most } else { 0 };
-        let room = self.room(Item::Commands, Some(source.taker()), most).await?;
+        let room = self.room(Item::Commands, source.taker(), most).await?;
         if bytes <= PARSE_INLINE_BYTES {
             return Ok((parse(), room));
         }

@@ -54,6 +54,16 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
+    /// 422: the same can never be answered; the message says how to ask less.
+    pub(crate) fn too_much(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too_much", message)
+    }
+
+    /// 429: others of the same sender are being answered; worth trying again later.
+    pub(crate) fn too_many(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { retry_after: Some(RETRY_AFTER_SECONDS), ..Self::new(StatusCode::TOO_MANY_REQUESTS, reason, message) }
+    }
+
     /// 500: our own fault; the log line says more than the sender is told.
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")

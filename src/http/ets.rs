@@ -121,15 +121,16 @@ pub(crate) async fn delete(app: Arc<App>, call: Call) -> Result<Response, ApiErr
 pub(crate) async fn children(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let query = children_of(call.parameter(0), usize::MAX);
-    let (format, tenant) = (Notation::of(&call.parts.headers), call.tenant(&app)?);
-    list::respond(app, tenant, query, list::Shape::Array, format).await
+    let (format, asked) = (Notation::of(&call.parts.headers), list::Asked { source: call.asker(), tenant: call.tenant(&app)?, query });
+    list::respond(app, asked, list::Shape::Array, format).await
 }
 
 /// An event, what caused it, what caused that, and so on.
 pub(crate) async fn trace(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let (tenant, id) = (call.tenant(&app)?, call.parameter(0).to_owned());
-    let (Trace { events, is_cut }, room) = app.query(move || tenant.map(|tenant| tree::trace(&tenant, &id)).unwrap_or_default()).await?;
+    let found = app.query(call.asker(), move |effort| tenant.map(|tenant| tree::trace(&tenant, &id, effort)).unwrap_or_default());
+    let (Trace { events, is_cut }, room) = found.await?;
     let format = Notation::of(&call.parts.headers);
     let count = events.len();
     let items = events.into_iter().enumerate().map(|(place, event)| {
@@ -148,7 +149,9 @@ pub(crate) async fn trace(app: Arc<App>, call: Call) -> Result<Response, ApiErro
 pub(crate) async fn impact(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let (tenant, id) = (call.tenant(&app)?, call.parameter(0).to_owned());
-    let (grown, room) = app.query(move || tenant.and_then(|tenant| Some(tree::Tree::below(&tenant, tenant.event(&id)?)))).await?;
+    let grown =
+        app.query(call.asker(), move |effort| tenant.and_then(|tenant| Some(tree::Tree::below(&tenant, tenant.event(&id)?, effort))));
+    let (grown, room) = grown.await?;
     let tree = grown.ok_or_else(not_found)?;
     let warnings = tree.warnings();
     let mut response = Notation::of(&call.parts.headers).stream(answer::impact(tree).chain(answer::held(room)));
@@ -164,7 +167,8 @@ fn children_of(id: &str, limit: usize) -> Query {
         let parent = parent.clone();
         move |event| view::parent(event) == &*parent
     }));
-    Query { tags: vec![("parent_id".into(), parent)], keep: Some(keep), order: Order::End, limit, ..Query::default() }
+    let tags = vec![("parent_id".into(), parent.clone())];
+    Query { tags, parent: Some(parent), keep: Some(keep), order: Order::End, limit, ..Query::default() }
 }
 
 impl Call {

@@ -24,22 +24,26 @@ use crate::store::EdgeView;
 use crate::store::EventView;
 use crate::store::Query;
 use crate::store::Selected;
+use crate::store::selector::Patterns;
 use crate::time::Timestamp;
 use crate::time::iso8601::TimeError;
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1000;
+/// How to ask what takes fewer steps.
+const LESS: &str = "ask for a shorter time with start and end, or by a selector of a label with fewer values";
 
 /// Answers the events that the parameters select.
 pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let tenant = app.store.tenant(&call.grant()?.organization);
     let now = app.clock.now();
-    let body = app.query(move || {
+    let asked = Arc::clone(&app);
+    let body = app.query(call.asker(), move |effort| {
         // A selector may have expressions, and these take their time.
-        let query = query(call.parts.uri.query())?;
-        let selected = tenant.map(|tenant| tenant.select(&query)).unwrap_or_default();
-        serde_json::to_vec(&Answer::of(&selected, now)).map_err(|_| ApiError::internal())
+        let query = query(call.parts.uri.query(), &asked.patterns).inspect_err(|error| asked.note_price(error))?;
+        let selected = tenant.map(|tenant| tenant.ask(&query, effort)).transpose().map_err(|error| asked.too_much(error, LESS))?;
+        serde_json::to_vec(&Answer::of(&selected.unwrap_or_default(), now)).map_err(|_| ApiError::internal())
     });
     let (text, room) = body.await?;
     Ok(held_json_response(StatusCode::OK, text?, room))
@@ -54,10 +58,10 @@ enum ValueError {
     Limit(Box<str>),
 }
 
-fn query(text: Option<&str>) -> Result<Query, ApiError> {
+fn query(text: Option<&str>, patterns: &Patterns) -> Result<Query, ApiError> {
     let parameters = Parameters::parse(text, &["match[]", "search", "start", "end", "state", "limit", "cursor"])?;
     Ok(Query {
-        selectors: parameters.selectors()?,
+        selectors: parameters.selectors(patterns)?,
         start: parameters.parsed("start", |text| moment(text, iso8601_or_seconds))?,
         end: parameters.parsed("end", |text| moment(text, iso8601_or_seconds))?,
         text: parameters.single("search")?.filter(|text| !text.is_empty()).map(Into::into),
@@ -268,7 +272,7 @@ mod tests {
     fn wrong_parameters_are_named() {
         #[track_caller]
         fn check(text: &str, message: &str) {
-            let error = query(Some(text)).unwrap_err();
+            let error = query(Some(text), &Patterns::default()).unwrap_err();
             assert_eq!(error.status, 400);
             assert!(error.message.contains(message), "{}", error.message);
         }

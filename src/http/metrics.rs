@@ -33,6 +33,8 @@ use crate::http::parameters::Parameters;
 use crate::http::routes::Call;
 use crate::http::server::Readers;
 use crate::store::ClusterId;
+use crate::store::Effort;
+use crate::store::selector::Patterns;
 use crate::telemetry;
 use crate::time::Reading;
 use crate::time::duration;
@@ -60,18 +62,22 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
     let show_own = cluster.is_empty() && call.parameters.is_empty() && grant.scopes.contains(Scope::Telemetry);
     let tenant = if grant.scopes.contains(Scope::Read) { app.store.tenant(&grant.organization) } else { None };
     let name = cluster.to_owned();
-    let renders = app.renders.clone();
+    // Whoever wants a page of its own asks a question: nobody's shared page waits for it.
+    let is_shared = call.parts.uri.query().is_none_or(str::is_empty);
+    let team = if is_shared { app.renders.clone() } else { app.questions.clone() };
+    let asker = call.asker();
     let work = {
         let app = Arc::clone(&app);
         let parts = Arc::new(call.parts);
         move || {
-            let request = request(&parts)?;
+            let request = request(&parts, &app.patterns).inspect_err(|error| app.note_price(error))?;
             let own = if show_own { own_metrics(&app, request.format) } else { String::new() };
             let begun = Instant::now();
-            let now = app.clock.now();
+            let (now, effort) = (app.clock.now(), Effort::default());
             let number = || if name.is_empty() { Some(ClusterId::default()) } else { tenant.as_ref()?.cluster(&name) };
             let render = |cluster: Option<ClusterId>| {
-                app.pages.render(tenant.as_deref().filter(|_| cluster.is_some()), cluster.unwrap_or_default(), &request, &own, now)
+                let tenant = tenant.as_deref().filter(|_| cluster.is_some());
+                app.pages.render_within(tenant, cluster.unwrap_or_default(), &request, &own, now, &effort)
             };
             // A cluster that nothing was sent to yet has an empty page: its scrape may well be configured first.
             let cluster = number();
@@ -79,12 +85,15 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
             // When all of a cluster is forgotten its number may be another one's.
             let page = if number() == cluster { page } else { render(None) };
             telemetry::observe(&app.telemetry.render_seconds, begun.elapsed());
+            effort
+                .check()
+                .map_err(|error| app.too_much(error, "ask by selectors of labels with shorter values, and with fewer matchers"))?;
             Ok::<_, ApiError>(page)
         }
     };
     let mut readers = 1;
     loop {
-        match app.heavy(&renders, work.clone()).await?? {
+        match app.heavy(&team, &asker, work.clone()).await?? {
             Ok(page) => return Ok(respond(page)),
             // Slow readers hold pages of before.
             Err(full) if readers > READERS_MAX || app.connections.give_up(Readers::OfPages, readers).await == 0 => return Err(full.into()),
@@ -94,14 +103,14 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
 }
 
 /// Selectors may have expressions, and these take their time.
-fn request(parts: &request::Parts) -> Result<PageRequest, ApiError> {
+fn request(parts: &request::Parts, patterns: &Patterns) -> Result<PageRequest, ApiError> {
     let parameters = Parameters::parse(parts.uri.query(), &["match[]", "window", "keep"])?;
     Ok(PageRequest {
         format: negotiate::format(&parts.headers),
         gzip: negotiate::accepts_gzip(&parts.headers),
         window: parameters.parsed("window", duration::parse)?,
         keep: parameters.parsed("keep", duration::parse)?,
-        selectors: parameters.selectors()?,
+        selectors: parameters.selectors(patterns)?,
     })
 }
 
@@ -137,6 +146,10 @@ fn own_metrics(app: &App, format: Format) -> String {
         for (kind, waiting) in writer.queue_depth() {
             telemetry::set_size(&telemetry.queue_depth.get_or_create(&[("kind", kind)]), waiting);
         }
+    }
+    let (running, waiting) = app.questions.seats.counts();
+    for (state, count) in [("running", running), ("waiting", waiting)] {
+        telemetry::set_size(&telemetry.questions.get_or_create(&[("state", state)]), count);
     }
     if let Ok(figures) = rustix::fs::statvfs(&app.storage) {
         telemetry::set_size(&telemetry.storage_free_bytes, figures.f_bavail.saturating_mul(figures.f_frsize));

@@ -115,6 +115,15 @@ impl Call {
         Source::new(organization, sender, connection)
     }
 
+    /// Who asks: of all that ask for an organization each has its turn, and where there are no organizations each address.
+    pub(crate) fn asker(&self) -> Source {
+        let peer = self.parts.extensions.get::<Peer>();
+        match (&self.grant, peer) {
+            (Some(grant), Some(Peer(peer))) if grant.organization.is_empty() => Source::new(&peer.address, "", peer.number),
+            _ => self.source(),
+        }
+    }
+
     /// For whom and by which settings the request changes events.
     pub(crate) fn actor(&self, now: Timestamp) -> Result<Actor, ApiError> {
         let organization = Arc::clone(&self.grant()?.organization);

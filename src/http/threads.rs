@@ -1,10 +1,8 @@
 //! Which threads requests are answered by, beside the async ones. Each kind of work has its own, so that none waits for another.
 
 use std::io;
-use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
+use crate::http::seats::Seats;
 use crate::threads::Workers;
 
 /// Pages rendered, and questions answered, at the same time: each takes a processor for as long as it lasts.
@@ -59,12 +57,12 @@ impl Threads {
 pub(crate) struct Team {
     pub(crate) workers: Workers,
     /// As many as there are threads.
-    pub(crate) free: Arc<Semaphore>,
+    pub(crate) seats: Seats,
 }
 
 impl Team {
-    /// All of these.
-    pub(crate) fn new(workers: Workers) -> Self {
-        Self { free: Arc::new(Semaphore::new(workers.threads())), workers }
+    /// All of these; of each who asks so many may wait.
+    pub(crate) fn new(workers: Workers, waiting_max: usize) -> Self {
+        Self { seats: Seats::new(workers.threads(), waiting_max), workers }
     }
 }

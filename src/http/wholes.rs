@@ -207,7 +207,7 @@ pub(crate) async fn delete(app: &App, actor: &Actor, id: &str, if_match: &IfMatc
 /// The event with this id: its own, or that of one of its edges.
 pub(crate) async fn find(app: &App, actor: &Actor, id: &str) -> Result<Option<EventView>, ApiError> {
     let (store, organization, id) = (Arc::clone(&app.store), Arc::clone(&actor.organization), id.to_owned());
-    app.heavy(&app.lookups, move || store.tenant(&organization)?.event(&id)).await
+    app.heavy(&app.lookups, &actor.source, move || store.tenant(&organization)?.event(&id)).await
 }
 
 /// The event as it is now, to be changed. One with only an end begins there.

@@ -1,8 +1,11 @@
 //! Gathers the events of an answer: the latest first, by id where times are equal, after where an earlier answer ended.
 
+use super::by_time::TimeKey;
 use super::core::Core;
 use super::core::edge_id;
+use super::effort::Effort;
 use super::number::EdgeNo;
+use super::number::Number as _;
 use super::select::Cursor;
 use super::select::Order;
 use super::select::Query;
@@ -10,115 +13,208 @@ use crate::time::Timestamp;
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+/// So many that fit are held at no cost; each further one takes steps, so that not more are held than there is memory for.
+const HELD_FREE: usize = 4096;
+const HELD_STEPS: u64 = 64;
+
+/// Where a walk over all events goes on.
+#[derive(Clone, Debug)]
+enum Place {
+    /// Where the question begins.
+    Begin,
+    /// Before the event that begins there.
+    Before(TimeKey),
+    /// After the open event with this id.
+    AfterId(Box<str>),
+    /// With those that ended, or changed, at this moment at the latest; of those that ended then, with what comes after this one.
+    Upto(Timestamp, Option<EdgeNo>),
+    /// Nowhere that can be said, although there is more.
+    Lost,
+    End,
+}
+
+/// An event that fits.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    at: Timestamp,
+    head: EdgeNo,
+    /// Of its first edge: by the time of the answer its number may be another one's.
+    id: [u64; 2],
+}
+
+/// What was found so far. It is looked for in slices: between two of them nobody holds the tenant's lock.
 pub(super) struct Collector<'a> {
-    core: &'a Core,
     query: &'a Query,
-    found: Vec<(Timestamp, EdgeNo)>,
-    /// Where a walk stopped that is not at its end: everything up to there was looked at, nothing else.
-    stopped: Option<Cursor>,
+    found: Vec<Found>,
+    place: Place,
+    /// The last one that a walk looked at.
+    last: Option<(Timestamp, EdgeNo)>,
+    /// A walk ended because enough was found.
+    is_enough: bool,
+}
+
+/// How much is looked at in one slice.
+#[derive(Clone, Copy)]
+pub(super) struct Slice<'a> {
+    pub(super) effort: &'a Effort,
+    /// How many steps were left when it began.
+    pub(super) begun: u64,
+    /// Most events that are looked at closely.
+    pub(super) most: usize,
+}
+
+impl Slice<'_> {
+    /// Whether it ends after so many.
+    pub(super) fn is_over(&self, asked: usize) -> bool {
+        asked >= self.most || self.effort.is_due(self.begun)
+    }
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(core: &'a Core, query: &'a Query) -> Self {
-        Self { core, query, found: Vec::new(), stopped: None }
+    pub(super) fn new(query: &'a Query) -> Self {
+        Self { query, found: Vec::new(), place: Place::Begin, last: None, is_enough: false }
+    }
+
+    pub(super) fn query(&self) -> &'a Query {
+        self.query
     }
 
     /// Whether the event lies in the query's times and after its cursor.
-    pub(super) fn is_in_range(&self, head: EdgeNo) -> bool {
+    pub(super) fn is_in_range(&self, core: &Core, head: EdgeNo) -> bool {
         let (start, end) = (self.query.start.unwrap_or(Timestamp::MIN), self.query.end);
-        let time = self.time(head);
+        let time = self.time(core, head);
         let in_time = match self.query.order {
             Order::Update => time >= start && end.is_none_or(|end| time < end),
-            _ => self.core.end(head) >= start && end.is_none_or(|end| self.core.row(head).is_some_and(|row| row.at < end)),
+            _ => core.end(head) >= start && end.is_none_or(|end| core.row(head).is_some_and(|row| row.at < end)),
         };
-        in_time
-            && self.query.after.as_ref().is_none_or(|after| time < after.at || (time == after.at && *self.core.public_id(head) > *after.id))
+        in_time && self.query.after.as_ref().is_none_or(|after| time < after.at || (time == after.at && *core.public_id(head) > *after.id))
     }
 
-    pub(super) fn push(&mut self, head: EdgeNo) {
-        self.found.push((self.time(head), head));
+    pub(super) fn push(&mut self, core: &Core, head: EdgeNo, effort: &Effort) {
+        let Some(row) = core.row(head) else { return };
+        self.found.push(Found { at: self.time(core, head), head, id: row.id });
+        self.hold(effort);
         // Bounds what a broad question holds, at a cost that grows no faster than what is pushed.
         if self.found.len() > self.query.most().saturating_add(1).saturating_mul(4).max(4096) {
-            self.sort();
+            self.sort(core);
         }
     }
 
-    /// Walks all events in order until enough of them are accepted, or `most` were asked of `accepts` and the time
-    /// changes, or what is open goes on by its ids.
-    pub(super) fn walk(&mut self, accepts: impl Fn(EdgeNo) -> bool, most: usize) {
-        let last = self.query.after.as_ref().map(|after| after.at);
-        let (core, query) = (self.core, self.query);
-        let (mut asked, mut last_asked) = (0, None::<(Timestamp, EdgeNo)>);
-        let mut visit = |head: EdgeNo| {
-            let time = self.time(head);
+    fn hold(&self, effort: &Effort) {
+        effort.take(if self.found.len() > HELD_FREE { HELD_STEPS } else { 0 });
+    }
+
+    /// Walks on over all events in order until enough of them are accepted, or the slice is over. Says whether there is more to
+    /// look at.
+    pub(super) fn walk(&mut self, core: &Core, accepts: impl Fn(EdgeNo) -> bool, slice: Slice<'_>) -> bool {
+        let query = self.query;
+        let from = std::mem::replace(&mut self.place, Place::End);
+        let (mut asked, mut began) = (0, false);
+        let mut visit = |head: Option<EdgeNo>, time: Timestamp| {
+            slice.effort.take(1);
+            if began && slice.is_over(asked) {
+                let place = self.place_before(core, time).or_else(|| slice.effort.is_spent().then_some(Place::Lost));
+                if let Some(place) = place {
+                    self.place = place;
+                    return false;
+                }
+            }
+            began = true;
+            let Some(head) = head else {
+                self.last = Some((time, self.last.map_or(EdgeNo::MIN, |(_, head)| head)));
+                return true;
+            };
             // What is as late as the last one that fits may have to stand before it; what has no end comes in its order.
-            let is_later = |&(last, _): &(Timestamp, EdgeNo)| time < last || time == Timestamp::MAX;
+            let is_later = |found: &Found| time < found.at || time == Timestamp::MAX;
             if self.found.len() > query.most() && self.found.last().is_some_and(is_later) {
+                self.is_enough = true;
                 return false;
             }
-            if self.is_in_range(head) {
-                if let Some((at, last)) = last_asked.filter(|_| asked >= most) {
-                    // What is open comes in the order of ids where it is by ends.
-                    if time == Timestamp::MAX {
-                        self.stopped = Some(Cursor { at, id: core.public_id(last) });
-                        return false;
-                    }
-                    if time < at {
-                        self.stopped = Some(Cursor { at: before(at), id: "".into() });
-                        return false;
-                    }
-                }
-                (asked, last_asked) = (asked + 1, Some((time, head)));
-                if accepts(head) {
-                    self.found.push((time, head));
+            self.last = Some((time, head));
+            if self.is_in_range(core, head) {
+                asked += 1;
+                if accepts(head)
+                    && let Some(row) = core.row(head)
+                {
+                    self.found.push(Found { at: time, head, id: row.id });
+                    self.hold(slice.effort);
                 }
             }
             true
         };
+        let last = query.after.as_ref().map(|after| after.at);
+        let time = |head: EdgeNo| time_in(core, query.order, head);
+        let upto = [last, query.end.map(before)].into_iter().flatten().min();
         match query.order {
-            Order::Start if query.open == Some(true) => {
-                let before = [last, query.end.map(before)].into_iter().flatten().min();
-                core.open.newest_first(before.map(after_all_at)).all(visit);
-            }
             Order::Start => {
-                let before = [last, query.end.map(before)].into_iter().flatten().min();
-                let key = super::core::time_key_in(&core.edges);
-                let start = query.start.unwrap_or(Timestamp::MIN);
-                core.by_time.walk_back(before.map(after_all_at), start, key, |head| core.end(head), visit);
+                let from = match from {
+                    Place::Before(key) => Some(key),
+                    _ => upto.map(after_all_at),
+                };
+                if query.open == Some(true) {
+                    core.open.newest_first(from).all(|head| visit(Some(head), time(head)));
+                } else {
+                    let (key, start) = (super::core::time_key_in(&core.edges), query.start.unwrap_or(Timestamp::MIN));
+                    core.by_time.walk_back(from, start, key, |head| core.end(head), |head| visit(Some(head), time(head)));
+                }
             }
-            Order::End => walk_by_end(core, query, visit),
+            Order::End => walk_by_end(core, query, &from, |head| visit(Some(head), time(head))),
             Order::Update => {
-                let before = [last, query.end.map(before)].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
+                let from = match from {
+                    Place::Upto(upto, _) => upto,
+                    _ => upto.unwrap_or(Timestamp::MAX),
+                };
                 let start = query.start.unwrap_or(Timestamp::MIN);
-                core.updated_back(before, |head, updated| updated >= start && visit(head));
+                core.updated_back(from, |head, at| at >= start && visit(head, at));
             }
+        }
+        !matches!(self.place, Place::End)
+    }
+
+    /// Where to go on with what comes after the last one, the first of which is of this time; `None` where that cannot be said.
+    fn place_before(&self, core: &Core, time: Timestamp) -> Option<Place> {
+        let (at, last) = self.last?;
+        match self.query.order {
+            Order::Start => core.row(last).map(|row| Place::Before(row.time_key())),
+            Order::End if time == Timestamp::MAX => Some(Place::AfterId(core.public_id(last))),
+            Order::End if time == at => Some(Place::Upto(at, Some(last))),
+            _ => (time < at).then(|| Place::Upto(before(at), None)),
         }
     }
 
-    /// What is still to be asked after a walk that stopped early: for what the answer lacks, and for whether there are more.
-    pub(super) fn rest(&self) -> Option<Query> {
-        let stopped = self.stopped.clone().filter(|_| self.found.len() <= self.query.most())?;
-        let skipped = self.query.skip.min(self.found.len());
-        Some(Query {
-            skip: self.query.skip - skipped,
-            limit: self.query.limit - (self.found.len() - skipped),
-            after: Some(stopped),
-            ..self.query.clone()
-        })
+    /// Where an answer ends that may take no more steps, and another one can go on: everything up to there was looked at. `None`
+    /// when nothing was, but for some of one time.
+    pub(super) fn stop_early(&mut self) -> Option<Cursor> {
+        let (last, _) = self.last?;
+        let (at, id) = match &self.place {
+            Place::AfterId(id) => return Some(Cursor { at: Timestamp::MAX, id: id.clone() }),
+            Place::Upto(at, None) => (*at, "".into()),
+            Place::Before(_) | Place::Upto(_, Some(_)) | Place::Lost => (last, "".into()),
+            Place::Begin | Place::End => return None,
+        };
+        let first = self.query.after.as_ref().map_or(Timestamp::MAX, |after| after.at);
+        self.found.retain(|found| found.at > at);
+        (at < first).then_some(Cursor { at, id })
     }
 
-    /// The events of the answer, and whether there are more.
-    pub(super) fn finish(mut self) -> (Vec<EdgeNo>, bool) {
-        self.sort();
-        let more = self.found.len() > self.query.most();
-        (self.found.iter().take(self.query.most()).skip(self.query.skip).map(|&(_, head)| head).collect(), more)
+    /// The events of the answer in order, each with the id of its first edge, and whether there are more.
+    pub(super) fn finish(mut self, core: &Core) -> (Vec<(EdgeNo, [u64; 2])>, bool) {
+        let mut found = std::mem::take(&mut self.found);
+        found.retain_mut(|found| {
+            found.at = self.time(core, found.head);
+            core.row(found.head).is_some_and(|row| row.id == found.id && row.part.is_head()) && self.is_in_range(core, found.head)
+        });
+        self.found = found;
+        self.sort(core);
+        let more = self.is_enough || self.found.len() > self.query.most();
+        let these = self.found.iter().take(self.query.most()).skip(self.query.skip);
+        (these.map(|found| (found.head, found.id)).collect(), more)
     }
 
     /// Leaves what the answer may have and one more, in order.
-    fn sort(&mut self) {
-        let core = self.core;
-        let order = |a: &(Timestamp, EdgeNo), b: &(Timestamp, EdgeNo)| match b.0.cmp(&a.0) {
-            Ordering::Equal => core.compare_ids(a.1, b.1),
+    fn sort(&mut self, core: &Core) {
+        let order = |a: &Found, b: &Found| match b.at.cmp(&a.at) {
+            Ordering::Equal => core.compare_ids(a.head, b.head),
             by_time => by_time,
         };
         let most = self.query.most().saturating_add(1);
@@ -129,26 +225,38 @@ impl<'a> Collector<'a> {
         self.found.sort_unstable_by(order);
     }
 
-    fn time(&self, head: EdgeNo) -> Timestamp {
-        match self.query.order {
-            Order::Start => self.core.row(head).map_or(Timestamp::MIN, |row| row.at),
-            Order::End => self.core.end(head),
-            Order::Update => self.core.updated(head),
-        }
+    fn time(&self, core: &Core, head: EdgeNo) -> Timestamp {
+        time_in(core, self.query.order, head)
+    }
+}
+
+fn time_in(core: &Core, order: Order, head: EdgeNo) -> Timestamp {
+    match order {
+        Order::Start => core.row(head).map_or(Timestamp::MIN, |row| row.at),
+        Order::End => core.end(head),
+        Order::Update => core.updated(head),
     }
 }
 
 /// What is open first, in the order of ids. Then the rest.
-fn walk_by_end(core: &Core, query: &Query, mut visit: impl FnMut(EdgeNo) -> bool) {
+fn walk_by_end(core: &Core, query: &Query, from: &Place, mut visit: impl FnMut(EdgeNo) -> bool) {
     let last = query.after.as_ref().map_or(Timestamp::MAX, |after| after.at);
     let before = query.end.map(before).map(after_all_at);
-    let open_is_wanted = query.open != Some(false) && last == Timestamp::MAX;
-    let id = query.after.as_ref().map_or("", |after| &*after.id);
+    let (mut id, mut upto, mut after) = (query.after.as_ref().map_or("", |after| &*after.id), last, None);
+    match from {
+        Place::AfterId(after) => id = after,
+        Place::Upto(at, of) => (upto, after) = (*at, *of),
+        _ => {}
+    }
+    let open_is_wanted = query.open != Some(false) && upto == Timestamp::MAX;
     if open_is_wanted && !core.open.after_id(id).all(&mut visit) {
         return;
     }
     if query.open != Some(true) {
-        core.by_time.walk_by_end(before, last, super::core::time_key_in(&core.edges), |head| core.end(head), visit);
+        // Those that end at the same time come in the order of their numbers, the highest first.
+        let is_done = |head: EdgeNo| after.is_some_and(|after| head >= after && core.end(head) == upto);
+        let visit = |head: EdgeNo| is_done(head) || visit(head);
+        core.by_time.walk_by_end(before, upto, super::core::time_key_in(&core.edges), |head| core.end(head), visit);
     }
 }
 
@@ -157,7 +265,7 @@ fn before(moment: Timestamp) -> Timestamp {
 }
 
 /// The place after all that begins at this moment.
-fn after_all_at(moment: Timestamp) -> super::by_time::TimeKey {
+fn after_all_at(moment: Timestamp) -> TimeKey {
     (moment, [u64::MAX; 2])
 }
 
@@ -193,8 +301,9 @@ impl Core {
         [received(head), self.stop_of(head).and_then(received), beats, described].into_iter().flatten().max().unwrap_or(Timestamp::MIN)
     }
 
-    /// Walks the events that were last changed at or before `before`, the latest first, until `visit` says stop.
-    fn updated_back(&self, before: Timestamp, mut visit: impl FnMut(EdgeNo, Timestamp) -> bool) {
+    /// Walks the events that were last changed at or before `before`, the latest first, until `visit` says stop. It is told of
+    /// earlier changes of events too, without these.
+    fn updated_back(&self, before: Timestamp, mut visit: impl FnMut(Option<EdgeNo>, Timestamp) -> bool) {
         let after = before.plus(std::time::Duration::from_millis(1));
         let mut described = self.details.said_back(after).map(|(at, anchor)| (at, self.head(anchor))).peekable();
         let mut received = self.arrivals_back(before).peekable();
@@ -216,7 +325,8 @@ impl Core {
                 (None, None) => return,
             };
             // An earlier edge or detail of an event that changed again since.
-            if seen.insert(head) && self.updated(head) == at && !visit(head, at) {
+            let is_last = seen.insert(head) && self.updated(head) == at;
+            if !visit(is_last.then_some(head), at) {
                 return;
             }
         }
@@ -244,13 +354,13 @@ mod tests {
         }
         let tenant = store.tenant("").unwrap();
         let (core, query) = (tenant.core.read(), Query { limit: 10, ..Query::default() });
-        let mut found = Collector::new(&core, &query);
+        let mut found = Collector::new(&query);
         for row in core.edges.iter() {
-            found.push(core.find_edge(edge_id(row.id)).unwrap());
+            found.push(&core, core.find_edge(edge_id(row.id)).unwrap(), &Effort::boundless());
             assert!(found.found.len() <= 4096);
         }
-        let (heads, more) = found.finish();
-        let times = heads.iter().map(|&head| core.row(head).unwrap().at.millis());
+        let (heads, more) = found.finish(&core);
+        let times = heads.iter().map(|&(head, _)| core.row(head).unwrap().at.millis());
         assert_eq!((times.collect::<Vec<_>>(), more), ((8990..9000).rev().collect(), true));
     }
 }

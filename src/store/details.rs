@@ -157,6 +157,11 @@ impl DetailTable {
         anchors
     }
 
+    /// How many [`DetailTable::tagged`] would find.
+    pub(super) fn tagged_count(&self, key: &str, value: &str) -> u64 {
+        self.tags.get(&tag_key(key, value)).map_or(0, Postings::len)
+    }
+
     /// The anchors of details that came with this stop.
     pub(super) fn with_stop(&self, stop: EdgeNo) -> impl Iterator<Item = EdgeNo> {
         self.stops.range((stop, EdgeNo::MIN)..=(stop, EdgeNo::MAX)).map(|(_, anchor)| *anchor)

@@ -5,6 +5,7 @@
 
 use super::Tenant;
 use super::core::Core;
+use super::effort::Effort;
 use super::number::EdgeNo;
 use super::number::SeriesNo;
 use super::number::Set;
@@ -46,21 +47,23 @@ struct Text {
 }
 
 impl Indexed {
-    pub(super) fn of(tenant: &Tenant, query: &Query) -> Self {
+    /// When the effort is spent, it is of no use.
+    pub(super) fn of(tenant: &Tenant, query: &Query, effort: &Effort) -> Self {
         let asked = tenant.core.read().born;
         Self {
             asked,
-            wanted: tenant.wanted(&query.selectors),
+            wanted: tenant.wanted(&query.selectors, effort),
             tagged: query.tags.iter().map(|(key, value)| tenant.series_tagged(key, value)).collect(),
-            text: query.text.as_ref().map(|text| tenant.saying(text)),
+            text: query.text.as_ref().map(|text| tenant.saying(text, effort)),
         }
     }
 
     /// Whether the event has the labels, tags and text that the query asks for.
-    pub(super) fn accepts(&self, core: &Core, query: &Query, head: EdgeNo) -> bool {
-        self.is_wanted(core, head)
-            && query.tags.iter().zip(&self.tagged).all(|(tag, series)| self.has_tag(core, head, tag, series))
-            && self.text.as_ref().is_none_or(|text| self.is_said(core, head, text))
+    pub(super) fn accepts(&self, core: &Core, query: &Query, head: EdgeNo, effort: &Effort) -> bool {
+        self.is_wanted(core, head, effort)
+            && query.parent.as_ref().is_none_or(|parent| may_be_caused_by(core, head, parent))
+            && query.tags.iter().zip(&self.tagged).all(|(tag, series)| self.has_tag(core, head, tag, series, effort))
+            && self.text.as_ref().is_none_or(|text| self.is_said(core, head, text, effort))
     }
 
     /// Whether the edge is in one of these series, and that is the one that was looked up.
@@ -74,33 +77,46 @@ impl Indexed {
         [Some(head), core.stop_of(head)].into_iter().flatten().any(|edge| self.is_edge_in(core, edge, series))
     }
 
-    fn is_wanted(&self, core: &Core, head: EdgeNo) -> bool {
+    fn is_wanted(&self, core: &Core, head: EdgeNo, effort: &Effort) -> bool {
         let Wanted::These(series) = &self.wanted else { return true };
-        self.has_edge_in(core, head, series) || core.beats(head).any(|beat| self.is_edge_in(core, beat, series))
+        let mut beats = core.beats(head).inspect(|_| effort.take(1));
+        self.has_edge_in(core, head, series) || beats.any(|beat| self.is_edge_in(core, beat, series))
     }
 
     /// `series` are those that have the tag as a label.
-    fn has_tag(&self, core: &Core, head: EdgeNo, (key, value): &(Box<str>, Box<str>), series: &Set<SeriesNo>) -> bool {
+    fn has_tag(&self, core: &Core, head: EdgeNo, (key, value): &(Box<str>, Box<str>), series: &Set<SeriesNo>, effort: &Effort) -> bool {
         let length = key.len() + value.len();
         let text = |key: &str, value: &str| [key, ":", value].concat();
+        let mut looked_at = 0;
         let is_it = |(own_key, own_value): (&str, &str)| {
+            looked_at += own_key.len() + own_value.len();
             (own_key, own_value) == (key, value)
                 || (own_key.len() + own_value.len() == length && text(own_key, own_value) == text(key, value))
         };
-        self.has_edge_in(core, head, series) || core.details(head).is_some_and(|detailed| detailed.details.all_tags().any(is_it))
+        let has = self.has_edge_in(core, head, series) || core.details(head).is_some_and(|detailed| detailed.details.all_tags().any(is_it));
+        effort.take_bytes(looked_at);
+        has
     }
 
-    fn is_said(&self, core: &Core, head: EdgeNo, text: &Text) -> bool {
-        let said = |details: &Details| is_in(&details.name, &text.lower) || is_in(&details.description, &text.lower);
+    fn is_said(&self, core: &Core, head: EdgeNo, text: &Text, effort: &Effort) -> bool {
+        let said = |details: &Details| {
+            // Each is copied and then looked through.
+            effort.take_bytes(2 * (details.name.len() + details.description.len()));
+            is_in(&details.name, &text.lower) || is_in(&details.description, &text.lower)
+        };
         self.has_edge_in(core, head, &text.series) || core.details(head).is_some_and(|detailed| said(&detailed.details))
     }
 }
 
 impl Tenant {
     /// What is looked for in texts, with the series whose labels say it.
-    fn saying(&self, text: &str) -> Text {
+    fn saying(&self, text: &str, effort: &Effort) -> Text {
         let lower = text.to_lowercase();
-        let says = |name: &str| self.index.name(name).map(|label| label.whose(|value| is_in(value, &lower))).unwrap_or_default();
+        let has = |value: &str| {
+            effort.take_bytes(2 * value.len());
+            is_in(value, &lower)
+        };
+        let says = |name: &str| self.index.name(name).map(|label| label.whose(has, effort)).unwrap_or_default();
         Text { series: says(EVENT_NAME) | says("name") | says("description"), lower }
     }
 
@@ -118,18 +134,18 @@ impl Tenant {
     }
 
     /// The series that satisfy one of the selectors, resolved in the label index alone.
-    fn wanted(&self, selectors: &[Vec<Matcher>]) -> Wanted {
+    fn wanted(&self, selectors: &[Vec<Matcher>], effort: &Effort) -> Wanted {
         if selectors.is_empty() {
             return Wanted::All;
         }
         let mut series = Set::default();
         for selector in selectors {
-            series |= &self.series_of(selector);
+            series |= &self.series_of(selector, effort);
         }
         Wanted::These(series)
     }
 
-    fn series_of(&self, selector: &[Matcher]) -> Set<SeriesNo> {
+    fn series_of(&self, selector: &[Matcher], effort: &Effort) -> Set<SeriesNo> {
         let mut found: Option<Set<SeriesNo>> = None;
         let all = || self.core.read().all_series();
         let mut matchers: Vec<&Matcher> = Vec::with_capacity(selector.len());
@@ -156,7 +172,7 @@ impl Tenant {
             if let (Some(few), Some(label), false) = (&mut found, &label, matches!(matcher.kind, MatchKind::Equal) && !absent_matches)
                 && (few.len() <= FEW || few.len() * LABELS_COST < label.effort(matcher))
             {
-                self.keep_matching(few, matcher);
+                self.keep_matching(few, matcher, effort);
                 continue;
             }
             let next = match (label, absent_matches) {
@@ -168,12 +184,12 @@ impl Tenant {
                         continue;
                     }
                     (MatchKind::Equal, None) => label.equal(&matcher.value),
-                    _ => label.matching(matcher),
+                    _ => label.matching(matcher, effort),
                 },
                 // The series without the label match too: all but those whose value does not.
                 (Some(label), true) => {
                     let base = found.take().unwrap_or_else(all);
-                    found = Some(base - label.not_matching(matcher));
+                    found = Some(base - label.not_matching(matcher, effort));
                     continue;
                 }
             };
@@ -186,20 +202,39 @@ impl Tenant {
     }
 
     /// Drops from few series those that do not satisfy the matcher, by looking at their labels.
-    fn keep_matching(&self, few: &mut Set<SeriesNo>, matcher: &Matcher) {
-        let core = self.core.read();
-        let kept = few.iter().filter(|&series| {
-            let Some(row) = core.series.get(series) else { return false };
-            let mut answer = None;
-            self.index.texts(&row.labels, |name, value| {
-                if *name == *matcher.name {
-                    answer = Some(matcher.matches(value));
+    fn keep_matching(&self, few: &mut Set<SeriesNo>, matcher: &Matcher, effort: &Effort) {
+        let matches_absent = matcher.matches("");
+        let mut kept = Set::default();
+        let mut series = few.iter().peekable();
+        while series.peek().is_some() && !effort.is_spent() {
+            let (core, begun) = (self.core.read(), effort.left());
+            for series in series.by_ref() {
+                let Some(row) = core.series.get(series) else { continue };
+                let mut answer = None;
+                effort.take(2 * row.labels.len() as u64);
+                self.index.texts(&row.labels, |name, value| {
+                    if *name == *matcher.name {
+                        answer = Some(matcher.matches_within(value, effort));
+                    }
+                });
+                if answer.unwrap_or(matches_absent) {
+                    kept.insert(series);
                 }
-            });
-            answer.unwrap_or_else(|| matcher.matches(""))
-        });
-        *few = kept.collect();
+                if effort.is_due(begun) {
+                    break;
+                }
+            }
+        }
+        drop(series);
+        *few = kept;
     }
+}
+
+/// Whether the event does not say itself that its parent is another one, or that it has none.
+fn may_be_caused_by(core: &Core, head: EdgeNo, parent: &str) -> bool {
+    let Some(detailed) = core.details(head) else { return true };
+    let own = &detailed.details.parent_id;
+    if own.is_empty() { detailed.id.is_none() } else { **own == *parent }
 }
 
 /// Whether `text` has `lower` in it, whatever the case.

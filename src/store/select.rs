@@ -5,7 +5,11 @@
 
 use super::Tenant;
 use super::collect::Collector;
+use super::collect::Slice;
 use super::core::Core;
+use super::effort::Effort;
+use super::effort::STEPS_AT_ONCE;
+use super::effort::TooMuch;
 use super::indexed::Indexed;
 use super::indexed::Wanted;
 use super::number::EdgeNo;
@@ -15,7 +19,6 @@ use super::selector::Matcher;
 use super::view::EventView;
 use crate::store::edges::Part;
 use crate::time::Timestamp;
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -29,6 +32,8 @@ pub struct Query {
     /// [`Details::all_tags`](crate::event::Details::all_tags)), or a label; `type` is the name of the event too. Keys may
     /// have colons in them, and whoever asks cannot say which colon stands between key and value: `key:value` counts.
     pub tags: Vec<(Box<str>, Box<str>)>,
+    /// Only events of which this one may be the parent, where their details say which one is; of others `keep` decides.
+    pub parent: Option<Box<str>>,
     /// Only events that have this in their name or description, as details or as labels, or in `event_name`, whatever the case.
     pub text: Option<Box<str>>,
     /// Only events that had not ended before this; with [`Order::Update`] those that changed at or after it.
@@ -91,8 +96,8 @@ impl Query {
 impl Default for Query {
     fn default() -> Self {
         let (selectors, tags) = Default::default();
-        let (text, start, end, open, keep, after) = Default::default();
-        Self { selectors, tags, text, start, end, open, keep, order: Order::Start, skip: 0, limit: 100, bytes: ANSWER_BYTES, after }
+        let (parent, text, start, end, open, keep, after) = Default::default();
+        Self { selectors, tags, parent, text, start, end, open, keep, order: Order::Start, skip: 0, limit: 100, bytes: ANSWER_BYTES, after }
     }
 }
 
@@ -135,6 +140,8 @@ impl std::str::FromStr for Cursor {
 
 /// So many events are looked at closely while nobody can write: a few milliseconds.
 const LOOKED_AT_ONCE: usize = 4096;
+/// Most edges that are collected to be looked at; where there are more, all events are walked in order.
+const COLLECTED_MAX: usize = 1 << 16;
 
 /// The answer to a [`Query`].
 #[derive(Clone, Debug, Default)]
@@ -145,68 +152,119 @@ pub struct Selected {
     pub next: Option<Cursor>,
     /// How many bytes they have.
     pub bytes: usize,
+    /// It ends where its steps did: what `next` goes on with was not looked at.
+    pub is_early: bool,
 }
 
 impl Tenant {
-    /// The events that `query` names, in its order.
-    ///
-    /// Where many have to be looked at closely, whoever writes gets a turn in between: the answer is then not of one moment,
-    /// as two pages are not.
+    /// The events that `query` names, in its order, whatever it takes.
     pub fn select(&self, query: &Query) -> Selected {
         self.select_by(query, LOOKED_AT_ONCE)
     }
 
-    /// The same, with so many events looked at closely at once.
+    /// The same within some steps. Where these do not do, the answer has what was found till then, and says where to go on if
+    /// that can be said; else there is none.
+    ///
+    /// Where many have to be looked at, whoever writes gets a turn in between: the answer is then not of one moment, as two pages
+    /// are not.
+    pub fn ask(&self, query: &Query, effort: &Effort) -> Result<Selected, TooMuch> {
+        let indexed = Indexed::of(self, query, effort);
+        effort.check()?;
+        self.ask_among(query, &indexed, LOOKED_AT_ONCE, effort)
+    }
+
+    /// As [`Tenant::select`], with so many events looked at closely at once.
     pub(super) fn select_by(&self, query: &Query, at_once: usize) -> Selected {
-        self.select_among(query, &Indexed::of(self, query), at_once)
+        self.select_among(query, &Indexed::of(self, query, &Effort::boundless()), at_once)
     }
 
     /// The same, of what was looked up already.
     pub(super) fn select_among(&self, query: &Query, indexed: &Indexed, at_once: usize) -> Selected {
-        let mut selected = Selected::default();
-        let mut rest = Cow::Borrowed(query);
-        while let Some(further) = self.select_some(&rest, indexed, at_once, &mut selected) {
-            rest = Cow::Owned(further);
-        }
-        selected
+        self.ask_among(query, indexed, at_once, &Effort::boundless()).unwrap_or_default()
     }
 
-    /// Adds to the answer what is found at once; returns what then is still to be asked.
-    fn select_some(&self, query: &Query, indexed: &Indexed, at_once: usize, selected: &mut Selected) -> Option<Query> {
-        let core = self.core.read();
-        let mut found = Collector::new(&core, query);
-        let accepts = |head: EdgeNo| {
-            query.open.is_none_or(|open| core.row(head).is_some_and(|row| row.part.is_open()) == open)
-                && indexed.accepts(&core, query, head)
-                && query.keep.as_ref().is_none_or(|keep| self.view(&core, head).is_some_and(|event| keep.0(&event)))
+    fn ask_among(&self, query: &Query, indexed: &Indexed, at_once: usize, effort: &Effort) -> Result<Selected, TooMuch> {
+        let mut found = Collector::new(query);
+        let mut early = None;
+        let mut heads = {
+            let core = self.core.read();
+            candidates(&core, query, indexed, effort)
         };
-        if let Some(heads) = candidates(&core, query, indexed) {
-            for head in heads {
-                if found.is_in_range(head) && accepts(head) {
-                    found.push(head);
-                }
-            }
-        } else {
-            found.walk(accepts, if query.looks_closely() { at_once } else { usize::MAX });
-        }
-        let rest = found.rest();
-        let (heads, more) = found.finish();
-        let seen: HashSet<Box<str>> = selected.events.iter().map(|event| event.id.clone()).collect();
-        // What was moved to an earlier time while nobody held the lock would come twice.
-        let new = |event: &EventView| seen.is_empty() || !seen.contains(&event.id);
-        let mut is_full = false;
-        for event in heads.iter().filter_map(|&head| self.view(&core, head)).filter(new) {
-            is_full = !selected.events.is_empty() && selected.bytes.saturating_add(event.bytes()) > query.bytes;
-            if is_full {
+        while self.look_on(&mut found, heads.as_mut(), indexed, at_once, effort) {
+            if effort.is_spent() {
+                early = Some(found.stop_early().filter(|_| heads.is_none()).ok_or(TooMuch)?);
                 break;
             }
-            selected.bytes += event.bytes();
-            selected.events.push(event);
         }
-        if rest.is_none() || is_full {
-            selected.next = selected.events.last().filter(|_| more || is_full).map(|last| Cursor::after(last, query.order));
+        let (heads, more) = found.finish(&self.core.read());
+        let mut selected = Selected { is_early: early.is_some(), ..Selected::default() };
+        let is_full = self.show(query, &heads, effort, &mut selected);
+        selected.next = match early.filter(|_| !is_full && !more) {
+            Some(early) => Some(early),
+            None => selected.events.last().filter(|_| more || is_full).map(|last| Cursor::after(last, query.order)),
+        };
+        Ok(selected)
+    }
+
+    /// Looks at some events while nobody can write; says whether there are more. `heads` are those that may fit, if not all are
+    /// walked in order.
+    fn look_on(
+        &self,
+        found: &mut Collector<'_>,
+        heads: Option<&mut Vec<EdgeNo>>,
+        indexed: &Indexed,
+        at_once: usize,
+        effort: &Effort,
+    ) -> bool {
+        let query = found.query();
+        let core = self.core.read();
+        let accepts = |head: EdgeNo| {
+            query.open.is_none_or(|open| core.row(head).is_some_and(|row| row.part.is_open()) == open)
+                && indexed.accepts(&core, query, head, effort)
+                && query.keep.as_ref().is_none_or(|keep| self.show_one(&core, head, effort).is_some_and(|event| keep.0(&event)))
+        };
+        let most = if query.looks_closely() { at_once } else { usize::MAX };
+        let slice = Slice { effort, begun: effort.left(), most };
+        let Some(heads) = heads else { return found.walk(&core, accepts, slice) };
+        let mut asked = 0;
+        while !slice.is_over(asked) {
+            let Some(head) = heads.pop() else { return false };
+            asked += 1;
+            effort.take(1);
+            if core.row(head).is_some_and(|row| row.part.is_head()) && found.is_in_range(&core, head) && accepts(head) {
+                found.push(&core, head, effort);
+            }
         }
-        rest.filter(|_| !is_full)
+        !heads.is_empty()
+    }
+
+    /// Adds these events to the answer, as long as there is room; says whether there was none for all. Those whose numbers are of
+    /// others by now are left out.
+    fn show(&self, query: &Query, heads: &[(EdgeNo, [u64; 2])], effort: &Effort, selected: &mut Selected) -> bool {
+        let mut heads = heads.iter().peekable();
+        while heads.peek().is_some() {
+            let (core, begun) = (self.core.read(), effort.left());
+            for &(head, id) in heads.by_ref() {
+                let is_it = core.row(head).is_some_and(|row| row.id == id);
+                let Some(event) = self.show_one(&core, head, effort).filter(|_| is_it) else { continue };
+                if !selected.events.is_empty() && selected.bytes.saturating_add(event.bytes()) > query.bytes {
+                    return true;
+                }
+                selected.bytes += event.bytes();
+                selected.events.push(event);
+                // What was found is shown, whatever it takes.
+                if begun - effort.left() >= STEPS_AT_ONCE || effort.is_spent() {
+                    break;
+                }
+            }
+        }
+        false
+    }
+
+    fn show_one(&self, core: &Core, head: EdgeNo, effort: &Effort) -> Option<EventView> {
+        let event = self.view(core, head)?;
+        event.take_from(effort);
+        Some(event)
     }
 }
 
@@ -218,40 +276,55 @@ fn cheaper_by_series(matching: u64, events: usize, limit: usize) -> bool {
 }
 
 /// The events that may be in the answer, when looking at each of them is cheaper than walking all events in order.
-fn candidates(core: &Core, query: &Query, indexed: &Indexed) -> Option<HashSet<EdgeNo>> {
+fn candidates(core: &Core, query: &Query, indexed: &Indexed, effort: &Effort) -> Option<Vec<EdgeNo>> {
     let Indexed { wanted, tagged, .. } = indexed;
-    let by_tag = query.tags.iter().zip(tagged).map(|((key, value), series)| (series, core.details.tagged(key, value)));
-    let fewest = by_tag.min_by_key(|(series, heads)| series.len() + heads.len() as u64);
+    let by_tag = query.tags.iter().zip(tagged).map(|(tag, series)| (tag, series, core.details.tagged_count(&tag.0, &tag.1)));
+    let fewest = by_tag.min_by_key(|(_, series, anchors)| series.len() + anchors);
+    let fewest_count = fewest.as_ref().map_or(u64::MAX, |(_, series, anchors)| series.len() + anchors);
     let cheaper = |matching: u64| cheaper_by_series(matching, core.by_time.len(), query.most());
     let mut heads = HashSet::new();
-    let fewest_count = fewest.as_ref().map_or(u64::MAX, |(series, heads)| series.len() + heads.len() as u64);
     let matching = if let Wanted::These(series) = wanted { series.len() } else { u64::MAX };
     if query.open == Some(true) && core.open.len() as u64 <= matching.min(fewest_count) {
-        return (query.order == Order::Update).then(|| core.open.newest_first(None).collect());
+        let is_best = query.order == Order::Update && core.open.len() <= COLLECTED_MAX;
+        effort.take(if is_best { core.open.len() as u64 } else { 0 });
+        return is_best.then(|| core.open.newest_first(None).collect());
     }
     match (wanted, fewest) {
-        (Wanted::These(series), None) if cheaper(series.len()) => add_events(core, series, &mut heads),
+        (Wanted::These(series), None) if cheaper(series.len()) => add_events(core, series, effort, &mut heads)?,
         (Wanted::These(series), Some(_)) if matching < fewest_count => {
             if !cheaper(series.len()) {
                 return None;
             }
-            add_events(core, series, &mut heads);
+            add_events(core, series, effort, &mut heads)?;
         }
-        (_, Some((by_label, by_details))) if cheaper(fewest_count) => {
-            add_events(core, by_label, &mut heads);
-            heads.extend(by_details.into_iter().map(|anchor| core.head(anchor)));
+        (_, Some(((key, value), by_label, anchors))) if cheaper(fewest_count) && anchors <= COLLECTED_MAX as u64 => {
+            add_events(core, by_label, effort, &mut heads)?;
+            effort.take(2 * anchors);
+            heads.extend(core.details.tagged(key, value).into_iter().map(|anchor| core.head(anchor)));
         }
         _ => return None,
     }
-    Some(heads)
+    Some(heads.into_iter().collect())
 }
 
-/// Adds the events that have an edge in one of these series.
-fn add_events(core: &Core, series: &Set<SeriesNo>, heads: &mut HashSet<EdgeNo>) {
+/// Adds the events that have an edge in one of these series, unless there are too many.
+fn add_events(core: &Core, series: &Set<SeriesNo>, effort: &Effort, heads: &mut HashSet<EdgeNo>) -> Option<()> {
+    if series.len() > COLLECTED_MAX as u64 {
+        return None;
+    }
+    let mut edges = 0;
+    for row in series.iter().filter_map(|series| core.series.get(series)) {
+        edges += row.edges.len();
+        if edges > COLLECTED_MAX {
+            return None;
+        }
+    }
+    effort.take(series.len() + 2 * edges as u64);
     for row in series.iter().filter_map(|series| core.series.get(series)) {
         let present = row.edges.iter().filter(|&edge| core.row(edge).is_some_and(|row| !matches!(row.part, Part::Past { .. })));
         heads.extend(present.map(|edge| core.head(edge)));
     }
+    Some(())
 }
 
 #[cfg(test)]
@@ -277,9 +350,10 @@ mod tests {
             }
             let tenant = store.tenant("").unwrap();
             let check = |name: &str, query: &Query, expected: usize| {
-                let mut selected = Selected::default();
-                let rest = tenant.select_some(query, &Indexed::of(&tenant, query), 3, &mut selected);
-                assert_eq!((selected.events.len(), rest.is_some()), (expected, expected < 10), "{name}, {state:?}, {:?}", query.order);
+                let (mut found, effort) = (Collector::new(query), Effort::default());
+                let goes_on = tenant.look_on(&mut found, None, &Indexed::of(&tenant, query, &effort), 3, &effort);
+                let found = found.finish(&tenant.core.read()).0.len();
+                assert_eq!((found, goes_on), (expected, expected < 10), "{name}, {state:?}, {:?}", query.order);
                 assert_eq!(tenant.select_by(query, 3).events.len(), 10, "{name}, {state:?}, {:?}", query.order);
             };
             for order in [Order::Start, Order::End, Order::Update] {

@@ -1,4 +1,5 @@
 mod between;
+mod effort;
 mod forgotten;
 mod limits;
 mod memory;

@@ -4,6 +4,7 @@ use super::Tenant;
 use super::core::Core;
 use super::core::edge_id;
 use super::edges::Part;
+use super::effort::Effort;
 use super::number::EdgeNo;
 use super::select::Order;
 use crate::event::Details;
@@ -72,6 +73,14 @@ impl EventView {
         let of_edge = |edge: &EdgeView| edge.labels.encoding().len() + edge.attributes.as_ref().map_or(0, |attributes| attributes.len());
         let edges: usize = [&self.start, &self.stop].into_iter().flatten().map(of_edge).sum();
         size_of::<Self>() + self.id.len() + edges + self.details.as_ref().map_or(0, |details| details.text_bytes())
+    }
+
+    /// Takes the steps that it takes to make it.
+    pub(crate) fn take_from(&self, effort: &Effort) {
+        /// Beside its heartbeats and its texts.
+        const STEPS: u64 = 8;
+        effort.take(STEPS + self.heartbeats as u64);
+        effort.take_bytes(self.bytes());
     }
 
     /// The edge that it is known by: its start, else its stop.

@@ -62,6 +62,48 @@ fn a_single_event_does_not_wait_behind_streams_and_arrays_of_others() {
 }
 
 #[test]
+fn an_event_and_a_page_do_not_wait_behind_questions_that_are_too_large() {
+    let exporter = Exporter::start(&[]);
+    let url = format!("{}/{PATH}", exporter.url);
+    let value = "ab".repeat(480);
+    let values = lines(3000, |number| format!("{{\"event_name\":\"e\",\"attributes\":{{\"n\":\"{number}{value}\"}}}}\n"));
+    assert_eq!(http::put(&url, LINES, values.as_bytes()).map(|answer| answer.status), Some(200));
+    let escaped = |selector: &str| lines(selector.len(), |place| format!("%{:02X}", selector.as_bytes()[place]));
+    let large = format!("match[]={}", escaped(&format!("{{{}}}", vec!["a=~\"\\\\w{20}\""; 30].join(","))));
+    let questions = [
+        format!("{}/metrics?{}", exporter.url, [&*large; 10].join("&")),
+        format!("{url}?match[]={}", escaped("{n=~\".*[ab].{200}(.*b){9}x\"}")),
+        format!("{}/metrics?match[]={}", exporter.url, escaped("{n!~\".*[ab].{200}(.*b){9}x\"}")),
+        format!("{url}?search=no-such&limit=1000"),
+    ];
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for asker in 0..12 {
+            let (question, ended) = (&questions[asker % questions.len()], &ended);
+            scope.spawn(move || {
+                while !ended.load(Ordering::Relaxed) {
+                    http::get(question);
+                }
+            });
+        }
+        let mut waits = Vec::new();
+        for number in 0..20 {
+            let event = json!({"event_name": "single", "attributes": {"n": number.to_string()}}).to_string();
+            let begun = Instant::now();
+            assert_eq!(http::put(&url, "application/json", event.as_bytes()).map(|answer| answer.status), Some(200));
+            assert!(http::is_ok(&format!("{}/-/healthy", exporter.url)) && http::is_ok(&format!("{}/metrics", exporter.url)));
+            waits.push(begun.elapsed());
+        }
+        ended.store(true, Ordering::Relaxed);
+        waits.sort_unstable();
+        let most = waits[waits.len() * 9 / 10];
+        assert!(most < WAIT_MAX, "{most:?} for one event, a page and a look at its health: {waits:?}");
+    });
+    assert!(figure(&exporter, "change_events_questions_refused_total{reason=\"price\"}") > 0.0);
+    assert!(figure(&exporter, "change_events_questions_refused_total{reason=\"steps\"}") > 0.0);
+}
+
+#[test]
 fn without_memory_new_events_are_refused_and_what_is_open_ends() {
     const LIMIT: u32 = 160_000_000;
     let mut exporter = Exporter::start(&[&format!("--limit.memory={LIMIT}"), "--limit.open-events=10000000"]);

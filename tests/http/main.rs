@@ -18,6 +18,7 @@ mod operating;
 mod pages;
 mod poison;
 mod process;
+mod questions;
 mod sockets;
 mod support;
 mod too_large;

@@ -13,6 +13,7 @@ use crate::http::apitraffic::record::EventRecord;
 use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::error::held_json_response;
+use crate::http::parameters::PARAMETERS_MAX;
 use crate::http::parameters::Parameters;
 use crate::http::parameters::moment;
 use crate::http::parameters::shown;
@@ -20,6 +21,7 @@ use crate::http::routes::Call;
 use crate::labels::EVENT_NAME;
 use crate::store::ANSWER_BYTES;
 use crate::store::Cursor;
+use crate::store::Effort;
 use crate::store::EventView;
 use crate::store::Keep;
 use crate::store::Matcher;
@@ -27,12 +29,15 @@ use crate::store::Order;
 use crate::store::Query;
 use crate::store::Selected;
 use crate::store::Tenant;
+use crate::store::TooMuch;
 use crate::store::selector::MatchKind;
 use crate::time::Timestamp;
 use crate::time::iso8601::TimeError;
 
 const LIMIT_DEFAULT: usize = 25;
 const LIMIT_MAX: usize = 100;
+/// How to ask what takes fewer steps.
+const LESS: &str = "ask for a shorter time with startDate and endDate";
 /// How far `page` goes; `startingAfter` goes on from there.
 const PAGED_MAX: usize = 10_000;
 
@@ -62,8 +67,12 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let asked = Asked::parse(call.parts.uri.query())?;
     let tenant = app.store.tenant(&call.grant()?.organization);
     let account = call.parameter(0).to_owned();
-    let body = app.query(move || {
-        let selected = asked.select(tenant.as_deref())?;
+    let by = Arc::clone(&app);
+    let body = app.query(call.asker(), move |effort| {
+        let selected = asked.select(tenant.as_deref(), effort, |error| by.too_much(error, LESS))?;
+        if selected.is_early && (selected.events.is_empty() || asked.is_paged) {
+            return Err(by.too_much(TooMuch, LESS));
+        }
         if selected.next.is_some() && selected.events.len() < asked.query.limit && asked.is_paged {
             return Err(too_much());
         }
@@ -109,7 +118,7 @@ impl Asked {
         Ok(Self { query, is_paged: page.is_some(), after })
     }
 
-    fn select(&self, tenant: Option<&Tenant>) -> Result<Selected, ApiError> {
+    fn select(&self, tenant: Option<&Tenant>, effort: &Effort, refuse: impl FnOnce(TooMuch) -> ApiError) -> Result<Selected, ApiError> {
         let mut query = self.query.clone();
         if let Some(sid) = &self.after {
             let last = tenant.and_then(|tenant| tenant.event(sid)).ok_or_else(|| {
@@ -118,7 +127,7 @@ impl Asked {
             })?;
             query.after = Some(Cursor::after(&last, Order::Start));
         }
-        Ok(tenant.map(|tenant| tenant.select(&query)).unwrap_or_default())
+        Ok(tenant.map(|tenant| tenant.ask(&query, effort)).transpose().map_err(refuse)?.unwrap_or_default())
     }
 }
 
@@ -200,6 +209,10 @@ fn whole_number(text: &str, most: usize) -> Result<usize, ValueError> {
 
 /// The first parameter that means nothing here.
 fn unknown(text: Option<&str>) -> Box<str> {
-    let names = form_urlencoded::parse(text.unwrap_or_default().as_bytes()).map(|(name, _)| name);
-    names.into_iter().find(|name| !KNOWN.concat().contains(&&**name)).map(|name| shown(&name).into()).unwrap_or_default()
+    let names = form_urlencoded::parse(text.unwrap_or_default().as_bytes()).take(PARAMETERS_MAX).map(|(name, _)| name);
+    names
+        .into_iter()
+        .find(|name| !KNOWN.iter().any(|spellings| spellings.contains(&&**name)))
+        .map(|name| shown(&name).into())
+        .unwrap_or_default()
 }

@@ -26,6 +26,8 @@ use crate::store::Order;
 use crate::store::Query;
 use crate::store::Selected;
 use crate::store::Tenant;
+use crate::store::TooMuch;
+use crate::writer::Source;
 
 /// Events in an answer that does not say how many.
 const COUNT_DEFAULT: usize = 100;
@@ -47,8 +49,8 @@ pub(super) enum Shape {
 pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let query = query(call.parts.uri.query())?;
-    let (format, tenant) = (Notation::of(&call.parts.headers), call.tenant(&app)?);
-    respond(app, tenant, query, Shape::Counted, format).await
+    let (format, asked) = (Notation::of(&call.parts.headers), Asked { source: call.asker(), tenant: call.tenant(&app)?, query });
+    respond(app, asked, Shape::Counted, format).await
 }
 
 fn query(text: Option<&str>) -> Result<Query, ApiError> {
@@ -103,16 +105,17 @@ fn tags(texts: &[&str]) -> Result<Vec<Tag>, ApiError> {
     parts.collect()
 }
 
+/// What is asked, by whom.
+pub(super) struct Asked {
+    pub(super) source: Source,
+    pub(super) tenant: Option<Arc<Tenant>>,
+    pub(super) query: Query,
+}
+
 /// Answers the events that a question names.
-pub(super) async fn respond(
-    app: Arc<App>,
-    tenant: Option<Arc<Tenant>>,
-    query: Query,
-    shape: Shape,
-    format: Notation,
-) -> Result<Response, ApiError> {
-    let limit = query.limit;
-    let (first, room) = piece(&app, tenant.as_ref(), &query, limit).await?;
+pub(super) async fn respond(app: Arc<App>, asked: Asked, shape: Shape, format: Notation) -> Result<Response, ApiError> {
+    let limit = asked.query.limit;
+    let (first, room) = piece(&app, &asked, limit).await?;
     let count = first.events.len();
     let once = |text: String| std::iter::once(text);
     if first.next.is_none() || count >= limit {
@@ -127,8 +130,8 @@ pub(super) async fn respond(
         Shape::Array => "[",
     };
     let begun: Pieces = Box::new(once(opening.to_owned()).chain(texts(first.events, "", room)));
-    let rest =
-        Rest { app, tenant, query: Query { after: first.next, skip: 0, ..query }, left: limit - count, count, shape, is_done: false };
+    let asked = Asked { query: Query { after: first.next, skip: 0, ..asked.query }, ..asked };
+    let rest = Rest { app, asked, left: limit - count, count, shape, is_done: false };
     let rest = stream::try_unfold(rest, async move |mut rest| Ok::<_, ApiError>(rest.pieces().await?.map(|pieces| (pieces, rest))));
     let texts = stream::once(async { Ok(begun) })
         .chain(rest)
@@ -140,10 +143,14 @@ pub(super) async fn respond(
 }
 
 /// Some of the events, and the memory that they are in.
-async fn piece(app: &App, tenant: Option<&Arc<Tenant>>, query: &Query, left: usize) -> Result<(Selected, Option<Lease>), ApiError> {
-    let Some(tenant) = tenant.map(Arc::clone).filter(|_| left > 0) else { return Ok(Default::default()) };
-    let query = Query { limit: left.min(PIECE_EVENTS), ..query.clone() };
-    let (selected, mut room) = app.query(move || tenant.select(&query)).await?;
+async fn piece(app: &App, asked: &Asked, left: usize) -> Result<(Selected, Option<Lease>), ApiError> {
+    let Some(tenant) = asked.tenant.as_ref().map(Arc::clone).filter(|_| left > 0) else { return Ok(Default::default()) };
+    let query = Query { limit: left.min(PIECE_EVENTS), ..asked.query.clone() };
+    let (selected, mut room) = app.query(asked.source, move |effort| tenant.ask(&query, effort)).await?;
+    // There is no cursor to go on with.
+    let selected = selected.and_then(|selected| if selected.is_early { Err(TooMuch) } else { Ok(selected) });
+    let selected =
+        selected.map_err(|error| app.too_much(error, "ask for a shorter time with frm and to, or for a tag that fewer events have"))?;
     room.shrink_to(selected.bytes);
     Ok((selected, Some(room)))
 }
@@ -163,8 +170,7 @@ fn texts(events: Vec<EventView>, begin: &'static str, room: Option<Lease>) -> im
 /// What is left of a long answer.
 struct Rest {
     app: Arc<App>,
-    tenant: Option<Arc<Tenant>>,
-    query: Query,
+    asked: Asked,
     left: usize,
     count: usize,
     shape: Shape,
@@ -176,11 +182,11 @@ impl Rest {
         if self.is_done {
             return Ok(None);
         }
-        let (found, room) = piece(&self.app, self.tenant.as_ref(), &self.query, self.left).await?;
+        let (found, room) = piece(&self.app, &self.asked, self.left).await?;
         self.count += found.events.len();
         self.left -= found.events.len().min(self.left);
         self.is_done = found.next.is_none() || self.left == 0;
-        self.query.after = found.next;
+        self.asked.query.after = found.next;
         let end = match self.shape {
             _ if !self.is_done => None,
             Shape::Counted => Some(format!(r#"],"count":{}}}"#, self.count)),

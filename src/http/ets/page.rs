@@ -28,6 +28,7 @@ use crate::http::ets::tree::Tree;
 use crate::http::ets::view;
 use crate::http::operating::escape;
 use crate::http::routes::Call;
+use crate::store::Effort;
 use crate::store::EventView;
 use crate::store::Tenant;
 
@@ -47,7 +48,7 @@ pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Response, ApiError
     app.writer()?;
     let (tenant, id) = (call.tenant(&app)?, call.parameter(0).to_owned());
     let asked = id.clone();
-    let (family, room) = app.query(move || tenant.and_then(|tenant| family(&tenant, &asked))).await?;
+    let (family, room) = app.query(call.asker(), move |effort| tenant.and_then(|tenant| family(&tenant, &asked, effort))).await?;
     let Some(Relatives { event, tree, note }) = family else {
         return Ok(respond(
             StatusCode::NOT_FOUND,
@@ -73,13 +74,13 @@ struct Relatives {
     note: Option<String>,
 }
 
-fn family(tenant: &Tenant, id: &str) -> Option<Relatives> {
-    let Trace { events: mut causes, is_cut } = tree::trace(tenant, id);
+fn family(tenant: &Tenant, id: &str, effort: &Effort) -> Option<Relatives> {
+    let Trace { events: mut causes, is_cut } = tree::trace(tenant, id, effort);
     let (event, count) = (causes.first()?.clone(), causes.len());
-    let tree = Tree::below(tenant, causes.pop()?);
+    let tree = Tree::below(tenant, causes.pop()?, effort);
     if !tree.has(&event.id) {
         let note = format!("its family has more than {} events: only what it caused itself is shown", tree::NODES_MAX);
-        return Some(Relatives { tree: Tree::below(tenant, event.clone()), event, note: Some(note) });
+        return Some(Relatives { tree: Tree::below(tenant, event.clone(), effort), event, note: Some(note) });
     }
     let note = is_cut.then(|| format!("it has more than {} causes: only the nearest are shown", count - 1));
     Some(Relatives { event, tree, note })

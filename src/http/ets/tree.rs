@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::http::ets::children_of;
 use crate::http::ets::view;
 use crate::store::ANSWER_BYTES;
+use crate::store::Effort;
 use crate::store::EventView;
 use crate::store::Query;
 use crate::store::Tenant;
@@ -26,14 +27,15 @@ pub(super) struct Trace {
     pub(super) is_cut: bool,
 }
 
-pub(super) fn trace(tenant: &Tenant, id: &str) -> Trace {
+pub(super) fn trace(tenant: &Tenant, id: &str, effort: &Effort) -> Trace {
     let mut chain: Vec<EventView> = Vec::new();
     let mut seen = HashSet::new();
     let mut next = tenant.event(id);
     let mut bytes = 0;
     while let Some(event) = next.filter(|event| seen.insert(event.id.clone())) {
         bytes += event.bytes();
-        if chain.len() == DEPTH_MAX || (bytes > ANSWER_BYTES && !chain.is_empty()) {
+        event.take_from(effort);
+        if chain.len() == DEPTH_MAX || ((bytes > ANSWER_BYTES || effort.is_spent()) && !chain.is_empty()) {
             return Trace { events: chain, is_cut: true };
         }
         let parent = view::parent(&event);
@@ -52,6 +54,8 @@ enum Omission {
     Larger,
     /// They have more bytes.
     Heavier,
+    /// It takes more steps to find all.
+    Costlier,
     /// An event is among its own causes.
     Circular,
 }
@@ -62,6 +66,7 @@ impl Omission {
             Self::Deeper => format!("cut at depth {DEPTH_MAX}: ask again from an event further down"),
             Self::Larger => format!("cut at {NODES_MAX} events: ask again from an event further down"),
             Self::Heavier => format!("cut at {} MiB of events: ask again from an event further down", ANSWER_BYTES >> 20),
+            Self::Costlier => "cut where finding more took too many steps: ask again from an event further down".to_owned(),
             Self::Circular => "an event is among its own causes; it is shown once".to_owned(),
         }
     }
@@ -89,7 +94,7 @@ pub(super) struct Node {
 
 impl Tree {
     /// What lies below an event, level by level.
-    pub(super) fn below(tenant: &Tenant, root: EventView) -> Self {
+    pub(super) fn below(tenant: &Tenant, root: EventView, effort: &Effort) -> Self {
         let mut seen = HashSet::from([root.id.clone()]);
         let mut tree = Self { bytes: root.bytes(), ..Self::default() };
         tree.nodes.push(Node { event: Arc::new(root), depth: 1, is_cut: false, children: Vec::new() });
@@ -98,10 +103,13 @@ impl Tree {
             let free = if depth < DEPTH_MAX { NODES_MAX - tree.nodes.len() } else { 0 };
             // One more than there is room for, and the root if it comes round again: nothing else has two ways to it.
             let bytes = ANSWER_BYTES.saturating_sub(tree.bytes);
-            let found = tenant.select(&Query { bytes, ..children_of(&id, free + 2) });
+            let asked = tenant.ask(&Query { bytes, ..children_of(&id, free + 2) }, effort);
+            let is_costly = asked.as_ref().map_or(true, |found| found.is_early);
+            let found = asked.unwrap_or_default();
             let mut children = Vec::new();
-            let mut is_cut = found.next.is_some() && found.events.len() < free + 2;
-            tree.omissions.extend(is_cut.then_some(Omission::Heavier));
+            let mut is_cut = is_costly || (found.next.is_some() && found.events.len() < free + 2);
+            let omission = if is_costly { Omission::Costlier } else { Omission::Heavier };
+            tree.omissions.extend(is_cut.then_some(omission));
             for event in found.events {
                 if seen.contains(&event.id) {
                     tree.omissions.insert(Omission::Circular);

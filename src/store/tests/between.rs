@@ -27,7 +27,7 @@ fn check(name: &str, query: &Query) {
     }
     let tenant = store.tenant("acme").unwrap();
     let gone = number(&tenant, &fits);
-    let indexed = Indexed::of(&tenant, query);
+    let indexed = Indexed::of(&tenant, query, &Effort::boundless());
     let found = |indexed: &Indexed| tenant.select_among(query, indexed, 3).events.len();
     assert_eq!(found(&indexed), 1, "{name}, before");
     store.apply(LATER, &Command::Retire { before: at(2), upto: 0 });
