@@ -154,7 +154,7 @@ mod tests {
         let all_at_once = Arc::new(Barrier::new(3));
         let met = [(); 3].map(|()| {
             let barrier = Arc::clone(&all_at_once);
-            workers.run(move || drop(barrier.wait()))
+            workers.run(move || barrier.wait().is_leader())
         });
         for met in met {
             met.await.unwrap();

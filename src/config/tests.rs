@@ -60,9 +60,10 @@ fn many_organizations_with_many_tokens_are_read() {
         let [one, two, three, four] = [0, 1, 2, 3].map(|place| token(4 * number + place));
         format!("- {{slug: o{number}, tokens: [{one}, {two}, {three}], refresh_tokens: [{four}], default_cluster: c{}}}\n", number % 100)
     };
-    let clusters: String = (0..100).map(|number| format!("- name: c{number}\n")).collect();
+    let clusters: Vec<String> = (0..100).map(|number| format!("- name: c{number}\n")).collect();
     let organizations: String = (0..10_000).map(organization).collect();
-    let settings = parse(&format!("clusters:\n{clusters}organizations:\n{organizations}")).unwrap().settings(&Limits::default()).unwrap();
+    let settings =
+        parse(&format!("clusters:\n{}organizations:\n{organizations}", clusters.concat())).unwrap().settings(&Limits::default()).unwrap();
     assert_eq!(&*settings.clusters("o9999").resolve("c99").unwrap().name, "", "its default");
     assert_eq!(&*settings.clusters("o9999").resolve("c98").unwrap().name, "c98");
 }

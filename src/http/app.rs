@@ -255,21 +255,23 @@ impl App {
     /// What to answer to whom is not let in. An address that sends too many wrong tokens is told to wait, after a while in which
     /// its connection asks nothing else.
     pub(crate) async fn refuse(&self, error: AuthError, sender: Option<&Peer>) -> ApiError {
-        /// How long that is; not for long, since somebody else may ask by the same connection, through a proxy.
-        const PAUSE: Duration = Duration::from_millis(100);
+        /// How long that is at least, and twice that at most, not the same for all connections, so that they do not come at once.
+        const PAUSE: Duration = Duration::from_millis(500);
+        const PAUSES: u32 = 16;
         if !error.is_wrong_token() {
             return error.into();
         }
-        let address = sender.map(|Peer(peer)| Arc::clone(&peer.address)).unwrap_or_default();
+        let (address, connection) = sender.map(|Peer(peer)| (Arc::clone(&peer.address), peer.number)).unwrap_or_default();
         let outcome = self.wrong_tokens.count(&address, self.clock.read().steady);
         self.telemetry.wrong_tokens.get_or_create(&[("outcome", outcome.label())]).inc();
         match outcome {
             Outcome::Refused => error.into(),
             Outcome::Throttled(wait) => {
-                if let Some(Peer(connection)) = sender {
-                    connection.is_let_wait();
+                if let Some(Peer(peer)) = sender {
+                    peer.is_let_wait();
                 }
-                tokio::time::sleep(PAUSE).await;
+                let place = u32::try_from(connection % u64::from(PAUSES)).unwrap_or_default();
+                tokio::time::sleep(PAUSE + PAUSE * place / PAUSES).await;
                 ApiError::wrong_tokens(wait)
             }
         }
