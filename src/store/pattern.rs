@@ -174,9 +174,7 @@ fn compiled_bytes(hir: &Hir) -> usize {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => STATE_BYTES,
         HirKind::Literal(literal) => literal.0.len() * STATE_BYTES,
-        HirKind::Class(class @ Class::Unicode(ranges)) if !class.is_utf8() || !ranges.is_ascii() => {
-            256 + ranges.ranges().len() * STATE_BYTES
-        }
+        HirKind::Class(Class::Unicode(ranges)) if !ranges.is_ascii() => 256 + ranges.ranges().len() * STATE_BYTES,
         HirKind::Class(Class::Unicode(ranges)) => 2 * STATE_BYTES + ranges.ranges().len() * 8,
         HirKind::Class(Class::Bytes(ranges)) => 2 * STATE_BYTES + ranges.ranges().len() * 8,
         HirKind::Repetition(repeated) => {
