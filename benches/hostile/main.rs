@@ -7,6 +7,7 @@
 
 mod attacks;
 mod http;
+mod readers;
 mod server;
 mod victim;
 
@@ -174,7 +175,7 @@ fn main() {
     let arguments = Arguments::read();
     println!("{}, {}", arguments.binary.display(), if arguments.tokens { "two organizations with tokens" } else { "anonymous" });
     let wanted = |attack: &&Attack| arguments.names.is_empty() || arguments.names.iter().any(|name| attack.name.contains(&**name));
-    for attack in attacks::ALL.iter().filter(wanted) {
+    for attack in attacks::ALL.iter().chain(readers::ALL).filter(wanted) {
         run(attack, &arguments);
     }
 }

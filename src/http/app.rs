@@ -25,6 +25,7 @@ use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
 use crate::http::error::ApiError;
 use crate::http::places::Places;
+use crate::http::server;
 use crate::http::server::Connections;
 use crate::http::server::Readers;
 use crate::store::ANSWER_BYTES;
@@ -246,7 +247,7 @@ impl App {
         places: &Arc<Semaphore>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        let place = tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned()).await;
+        let place = server::queued(tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned())).await;
         let Ok(Ok(place)) = place else { return Err(ApiError::unavailable("busy", "busy: too many pages or queries at once")) };
         let done = self.elsewhere(move || {
             let result = work();
@@ -278,7 +279,7 @@ impl App {
     pub(crate) async fn query<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<(T, Lease), ApiError> {
         /// What is found, and the text that is made of it.
         const ROOM_BYTES: usize = 3 * ANSWER_BYTES;
-        let room = self.room(Item::Answers, ROOM_BYTES).await?;
+        let room = server::queued(self.room(Item::Answers, ROOM_BYTES)).await?;
         Ok((self.heavy(&self.queries, work).await?, room))
     }
 
@@ -291,11 +292,11 @@ impl App {
         parse: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(T, Lease), ApiError> {
         let most = if bytes > UNLEASED_BYTES { most } else { 0 };
-        let room = self.room(Item::Commands, most).await?;
+        let room = server::queued(self.room(Item::Commands, most)).await?;
         if bytes <= PARSE_INLINE_BYTES {
             return Ok((parse(), room));
         }
-        let place = self.places.take(source, bytes).await?;
+        let place = server::queued(self.places.take(source, bytes)).await?;
         let done = self.elsewhere(move || {
             let parsed = parse();
             drop(place);

@@ -373,6 +373,9 @@ async fn answer(app: &Arc<App>, served: &Served, request: Request) -> Result<Res
         Needs::Nothing => None,
         Needs::Any(scopes) => {
             let grant = settings.access.authorize(&parts.headers, app.clock.now(), app.secret()?)?;
+            if let Some(Peer(peer)) = parts.extensions.get() {
+                peer.belongs_to(&grant.organization, &grant.token);
+            }
             if !grant.scopes.contains_any(scopes) {
                 return Err(AuthError::Scope(scopes).into());
             }

@@ -39,6 +39,7 @@ use crate::http::change_events::refused_by_writer;
 use crate::http::change_events::status_of;
 use crate::http::change_events::unavailable;
 use crate::http::error::ApiError;
+use crate::http::server;
 use crate::time::Timestamp;
 use crate::writer::Answers;
 use crate::writer::Edges;
@@ -205,7 +206,7 @@ impl<'a> Pipeline<'a> {
         let (app, now) = (self.app, self.now.unwrap_or_else(|| self.app.clock.now()));
         let (parse, settings, grant, source) = (self.parse, Arc::clone(&self.settings), self.grant.clone(), self.source);
         Box::pin(async move {
-            let place = app.places.take(&source, group.bytes.len()).await?;
+            let place = server::queued(app.places.take(&source, group.bytes.len())).await?;
             let parsed = app.elsewhere(move || {
                 let mut parsed = parse(group, &settings, &grant, now, room);
                 parsed.edges.hold(place);
