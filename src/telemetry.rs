@@ -182,7 +182,7 @@ impl Telemetry {
         for at in ["headers", "body", "answer", "answer_in_all"] {
             self.timeouts.get_or_create(&[("at", at)]).inc_by(0);
         }
-        for was in ["closing", "reading", "silent", "sending"] {
+        for was in ["closing", "reading", "silent", "sending", "queued"] {
             self.displaced.get_or_create(&[("was", was)]).inc_by(0);
         }
         for outcome in ["refused", "throttled"] {

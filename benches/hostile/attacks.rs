@@ -142,7 +142,7 @@ pub(crate) const ALL: &[Attack] = &[
     },
 ];
 
-const SMALL: &[&str] = &["--limit.memory=314572800"];
+pub(crate) const SMALL: &[&str] = &["--limit.memory=314572800"];
 const SMALL_OPEN: &[&str] = &["--limit.memory=314572800", "--limit.open-events=100000000"];
 const GROUP: &str = "pairing:\n- event: deploy\n  labels: [v]\n  supersede: [svc]\n";
 pub(crate) const NOTHING: Attack =
@@ -415,7 +415,7 @@ fn texts(server: &Server, until: Instant) -> String {
     format!("{taken} taken, then {last}")
 }
 
-fn large_page(server: &mut Server) {
+pub(crate) fn large_page(server: &mut Server) {
     let start =
         |number: u32| format!(r#"{{"event_name":"e","event_state":"start","attributes":{{"n":"{number}","l":"{}"}}}}"#, "v".repeat(200));
     for from in [0, 10_000] {

@@ -8,6 +8,7 @@
 mod attacks;
 mod http;
 mod questions;
+mod readers;
 mod server;
 mod tokens;
 mod victim;
@@ -182,7 +183,8 @@ fn main() {
     let arguments = Arguments::read();
     println!("{}, {}", arguments.binary.display(), if arguments.tokens { "two organizations with tokens" } else { "anonymous" });
     let wanted = |attack: &&Attack| arguments.names.is_empty() || arguments.names.iter().any(|name| attack.name.contains(&**name));
-    for attack in attacks::ALL.iter().chain(questions::ALL).chain(tokens::ALL).filter(wanted) {
+    let all = attacks::ALL.iter().chain(questions::ALL).chain(readers::ALL).chain(tokens::ALL);
+    for attack in all.filter(wanted) {
         run(attack, &arguments);
     }
 }

@@ -181,7 +181,8 @@ fn say_memory(limit: &Limit, shares: &Shares) {
     }
 }
 
-async fn serve(plan: Plan, writer: writer::Thread) -> Result<(), Failure> {
+async fn serve(mut plan: Plan, writer: writer::Thread) -> Result<(), Failure> {
+    fit_files(&mut plan.server);
     let mut signals = Signals::new().map_err(Failure::running)?;
     // Before the log is read, or a hangup would end the process until then.
     let hangups = signal(SignalKind::hangup()).map_err(Failure::running)?;
@@ -213,12 +214,19 @@ async fn serve(plan: Plan, writer: writer::Thread) -> Result<(), Failure> {
     if writer_ended { Err(Failure::running(ServeError::WriterEnded)) } else { Ok(()) }
 }
 
+/// Lets there be no more connections than the process may open files.
+fn fit_files(server: &mut server::Options) {
+    let wanted = server.connections.saturating_add(server.reserved_connections);
+    let fit = server::raise_file_limit(wanted);
+    if fit < wanted {
+        server.reserved_connections = server.reserved_connections.min(fit / 2);
+        server.connections = fit - server.reserved_connections;
+        tracing::warn!(connections = server.connections, "the limit of open files is below --limit.connections: there are fewer");
+    }
+}
+
 /// Binds every address, and says so where a person or a script looks for it.
 async fn listen(plan: &Plan) -> Result<Vec<TcpListener>, Failure> {
-    let files = server::raise_file_limit(plan.server.connections);
-    if files < u64::try_from(plan.server.connections).unwrap_or(u64::MAX) {
-        tracing::warn!(files, connections = plan.server.connections, "the limit of open files is below --limit.connections");
-    }
     let mut listeners = Vec::new();
     for address in &plan.addresses {
         let listener = bind(*address).await.map_err(|source| Failure::running(ServeError::Listen { address: *address, source }))?;

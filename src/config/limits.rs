@@ -13,7 +13,7 @@ use crate::store;
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Open connections; beyond them only scrapes and health checks are answered. Default 10000. Settled at the start
+    /// Open connections; when one more comes, whoever is least lost ends. Default 10000. Settled at the start
     #[arg(long = "limit.connections", value_name = "N", help_heading = "Limits")]
     pub connections: Option<usize>,
     /// Bytes of memory that the server may take; it refuses new events before it takes more. Default three quarters of the machine's or control group's. Settled at the start

@@ -34,6 +34,7 @@ use crate::http::places::Places;
 use crate::http::seats::Crowded;
 use crate::http::seats::Seat;
 use crate::http::seats::Seats;
+use crate::http::server;
 use crate::http::server::Connections;
 use crate::http::server::Peer;
 use crate::http::server::Readers;
@@ -332,7 +333,7 @@ impl App {
     }
 
     async fn seat(&self, seats: &Seats, source: &Source) -> Result<Seat, ApiError> {
-        match tokio::time::timeout(PATIENCE, seats.take(source)).await {
+        match server::queued(tokio::time::timeout(PATIENCE, seats.take(source))).await {
             Ok(Ok(seat)) => Ok(seat),
             Ok(Err(Crowded(waiting))) => {
                 self.refused_question("waiting");
@@ -358,7 +359,7 @@ impl App {
         /// What is found, and the text that is made of it.
         const ROOM_BYTES: usize = 3 * ANSWER_BYTES;
         let seat = self.seat(&self.questions.seats, &source).await?;
-        let room = self.room(Item::Answers, source.taker(), ROOM_BYTES).await?;
+        let room = server::queued(self.room(Item::Answers, source.taker(), ROOM_BYTES)).await?;
         let done = places::on(&self.questions.workers, &self.telemetry, move || {
             let result = work(&Effort::default());
             drop(seat);
@@ -394,7 +395,7 @@ impl App {
         parse: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(T, Lease), ApiError> {
         let most = if bytes > UNLEASED_BYTES { most } else { 0 };
-        let room = self.room(Item::Commands, source.taker(), most).await?;
+        let room = server::queued(self.room(Item::Commands, source.taker(), most)).await?;
         if bytes <= PARSE_INLINE_BYTES {
             return Ok((parse(), room));
         }

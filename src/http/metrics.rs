@@ -91,13 +91,15 @@ async fn page(app: Arc<App>, call: Call, cluster: &str) -> Result<Response, ApiE
             Ok::<_, ApiError>(page)
         }
     };
-    let mut readers = 1;
+    let mut given_up = 1;
     loop {
         match app.heavy(&team, &asker, work.clone()).await?? {
             Ok(page) => return Ok(respond(page)),
             // Slow readers hold pages of before.
-            Err(full) if readers > READERS_MAX || app.connections.give_up(Readers::OfPages, readers).await == 0 => return Err(full.into()),
-            Err(_) => readers *= 4,
+            Err(full) if given_up > READERS_MAX || app.connections.give_up(Readers::OfPages, given_up).await == 0 => {
+                return Err(full.into());
+            }
+            Err(_) => given_up *= 4,
         }
     }
 }

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::http::error::ApiError;
+use crate::http::server;
 use crate::telemetry::Telemetry;
 use crate::threads::Panicked;
 use crate::threads::Workers;
@@ -79,7 +80,7 @@ impl Places {
             handed
         };
         // Whoever waits is never forgotten: a place that is given back goes to the next.
-        handed.await.map_err(|_| ApiError::internal())
+        server::queued(handed).await.map_err(|_| ApiError::internal())
     }
 }
 

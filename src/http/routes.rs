@@ -385,6 +385,9 @@ async fn answer(app: &Arc<App>, served: &Served, request: Request) -> Result<Res
                 Ok(grant) => grant,
                 Err(error) => return Err(app.refuse(error, parts.extensions.get()).await),
             };
+            if let Some(Peer(peer)) = parts.extensions.get() {
+                peer.belongs_to(&grant.organization, &grant.token);
+            }
             if !grant.scopes.contains_any(scopes) {
                 return Err(AuthError::Scope(scopes).into());
             }

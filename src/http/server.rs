@@ -38,6 +38,7 @@ use crate::http::server::connection::Connection;
 pub use crate::http::server::connection::Lane;
 pub(crate) use crate::http::server::connection::Peer;
 use crate::http::server::connection::Place;
+pub(crate) use crate::http::server::connection::queued;
 pub use crate::http::server::connections::Connections;
 pub(crate) use crate::http::server::connections::Readers;
 use crate::http::server::stall::LINGER;
@@ -47,6 +48,8 @@ use crate::telemetry::Telemetry;
 
 /// How long to leave the listener alone when nothing can be accepted, or nobody has a place.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
+/// So many are accepted before those who were are looked after, when every place is taken.
+const ACCEPTED_IN_A_ROW: usize = 8;
 /// How often it is said at most that nothing can be accepted.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 /// What a scraper says: how long it waits for a page.
@@ -114,19 +117,22 @@ pub async fn run(
     conversations.wait().await;
 }
 
-/// Lets the process open as many files as `connections` may need; answers how many it can.
-pub fn raise_file_limit(connections: usize) -> u64 {
+/// Lets the process open as many files as `connections` may need; answers how many connections there may be.
+pub fn raise_file_limit(connections: usize) -> usize {
     let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
     let limit = process::getrlimit(Resource::Nofile);
-    let Some(current) = limit.current else { return u64::MAX };
+    let Some(current) = limit.current else { return connections };
     if current >= wanted {
-        return current;
+        return connections;
     }
     let raised = limit.maximum.map_or(wanted, |most| wanted.min(most));
-    match process::setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }) {
+    let files = match process::setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }) {
         Ok(()) => raised,
         Err(_) => current,
-    }
+    };
+    // Of very few files some are left for others too.
+    let fit = files.saturating_sub(OTHER_FILES).max(files / 4);
+    connections.min(usize::try_from(fit).unwrap_or(usize::MAX))
 }
 
 #[derive(Debug)]
@@ -139,6 +145,7 @@ struct Shared {
 
 async fn accept(listener: TcpListener, router: Router, shared: Arc<Shared>, conversations: TaskTracker) {
     let mut said: Option<Instant> = None;
+    let mut in_a_row = 0_usize;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -171,7 +178,8 @@ async fn accept(listener: TcpListener, router: Router, shared: Arc<Shared>, conv
             }
         };
         conversations.spawn(converse(stream, connection, router.clone(), Arc::clone(&shared)));
-        if shared.connections.is_full(&shared.options) {
+        in_a_row += 1;
+        if in_a_row.is_multiple_of(ACCEPTED_IN_A_ROW) && shared.connections.is_full(&shared.options) {
             // Who came is to say something before it may be ended for those who come after it.
             tokio::task::yield_now().await;
         }
@@ -212,7 +220,7 @@ async fn speak(stream: TcpStream, connection: &Arc<Connection>, router: Router, 
         let mut request = request.map(|body| watched::Request::watch(body, &peer));
         request.extensions_mut().insert(Peer(Arc::clone(&peer)));
         let (answer, peer) = (router.clone().oneshot(request), Arc::clone(&peer));
-        async move { answer.await.map(|response| response.map(|body| watched::Answer::watch(body, peer))) }
+        async move { Arc::clone(&peer).answer(answer).await.map(|response| response.map(|body| watched::Answer::watch(body, peer))) }
     });
     let io = TokioIo::new(StallGuard::new(stream, Arc::clone(connection), options.write_stall));
     let header_timeout = match connection.place {
@@ -280,8 +288,11 @@ mod tests {
 
     #[test]
     fn the_file_limit_never_sinks() {
-        let before = process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        assert!(raise_file_limit(1) >= before);
-        assert!(raise_file_limit(usize::MAX) >= before);
+        let files = || process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let before = files();
+        assert_eq!(raise_file_limit(1), 1);
+        assert_eq!(files(), before);
+        let connections = raise_file_limit(usize::MAX);
+        assert!(files() >= before && connections as u64 <= files(), "{connections}");
     }
 }

@@ -186,3 +186,49 @@ fn bodies_that_are_announced_and_do_not_come_leave_memory_for_those_of_others() 
     }
     drop(announced);
 }
+
+/// Who asks for so much that it cannot all be sent, and reads nothing.
+fn sleepy(exporter: &Exporter, path: &str) -> TcpStream {
+    let mut reader = TcpStream::connect(exporter.target()).unwrap();
+    reader.write_all(format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
+    reader
+}
+
+#[test]
+fn readers_who_do_not_read_take_no_place_and_no_memory_of_others() {
+    let exporter = Exporter::start(&["--limit.connections=20", "--limit.memory=160000000"]);
+    let url = format!("{}/{PATH}", exporter.url);
+    let text = "v".repeat(800);
+    let start = |number: usize| {
+        format!("{{\"event_name\":\"e\",\"event_state\":\"start\",\"attributes\":{{\"n\":\"{number}\",\"l\":\"{text}\"}}}}\n")
+    };
+    assert_eq!(http::put(&url, LINES, lines(6000, start).as_bytes()).map(|answer| answer.status), Some(200));
+    let mut readers = Vec::new();
+    for round in 0..30 {
+        // Lists, pages, and nothing at all; the sockets of those who were ended stay with us.
+        readers.push(sleepy(&exporter, "metrics"));
+        readers.push(sleepy(&exporter, &format!("{PATH}?limit=1000")));
+        readers.push(TcpStream::connect(exporter.target()).unwrap());
+        let begun = Instant::now();
+        let event = json!({"event_name": "single", "attributes": {"n": round.to_string()}}).to_string();
+        while http::put(&url, "application/json", event.as_bytes()).map(|answer| answer.status) != Some(200) {
+            assert!(begun.elapsed() < WAIT_MAX, "one event waits for a place: {:?}", begun.elapsed());
+        }
+        assert!(http::is_ok(&format!("{}/-/healthy", exporter.url)) && http::is_ok(&format!("{}/-/ready", exporter.url)));
+        assert!(begun.elapsed() < WAIT_MAX, "{:?} for one event and two looks at its health", begun.elapsed());
+    }
+    let list = http::get(&format!("{url}?limit=1000")).unwrap();
+    assert_eq!(list.status, 200, "{}", list.text);
+    let displaced = "change_events_http_connections_displaced_total";
+    assert!(
+        figure(&exporter, &format!("{displaced}{{was=\"reading\"}}")) + figure(&exporter, &format!("{displaced}{{was=\"silent\"}}")) > 30.0
+    );
+    drop(readers);
+    let begun = Instant::now();
+    while figure(&exporter, "change_events_http_connections") > 2.0
+        || figure(&exporter, "change_events_memory_bytes{item=\"answers\"}") > 0.0
+    {
+        assert!(begun.elapsed() < Duration::from_secs(20), "something is left of them");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

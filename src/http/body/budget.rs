@@ -5,6 +5,7 @@ use crate::account::Account;
 use crate::account::Item;
 use crate::account::Taker;
 use crate::http::error::ApiError;
+use crate::http::server;
 
 /// Bodies up to this size are not counted: they lie in the buffer of their connection, whose number is limited.
 const FREE_BYTES: usize = 4 * 1024;
@@ -37,7 +38,7 @@ impl Budget {
     /// A lease of `bytes`; waits until they are there. More than the whole budget counts as the whole budget.
     pub(crate) async fn wait_for(&self, bytes: usize) -> Lease {
         let mut lease = Lease { free: 0, ..self.lease() };
-        lease.held.wait_long_to_grow(bytes).await;
+        server::queued(lease.held.wait_long_to_grow(bytes)).await;
         lease
     }
 }
@@ -60,7 +61,7 @@ impl Lease {
                 format!("the body is larger than the {share} bytes of memory that all bodies may take (a share of --limit.memory)");
             return Err(ApiError::too_large(message));
         }
-        self.held.wait_to_grow(more).await?;
+        server::queued(self.held.wait_to_grow(more)).await?;
         self.free -= free;
         Ok(())
     }

@@ -195,26 +195,41 @@ impl StreamAnswer {
     /// 200 when all were taken, 207 when some were, else the status of the first. `broken` ended the stream early: what was
     /// taken until then stays taken.
     pub(super) fn respond(self, broken: Option<ApiError>) -> Response {
-        let summary = Summary::of(self.accepted, self.refused, self.first_refused.as_ref());
+        /// In the order of their names, as objects are.
+        #[derive(Serialize)]
+        struct Body<'a> {
+            accepted: usize,
+            duplicates: usize,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            error: Option<serde_json::Value>,
+            items: &'a [Item],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            items_omitted: Option<usize>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            message: Option<serde_json::Value>,
+            refused: usize,
+            warned: usize,
+        }
+        let Summary { status, mut fields } = Summary::of(self.accepted, self.refused, self.first_refused.as_ref());
+        let (mut message, mut error) = (fields.remove("message"), fields.remove("error"));
+        if let Some(broken) = &broken {
+            (message, error) = (None, Some(json!(broken.message)));
+        }
         let omitted = self.refused + self.warned - self.listed.len();
-        let mut body = summary.fields;
-        let error = broken.as_ref().map(|error| error.message.clone());
-        if let Some(error) = error {
-            body.remove("message");
-            body.insert("error".to_owned(), json!(error));
-        }
-        body.insert("accepted".to_owned(), json!(self.accepted));
-        body.insert("duplicates".to_owned(), json!(self.duplicates));
-        body.insert("refused".to_owned(), json!(self.refused));
-        body.insert("warned".to_owned(), json!(self.warned));
-        body.insert("items".to_owned(), json!(self.listed));
-        if omitted > 0 {
-            body.insert("items_omitted".to_owned(), json!(omitted));
-        }
-        let body = serde_json::Value::Object(body).to_string();
+        let body = Body {
+            accepted: self.accepted,
+            duplicates: self.duplicates,
+            error,
+            items: &self.listed,
+            items_omitted: (omitted > 0).then_some(omitted),
+            message,
+            refused: self.refused,
+            warned: self.warned,
+        };
+        let body = serde_json::to_string(&body).unwrap_or_default();
         match broken {
             Some(error) => error.respond_with(body),
-            None => json_response(summary.status, body),
+            None => json_response(status, body),
         }
     }
 }

@@ -2,13 +2,18 @@
 //!
 //! Whoever looks at it from elsewhere sees figures that are nearly of one moment, which is enough to judge who is slow.
 
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher as _;
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -41,7 +46,8 @@ mod state {
     pub(super) const SILENT: u8 = 0;
     pub(super) const WORKING: u8 = 1;
     pub(super) const SENDING: u8 = 2;
-    pub(super) const CLOSING: u8 = 3;
+    pub(super) const QUEUED: u8 = 3;
+    pub(super) const CLOSING: u8 = 4;
 }
 
 /// One connection. Each request carries it in its extensions, as [`Peer`].
@@ -52,6 +58,8 @@ pub(crate) struct Connection {
     /// Numbers connections in the order in which they were accepted.
     pub(crate) number: u64,
     pub(super) place: Place,
+    /// Who has it: its address, and once a token was shown, that.
+    owner: AtomicU64,
     /// When it was accepted; moments below are milliseconds since.
     begun: Instant,
     state: AtomicU8,
@@ -82,6 +90,26 @@ pub(crate) struct Connection {
     pub(super) has_ended: AtomicBool,
 }
 
+tokio::task_local! {
+    /// The connection whose request is being answered.
+    static CURRENT: Arc<Connection>;
+}
+
+/// Waits for a turn on behalf of the request that is being answered: meanwhile nothing is done for it.
+pub(crate) async fn queued<T>(turn: impl Future<Output = T>) -> T {
+    let turned = |from, to| {
+        CURRENT.try_with(|connection| connection.turns(from, to)).ok();
+    };
+    let mut turn = pin!(turn);
+    if let Poll::Ready(turn) = futures_util::poll!(&mut turn) {
+        return turn;
+    }
+    turned(state::WORKING, state::QUEUED);
+    let turn = turn.await;
+    turned(state::QUEUED, state::WORKING);
+    turn
+}
+
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer(pub(crate) Arc<Connection>);
@@ -89,6 +117,7 @@ pub(crate) struct Peer(pub(crate) Arc<Connection>);
 impl Connection {
     pub(super) fn new(address: Arc<str>, number: u64, place: Place) -> Self {
         Self {
+            owner: AtomicU64::new(hash(&address)),
             address,
             number,
             place,
@@ -97,7 +126,7 @@ impl Connection {
             since: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
             waited: AtomicU64::new(0),
-            patience: AtomicU64::new(0),
+            patience: AtomicU64::new(u64::MAX),
             taken: AtomicU64::new(0),
             awaited: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -134,6 +163,29 @@ impl Connection {
         self.enter(state::WORKING);
     }
 
+    /// Answers its request.
+    pub(super) async fn answer<T>(self: Arc<Self>, answer: impl Future<Output = T>) -> T {
+        CURRENT.scope(self, answer).await
+    }
+
+    fn turns(&self, from: u8, to: u8) {
+        if self.state.load(Relaxed) == from {
+            self.enter(to);
+        }
+    }
+
+    /// Whose token its request has.
+    pub(crate) fn belongs_to(&self, organization: &str, token: &str) {
+        if !token.is_empty() {
+            self.owner.store(hash(&(organization, token)), Relaxed);
+        }
+    }
+
+    /// A number for who has it.
+    pub(super) fn owner(&self) -> u64 {
+        self.owner.load(Relaxed)
+    }
+
     /// What it is that is answered.
     pub(super) fn answers(&self, lane: Lane) {
         self.is_page.store(lane == Lane::Scrapes, Relaxed);
@@ -141,9 +193,7 @@ impl Connection {
 
     /// More of the body is waited for.
     pub(super) fn awaits(&self) {
-        if self.state.load(Relaxed) == state::WORKING {
-            self.enter(state::SENDING);
-        }
+        self.turns(state::WORKING, state::SENDING);
     }
 
     /// Its sender is let wait, and may be ended meanwhile.
@@ -162,7 +212,7 @@ impl Connection {
 
     /// All of the answer was made; the next request is waited for.
     pub(super) fn answered(&self) {
-        if matches!(self.state.load(Relaxed), state::WORKING | state::SENDING) {
+        if matches!(self.state.load(Relaxed), state::WORKING | state::SENDING | state::QUEUED) {
             self.enter(state::SILENT);
         }
     }
@@ -216,6 +266,7 @@ impl Connection {
                 let waited = Duration::from_millis(self.awaited.load(Relaxed)) + since;
                 Doing::Sending { received: self.received.load(Relaxed), waited }
             }
+            state::QUEUED => Doing::Queued { since },
             _ => Doing::Working,
         }
     }
@@ -260,6 +311,13 @@ pub(super) fn network(address: IpAddr) -> String {
     }
 }
 
+/// The same for the same, within this process.
+fn hash(name: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -300,6 +358,13 @@ mod tests {
             assert_eq!(connection.doing(), Doing::Working);
             pass(1).await;
         }
+        let connection = Arc::new(connection);
+        let turn = queued(async {
+            tokio::task::yield_now().await;
+            connection.doing()
+        });
+        assert_eq!(Arc::clone(&connection).answer(turn).await, Doing::Queued { since: seconds(0) });
+        assert_eq!(connection.doing(), Doing::Working);
         assert_eq!(connection.blocks(), Some(seconds(100)));
         pass(7).await;
         assert_eq!(connection.blocks(), None, "it waits already");

@@ -35,12 +35,21 @@ const ORPHAN: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are on their way at most, as the kernel counts: it takes twice this for what it surrounds them with.
 const KERNEL_BYTES: usize = 256 * 1024;
 /// Bytes that the kernel takes beyond those that the other side has room for.
-const UNSENT_BYTES: u32 = 32 * 1024;
+const UNSENT_BYTES: u32 = 16 * 1024;
+
+/// Bytes of requests that the kernel keeps until they are read.
+const UNREAD_BYTES: usize = 256 * 1024;
+
+/// Connections that may wait to be accepted; the system may allow less.
+const BACKLOG: i32 = 4096;
 
 /// Bounds what the kernel holds of each connection that `listener` will accept, and for how long when the other side is silent.
 pub(super) fn prepare(listener: &TcpListener, patience: Duration) {
     let socket = SockRef::from(listener);
+    // What comes at once is not to be turned away: that costs whoever came a second.
+    socket.listen(BACKLOG).ok();
     let bounded = socket.set_send_buffer_size(KERNEL_BYTES).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES));
+    let bounded = bounded.and_then(|()| socket.set_recv_buffer_size(UNREAD_BYTES));
     // The guard, which counts it, comes first.
     let bounded = bounded.and_then(|()| socket.set_tcp_user_timeout(Some(patience + LINGER)));
     if let Err(error) = bounded {

@@ -8,8 +8,9 @@ const SLOW_READER_BYTES: u64 = 256 * 1024;
 /// What the kernel lets a reader take before the writer is woken, about.
 const LUMP_BYTES: u64 = 64 * 1024;
 /// No reader is judged before it was waited for so long.
-const READER_GRACE: Duration = Duration::from_millis(50);
-/// No sender of a body is judged before it was waited for so long.
+pub(super) const READER_GRACE: Duration = Duration::from_millis(50);
+/// No sender of a body goes before it was waited for so long, nor is it judged before it was for a while.
+const SENDER_BLINK: Duration = Duration::from_millis(1);
 const SENDER_GRACE: Duration = Duration::from_secs(1);
 /// A sender that sends less in a second is slow.
 const SLOW_SENDER_BYTES: u64 = 8 * 1024;
@@ -25,12 +26,14 @@ pub(super) enum Doing {
     Silent { since: Duration },
     /// The body of a request is waited for: so much came, in so long.
     Sending { received: u64, waited: Duration },
+    /// A request waits for its turn.
+    Queued { since: Duration },
     /// A request is worked on.
     Working,
 }
 
 impl Doing {
-    const NAMES: [&'static str; 4] = ["closing", "reading", "silent", "sending"];
+    const NAMES: [&'static str; 5] = ["closing", "reading", "silent", "sending", "queued"];
 
     /// Numbers what may be ended, from 1.
     pub(super) fn code(self) -> u8 {
@@ -39,6 +42,7 @@ impl Doing {
             Self::Reading { .. } => 2,
             Self::Silent { .. } => 3,
             Self::Sending { .. } => 4,
+            Self::Queued { .. } => 5,
             Self::Working => 0,
         }
     }
@@ -48,44 +52,70 @@ impl Doing {
         Self::NAMES.get(usize::from(code).checked_sub(1)?).copied()
     }
 
-    /// Bytes that a reader takes in a second, at most.
-    pub(super) fn reads_per_second(self) -> Option<u64> {
+    /// Bytes that a reader takes in a second, at most, when it was waited for so long.
+    pub(super) fn reads_per_second(self, grace: Duration) -> Option<u64> {
         let Self::Reading { taken, waited, blocked } = self else { return None };
         // What it took at first went to buffers. Since the last write began to wait it has taken less than a lump.
-        (waited >= READER_GRACE).then(|| per_second(taken, waited).min(per_second(LUMP_BYTES, blocked)))
+        (waited >= grace).then(|| per_second(taken, waited).min(per_second(LUMP_BYTES, blocked)))
     }
 }
 
-/// How much would be lost with a connection: the least first.
+/// How many connections who has this one has, and how many there are in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Crowd {
+    pub(super) own: usize,
+    pub(super) all: usize,
+}
+
+/// How much would be lost with a connection: the least first. Where it says so, those of whom most are there go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Worth {
     Closing,
     /// By what it takes in a second.
     SlowReader(u64),
-    /// By how many connections its network has, the most first, then by age, the oldest first.
+    /// By crowd, the oldest first.
     Silent(Reverse<usize>, Reverse<Duration>),
-    /// By how many connections its network has, the most first, then by what it sends in a second.
+    /// By crowd, then by what it sends in a second.
     SlowSender(Reverse<usize>, u64),
     /// By what it takes in a second.
     Reader(u64),
+    /// A sender that cannot be judged yet: by crowd, the one that was waited for longest first.
+    FreshSender(Reverse<usize>, Reverse<Duration>),
+    /// By crowd, the youngest first, which would have to wait longest.
+    Queued(Reverse<usize>, Duration),
+    /// A reader that cannot be judged yet: by crowd, the one that was waited for longest first.
+    FreshReader(Reverse<usize>, Reverse<Duration>),
+    /// One of those whose bodies are more than half of all that is done: by what it sends in a second.
+    Sender(u64),
 }
 
 impl Worth {
-    /// Of a connection whose network has so many; nothing where it may not be ended.
-    pub(super) fn of(doing: Doing, of_its_network: usize) -> Option<Self> {
-        match doing {
-            Doing::Closing => Some(Self::Closing),
-            Doing::Reading { .. } => {
-                let rate = doing.reads_per_second()?;
-                Some(if rate < SLOW_READER_BYTES { Self::SlowReader(rate) } else { Self::Reader(rate) })
-            }
-            Doing::Silent { since } => Some(Self::Silent(Reverse(of_its_network), Reverse(since))),
-            Doing::Sending { received, waited } => {
-                let rate = per_second(received, waited);
-                (waited >= SENDER_GRACE && rate < SLOW_SENDER_BYTES).then_some(Self::SlowSender(Reverse(of_its_network), rate))
-            }
-            Doing::Working => None,
-        }
+    /// Nothing where it may not be ended.
+    pub(super) fn of(doing: Doing, crowd: Crowd) -> Option<Self> {
+        let own = Reverse(crowd.own);
+        Some(match doing {
+            Doing::Closing => Self::Closing,
+            Doing::Reading { waited, .. } => match doing.reads_per_second(READER_GRACE) {
+                Some(rate) if rate < SLOW_READER_BYTES => Self::SlowReader(rate),
+                Some(rate) => Self::Reader(rate),
+                None => Self::FreshReader(own, Reverse(waited)),
+            },
+            Doing::Silent { since } => Self::Silent(own, Reverse(since)),
+            Doing::Sending { received, waited } => match per_second(received, waited) {
+                _ if waited < SENDER_BLINK => return None,
+                _ if waited < SENDER_GRACE => Self::FreshSender(own, Reverse(waited)),
+                rate if rate < SLOW_SENDER_BYTES => Self::SlowSender(own, rate),
+                rate if crowd.own > crowd.all / 2 => Self::Sender(rate),
+                _ => return None,
+            },
+            Doing::Queued { since } => Self::Queued(own, since),
+            Doing::Working => return None,
+        })
+    }
+
+    /// Whether the other one is of the same kind.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
 }
 
@@ -106,6 +136,10 @@ mod tests {
 
     fn silent(since: u64) -> Doing {
         Doing::Silent { since: Duration::from_millis(since) }
+    }
+
+    fn queued(since: u64) -> Doing {
+        Doing::Queued { since: Duration::from_millis(since) }
     }
 
     fn sending(received: u64, waited: u64) -> Doing {
@@ -133,11 +167,24 @@ mod tests {
             // A reader far away, and one that is quick.
             (reading(MIB, 1000, 100), 1),
             (reading(50 * MIB, 100, 1), 1),
+            (sending(0, 999), 300),
+            (sending(0, 100), 300),
+            (sending(MIB, 200), 1),
+            // Of those who wait for their turn, who would have to wait longest.
+            (queued(10), 70),
+            (queued(9000), 70),
+            (queued(1), 2),
+            (reading(0, 49, 49), 40),
+            (reading(0, 1, 1), 40),
+            (reading(0, 49, 49), 1),
+            // Bodies that come at their pace, of somebody who has most of the places.
+            (sending(9 * KIB, 1000), 501),
+            (sending(8 * MIB, 2000), 800),
         ];
-        let worth = in_order.map(|(doing, crowd)| Worth::of(doing, crowd).unwrap_or_else(|| panic!("{doing:?} may not be ended")));
+        let worth = in_order.map(|(doing, own)| Worth::of(doing, Crowd { own, all: 1000 }).unwrap_or_else(|| panic!("{doing:?}")));
         assert!(worth.is_sorted(), "{worth:?}");
-        for doing in [Doing::Working, reading(0, 49, 49), sending(0, 999), sending(8 * KIB, 1000)] {
-            assert_eq!(Worth::of(doing, 9), None, "{doing:?}");
+        for doing in [Doing::Working, sending(0, 0), sending(8 * KIB, 1000), sending(100 * MIB, 100_000)] {
+            assert_eq!(Worth::of(doing, Crowd { own: 500, all: 1000 }), None, "{doing:?}");
         }
     }
 
