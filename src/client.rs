@@ -3,6 +3,7 @@
 //! One call is one try: what may be tried again is said by [`ClientError::is_transient`], and [`retry`] has the pace.
 //! Not for delivery to other servers (remote write), and not for the server itself.
 
+mod lookup;
 pub mod retry;
 mod wire;
 
@@ -12,7 +13,9 @@ use std::time::Duration;
 
 use ureq::Agent;
 use ureq::http;
+use ureq::unversioned::transport::DefaultConnector;
 
+use crate::client::lookup::Lookup;
 use crate::time::Clock;
 
 pub use wire::Accepted;
@@ -175,7 +178,12 @@ impl Client {
             .user_agent(concat!("change-events/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls(options.authorities.as_deref())?)
             .build();
-        Ok(Self { agent: config.new_agent(), url: events_url(&options.url, &options.organization)?, token: options.token, clock })
+        Ok(Self {
+            agent: Agent::with_parts(config, DefaultConnector::default(), Lookup::default()),
+            url: events_url(&options.url, &options.organization)?,
+            token: options.token,
+            clock,
+        })
     }
 
     /// Where edges are put and events are listed: what the spool keeps to know whose an entry is.

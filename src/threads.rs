@@ -203,4 +203,17 @@ mod tests {
         done.recv().unwrap();
         ended.recv().unwrap();
     }
+
+    #[test]
+    fn threads_without_work_end_with_the_last_of_their_owners() {
+        let workers = Workers::start("test").unwrap();
+        let shared = Arc::clone(&workers.0.shared);
+        while shared.0.lock().idle.is_empty() {
+            thread::yield_now();
+        }
+        drop(workers);
+        while Arc::strong_count(&shared) > 1 {
+            thread::yield_now();
+        }
+    }
 }
