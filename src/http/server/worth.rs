@@ -12,6 +12,8 @@ pub(super) const READER_GRACE: Duration = Duration::from_millis(50);
 /// No sender of a body goes before it was waited for so long, nor is it judged before it was for a while.
 const SENDER_BLINK: Duration = Duration::from_millis(1);
 const SENDER_GRACE: Duration = Duration::from_secs(1);
+/// Who has said nothing for so long may well say nothing.
+const SILENT_GRACE: Duration = Duration::from_millis(50);
 /// A sender that sends less in a second is slow.
 const SLOW_SENDER_BYTES: u64 = 8 * 1024;
 
@@ -85,6 +87,8 @@ pub(super) enum Worth {
     Queued(Reverse<usize>, Duration),
     /// A reader that cannot be judged yet: by crowd, the one that was waited for longest first.
     FreshReader(Reverse<usize>, Reverse<Duration>),
+    /// Who has just come, and may be about to ask: by crowd, the oldest first.
+    FreshSilent(Reverse<usize>, Reverse<Duration>),
     /// One of those whose bodies are more than half of all that is done: by what it sends in a second.
     Sender(u64),
 }
@@ -100,6 +104,7 @@ impl Worth {
                 Some(rate) => Self::Reader(rate),
                 None => Self::FreshReader(own, Reverse(waited)),
             },
+            Doing::Silent { since } if since < SILENT_GRACE => Self::FreshSilent(own, Reverse(since)),
             Doing::Silent { since } => Self::Silent(own, Reverse(since)),
             Doing::Sending { received, waited } => match per_second(received, waited) {
                 _ if waited < SENDER_BLINK => return None,
@@ -157,8 +162,8 @@ mod tests {
             // A tenth of a megabyte a second.
             (reading(100 * KIB, 1000, 100), 900),
             // Of those who say nothing the oldest of the network that has the most.
-            (silent(5), 500),
-            (silent(0), 500),
+            (silent(55), 500),
+            (silent(50), 500),
             (silent(9000), 1),
             (silent(100), 1),
             (sending(0, 1000), 200),
@@ -177,6 +182,10 @@ mod tests {
             (reading(0, 49, 49), 40),
             (reading(0, 1, 1), 40),
             (reading(0, 49, 49), 1),
+            // Who may be about to ask.
+            (silent(5), 500),
+            (silent(0), 500),
+            (silent(49), 1),
             // Bodies that come at their pace, of somebody who has most of the places.
             (sending(9 * KIB, 1000), 501),
             (sending(8 * MIB, 2000), 800),
