@@ -23,6 +23,15 @@ enum Item {
     Stretch(usize),
 }
 
+/// What a walk by ends comes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// An event, in its order.
+    At(EdgeNo),
+    /// So many, to find their order.
+    Through(usize),
+}
+
 #[derive(Debug, Default)]
 pub(super) struct EventsByTime {
     edges: Pieces<EdgeNo, Ends>,
@@ -107,26 +116,30 @@ impl EventsByTime {
     }
 
     /// Walks over events that are not open from those that end last, at `upto` at the latest, until `visit` says stop.
-    /// Leaves out most of what begins at or after `before`.
+    /// Leaves out most of what begins at or after `before`, and what begins after `upto`.
     pub(super) fn walk_by_end(
         &self,
         before: Option<TimeKey>,
         upto: Timestamp,
         key: impl Fn(EdgeNo) -> TimeKey,
         end: impl Fn(EdgeNo) -> Timestamp,
-        mut visit: impl FnMut(EdgeNo) -> bool,
+        mut visit: impl FnMut(Looked) -> bool,
     ) {
-        let last = self.end_of(before, key);
+        let last = self.end_of(before, &key);
         let stretches = self.edges.stretches();
-        let first = stretches.iter().enumerate().filter(|(index, _)| *index <= last.stretch);
+        // Nothing ends before it begins.
+        let is_late = |chunk: Option<&Chunk>| chunk.and_then(|chunk| chunk.items.first()).is_some_and(|&first| key(first).0 > upto);
+        let first = stretches.iter().enumerate().filter(|(index, stretch)| *index <= last.stretch && !is_late(stretch.chunks.first()));
         let mut next: BinaryHeap<(Timestamp, Item)> =
             first.map(|(index, stretch)| (latest_of_all(stretch, Which::Closed, &end), Item::Stretch(index))).collect();
         while let Some((_, item)) = next.pop() {
             match item {
-                Item::Edge(edge) if !visit(edge) => return,
+                Item::Edge(edge) if !visit(Looked::At(edge)) => return,
                 Item::Edge(_) => {}
                 Item::Chunk(stretch, chunk) => {
-                    let edges = stretches.get(stretch).and_then(|stretch| stretch.chunks.get(chunk)).map_or(&[][..], |chunk| &chunk.items);
+                    let chunk = stretches.get(stretch).and_then(|stretch| stretch.chunks.get(chunk)).filter(|chunk| !is_late(Some(chunk)));
+                    let edges = chunk.map_or(&[][..], |chunk| &chunk.items);
+                    visit(Looked::Through(edges.len()));
                     let ends = edges.iter().map(|&edge| (end(edge), Item::Edge(edge)));
                     next.extend(ends.filter(|(end, _)| *end <= upto && *end < Timestamp::MAX));
                 }
@@ -227,7 +240,8 @@ mod tests {
     ) {
         let (key, end) = (key(times), end(times));
         let mut found = Vec::new();
-        by_time.walk_by_end(before, upto, key, end, |edge| {
+        by_time.walk_by_end(before, upto, key, end, |looked| {
+            let Looked::At(edge) = looked else { return true };
             found.extend(before.is_none_or(|before| key(edge) < before).then_some(edge));
             found.len() < limit
         });

@@ -1,5 +1,6 @@
 //! Gathers the events of an answer: the latest first, by id where times are equal, after where an earlier answer ended.
 
+use super::by_time::Looked;
 use super::by_time::TimeKey;
 use super::core::Core;
 use super::core::edge_id;
@@ -10,12 +11,14 @@ use super::select::Cursor;
 use super::select::Order;
 use super::select::Query;
 use crate::time::Timestamp;
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-/// So many that fit are held at no cost; each further one takes steps, so that not more are held than there is memory for.
-const HELD_FREE: usize = 4096;
-const HELD_STEPS: u64 = 64;
+/// Most events that fit and are held until the answer; with more the steps are used up, whatever is left of them.
+const HELD_MAX: usize = 1 << 17;
+/// So many events that are only looked through to find their order are one step.
+const THROUGH_A_STEP: u64 = 4;
 
 /// Where a walk over all events goes on.
 #[derive(Clone, Debug)]
@@ -54,19 +57,29 @@ pub(super) struct Collector<'a> {
 }
 
 /// How much is looked at in one slice.
-#[derive(Clone, Copy)]
 pub(super) struct Slice<'a> {
-    pub(super) effort: &'a Effort,
-    /// How many steps were left when it began.
-    pub(super) begun: u64,
+    effort: &'a Effort,
+    /// How many steps were left when it began, less those that do not count.
+    begun: Cell<u64>,
     /// Most events that are looked at closely.
-    pub(super) most: usize,
+    most: usize,
 }
 
-impl Slice<'_> {
+impl<'a> Slice<'a> {
+    pub(super) fn new(effort: &'a Effort, most: usize) -> Self {
+        Self { effort, begun: Cell::new(effort.left()), most }
+    }
+
+    /// So many were only looked through, which every slice has to do anew: it goes on for as long as without.
+    fn look_through(&self, count: usize) {
+        let steps = count as u64 / THROUGH_A_STEP;
+        self.effort.take(steps);
+        self.begun.set(self.begun.get().saturating_sub(steps));
+    }
+
     /// Whether it ends after so many.
     pub(super) fn is_over(&self, asked: usize) -> bool {
-        asked >= self.most || self.effort.is_due(self.begun)
+        asked >= self.most || self.effort.is_due(self.begun.get())
     }
 }
 
@@ -101,12 +114,14 @@ impl<'a> Collector<'a> {
     }
 
     fn hold(&self, effort: &Effort) {
-        effort.take(if self.found.len() > HELD_FREE { HELD_STEPS } else { 0 });
+        if self.found.len() > HELD_MAX {
+            effort.take(u64::MAX);
+        }
     }
 
     /// Walks on over all events in order until enough of them are accepted, or the slice is over. Says whether there is more to
     /// look at.
-    pub(super) fn walk(&mut self, core: &Core, accepts: impl Fn(EdgeNo) -> bool, slice: Slice<'_>) -> bool {
+    pub(super) fn walk(&mut self, core: &Core, accepts: impl Fn(EdgeNo) -> bool, slice: &Slice<'_>) -> bool {
         let query = self.query;
         let from = std::mem::replace(&mut self.place, Place::End);
         let (mut asked, mut began) = (0, false);
@@ -158,7 +173,13 @@ impl<'a> Collector<'a> {
                     core.by_time.walk_back(from, start, key, |head| core.end(head), |head| visit(Some(head), time(head)));
                 }
             }
-            Order::End => walk_by_end(core, query, &from, |head| visit(Some(head), time(head))),
+            Order::End => walk_by_end(core, query, &from, |looked| match looked {
+                Looked::At(head) => visit(Some(head), time(head)),
+                Looked::Through(count) => {
+                    slice.look_through(count);
+                    true
+                }
+            }),
             Order::Update => {
                 let from = match from {
                     Place::Upto(upto, _) => upto,
@@ -239,7 +260,7 @@ fn time_in(core: &Core, order: Order, head: EdgeNo) -> Timestamp {
 }
 
 /// What is open first, in the order of ids. Then the rest.
-fn walk_by_end(core: &Core, query: &Query, from: &Place, mut visit: impl FnMut(EdgeNo) -> bool) {
+fn walk_by_end(core: &Core, query: &Query, from: &Place, mut visit: impl FnMut(Looked) -> bool) {
     let last = query.after.as_ref().map_or(Timestamp::MAX, |after| after.at);
     let before = query.end.map(before).map(after_all_at);
     let (mut id, mut upto, mut after) = (query.after.as_ref().map_or("", |after| &*after.id), last, None);
@@ -249,13 +270,13 @@ fn walk_by_end(core: &Core, query: &Query, from: &Place, mut visit: impl FnMut(E
         _ => {}
     }
     let open_is_wanted = query.open != Some(false) && upto == Timestamp::MAX;
-    if open_is_wanted && !core.open.after_id(id).all(&mut visit) {
+    if open_is_wanted && !core.open.after_id(id).all(|head| visit(Looked::At(head))) {
         return;
     }
     if query.open != Some(true) {
         // Those that end at the same time come in the order of their numbers, the highest first.
         let is_done = |head: EdgeNo| after.is_some_and(|after| head >= after && core.end(head) == upto);
-        let visit = |head: EdgeNo| is_done(head) || visit(head);
+        let visit = |looked: Looked| matches!(looked, Looked::At(head) if is_done(head)) || visit(looked);
         core.by_time.walk_by_end(before, upto, super::core::time_key_in(&core.edges), |head| core.end(head), visit);
     }
 }

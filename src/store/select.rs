@@ -224,8 +224,8 @@ impl Tenant {
                 && query.keep.as_ref().is_none_or(|keep| self.show_one(&core, head, effort).is_some_and(|event| keep.0(&event)))
         };
         let most = if query.looks_closely() { at_once } else { usize::MAX };
-        let slice = Slice { effort, begun: effort.left(), most };
-        let Some(heads) = heads else { return found.walk(&core, accepts, slice) };
+        let slice = Slice::new(effort, most);
+        let Some(heads) = heads else { return found.walk(&core, accepts, &slice) };
         let mut asked = 0;
         while !slice.is_over(asked) {
             let Some(head) = heads.pop() else { return false };

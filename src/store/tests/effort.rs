@@ -102,3 +102,15 @@ fn no_question_looks_at_more_than_it_may() {
         assert!(many < 10_000 && many < few * 2 + 200, "{name}, {:?}: {few} rows, and then {many}", query.order);
     }
 }
+
+/// What a slice has looked at the next ones pass over.
+#[test]
+fn many_slices_look_at_little_more_than_one() {
+    let tenant = many(8000);
+    for order in [Order::Start, Order::End, Order::Update] {
+        let query = Query { keep: Some(Keep(Arc::new(|_| false))), open: Some(false), order, ..everything() };
+        let rows = |at_once: usize| steps::of(|| drop(tenant.select_by(&query, at_once)));
+        let (one, slices) = (rows(usize::MAX), rows(20));
+        assert!(slices < 2 * one, "{order:?}: {one} rows in one slice, {slices} in many");
+    }
+}
