@@ -205,6 +205,8 @@ async fn the_slowest_reader_gives_its_place_to_who_comes() {
     for reader in &mut slow {
         assert!(answer(reader).await.starts_with("HTTP/1.1 200 "));
     }
+    // Nobody is called slow before that.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     for _ in 0..5 {
         let said = rest(&mut ask(running.address, "/short", "connection: close\r\n").await).await;
         assert!(said.ends_with("hello"), "{said}");
