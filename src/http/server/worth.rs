@@ -79,8 +79,6 @@ pub(super) enum Worth {
     Silent(Reverse<usize>, Reverse<Duration>),
     /// By crowd, then by what it sends in a second.
     SlowSender(Reverse<usize>, u64),
-    /// By what it takes in a second.
-    Reader(u64),
     /// A sender that cannot be judged yet: by crowd, the one that was waited for longest first.
     FreshSender(Reverse<usize>, Reverse<Duration>),
     /// By crowd, the youngest first, which would have to wait longest.
@@ -89,6 +87,8 @@ pub(super) enum Worth {
     FreshReader(Reverse<usize>, Reverse<Duration>),
     /// Who has just come, and may be about to ask: by crowd, the oldest first.
     FreshSilent(Reverse<usize>, Reverse<Duration>),
+    /// By crowd, then by what it takes in a second.
+    Reader(Reverse<usize>, u64),
     /// One of those whose bodies are more than half of all that is done: by what it sends in a second.
     Sender(u64),
 }
@@ -101,7 +101,7 @@ impl Worth {
             Doing::Closing => Self::Closing,
             Doing::Reading { waited, .. } => match doing.reads_per_second(READER_GRACE) {
                 Some(rate) if rate < SLOW_READER_BYTES => Self::SlowReader(rate),
-                Some(rate) => Self::Reader(rate),
+                Some(rate) => Self::Reader(own, rate),
                 None => Self::FreshReader(own, Reverse(waited)),
             },
             Doing::Silent { since } if since < SILENT_GRACE => Self::FreshSilent(own, Reverse(since)),
@@ -169,9 +169,6 @@ mod tests {
             (sending(0, 1000), 200),
             (sending(7 * KIB, 1000), 200),
             (sending(0, 9000), 1),
-            // A reader far away, and one that is quick.
-            (reading(MIB, 1000, 100), 1),
-            (reading(50 * MIB, 100, 1), 1),
             (sending(0, 999), 300),
             (sending(0, 100), 300),
             (sending(MIB, 200), 1),
@@ -186,6 +183,10 @@ mod tests {
             (silent(5), 500),
             (silent(0), 500),
             (silent(49), 1),
+            // A reader who comes again and again, one far away, and one that is quick.
+            (reading(50 * MIB, 100, 1), 30),
+            (reading(MIB, 1000, 100), 1),
+            (reading(50 * MIB, 100, 1), 1),
             // Bodies that come at their pace, of somebody who has most of the places.
             (sending(9 * KIB, 1000), 501),
             (sending(8 * MIB, 2000), 800),
