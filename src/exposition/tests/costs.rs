@@ -95,8 +95,8 @@ fn a_page_is_made_in_pieces_of_shared_blocks_and_compressed_once() {
         let text = plain().to_vec();
         assert!(of_blocks > text.len() / 3 && of_blocks < 2 * text.len(), "{of_blocks} bytes for blocks of a page of {}", text.len());
         let pieces: Vec<Bytes> = plain().collect();
-        assert!(pieces.iter().skip(1).all(|piece| piece.len() < 65 << 10), "{:?}", pieces.iter().map(Bytes::len).collect::<Vec<_>>());
-        assert!(pieces.len() < 4 + text.len() / (64 << 10), "{} pieces", pieces.len());
+        assert!(pieces.iter().skip(1).all(|piece| piece.len() < 37 << 10), "{:?}", pieces.iter().map(Bytes::len).collect::<Vec<_>>());
+        assert!(pieces.len() < 4 + text.len() / (32 << 10), "{} pieces", pieces.len());
         assert_eq!(lent(&account), of_blocks, "who takes text takes no memory of pages");
         let are_compressed = || {
             let of = |section: &Section| section.blocks.iter().map(|block| block.is_compressed(section.family, format)).collect::<Vec<_>>();
