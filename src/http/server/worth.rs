@@ -69,9 +69,20 @@ pub(super) struct Crowd {
     pub(super) all: usize,
 }
 
-/// How much would be lost with a connection: the least first. Where it says so, those of whom most are there go first.
+/// How much would be lost with a connection: the least first.
+///
+/// With what is said or not read nothing is lost. Of all others those go first of whom about twice as many are there: places are
+/// shared out, and nobody who has few loses one to somebody who has many, however these are kept busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Worth {
+pub(super) struct Worth {
+    is_lost: bool,
+    crowd: Reverse<u32>,
+    rank: Rank,
+}
+
+/// The same, among those of whom about as many are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
     Closing,
     /// By what it takes in a second.
     SlowReader(u64),
@@ -96,6 +107,19 @@ pub(super) enum Worth {
 impl Worth {
     /// Nothing where it may not be ended.
     pub(super) fn of(doing: Doing, crowd: Crowd) -> Option<Self> {
+        let rank = Rank::of(doing, crowd)?;
+        let is_lost = !matches!(rank, Rank::Closing | Rank::SlowReader(_));
+        Some(Self { is_lost, crowd: Reverse(if is_lost { crowd.own.checked_ilog2().unwrap_or(0) } else { 0 }), rank })
+    }
+
+    /// Whether the other one is of the same kind.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        std::mem::discriminant(&self.rank) == std::mem::discriminant(&other.rank)
+    }
+}
+
+impl Rank {
+    fn of(doing: Doing, crowd: Crowd) -> Option<Self> {
         let own = Reverse(crowd.own);
         Some(match doing {
             Doing::Closing => Self::Closing,
@@ -116,11 +140,6 @@ impl Worth {
             Doing::Queued { since } => Self::Queued(own, since),
             Doing::Working => return None,
         })
-    }
-
-    /// Whether the other one is of the same kind.
-    pub(super) fn is_like(self, other: Self) -> bool {
-        std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
 }
 
@@ -151,9 +170,16 @@ mod tests {
         Doing::Sending { received, waited: Duration::from_millis(waited) }
     }
 
+    #[track_caller]
+    fn check(in_order: &[(Doing, usize)]) {
+        let worth = |&(doing, own)| Worth::of(doing, Crowd { own, all: 1000 }).unwrap_or_else(|| panic!("{doing:?}"));
+        let worth: Vec<Worth> = in_order.iter().map(worth).collect();
+        assert!(worth.is_sorted(), "{worth:?}");
+    }
+
     #[test]
     fn the_least_is_lost_first() {
-        let in_order = [
+        check(&[
             (Doing::Closing, 1),
             (reading(0, 260, 260), 1),
             // Who does not read, though buffers took much of it at once; the longer the sooner.
@@ -161,41 +187,50 @@ mod tests {
             (reading(6 << 20, 2000, 2000), 1),
             // A tenth of a megabyte a second.
             (reading(100 * KIB, 1000, 100), 900),
-            // Of those who say nothing the oldest of the network that has the most.
-            (silent(55), 500),
-            (silent(50), 500),
-            (silent(9000), 1),
-            (silent(100), 1),
-            (sending(0, 1000), 200),
-            (sending(7 * KIB, 1000), 200),
-            (sending(0, 9000), 1),
-            (sending(0, 999), 300),
-            (sending(0, 100), 300),
-            (sending(MIB, 200), 1),
+            // Of those who say nothing the oldest of whom the most are there.
+            (silent(55), 7),
+            (silent(50), 7),
+            (silent(9000), 4),
+            (silent(100), 4),
+            (sending(0, 1000), 6),
+            (sending(7 * KIB, 1000), 6),
+            (sending(0, 9000), 4),
+            (sending(0, 999), 7),
+            (sending(0, 100), 7),
+            (sending(MIB, 200), 4),
             // Of those who wait for their turn, who would have to wait longest.
-            (queued(10), 70),
-            (queued(9000), 70),
-            (queued(1), 2),
-            (reading(0, 49, 49), 40),
-            (reading(0, 1, 1), 40),
-            (reading(0, 49, 49), 1),
+            (queued(10), 7),
+            (queued(9000), 7),
+            (queued(1), 4),
+            (reading(0, 49, 49), 6),
+            (reading(0, 1, 1), 6),
+            (reading(0, 49, 49), 4),
             // Who may be about to ask.
-            (silent(5), 500),
-            (silent(0), 500),
-            (silent(49), 1),
+            (silent(5), 7),
+            (silent(0), 7),
+            (silent(49), 4),
             // A reader who comes again and again, one far away, and one that is quick.
-            (reading(50 * MIB, 100, 1), 30),
-            (reading(MIB, 1000, 100), 1),
-            (reading(50 * MIB, 100, 1), 1),
-            // Bodies that come at their pace, of somebody who has most of the places.
-            (sending(9 * KIB, 1000), 501),
-            (sending(8 * MIB, 2000), 800),
-        ];
-        let worth = in_order.map(|(doing, own)| Worth::of(doing, Crowd { own, all: 1000 }).unwrap_or_else(|| panic!("{doing:?}")));
-        assert!(worth.is_sorted(), "{worth:?}");
+            (reading(50 * MIB, 100, 1), 7),
+            (reading(MIB, 1000, 100), 4),
+            (reading(50 * MIB, 100, 1), 4),
+        ]);
+        // Bodies that come at their pace, of somebody who has most of the places.
+        check(&[(reading(MIB, 1000, 100), 600), (sending(9 * KIB, 1000), 600), (sending(8 * MIB, 2000), 800)]);
         for doing in [Doing::Working, sending(0, 0), sending(8 * KIB, 1000), sending(100 * MIB, 100_000)] {
             assert_eq!(Worth::of(doing, Crowd { own: 500, all: 1000 }), None, "{doing:?}");
         }
+    }
+
+    #[test]
+    fn who_has_few_places_loses_none_to_who_has_many() {
+        let kinds = [silent(9000), sending(0, 9000), sending(0, 10), queued(5), reading(0, 1, 1), silent(0), reading(50 * MIB, 100, 1)];
+        for many in kinds {
+            for few in kinds {
+                check(&[(many, 340), (few, 1)]);
+                check(&[(many, 2), (few, 1)]);
+            }
+        }
+        check(&[(reading(0, 9000, 9000), 1), (silent(0), 340)]);
     }
 
     const MIB: u64 = 1 << 20;
