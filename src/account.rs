@@ -41,6 +41,8 @@ const BOUNDLESS: usize = usize::MAX >> 24;
 pub enum Item {
     /// Bodies of requests, until they are parsed.
     Bodies,
+    /// The same of those that are short, which do not wait for the others.
+    SmallBodies,
     /// What was made of them, until it is applied.
     Commands,
     /// Answers that are not pages, until they are sent.
@@ -53,12 +55,13 @@ pub enum Item {
 
 impl Item {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Bodies, Self::Commands, Self::Answers, Self::Pages, Self::PrivatePages];
+    pub const ALL: [Self; 6] = [Self::Bodies, Self::SmallBodies, Self::Commands, Self::Answers, Self::Pages, Self::PrivatePages];
 
     /// The value of the label `item`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bodies => "bodies",
+            Self::SmallBodies => "small_bodies",
             Self::Commands => "commands",
             Self::Answers => "answers",
             Self::Pages => "pages",
@@ -74,6 +77,8 @@ pub struct Shares {
     pub connections: usize,
     /// Of [`Item::Bodies`].
     pub bodies: usize,
+    /// Of [`Item::SmallBodies`].
+    pub small_bodies: usize,
     /// Of [`Item::Commands`].
     pub commands: usize,
     /// Of [`Item::Answers`].
@@ -94,16 +99,18 @@ impl Shares {
         let part = |parts: usize, least: usize, most: usize| (limit / parts).clamp((least * MIB).min(limit / 16), most * MIB);
         let (connections, bodies, commands) = (part(12, 4, 1280), part(16, 8, 256), part(16, 8, 256));
         let (answers, pages, private_pages) = (part(24, 8, 512), part(8, 16, 1024), part(24, 8, 512));
-        let others = [PROGRAM_BYTES.min(limit / 4), connections, bodies, commands, answers, pages, private_pages];
+        let small_bodies = bodies / 4;
+        let others = [PROGRAM_BYTES.min(limit / 4), connections, bodies, small_bodies, commands, answers, pages, private_pages];
         let left = others.into_iter().fold(limit, usize::saturating_sub);
         // What is given back to the allocator in pieces is not all used again.
-        Self { connections, bodies, commands, answers, pages, private_pages, events: left - left / 12 }
+        Self { connections, bodies, small_bodies, commands, answers, pages, private_pages, events: left - left / 12 }
     }
 
     /// Of one item.
     pub fn of(&self, item: Item) -> usize {
         match item {
             Item::Bodies => self.bodies,
+            Item::SmallBodies => self.small_bodies,
             Item::Commands => self.commands,
             Item::Answers => self.answers,
             Item::Pages => self.pages,
@@ -119,7 +126,7 @@ pub struct Account(Arc<Books>);
 struct Books {
     limit: usize,
     shares: Shares,
-    pools: [Pool; 5],
+    pools: [Pool; 6],
     /// Bytes that events take.
     kept: AtomicUsize,
     /// How many events are open.
@@ -194,8 +201,8 @@ impl Account {
     /// One that nothing exhausts: for tests, and for reading a log without serving it.
     pub fn boundless() -> Self {
         let most = BOUNDLESS;
-        let (bodies, commands, answers, pages, private_pages) = (most, most, most, most, most);
-        let shares = Shares { connections: most, bodies, commands, answers, pages, private_pages, events: most };
+        let (bodies, small_bodies, commands, answers, pages, private_pages) = (most, most, most, most, most, most);
+        let shares = Shares { connections: most, bodies, small_bodies, commands, answers, pages, private_pages, events: most };
         Self::new(most, shares)
     }
 
@@ -312,9 +319,10 @@ impl Account {
     }
 
     fn pool(&self, item: Item) -> &Pool {
-        let [bodies, commands, answers, pages, private_pages] = &self.0.pools;
+        let [bodies, small_bodies, commands, answers, pages, private_pages] = &self.0.pools;
         match item {
             Item::Bodies => bodies,
+            Item::SmallBodies => small_bodies,
             Item::Commands => commands,
             Item::Answers => answers,
             Item::Pages => pages,
@@ -354,13 +362,13 @@ mod tests {
             assert_eq!(in_mib, [connections, bodies, pages, events], "{limit_mib}: {shares:?}");
         }
         check(48, 4, 3, 6, 12);
-        check(64, 5, 4, 8, 17);
-        check(300, 25, 18, 37, 91);
-        check(1024, 85, 64, 128, 474);
-        check(18 * 1024, 1280, 256, 1024, 13_302);
+        check(64, 5, 4, 8, 16);
+        check(300, 25, 18, 37, 87);
+        check(1024, 85, 64, 128, 459);
+        check(18 * 1024, 1280, 256, 1024, 13_244);
         for limit in (MIB..200 * 1024 * MIB).step_by(777 * MIB) {
-            let Shares { connections, bodies, commands, answers, pages, private_pages, events } = Shares::divide(limit);
-            assert!(connections + bodies + commands + answers + pages + private_pages + events < limit, "{limit}");
+            let Shares { connections, bodies, small_bodies, commands, answers, pages, private_pages, events } = Shares::divide(limit);
+            assert!(connections + bodies + small_bodies + commands + answers + pages + private_pages + events < limit, "{limit}");
         }
     }
 

@@ -158,11 +158,26 @@ impl Lease {
     /// Takes so many bytes more, if they are there.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Full> {
         let all = self.bytes.saturating_add(bytes);
-        // What is beyond all that there is cannot be there.
-        let is_there = units(all) <= self.account.pool(self.item).most;
+        let has_grown = self.grow_at_once(all);
+        self.settle(all, has_grown)
+    }
+
+    /// The same, where nobody is refused for it; answers whether they were.
+    pub fn grow_if_there(&mut self, bytes: usize) -> bool {
+        let all = self.bytes.saturating_add(bytes);
+        let has_grown = self.grow_at_once(all);
+        if has_grown {
+            self.grew_to(all);
+        } else {
+            self.shrink_to(self.bytes);
+        }
+        has_grown
+    }
+
+    fn grow_at_once(&mut self, all: usize) -> bool {
         self.begin(all);
-        let grown = is_there.then_some(()).and_then(|()| self.parts.iter_mut().try_for_each(|part| part.grow_to(units(all))));
-        self.settle(all, grown.is_some())
+        // What is beyond all that there is cannot be there.
+        units(all) <= self.account.pool(self.item).most && self.parts.iter_mut().all(|part| part.grow_to(units(all)).is_some())
     }
 
     /// Takes so many bytes more when they are there, but does not wait for long. More than there is counts as all that there is.

@@ -174,8 +174,8 @@ impl Plan {
 
 fn say_memory(limit: &Limit, shares: &Shares) {
     let Limit { bytes, because } = limit;
-    let Shares { connections, bodies, commands, answers, pages, private_pages, events } = shares;
-    tracing::info!(bytes, because, events, pages, private_pages, bodies, commands, answers, connections, "memory is divided");
+    let Shares { connections, bodies, small_bodies, commands, answers, pages, private_pages, events } = shares;
+    tracing::info!(bytes, because, events, pages, private_pages, bodies, small_bodies, commands, answers, connections, "memory is divided");
     if *events == 0 {
         tracing::warn!(bytes, because, "there is no memory for events: all new ones will be refused");
     }

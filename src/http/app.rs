@@ -323,10 +323,9 @@ impl App {
                     grown?;
                     break;
                 }
-                // Who waits for memory of his own that he has not given back gives up nobody else's.
-                if account.is_taken(item, bytes) {
-                    self.connections.give_up(Readers::OfAnswers, 1).await;
-                }
+                // Where only what its organization may have is taken, nobody else's is given up.
+                let whose = (!account.is_taken(item, bytes)).then_some(taker.organization);
+                self.connections.give_up(Readers::OfAnswers(whose), 1).await;
             }
         }
         Ok(room)
@@ -358,8 +357,14 @@ impl App {
     ) -> Result<(T, Lease), ApiError> {
         /// What is found, and the text that is made of it.
         const ROOM_BYTES: usize = 3 * ANSWER_BYTES;
-        let seat = self.seat(&self.questions.seats, &source).await?;
-        let room = server::queued(self.room(Item::Answers, source.taker(), ROOM_BYTES)).await?;
+        let mut seat = self.seat(&self.questions.seats, &source).await?;
+        let mut room = self.store.account().open_for(Item::Answers, source.taker());
+        if !room.grow_if_there(ROOM_BYTES) {
+            // Who waits for memory keeps no other question waiting.
+            drop(seat);
+            room = server::queued(self.room(Item::Answers, source.taker(), ROOM_BYTES)).await?;
+            seat = self.seat(&self.questions.seats, &source).await?;
+        }
         let done = places::on(&self.questions.workers, &self.telemetry, move || {
             let result = work(&Effort::default());
             drop(seat);

@@ -19,7 +19,9 @@ use bytes::BytesMut;
 use hyper::body::Body as _;
 
 use crate::http::body::budget::Budget;
+use crate::http::body::budget::FREE_BYTES;
 use crate::http::body::budget::Lease;
+use crate::http::body::budget::SMALL_BYTES;
 use crate::http::body::inflate::Encoding;
 use crate::http::body::inflate::InflateError;
 use crate::http::body::inflate::Inflater;
@@ -58,6 +60,13 @@ pub struct Pace {
 
 /// Inflated bodies up to this size may have any ratio: small JSON that repeats itself compresses very well.
 pub const RATIO_FREE_BYTES: usize = 1024 * 1024;
+
+impl Limits {
+    /// What a compressed body of so many bytes may become.
+    fn inflates_to(&self, wire: usize) -> usize {
+        self.inflated_bytes.min(wire.saturating_mul(self.inflation_ratio).max(RATIO_FREE_BYTES))
+    }
+}
 
 impl Default for Limits {
     fn default() -> Self {
@@ -103,39 +112,81 @@ pub(crate) async fn read_whole(headers: &HeaderMap, body: Body, limits: &Limits,
     let encoding = Encoding::of(headers)?;
     let declared = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     let most = if encoding == Encoding::Identity { limits.body_bytes.min(limits.inflated_bytes) } else { limits.body_bytes };
-    if declared.is_some_and(|length| length > most) {
-        return Err(too_long(most));
+    let budget = &shared.budget;
+    let most = Most { bytes: most.min(budget.share()), is_of_memory: most > budget.share() };
+    if declared.is_some_and(|length| length > most.bytes) {
+        return Err(most.exceeded());
     }
-    let mut lease = shared.budget.lease();
-    if let Some(length) = declared {
-        lease.wait_to_grow(length).await?;
-    }
-    let bytes = collect(PacedBody::new(body, limits.pace), declared, most, &mut lease).await?;
+    let body = PacedBody::new(body, limits.pace);
     if encoding == Encoding::Identity {
+        let mut lease = budget.take(declared.unwrap_or(0)).await?;
+        let bytes = collect(body, declared, most, Some((budget, &mut lease))).await?;
+        lease.shrink_to(bytes.len());
         return Ok(WholeBody { bytes, _lease: lease });
     }
-    let (inflated_most, ratio, length) = (limits.inflated_bytes, limits.inflation_ratio, bytes.len());
+    // What it may become counts too, and before any of it is there.
+    let allowed = |wire: usize| limits.inflates_to(wire).min(budget.share().saturating_sub(wire));
+    let wire = declared.unwrap_or(most.bytes);
+    let mut lease = budget.take(wire.saturating_add(allowed(wire))).await?;
+    let bytes = collect(body, declared, most, None).await?;
+    let (allowed, length) = (allowed(bytes.len()), bytes.len());
+    lease.shrink_to(length + allowed);
+    let too_far = inflates_too_far(allowed, length, limits);
     let inflate = move || {
-        let inflated = inflate_whole(&bytes, encoding, inflated_most, ratio, &mut lease)?;
+        let inflated = inflate_whole(&bytes, encoding, allowed)?.ok_or(too_far)?;
+        lease.shrink_to(inflated.len());
         Ok(WholeBody { bytes: inflated, _lease: lease })
     };
     shared.places.take_for(&shared.source, length, inflate).await?
 }
 
-async fn collect(mut body: PacedBody, declared: Option<usize>, most: usize, lease: &mut Lease) -> Result<Bytes, ApiError> {
+/// How long a body may be on the wire.
+#[derive(Clone, Copy)]
+struct Most {
+    bytes: usize,
+    /// There is no memory for more; else it is the limit of the flag.
+    is_of_memory: bool,
+}
+
+impl Most {
+    fn exceeded(self) -> ApiError {
+        let Self { bytes, is_of_memory } = self;
+        ApiError::too_large(if is_of_memory {
+            format!("the body is larger than the {bytes} bytes of memory that all bodies may take (a share of --limit.memory)")
+        } else {
+            format!(
+                "the body is longer than {bytes} bytes (--limit.body-bytes); a stream of lines, application/x-ndjson, has no such limit"
+            )
+        })
+    }
+}
+
+/// All of a body. Where it is not known how long it will be, memory is taken in two steps, each of which is all that it needs then.
+async fn collect(
+    mut body: PacedBody,
+    declared: Option<usize>,
+    most: Most,
+    mut taking: Option<(&Budget, &mut Lease)>,
+) -> Result<Bytes, ApiError> {
     let Some(first) = body.frame().await? else { return Ok(Bytes::new()) };
     if declared == Some(first.len()) {
         // The whole of it came at once, as it does for a single event: no copy.
         return Ok(first);
     }
+    let mut taken = declared.unwrap_or(FREE_BYTES);
     let mut whole = BytesMut::with_capacity(declared.unwrap_or(first.len() * 2));
     let mut next = Some(first);
     while let Some(frame) = next {
-        if whole.len() + frame.len() > most {
-            return Err(too_long(most));
+        let length = whole.len() + frame.len();
+        if length > most.bytes {
+            return Err(most.exceeded());
         }
-        if declared.is_none() {
-            lease.wait_to_grow(frame.len()).await?;
+        if length > taken
+            && let Some((budget, lease)) = &mut taking
+        {
+            taken = if budget.is_small(length) { SMALL_BYTES } else { most.bytes };
+            // What it had is given back when it has this.
+            **lease = budget.take(taken).await?;
         }
         whole.extend_from_slice(&frame);
         next = body.frame().await?;
@@ -143,40 +194,35 @@ async fn collect(mut body: PacedBody, declared: Option<usize>, most: usize, leas
     Ok(whole.freeze())
 }
 
-fn inflate_whole(wire: &[u8], encoding: Encoding, most: usize, ratio: usize, lease: &mut Lease) -> Result<Bytes, ApiError> {
+/// The body inflated; nothing when it becomes more than is allowed.
+fn inflate_whole(wire: &[u8], encoding: Encoding, allowed: usize) -> Result<Option<Bytes>, ApiError> {
     let mut inflater = Inflater::new(encoding)?;
-    let allowed = most.min(wire.len().saturating_mul(ratio).max(RATIO_FREE_BYTES));
     let mut rest = wire;
     let mut whole = Vec::new();
     let mut ended = false;
     while !ended {
-        let before = whole.len();
         ended = rest.is_empty();
         if ended {
             inflater.finish(&mut whole)?;
         } else {
             inflater.step(&mut rest, &mut whole)?;
         }
-        lease.grow(whole.len() - before)?;
         if whole.len() > allowed {
-            return Err(inflates_too_far(allowed, most, ratio));
+            return Ok(None);
         }
     }
-    Ok(whole.into())
+    Ok(Some(whole.into()))
 }
 
-fn inflates_too_far(allowed: usize, most: usize, ratio: usize) -> ApiError {
-    if allowed == most {
-        ApiError::too_large(format!("the body inflates to more than {most} bytes (--limit.inflated-bytes)"))
+fn inflates_too_far(allowed: usize, wire: usize, limits: &Limits) -> ApiError {
+    let Limits { inflated_bytes, inflation_ratio, .. } = limits;
+    ApiError::too_large(if allowed < limits.inflates_to(wire) {
+        format!("the body inflates to more than the {allowed} bytes of memory that are left for it (a share of --limit.memory)")
+    } else if allowed == *inflated_bytes {
+        format!("the body inflates to more than {inflated_bytes} bytes (--limit.inflated-bytes)")
     } else {
-        ApiError::too_large(format!("the body inflates to more than {ratio} times its size"))
-    }
-}
-
-fn too_long(most: usize) -> ApiError {
-    ApiError::too_large(format!(
-        "the body is longer than {most} bytes (--limit.body-bytes); a stream of lines, application/x-ndjson, has no such limit"
-    ))
+        format!("the body inflates to more than {inflation_ratio} times its size")
+    })
 }
 
 impl From<InflateError> for ApiError {

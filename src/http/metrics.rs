@@ -166,7 +166,7 @@ fn own_metrics(app: &App, format: Format) -> String {
 fn show_memory(app: &App) {
     let (telemetry, account) = (&app.telemetry, app.store.account());
     let shares = account.shares();
-    telemetry::set_size(&telemetry.bytes_in_flight, account.leased(Item::Bodies));
+    telemetry::set_size(&telemetry.bytes_in_flight, account.leased(Item::Bodies) + account.leased(Item::SmallBodies));
     telemetry::set_size(&telemetry.memory_limit, account.limit());
     let leased = Item::ALL.map(|item| (item.name(), shares.of(item), account.leased(item), account.refused(item)));
     let events = ("events", shares.events, account.kept(), account.refused_events());

@@ -34,10 +34,11 @@ impl Source {
         Self((hash(organization), (hash(sender), (connection, ()))))
     }
 
-    /// The sender, of whatever connection.
+    /// The sender, of whatever connection. Where there are no organizations each address is one.
     pub fn taker(&self) -> Taker {
         let Self((organization, (sender, _))) = *self;
-        Taker { organization, sender }
+        let Self((nobody, _)) = Self::new("", "", 0);
+        Taker { organization: if organization == nobody { sender } else { organization }, sender }
     }
 }
 

@@ -8,7 +8,9 @@ use crate::http::error::ApiError;
 use crate::http::server;
 
 /// Bodies up to this size are not counted: they lie in the buffer of their connection, whose number is limited.
-const FREE_BYTES: usize = 4 * 1024;
+pub(super) const FREE_BYTES: usize = 4 * 1024;
+/// Bodies up to this size have memory of their own: single events do not wait for arrays.
+pub(super) const SMALL_BYTES: usize = 64 * 1024;
 
 /// What the requests of a sender may take.
 #[derive(Clone, Debug)]
@@ -19,10 +21,7 @@ pub(crate) struct Budget {
 
 /// Bytes that are given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Lease {
-    held: account::Lease,
-    free: usize,
-}
+pub(crate) struct Lease(Option<account::Lease>);
 
 impl Budget {
     /// What this one may take of an account.
@@ -30,40 +29,42 @@ impl Budget {
         Self { account, taker }
     }
 
-    /// A lease of nothing yet.
-    pub(crate) fn lease(&self) -> Lease {
-        Lease { held: self.account.open_for(Item::Bodies, self.taker), free: FREE_BYTES }
+    /// Bytes that all bodies may take.
+    pub(crate) fn share(&self) -> usize {
+        self.account.shares().bodies
     }
 
-    /// A lease of `bytes`; waits until they are there. More than the whole budget counts as the whole budget.
+    /// Whether a body of so many bytes is of those that have memory of their own.
+    pub(crate) fn is_small(&self, bytes: usize) -> bool {
+        bytes <= SMALL_BYTES && SMALL_BYTES <= self.account.shares().small_bodies
+    }
+
+    /// For a body that takes so many bytes at most; waits until they are there, and says that the server is busy when that takes too
+    /// long. All of them are taken at once: of those who take some and then wait for more, none might ever get it.
+    pub(crate) async fn take(&self, most: usize) -> Result<Lease, ApiError> {
+        if most <= FREE_BYTES {
+            return Ok(Lease(None));
+        }
+        let item = if self.is_small(most) { Item::SmallBodies } else { Item::Bodies };
+        let mut held = self.account.open_for(item, self.taker);
+        server::queued(held.wait_to_grow(most)).await?;
+        Ok(Lease(Some(held)))
+    }
+
+    /// The same, however long it takes.
     pub(crate) async fn wait_for(&self, bytes: usize) -> Lease {
-        let mut lease = Lease { free: 0, ..self.lease() };
-        server::queued(lease.held.wait_long_to_grow(bytes)).await;
-        lease
+        let mut held = self.account.open_for(Item::Bodies, self.taker);
+        server::queued(held.wait_long_to_grow(bytes)).await;
+        Lease(Some(held))
     }
 }
 
 impl Lease {
-    /// Takes `bytes` more, or says that the server is busy.
-    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
-        let free = bytes.min(self.free);
-        self.held.grow(bytes - free)?;
-        self.free -= free;
-        Ok(())
-    }
-
-    /// Takes `bytes` more when they are there; says that the server is busy when that takes too long.
-    pub(crate) async fn wait_to_grow(&mut self, bytes: usize) -> Result<(), ApiError> {
-        let free = bytes.min(self.free);
-        let (more, share) = (bytes - free, self.held.share());
-        if self.held.bytes().saturating_add(more) > share {
-            let message =
-                format!("the body is larger than the {share} bytes of memory that all bodies may take (a share of --limit.memory)");
-            return Err(ApiError::too_large(message));
+    /// Gives back what is beyond so many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        if let Some(held) = &mut self.0 {
+            held.shrink_to(bytes);
         }
-        server::queued(self.held.wait_to_grow(more)).await?;
-        self.free -= free;
-        Ok(())
     }
 }
 
@@ -78,34 +79,31 @@ mod tests {
     use super::*;
     use crate::account::Shares;
 
-    fn account(bodies: usize) -> Account {
-        Account::new(bodies, Shares { bodies, ..Shares::divide(0) })
-    }
-
     #[tokio::test(start_paused = true)]
     async fn bytes_come_back() {
-        let account = account(12 * 1024);
-        let budget = Budget::new(account.clone(), Taker { organization: 1, sender: 2 });
-        let mut small = Budget::new(account.clone(), Taker { organization: 2, sender: 1 }).lease();
-        small.grow(FREE_BYTES).unwrap();
-        assert_eq!(account.leased(Item::Bodies), 0);
-        let mut large = budget.lease();
-        large.grow(FREE_BYTES + 10 * 1024).unwrap();
-        assert_eq!(account.leased(Item::Bodies), 10 * 1024);
-        let error = small.grow(2049).unwrap_err();
+        let account = Account::new(80 * 1024, Shares { bodies: 80 * 1024, small_bodies: 64 * 1024, ..Shares::divide(0) });
+        let of = |sender| Budget::new(account.clone(), Taker { organization: sender, sender });
+        let leased = || (account.leased(Item::Bodies) >> 10, account.leased(Item::SmallBodies) >> 10);
+        let free = of(1).take(FREE_BYTES).await.unwrap();
+        assert_eq!(leased(), (0, 0));
+        let large = of(1).take(80 * 1024).await.unwrap();
+        let small = of(1).take(16 * 1024).await.unwrap();
+        assert_eq!(leased(), (80, 16), "what is small does not wait for what is large");
+        let error = of(2).take(65 * 1024).await.unwrap_err();
         assert_eq!((error.status.as_u16(), error.reason, error.retry_after), (503, "memory", Some(5)));
-        small.grow(2048).unwrap();
-        assert_eq!(small.wait_to_grow(1).await.unwrap_err().message, error.message);
-        assert_eq!(budget.lease().wait_to_grow(FREE_BYTES + 12 * 1024 + 1).await.unwrap_err().status, 413);
-
+        assert!(of(1).take(5 * 1024).await.is_err(), "of what is small too a sender has a quarter");
+        let mut second = of(2).take(10 * 1024).await.unwrap();
+        second.shrink_to(100);
+        assert_eq!(leased(), (80, 17));
         let waiting = tokio::spawn({
-            let budget = budget.clone();
-            async move { budget.wait_for(1_000_000).await.held.bytes() }
+            let budget = of(2);
+            async move { budget.wait_for(1_000_000).await }
         });
         tokio::task::yield_now().await;
-        drop(large);
-        drop(small);
-        assert_eq!(waiting.await.unwrap(), 12 * 1024);
-        assert_eq!(account.leased(Item::Bodies), 0);
+        drop((free, large, small, second));
+        let all = waiting.await.unwrap();
+        assert_eq!(leased(), (80, 0));
+        drop(all);
+        assert_eq!(leased(), (0, 0));
     }
 }

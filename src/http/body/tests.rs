@@ -4,6 +4,7 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::StreamExt as _;
 use futures_util::stream;
 use proptest::prelude::*;
 
@@ -32,6 +33,15 @@ fn headers(encoding: Option<&'static str>) -> HeaderMap {
 fn in_chunks(bytes: &[u8], size: usize) -> Body {
     let chunks: Vec<Result<Bytes, std::convert::Infallible>> = bytes.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
     Body::from_stream(stream::iter(chunks))
+}
+
+/// In chunks, between which others come to something.
+fn by_and_by(bytes: &[u8], size: usize) -> Body {
+    let chunks: Vec<Bytes> = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
+    Body::from_stream(stream::iter(chunks).then(async |chunk| {
+        tokio::task::yield_now().await;
+        Ok::<_, std::convert::Infallible>(chunk)
+    }))
 }
 
 fn account(bodies: usize) -> Account {
@@ -147,7 +157,7 @@ async fn a_body_waits_for_room_and_is_told_to_come_again() {
     let account = account(10_000);
     let shared = shared(&account);
     for room in [true, false] {
-        for body in [Body::from(vec![b' '; 12_000]), in_chunks(&vec![b' '; 12_000], 100)] {
+        for body in [Body::from(vec![b' '; 8000]), in_chunks(&vec![b' '; 8000], 100)] {
             let mut held = account.lease(Item::Bodies, 5000).unwrap();
             let freed = async {
                 tokio::time::sleep(Duration::from_secs(9)).await;
@@ -158,14 +168,40 @@ async fn a_body_waits_for_room_and_is_told_to_come_again() {
             let (headers, limits) = (headers(None), Limits::default());
             let (read, ()) = tokio::join!(read_whole(&headers, body, &limits, &shared), freed);
             match read {
-                Ok(whole) => assert!(room && whole.bytes.len() == 12_000),
+                Ok(whole) => assert!(room && whole.bytes.len() == 8000),
                 Err(error) => assert_eq!((room, error.status.as_u16(), error.retry_after.is_some()), (false, 503, true)),
             }
         }
     }
-    let zipped = Body::from(gzip(&vec![0; 20_000]));
-    let error = read_whole(&headers(Some("gzip")), zipped, &Limits::default(), &shared).await.unwrap_err();
-    assert_eq!(error.status, 503);
+    for (encoding, body, message) in [
+        (None, Body::from(vec![b' '; 10_001]), "than the 10000 bytes of memory that all bodies may take"),
+        (None, in_chunks(&[b' '; 10_001], 100), "than the 10000 bytes of memory that all bodies may take"),
+        (Some("gzip"), Body::from(gzip(&vec![0; 20_000])), "bytes of memory that are left for it"),
+    ] {
+        let error = read_whole(&headers(encoding), body, &Limits::default(), &shared).await.unwrap_err();
+        assert_eq!((error.status.as_u16(), error.message.contains(message)), (413, true), "{error:?}");
+    }
+    assert_eq!(account.leased(Item::Bodies), 0);
+}
+
+/// Whoever has some of what it needs and waits for more would wait for others that do the same.
+#[tokio::test]
+async fn many_bodies_of_one_sender_come_one_after_the_other() {
+    let account = Account::new(MIB, Shares { bodies: MIB / 2, small_bodies: MIB / 8, ..Shares::divide(0) });
+    let shared = shared(&account);
+    let text: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).take(200_000).collect();
+    let zipped = gzip(&text);
+    for (encoding, wire) in [(None, &text), (Some("gzip"), &zipped)] {
+        for chunk in [500, 50_000, wire.len()] {
+            let body = || if chunk == wire.len() { Body::from(wire.clone()) } else { by_and_by(wire, chunk) };
+            let (headers, limits) = (headers(encoding), Limits::default());
+            let all = (0..20).map(async |_| read_whole(&headers, body(), &limits, &shared).await.map(|whole| whole.bytes.len()));
+            for length in futures_util::future::join_all(all).await {
+                assert_eq!(length.unwrap(), text.len(), "{encoding:?} in chunks of {chunk}");
+            }
+            assert_eq!((account.leased(Item::Bodies), account.leased(Item::SmallBodies)), (0, 0));
+        }
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::http::server::worth::Doing;
+use crate::writer::Source;
 
 /// Which kind of place a connection has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,7 @@ pub(crate) struct Connection {
     pub(super) place: Place,
     /// Who has it: its address, and once a token was shown, that.
     owner: AtomicU64,
+    organization: AtomicU64,
     /// When it was accepted; moments below are milliseconds since.
     begun: Instant,
     state: AtomicU8,
@@ -118,6 +120,7 @@ impl Connection {
     pub(super) fn new(address: Arc<str>, number: u64, place: Place) -> Self {
         Self {
             owner: AtomicU64::new(hash(&address)),
+            organization: AtomicU64::new(0),
             address,
             number,
             place,
@@ -176,9 +179,16 @@ impl Connection {
 
     /// Whose token its request has.
     pub(crate) fn belongs_to(&self, organization: &str, token: &str) {
+        let sender = if token.is_empty() { &*self.address } else { token };
+        self.organization.store(Source::new(organization, sender, self.number).taker().organization, Relaxed);
         if !token.is_empty() {
             self.owner.store(hash(&(organization, token)), Relaxed);
         }
+    }
+
+    /// The organization that it asks for, as [`Taker`](crate::account::Taker) has it.
+    pub(super) fn organization(&self) -> u64 {
+        self.organization.load(Relaxed)
     }
 
     /// A number for who has it.

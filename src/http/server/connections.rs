@@ -69,8 +69,8 @@ struct Table {
 pub(crate) enum Readers {
     /// Those of pages.
     OfPages,
-    /// Those of all other answers.
-    OfAnswers,
+    /// Those of all other answers, or of those that one organization asked for.
+    OfAnswers(Option<u64>),
 }
 
 impl Readers {
@@ -78,7 +78,7 @@ impl Readers {
     fn grace(self) -> Duration {
         match self {
             Self::OfPages => READER_GRACE,
-            Self::OfAnswers => ANSWER_GRACE,
+            Self::OfAnswers(_) => ANSWER_GRACE,
         }
     }
 }
@@ -250,13 +250,16 @@ impl Table {
 
     fn displace_readers(&mut self, readers: Readers, most: usize) -> Vec<Arc<Connection>> {
         let now = Instant::now();
-        if readers == Readers::OfAnswers {
+        if matches!(readers, Readers::OfAnswers(_)) {
             if self.readers_until.is_some_and(|until| now < until) {
                 return Vec::new();
             }
             self.readers_until = Some(now + READERS_HOLD);
         }
-        let wanted = |connection: &&Arc<Connection>| connection.is_page() == (readers == Readers::OfPages);
+        let wanted = |connection: &&Arc<Connection>| match readers {
+            Readers::OfPages => connection.is_page(),
+            Readers::OfAnswers(of) => !connection.is_page() && of.is_none_or(|of| connection.organization() == of),
+        };
         let all = self.open.values().chain(self.reserved.values()).filter(wanted);
         let rate = |connection: &Connection| connection.doing().reads_per_second(readers.grace());
         let mut slow: Vec<_> = all.filter_map(|connection| Some((rate(connection)?, Arc::clone(connection)))).collect();
@@ -348,7 +351,7 @@ mod tests {
         pass(60).await;
         assert!(scrape("192.0.2.2").0);
         assert_eq!((is_displaced(&slow[8]), is_displaced(&slow[9])), (false, true));
-        assert_eq!(connections.give_up(Readers::OfAnswers, 9).await, 0, "they read pages");
+        assert_eq!(connections.give_up(Readers::OfAnswers(None), 9).await, 0, "they read pages");
         assert_eq!(connections.give_up(Readers::OfPages, 9).await, 1);
         assert!(is_displaced(&slow[8]));
     }

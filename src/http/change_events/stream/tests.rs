@@ -96,7 +96,7 @@ async fn a_reader_that_panics_is_no_end_of_the_stream() {
     let app = app();
     let (sender, groups) = mpsc::channel(1);
     let bytes = Bytes::from(event("a"));
-    let lease = app.bodies_of(Source::default()).budget.lease();
+    let lease = app.bodies_of(Source::default()).budget.take(0).await.unwrap();
     let reading = tokio::spawn(async move {
         sender.send(Ok(LineGroup { bytes, first_is_too_long: false, lease })).await.ok();
         assert!(sender.is_closed(), "planted");
