@@ -3,6 +3,7 @@
 //! Wiring only. Order: configuration, listening, replay of the log while pages answer 503, ready; on a signal: not ready,
 //! drain, sync, exit. Exit codes: 0 stopped, 1 failed while running, 2 wrong flags or configuration, 3 log damaged.
 
+mod panics;
 mod reload;
 mod threads;
 
@@ -98,6 +99,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     set_up_allocator();
     let flags = &args.flags;
     logging::init(flags.log_level, flags.log_format);
+    panics::ending(|| run_all(flags))
+}
+
+fn run_all(flags: &Flags) -> Result<ExitCode, Failure> {
     let Made { runtime, threads, writer, helpers } = threads::make()?;
     let plan = Plan::new(flags, threads, helpers).map_err(Failure::usage)?;
     let ended = runtime.block_on(serve(plan, writer));

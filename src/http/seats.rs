@@ -28,7 +28,7 @@ struct Shared {
     waiting_max: usize,
     taken: usize,
     asking: HashMap<u64, Asking>,
-    /// Those who wait for a seat, the next first.
+    /// Those who wait for a seat, the next first, each of them once.
     order: VecDeque<u64>,
 }
 
@@ -37,6 +37,8 @@ struct Shared {
 struct Asking {
     taken: usize,
     waiting: usize,
+    /// Whether it stands in the order, which it may while nobody of it waits any more.
+    is_in_order: bool,
     /// By sender, the next first; none is empty.
     senders: VecDeque<(u64, VecDeque<oneshot::Sender<Seat>>)>,
 }
@@ -67,7 +69,8 @@ impl Seats {
                 return Err(Crowded(one.waiting));
             }
             let (call, called) = oneshot::channel();
-            if one.waiting == 0 {
+            if !one.is_in_order {
+                one.is_in_order = true;
                 order.push_back(asker);
             }
             one.push(sender, call);
@@ -130,14 +133,19 @@ impl Shared {
         let mut place = 0;
         while self.taken < self.seats {
             let asker = *self.order.get(place)?;
-            let Some(one) = self.asking.get_mut(&asker).filter(|one| one.taken < self.most) else {
+            let Some(one) = self.asking.get_mut(&asker) else {
+                self.order.remove(place);
+                continue;
+            };
+            if one.taken >= self.most {
                 // Has half of them already, so there are few of these.
                 place += 1;
                 continue;
-            };
+            }
             self.order.remove(place);
             let call = one.pop();
-            if one.waiting > 0 {
+            one.is_in_order = one.waiting > 0;
+            if one.is_in_order {
                 self.order.push_back(asker);
             } else if call.is_none() && one.taken == 0 {
                 self.asking.remove(&asker);
@@ -252,13 +260,49 @@ mod tests {
         assert!(seats.0.lock().asking.is_empty() && seats.0.lock().order.is_empty());
     }
 
+    /// Each who waits stands in the order, and nobody twice.
+    fn check_order(seats: &Seats) {
+        let shared = seats.0.lock();
+        let mut order: Vec<u64> = shared.order.iter().copied().collect();
+        order.sort_unstable();
+        let mut expected: Vec<u64> = shared.asking.iter().filter(|(_, one)| one.is_in_order).map(|(asker, _)| *asker).collect();
+        expected.sort_unstable();
+        assert_eq!(order, expected);
+        assert!(shared.asking.values().all(|one| one.is_in_order || one.waiting == 0));
+    }
+
+    #[tokio::test]
+    async fn waves_that_go_away_give_no_further_turn() {
+        let seats = Seats::new(1, 3);
+        let (a, b) = (source("a", "1"), source("b", "1"));
+        let mut seat = Some(seats.take(&b).await.unwrap());
+        for _ in 0..10 {
+            for _ in 0..3 {
+                assert!(has(&mut (Box::pin(seats.take(&a)) as Wait<'_>)).await.is_none());
+            }
+            check_order(&seats);
+        }
+        let mut waiting: Vec<Wait<'_>> = [&a, &a, &b, &b].map(|source| Box::pin(seats.take(source)) as Wait<'_>).into();
+        for wait in &mut waiting {
+            assert!(has(wait).await.is_none());
+        }
+        for next in [0, 2, 1, 3] {
+            drop(seat.take());
+            seat = has(&mut waiting[next]).await;
+            assert!(seat.is_some());
+            check_order(&seats);
+        }
+        drop(seat);
+        assert!(seats.0.lock().asking.is_empty() && seats.0.lock().order.is_empty());
+    }
+
     proptest! {
         /// Nobody has more than half, none is lost, and nobody waits beside a seat that is free for it.
         #[test]
-        fn seats_are_neither_lost_nor_left_free(steps in prop::collection::vec((0usize..4, 0usize..3, 0usize..8), 0..80)) {
+        fn seats_are_neither_lost_nor_left_free(steps in prop::collection::vec((0usize..5, 0usize..3, 0usize..8), 0..80)) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
-                let seats = Seats::new(4, 6);
+                let seats = Seats::new(4, 3);
                 let sources: Vec<Source> = (0..3).map(|asker| source(&asker.to_string(), "1")).collect();
                 let mut waiting: Vec<(usize, Wait<'_>)> = Vec::new();
                 let mut taken: Vec<(usize, Seat)> = Vec::new();
@@ -267,6 +311,7 @@ mod tests {
                         0 | 1 => waiting.push((asker, Box::pin(seats.take(&sources[asker])))),
                         2 if which < taken.len() => drop(taken.swap_remove(which)),
                         3 if which < waiting.len() => drop(waiting.swap_remove(which)),
+                        4 => waiting.retain(|(of, _)| *of != asker),
                         _ => {}
                     }
                     let mut still = Vec::new();
@@ -278,12 +323,14 @@ mod tests {
                         }
                     }
                     waiting = still;
+                    check_order(&seats);
                     assert_eq!(seats.counts().0, taken.len());
                     let of = |asker: usize| taken.iter().filter(|(of, _)| *of == asker).count();
                     assert!((0..3).all(|asker| of(asker) <= 2));
                     assert!(taken.len() == 4 || waiting.iter().all(|(asker, _)| of(*asker) == 2));
                 }
                 drop((waiting, taken));
+                check_order(&seats);
                 assert_eq!(seats.counts().0, 0);
             });
         }
