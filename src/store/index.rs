@@ -78,7 +78,6 @@ impl Hash for LabelRef {
 pub(super) struct LabelIndex {
     names: LabelNames,
     /// What the values of all names take.
-    /// What all values take.
     bytes: Sum,
 }
 
