@@ -121,6 +121,10 @@ metrics! {
     log_bytes: Gauge = "log_bytes";
     /// Whether the log takes no more writes until a restart because a sync failed (1) or not (0).
     log_latched: Gauge = "log_latched";
+    /// For how long the log has been waiting for the disk now; 0 where it is less than a second.
+    log_stalled_seconds: Number = "log_stalled_seconds";
+    /// Times that the log waited for the disk for a second or longer.
+    log_stalls: Counter = "log_stalls";
     /// Bytes that were cut from the torn tail of the log at the last start.
     log_torn_bytes: Gauge = "log_torn_bytes";
     /// Free bytes of the file system that holds the log.

@@ -14,6 +14,7 @@ mod feed;
 mod queue;
 mod replay;
 mod retention;
+mod stall;
 mod state;
 mod steady;
 mod submission;
@@ -52,6 +53,10 @@ pub use replay::Opened;
 pub use replay::ReplayError;
 pub use replay::Unread;
 pub use replay::open;
+use stall::LogCall;
+pub use stall::STALL;
+use stall::Said;
+pub use stall::Watch;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -73,6 +78,14 @@ pub use turns::Turns;
 pub struct Options {
     /// How long after its receipt an edge is kept; `None` for ever (`--storage.retention.time`).
     pub retention: Option<Duration>,
+    /// How long a sender waits while the disk does not answer (`--storage.sync-timeout`).
+    pub sync_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { retention: None, sync_timeout: Duration::from_secs(5) }
+    }
 }
 
 /// Whether writing works.
@@ -111,6 +124,8 @@ pub type Answers = Vec<Result<Taken, Refused>>;
 pub struct Writer {
     entrance: Arc<Entrance>,
     health: Arc<RwLock<Health>>,
+    call: Arc<LogCall>,
+    stalled: watch::Receiver<bool>,
     applied: watch::Receiver<Position>,
     telemetry: Arc<Telemetry>,
     /// The largest record that a sender may make.
@@ -121,6 +136,7 @@ pub struct Writer {
 #[derive(Debug)]
 pub struct Running {
     thread: JoinHandle<Option<Ended>>,
+    watch: Option<Watch>,
 }
 
 /// How the writer ended.
@@ -180,11 +196,16 @@ impl Writer {
     ) -> (Self, Running) {
         let (entrance, exit) = queue::queue(&telemetry);
         let record_bytes_max = opened.log.record_bytes_max().saturating_sub(DECIDED_BYTES);
+        let timeout = options.sync_timeout;
         let mut committer = Committer::new(opened, options, clock, Arc::clone(&telemetry));
         committer.followers.extend(followers);
-        let (health, applied) = (Arc::clone(&committer.health), committer.applied.subscribe());
+        let (health, applied, call) = (Arc::clone(&committer.health), committer.applied.subscribe(), Arc::clone(&committer.call));
         let thread = thread.run(move || committer.run(exit));
-        (Self { entrance: Arc::new(entrance), health, applied, telemetry, record_bytes_max }, Running { thread })
+        let queue = Arc::clone(&entrance.0);
+        let watch = Watch { call: Arc::clone(&call), queue, telemetry: Arc::clone(&telemetry), timeout, said: Said::default() };
+        let stalled = entrance.stalled();
+        let writer = Self { entrance: Arc::new(entrance), health, call, stalled, applied, telemetry, record_bytes_max };
+        (writer, Running { thread, watch: Some(watch) })
     }
 
     /// Hands over the edges of one body at once, and waits until they are durable and visible; one answer for each, in their
@@ -277,15 +298,31 @@ impl Writer {
         if let Err(SubmitError::Busy) = pushed {
             self.telemetry.queue_full.inc();
         }
+        let mut stalled = self.stalled.clone();
         async move {
             pushed?;
-            reply.await.map_or(Err(SubmitError::Closed), |reply| reply.answer)
+            tokio::select! {
+                biased;
+                reply = reply => reply.map_or(Err(SubmitError::Unknown), |reply| reply.answer),
+                // It is not in the queue any more, or that would have been its answer.
+                _ = stalled.wait_for(|stalled| *stalled) => Err(SubmitError::Unknown),
+            }
         }
     }
 
     /// Whether writing works.
     pub fn health(&self) -> Health {
         self.health.read().clone()
+    }
+
+    /// Whether what is submitted now would be queued; else why not.
+    pub fn takes(&self) -> Result<(), SubmitError> {
+        if *self.stalled.borrow() { Err(SubmitError::Stalled) } else { Ok(()) }
+    }
+
+    /// For how long the log has been waiting for the disk, when that is longer than [`STALL`].
+    pub fn stalled(&self) -> Option<Duration> {
+        self.call.stalled()
     }
 
     /// How far memory is: what is up to there has been applied.
@@ -303,6 +340,11 @@ impl Running {
     /// Whether the thread has ended, which before the last [`Writer`] is gone it should not.
     pub fn has_ended(&self) -> bool {
         self.thread.is_finished()
+    }
+
+    /// What looks after the thread, to be run beside it; once.
+    pub fn watch(&mut self) -> Option<Watch> {
+        self.watch.take()
     }
 
     /// Waits until the thread has ended, which it does when every [`Writer`] is gone and what waited is written.

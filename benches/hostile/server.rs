@@ -76,6 +76,7 @@ impl Server {
         let organizations = more.fold(organizations, |all, more| all + &more);
         std::fs::write(directory.path().join("config.yml"), format!("{organizations}{}", plan.config)).unwrap();
         std::fs::write(directory.path().join("ahead"), 0_i64.to_le_bytes()).unwrap();
+        std::fs::write(directory.path().join("disk"), 0_i64.to_le_bytes()).unwrap();
         let (child, address, ready_in) = spawn(plan, directory.path());
         let mut server = Self { plan: plan.clone(), directory, child, address, tokens: plan.tokens, watch: None, ready_in };
         server.watch = Some(Watch::new(server.child.id()));
@@ -89,9 +90,18 @@ impl Server {
 
     /// The clocks of the machine are so many days ahead from now on, as if they had passed.
     pub(crate) fn set_days_ahead(&self, days: i64) {
+        self.order("ahead", days * DAY * 1_000_000_000);
+    }
+
+    /// From now on each sync takes so many milliseconds longer; with -1 it does not return, with -3 no write does.
+    pub(crate) fn order_disk(&self, order: i64) {
+        self.order("disk", order);
+    }
+
+    fn order(&self, file: &str, order: i64) {
         // In place: the program has the file mapped.
-        let file = std::fs::OpenOptions::new().write(true).open(self.directory.path().join("ahead")).unwrap();
-        file.write_all_at(&(days * DAY * 1_000_000_000).to_le_bytes(), 0).unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(self.directory.path().join(file)).unwrap();
+        file.write_all_at(&order.to_le_bytes(), 0).unwrap();
     }
 
     /// Kills it and starts it again.
@@ -180,8 +190,8 @@ fn spawn(plan: &Plan, directory: &Path) -> (Child, SocketAddr, Duration) {
     command.arg("serve").arg("--web.listen-address=127.0.0.1:0").args(&plan.flags);
     command.arg(format!("--storage.path={}", directory.join("data").display()));
     command.arg(format!("--config.file={}", directory.join("config.yml").display()));
-    if let Some(library) = clock() {
-        command.env("LD_PRELOAD", library).env("CLOCK_AHEAD", directory.join("ahead"));
+    if let Some(libraries) = obeying() {
+        command.env("LD_PRELOAD", libraries).env("CLOCK_AHEAD", directory.join("ahead")).env("DISK_OBEYS", directory.join("disk"));
     }
     let log = std::fs::File::create(directory.join("log")).unwrap();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
@@ -196,14 +206,15 @@ fn spawn(plan: &Plan, directory: &Path) -> (Child, SocketAddr, Duration) {
     (child, address, begun.elapsed())
 }
 
-/// The library that turns the clock, built on first use; none where there is no compiler.
-fn clock() -> Option<PathBuf> {
-    static BUILT: std::sync::OnceLock<Option<PathBuf>> = std::sync::OnceLock::new();
-    let build = || {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/hostile/clock.c");
-        let library = std::env::temp_dir().join(format!("change-events-clock-{}.so", std::process::id()));
+/// The libraries that turn the clock and hold the disk, built on first use; none where there is no compiler.
+fn obeying() -> Option<String> {
+    static BUILT: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let build = |name: &str, source: &str| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+        let library = std::env::temp_dir().join(format!("change-events-{name}-{}.so", std::process::id()));
         let status = Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").status();
-        status.is_ok_and(|status| status.success()).then_some(library)
+        status.is_ok_and(|status| status.success()).then(|| library.display().to_string())
     };
-    BUILT.get_or_init(build).clone()
+    let both = || Some(format!("{}:{}", build("clock", "benches/hostile/clock.c")?, build("disk", "tests/support/disk.c")?));
+    BUILT.get_or_init(both).clone()
 }

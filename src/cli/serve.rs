@@ -132,6 +132,7 @@ struct Plan {
     reloader: Arc<Reloader>,
     memory: Memory,
     server: server::Options,
+    writer: writer::Options,
     telemetry: Arc<Telemetry>,
     clock: Arc<BelievedClock>,
     operations: Workers,
@@ -165,6 +166,7 @@ impl Plan {
             let reloader = Arc::clone(&reloader);
             app.set_reload(Box::new(move || reloader.reload()));
         }
+        let writer = flags.writer()?;
         let server = flags.server(&file, shares.connections / CONNECTION_BYTES);
         if let Some(asked) = flags.limits(&file).connections.filter(|asked| *asked > server.connections) {
             tracing::warn!(
@@ -173,7 +175,18 @@ impl Plan {
                 "--limit.connections is more than there is memory for: there are fewer"
             );
         }
-        Ok(Self { flags: flags.clone(), addresses, app, reloader, memory, server, telemetry, clock, operations: threads.operations })
+        Ok(Self {
+            flags: flags.clone(),
+            addresses,
+            app,
+            reloader,
+            memory,
+            server,
+            writer,
+            telemetry,
+            clock,
+            operations: threads.operations,
+        })
     }
 }
 
@@ -202,10 +215,11 @@ async fn serve(mut plan: Plan, writer: writer::Thread) -> Result<(), Failure> {
         opened = open(&plan) => opened,
         () = signals.stop() => return Ok(()),
     };
-    let running = match opened {
+    let mut running = match opened {
         Ok(opened) => start(&plan, opened, writer)?,
         Err(error) => return Err(error),
     };
+    let _watching = running.watch().map(|watch| AbortOnDropHandle::new(tokio::spawn(watch.run())));
 
     let writer_ended = signals.stop_or_end(&running).await;
     drop(reloading);
@@ -289,7 +303,7 @@ fn start(plan: &Plan, open: OpenedLog, thread: writer::Thread) -> Result<Running
     let replayed = say_replayed(&opened.replayed, took, &plan.telemetry);
     plan.clock.not_before(opened.received());
     let (clock, telemetry) = (Arc::<BelievedClock>::clone(&plan.clock), Arc::clone(&plan.telemetry));
-    let (writer, running) = Writer::start_on(thread, opened, plan.flags.writer(), clock, telemetry, Vec::new());
+    let (writer, running) = Writer::start_on(thread, opened, plan.writer.clone(), clock, telemetry, Vec::new());
     plan.app.set_ready(writer, secret);
     cli::print(&replayed)?;
     Ok(running)

@@ -35,6 +35,10 @@ pub struct Flags {
     #[arg(long = "storage.retention.time", value_name = "DURATION", default_value = "1y", value_parser = duration::parse)]
     pub storage_retention_time: Duration,
 
+    /// How long a sender waits for a disk that does not answer before it is told so
+    #[arg(long = "storage.sync-timeout", value_name = "DURATION", default_value = "5s", value_parser = duration::parse)]
+    pub storage_sync_timeout: Duration,
+
     /// Address to listen on, HOST:PORT; may be given more than once
     #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:10555", help_heading = "Web")]
     pub web_listen_address: Vec<String>,
@@ -152,9 +156,12 @@ impl Flags {
     }
 
     /// What the writer is to do.
-    pub fn writer(&self) -> writer::Options {
-        let retention = self.storage_retention_time;
-        writer::Options { retention: (!retention.is_zero()).then_some(retention) }
+    pub fn writer(&self) -> Result<writer::Options, ConfigError> {
+        let (retention, sync_timeout) = (self.storage_retention_time, self.storage_sync_timeout);
+        if sync_timeout < writer::STALL {
+            return Err(ConfigError::flag("--storage.sync-timeout", format!("must be at least {}s", writer::STALL.as_secs())));
+        }
+        Ok(writer::Options { retention: (!retention.is_zero()).then_some(retention), sync_timeout })
     }
 
     /// How connections are treated; there are no more than `most`.

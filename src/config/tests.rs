@@ -162,7 +162,7 @@ fn defaults_are_those_of_the_parts() {
     assert_eq!(format!("{:?}", flags.server(&file, usize::MAX)), format!("{:?}", crate::http::server::Options::default()));
     assert_eq!(format!("{:?}", flags.web().unwrap()), format!("{:?}", crate::http::app::WebOptions::default()));
     assert_eq!(flags.addresses(&Access::default()).unwrap(), ["127.0.0.1:10555".parse().unwrap()]);
-    assert_eq!(flags.writer().retention, Some(std::time::Duration::from_hours(365 * 24)));
+    assert_eq!(flags.writer().unwrap().retention, Some(std::time::Duration::from_hours(365 * 24)));
 }
 
 #[test]

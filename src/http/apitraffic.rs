@@ -52,7 +52,7 @@ impl From<FieldError> for ChangeError {
 
 /// `POST`: a new event.
 pub(crate) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
-    let writer = app.writer()?;
+    let writer = app.taking()?;
     let key = change_events::idempotency_key(&call.parts.headers).map_err(|error| error.at(IDEMPOTENCY_KEY))?;
     let mut actor = call.actor(app.clock.now())?;
     let grant = call.grant()?.clone();
@@ -105,7 +105,7 @@ pub(crate) async fn get(app: Arc<App>, call: Call) -> Result<Response, ApiError>
 
 /// `PUT` and `PATCH`, which are the same: what the body does not have stays.
 pub(crate) async fn update(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
-    app.writer()?;
+    app.taking()?;
     let mut actor = call.actor(app.clock.now())?;
     let if_match = IfMatch::of(&call.parts.headers);
     let (account, sid) = (call.parameter(0).to_owned(), call.parameter(1).to_owned());
@@ -117,7 +117,7 @@ pub(crate) async fn update(app: Arc<App>, call: Call) -> Result<Response, ApiErr
 
 /// `DELETE`.
 pub(crate) async fn delete(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
-    app.writer()?;
+    app.taking()?;
     let actor = call.actor(app.clock.now())?;
     wholes::delete(&app, &actor, call.parameter(1), &IfMatch::of(&call.parts.headers)).await.map_err(refused)?;
     let mut response = Response::new(Body::empty());

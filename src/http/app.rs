@@ -28,6 +28,7 @@ use crate::http::auth::wrong::WrongTokens;
 use crate::http::body;
 use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
+use crate::http::change_events;
 use crate::http::error::ApiError;
 use crate::http::places;
 use crate::http::places::Places;
@@ -282,12 +283,25 @@ impl App {
         self.ready.get().ok_or_else(|| ApiError::unavailable("starting", "starting: the event log is being read"))
     }
 
-    /// Whether the log was read, the server goes on, and the log may take more; a log that failed and may work again counts.
+    /// The writer, if what is handed to it now would be queued: a body that will be refused does not have to be read.
+    pub(crate) fn taking(&self) -> Result<&Writer, ApiError> {
+        let writer = self.writer()?;
+        writer.takes().map_err(|error| change_events::unavailable(&error))?;
+        Ok(writer)
+    }
+
+    /// Whether the log was read, the server goes on, and the log may take more and does not wait for its disk; a log that failed
+    /// and may work again counts.
     pub(crate) fn readiness(&self) -> Result<(), ApiError> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(ApiError::unavailable("stopping", "the server is stopping"));
         }
-        match self.writer()?.health() {
+        let writer = self.writer()?;
+        if let Some(stalled) = writer.stalled() {
+            let message = format!("the event log has been waiting for its disk for {} s", stalled.as_secs());
+            return Err(ApiError::unavailable("disk", message));
+        }
+        match writer.health() {
             Health::Latched(_) => Err(ApiError::unavailable("latched", "the event log takes nothing more until the server is restarted")),
             Health::Ok | Health::Failing(_) => Ok(()),
         }

@@ -62,7 +62,7 @@ enum Payload {
 pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     let payload = payload(&call.parts.headers)?;
     let key = idempotency_key(&call.parts.headers)?;
-    app.writer()?;
+    app.taking()?;
     let (grant, source) = (call.grant()?.clone(), call.source());
     if payload == Payload::Lines && key.is_none() {
         return stream::ingest(app, &call.parts.headers, call.body, call.settings, grant, source).await;
@@ -297,6 +297,11 @@ pub(crate) fn unavailable(error: &SubmitError) -> ApiError {
         SubmitError::Busy => ("busy", "busy: too many requests are waiting to be written; send it again"),
         SubmitError::Log(_) => ("log", "the event log cannot be written now; nothing was kept, send it again"),
         SubmitError::Latched(_) => ("latched", "the event log takes nothing more until the server is restarted; send it again then"),
+        SubmitError::Stalled => ("disk", "the event log does not answer; nothing was kept, send it again"),
+        SubmitError::Unknown => (
+            "unknown",
+            "the event log does not answer: it is not known whether this was kept; send it again with the same Idempotency-Key, id or timestamp, and it is kept once",
+        ),
         SubmitError::Closed => ("stopping", "the server is stopping; send it again"),
     };
     ApiError::unavailable(reason, message)

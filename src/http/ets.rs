@@ -104,7 +104,7 @@ pub(crate) async fn get(app: Arc<App>, call: Call) -> Result<Response, ApiError>
 
 /// Deletes an event.
 pub(crate) async fn delete(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
-    app.writer()?;
+    app.taking()?;
     let (actor, id) = (call.actor(app.clock.now())?, call.parameter(0));
     let if_match = IfMatch::of(&call.parts.headers);
     match wholes::delete(&app, &actor, id, &if_match).await {
@@ -188,7 +188,7 @@ struct Sent {
 
 impl Sent {
     async fn of(app: &App, call: Call) -> Result<Self, ApiError> {
-        app.writer()?;
+        app.taking()?;
         let mut actor = call.actor(app.clock.now())?;
         let (format, if_match) = (Notation::of(&call.parts.headers), IfMatch::of(&call.parts.headers));
         let parse = parser(&call.parts.headers)?;

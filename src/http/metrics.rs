@@ -145,6 +145,7 @@ fn own_metrics(app: &App, format: Format) -> String {
         telemetry::mirror(&telemetry.unexposed.get_or_create(&[("reason", reason)]), total);
     }
     if let Ok(writer) = app.writer() {
+        telemetry.log_stalled_seconds.set(writer.stalled().unwrap_or_default().as_secs_f64());
         for (kind, waiting) in writer.queue_depth() {
             telemetry::set_size(&telemetry.queue_depth.get_or_create(&[("kind", kind)]), waiting);
         }

@@ -1,7 +1,7 @@
 //! A disk in memory that fails on demand and knows what a power loss would leave of it. For tests only.
 //! Each file and the directory has what programs see (live), what is on the platter (durable), and the operations in
 //! between, of which a crash keeps any subset: writes by sector, the others whole. A failed sync forgets what it should
-//! have written, as Linux does. Opening the same disk again is a process that was killed; `crash` is a power loss.
+//! have written, as Linux does. A kind of calls can be made to hang. Opening the same disk again is a process that was killed; `crash` is a power loss.
 
 mod file;
 
@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub use file::FaultyFile;
 use file::Inode;
+use parking_lot::Condvar;
 use parking_lot::Mutex;
 
 use crate::log::disk::Disk;
@@ -77,6 +78,32 @@ enum Target {
 #[derive(Clone, Debug, Default)]
 pub struct FaultyDisk {
     state: Arc<Mutex<State>>,
+    gate: Arc<Gate>,
+}
+
+/// Where calls wait that hang.
+#[derive(Debug, Default)]
+struct Gate {
+    state: Mutex<Hanging>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Hanging {
+    call: Option<Call>,
+    waiting: usize,
+}
+
+impl Gate {
+    fn pass(&self, call: Call) {
+        let mut state = self.state.lock();
+        if state.call == Some(call) {
+            state.waiting += 1;
+            self.changed.notify_all();
+            self.changed.wait_while(&mut state, |state| state.call == Some(call));
+            state.waiting -= 1;
+        }
+    }
 }
 
 impl FaultyDisk {
@@ -92,6 +119,23 @@ impl FaultyDisk {
     /// Makes the next call of this kind fail.
     pub fn fail_next(&self, call: Call, fault: Fault) {
         self.state.lock().faults.push((Target::Next(call), fault));
+    }
+
+    /// Lets calls of this kind hang until the next [`FaultyDisk::go_on`].
+    pub fn hang(&self, call: Call) {
+        self.gate.state.lock().call = Some(call);
+    }
+
+    /// Waits until a call hangs.
+    pub fn until_it_hangs(&self) {
+        let mut state = self.gate.state.lock();
+        self.gate.changed.wait_while(&mut state, |state| state.waiting == 0);
+    }
+
+    /// Lets no call hang any more.
+    pub fn go_on(&self) {
+        self.gate.state.lock().call = None;
+        self.gate.changed.notify_all();
     }
 
     /// Makes no call fail any more, and takes away the limit of the capacity.
@@ -129,7 +173,7 @@ impl FaultyDisk {
     /// The disk as it was after each recorded call.
     pub fn history(&self) -> Vec<Self> {
         let states = self.state.lock().history.clone().unwrap_or_default();
-        let disk = |state| Self { state: Arc::new(Mutex::new(state)) };
+        let disk = |state| Self { state: Arc::new(Mutex::new(state)), ..Self::default() };
         states.into_iter().map(disk).collect()
     }
 
@@ -148,13 +192,13 @@ impl FaultyDisk {
         }
         let inodes = state.inodes.iter().map(|inode| inode.crash(keep)).collect();
         let crashed = State { inodes, live: durable.clone(), durable, ..State::default() };
-        Self { state: Arc::new(Mutex::new(crashed)) }
+        Self { state: Arc::new(Mutex::new(crashed)), ..Self::default() }
     }
 
     /// A copy that shares nothing with this disk.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self { state: Arc::new(Mutex::new(self.state.lock().clone())) }
+        Self { state: Arc::new(Mutex::new(self.state.lock().clone())), ..Self::default() }
     }
 
     /// The bytes of a file.
@@ -253,6 +297,7 @@ impl State {
 impl FaultyDisk {
     /// Runs one call on the directory.
     fn call<T>(&self, call: Call, act: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        self.gate.pass(call);
         let mut state = self.state.lock();
         let fault = state.begin(call);
         if matches!(fault, Some(Fault::Before | Fault::Halfway)) {

@@ -51,9 +51,16 @@ pub enum SubmitError {
     /// The log did not take it: nothing was kept, and it may be taken later.
     #[error("the event log cannot be written")]
     Log(#[source] Arc<AppendError>),
-    /// A sync failed, this time or before: the log takes nothing more until a restart.
+    /// A sync failed before: nothing was kept, and the log takes nothing more until a restart.
     #[error("the event log is latched")]
     Latched(#[source] Arc<AppendError>),
+    /// The disk does not answer: nothing was kept, and it may be taken later.
+    #[error("the disk does not answer")]
+    Stalled,
+    /// It was on its way into the log when the disk stopped to answer, or failed to sync, or the writer ended: it is there whole or
+    /// not at all, now or after a restart.
+    #[error("whether it was kept is not known")]
+    Unknown,
     /// The program is stopping.
     #[error("the server is stopping")]
     Closed,

@@ -11,6 +11,7 @@ use super::feed::Follower;
 use super::queue::Exit;
 use super::replay::Opened;
 use super::retention::Forgetting;
+use super::stall::LogCall;
 use super::state::State;
 use super::submission::Waiting;
 use crate::event::Command;
@@ -42,6 +43,8 @@ pub(super) struct Committer<L: Log> {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) health: Arc<RwLock<Health>>,
+    /// That the thread is in the log, for whoever looks from outside.
+    pub(super) call: Arc<LogCall>,
     pub(super) state: State,
     /// When the present commit was received, which never goes back: not before the last record.
     pub(super) received: Timestamp,
@@ -85,7 +88,7 @@ impl<L: Log> Committer<L> {
         state.course.steady.begin(clock.read());
         let store = &state.memory.store;
         let skew = Some(store.configured_skew()).filter(|skew| *skew != store.skew());
-        let (health, batch) = (Arc::default(), Batch::new());
+        let (health, call, batch) = (Arc::default(), Arc::new(LogCall::new(Arc::clone(&clock))), Batch::new());
         let followers: Vec<Box<dyn Follower>> = vec![Box::new(EdgeCounters::new(&telemetry))];
         let (duplicates, applied) = (counters::duplicates(&telemetry), watch::Sender::new(log.last()));
         let (received, looked_at) = (state.course.received, Timestamp::MIN);
@@ -96,6 +99,7 @@ impl<L: Log> Committer<L> {
             clock,
             telemetry,
             health,
+            call,
             state,
             received,
             looked_at,
@@ -167,25 +171,26 @@ impl<L: Log> Committer<L> {
                 Err(unhealthy) => Err(tell(what, Arc::new(AppendError::Latched(unhealthy)).into())),
             };
         }
-        match self.log.propose(&self.batch) {
+        let is_healthy = self.log.healthy().is_ok();
+        match self.in_log(|this| this.log.propose(&this.batch)) {
             Ok(last) => {
                 self.in_flight = Some(InFlight { begun, records, received, last, what });
                 Ok(())
             }
-            Err(error) => Err(self.fail(error, what)),
+            Err(error) => Err(self.fail(error, what, is_healthy)),
         }
     }
 
     /// Applies what is in flight when the log says that it is durable. The error says why it is not.
     fn land(&mut self) -> Result<(), SubmitError> {
         let Some(flight) = self.in_flight.take() else { return Ok(()) };
-        match self.log.committed() {
+        match self.in_log(|this| this.log.committed()) {
             Ok(Some(Committed::Own(appended))) if appended.last == flight.last => {
                 self.landed(flight, &appended);
                 Ok(())
             }
-            Ok(_) => Err(self.fail(AppendError::Disordered, flight.what)),
-            Err(error) => Err(self.fail(error, flight.what)),
+            Ok(_) => Err(self.fail(AppendError::Disordered, flight.what, true)),
+            Err(error) => Err(self.fail(error, flight.what, true)),
         }
     }
 
@@ -211,11 +216,20 @@ impl<L: Log> Committer<L> {
         self.apply(Position(before), received, settings, what);
     }
 
-    /// Says that the log did not take something, and tells who waits for it.
-    fn fail(&mut self, error: AppendError, what: Proposal) -> SubmitError {
+    /// Runs what may have to wait for the disk.
+    pub(super) fn in_log<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        self.call.begin();
+        let done = act(self);
+        self.call.end();
+        done
+    }
+
+    /// Says that the log did not take something, and tells who waits for it. After an error that is final it may be there all the
+    /// same, unless the log took nothing any more before.
+    fn fail(&mut self, error: AppendError, what: Proposal, was_healthy: bool) -> SubmitError {
         let error = Arc::new(error);
         self.report(Arc::clone(&error).into());
-        tell(what, error.into())
+        tell(what, if was_healthy && error.is_final() { SubmitError::Unknown } else { error.into() })
     }
 
     /// Applies what another one proposed and is durable by now, so that what is decided next is decided by that.
@@ -227,7 +241,7 @@ impl<L: Log> Committer<L> {
             return Err(Arc::clone(error).into());
         }
         loop {
-            let applied = match self.log.committed() {
+            let applied = match self.in_log(|this| this.log.committed()) {
                 Ok(Some(Committed::Foreign(frame))) => self.apply_foreign(&frame),
                 Ok(Some(Committed::Own(_))) => Err(AppendError::Disordered),
                 Ok(None) => return Ok(()),

@@ -19,6 +19,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
+use tokio::sync::watch;
 
 /// Submissions of each kind that may wait; beyond it, and earlier for who has many there already, senders are told to come again.
 /// A single sender has a third of it: enough for one request on each of 10 000 connections.
@@ -67,7 +68,7 @@ impl Kind {
 
 /// The way in; when it is dropped nothing more comes.
 #[derive(Debug)]
-pub(super) struct Entrance(Arc<Queue>);
+pub(super) struct Entrance(pub(super) Arc<Queue>);
 
 /// The way out; when it is dropped nothing more is taken, and what waits is not answered.
 #[derive(Debug)]
@@ -77,9 +78,12 @@ pub(super) struct Exit {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+pub(super) struct Queue {
     state: Mutex<State>,
     filled: Condvar,
+    /// Whether the writer's thread has been waiting for the log for so long that nobody waits with it any more. Changed under the
+    /// lock.
+    stalled: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -121,6 +125,9 @@ impl Entrance {
         if state.is_closed {
             return Err(SubmitError::Closed);
         }
+        if *self.0.stalled.borrow() {
+            return Err(SubmitError::Stalled);
+        }
         let now = state.now;
         let line = state.line(kind);
         if line.turns.room(source, QUEUE_MAX) == 0 {
@@ -135,10 +142,28 @@ impl Entrance {
         Ok(())
     }
 
+    /// Whether nothing is let in because the writer's thread waits for the log.
+    pub(super) fn stalled(&self) -> watch::Receiver<bool> {
+        self.0.stalled.subscribe()
+    }
+
     /// How many wait, by kind.
     pub(super) fn depth(&self) -> [(&'static str, usize); 3] {
         let mut state = self.0.state.lock();
         Kind::ALL.map(|kind| (kind.name(), state.line(kind).turns.len()))
+    }
+}
+
+impl Queue {
+    /// If the writer's thread is still not to be waited for: tells all who wait so, and lets nothing in until it comes for more.
+    pub(super) fn give_up_if(&self, is_stalled: impl FnOnce() -> bool) {
+        // The thread takes it when it comes back.
+        let mut state = self.state.lock();
+        if is_stalled() {
+            state.take_all().fail(&SubmitError::Stalled);
+            // After that, so that whoever has no answer by then is not in the queue.
+            self.stalled.send_replace(true);
+        }
     }
 }
 
@@ -156,6 +181,7 @@ impl Exit {
         let mut turn = Turn::default();
         let mut is_idle = false;
         let mut state = self.queue.state.lock();
+        self.queue.stalled.send_if_modified(std::mem::take);
         while state.is_empty() {
             if state.is_closed {
                 return None;
@@ -182,10 +208,10 @@ impl Exit {
 impl Drop for Exit {
     fn drop(&mut self) {
         let mut state = self.queue.state.lock();
-        let rest = std::mem::take(&mut *state);
+        let rest = state.take_all();
         state.is_closed = true;
         drop(state);
-        drop(rest);
+        rest.fail(&SubmitError::Closed);
     }
 }
 
@@ -231,6 +257,18 @@ impl State {
         self.lines().iter().all(|(_, line)| line.turns.is_empty())
     }
 
+    /// All that waits.
+    fn take_all(&mut self) -> Waiting {
+        let mut waiting = Waiting::default();
+        for kind in Kind::ALL {
+            while let Some(given) = self.line(kind).turns.pop() {
+                waiting.add(given.item.submission);
+            }
+        }
+        *self = Self { is_closed: self.is_closed, ..Self::default() };
+        waiting
+    }
+
     /// Fills a turn: with single submissions first, but not more than half of it as long as others wait; then with what has
     /// had least.
     fn fill(&mut self, turn: &mut Turn) {
@@ -247,8 +285,7 @@ impl State {
             self.single.turns.put_back(given);
         }
         if self.is_empty() {
-            let is_closed = self.is_closed;
-            *self = Self { is_closed, ..Self::default() };
+            *self = Self { is_closed: self.is_closed, ..Self::default() };
         }
     }
 

@@ -127,7 +127,7 @@ impl<L: Log> Committer<L> {
             return;
         }
         self.looked_at = self.received;
-        match self.find_old(retention) {
+        match self.in_log(|this| this.find_old(retention)) {
             Ok(found) => self.forgetting = found,
             Err(error) => self.say_failed(&error),
         }
@@ -223,15 +223,15 @@ impl<L: Log> Committer<L> {
                     forgetting.stage = Stage::Checkpoint;
                 }
             }
-            Stage::Checkpoint => forgetting.stage = Stage::Compact(self.log.begin_compaction(upto)?),
+            Stage::Checkpoint => forgetting.stage = Stage::Compact(self.in_log(|this| this.log.begin_compaction(upto))?),
             Stage::Compact(compaction) => {
-                if self.compact_some(compaction)? {
-                    forgetting.stage = self.removal(upto)?;
+                if self.in_log(|this| this.compact_some(compaction))? {
+                    forgetting.stage = self.in_log(|this| this.removal(upto))?;
                 }
             }
             Stage::Remove { left, removed } => {
                 let Some(last) = left.pop_front() else { return Ok(false) };
-                let some = self.log.remove_segments_below(Position(last.0 + 1))?;
+                let some = self.in_log(|this| this.log.remove_segments_below(Position(last.0 + 1)))?;
                 removed.segments += some.segments;
                 removed.bytes += some.bytes;
             }

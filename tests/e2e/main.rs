@@ -11,6 +11,7 @@ mod events;
 mod examples;
 mod pages;
 mod poison;
+mod stalls;
 #[path = "../support/mod.rs"]
 mod support;
 mod threads;

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::Method;
 use axum::http::Request;
+use axum::http::Response;
 use change_events::account::Account;
 use change_events::config::ConfigFile;
 use change_events::config::Limits;
@@ -59,6 +60,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    pub(crate) async fn of(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self { status: parts.status.as_u16(), headers: parts.headers, bytes: body.collect().await.unwrap().to_bytes().to_vec() }
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.bytes.clone()).unwrap()
     }
@@ -143,9 +149,12 @@ impl Server {
         D::File: 'static,
     {
         let opened = writer::open(disk, options, &self.memory).unwrap();
-        let options = writer::Options { retention: None };
-        let (writer, running) =
+        let options = writer::Options::default();
+        let (writer, mut running) =
             Writer::start(opened, options, Arc::<ManualClock>::clone(&self.clock), Arc::clone(&self.telemetry), Vec::new()).unwrap();
+        if let (Some(watch), Ok(_)) = (running.watch(), tokio::runtime::Handle::try_current()) {
+            tokio::spawn(watch.run());
+        }
         *self.writer.lock().unwrap() = Some(running);
         self.app.set_ready(writer, Secret::from_bytes([1; 32]));
     }
@@ -155,9 +164,7 @@ impl Server {
     }
 
     pub(crate) async fn call(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, bytes: body.collect().await.unwrap().to_bytes().to_vec() }
+        Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -2,16 +2,23 @@
 
 use axum::body::Body;
 use axum::http::Method;
+use axum::http::Request;
 use change_events::http::app::WebOptions;
 use change_events::log;
 use change_events::log::faulty::Call;
 use change_events::log::faulty::Fault;
 use change_events::log::faulty::FaultyDisk;
+use std::time::Duration;
+use tower::ServiceExt as _;
 
+use crate::support::Answer;
 use crate::support::Server;
 use crate::support::request;
 
 const FULL: &str = "the event log cannot be written now; nothing was kept, send it again";
+const UNKNOWN: &str =
+    "it is not known whether this was kept; send it again with the same Idempotency-Key, id or timestamp, and it is kept once";
+const STALLED: &str = "the event log does not answer; nothing was kept, send it again";
 const LATCHED: &str = "the event log takes nothing more until the server is restarted; send it again then";
 
 fn on(disk: &FaultyDisk) -> Server {
@@ -20,26 +27,37 @@ fn on(disk: &FaultyDisk) -> Server {
     server
 }
 
-/// Sends something at every door that takes events: each is answered 503 with `sentence` and says no more.
-async fn check_every_door(server: &Server, sentence: &str) {
+/// Requests that bring events, one for each door and way.
+fn senders() -> Vec<Request<Body>> {
     let json = ("content-type", "application/json");
     let lines = ("content-type", "application/x-ndjson");
     let last9 = "/api/v4/organizations/acme/change_events";
-    for (method, path, headers, body) in [
+    let senders = [
         (Method::PUT, last9, &[json][..], r#"{"event_name":"a"}"#),
         (Method::PUT, last9, &[json, ("idempotency-key", "k")], r#"{"event_name":"a"}"#),
         (Method::PUT, last9, &[json], r#"[{"event_name":"a"},{"event_name":"b"}]"#),
         (Method::PUT, last9, &[lines], "{\"event_name\":\"a\"}\n{\"event_name\":\"b\"}\n"),
         (Method::PUT, "/api/v1/event/", &[json], r#"{"event":{"id":"one"}}"#),
         (Method::POST, "/v1/accounts/acme/events", &[json], r#"{"name":"a","type":"deployment"}"#),
-    ] {
-        let answer = server.call(request(method, path, headers, Body::from(body))).await;
-        let text = answer.text();
-        assert_eq!((answer.status, answer.header("retry-after")), (503, "5"), "{path} {body}: {text}");
-        assert!(text.contains(sentence), "{path} {body}: {text}");
-        for inner in ["os error", ".log", "injected", "device", "disk", "sync", "storage"] {
-            assert!(!text.contains(inner), "{path} {body}: {text}");
-        }
+    ];
+    senders.into_iter().map(|(method, path, headers, body)| request(method, path, headers, Body::from(body))).collect()
+}
+
+/// It is 503 with `sentence` and says no more.
+#[track_caller]
+fn check(answer: &Answer, sentence: &str) {
+    let text = answer.text();
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "5"), "{text}");
+    assert!(text.contains(sentence), "{text}");
+    for inner in ["os error", ".log", "injected", "device", "disk", "sync", "storage"] {
+        assert!(!text.contains(inner), "{text}");
+    }
+}
+
+/// Sends something at every door that takes events.
+async fn check_every_door(server: &Server, sentence: &str) {
+    for sent in senders() {
+        check(&server.call(sent).await, sentence);
     }
 }
 
@@ -61,10 +79,38 @@ async fn a_latched_log_is_not_ready_and_says_so_without_its_cause() {
     let disk = FaultyDisk::new();
     let server = on(&disk);
     disk.fail_next(Call::Sync, Fault::Before);
+    check(&server.put(r#"{"event_name":"under way"}"#, &[]).await, UNKNOWN);
     check_every_door(&server, LATCHED).await;
     let ready = server.get("/-/ready").await;
     let sentence = r#"{"error":"the event log takes nothing more until the server is restarted"}"#;
     assert_eq!((ready.status, ready.text()), (503, sentence.to_owned()));
     assert_eq!(server.get("/-/healthy").await.status, 200);
     assert!(server.get("/metrics").await.text().contains("\nchange_events_log_latched 1\n"));
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_is_told_to_everybody_at_every_door() {
+    for sent in senders() {
+        let disk = FaultyDisk::new();
+        let server = on(&disk);
+        disk.hang(Call::Sync);
+        // Other requests wait for the same thread of this test.
+        let (hanging, router) = (disk.clone(), server.router.clone());
+        let under_way = tokio::spawn(async move { Answer::of(router.oneshot(sent).await.unwrap()).await });
+        tokio::task::spawn_blocking(move || hanging.until_it_hangs()).await.unwrap();
+        server.clock.advance(Duration::from_secs(2));
+        let ready = server.get("/-/ready").await;
+        let sentence = r#"{"error":"the event log has been waiting for its disk for 2 s"}"#;
+        assert_eq!((ready.status, ready.text()), (503, sentence.to_owned()));
+        assert_eq!(server.get("/-/healthy").await.status, 200);
+        assert!(server.get("/metrics").await.text().contains("\nchange_events_log_stalled_seconds 2.0\n"));
+        server.clock.advance(Duration::from_secs(4));
+        check(&under_way.await.unwrap(), UNKNOWN);
+        check_every_door(&server, STALLED).await;
+        disk.go_on();
+        while server.put(r#"{"event_name":"after"}"#, &[]).await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(server.get("/-/ready").await.status, 200);
+    }
 }

@@ -19,6 +19,7 @@ pub(crate) struct Exporter {
     pub(crate) url: String,
     process: Process,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, PathBuf)>,
     directory: TempDir,
 }
 
@@ -30,10 +31,15 @@ pub(crate) fn binary() -> PathBuf {
 impl Exporter {
     /// Starts `change-events serve` on a free port with an empty data directory.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    /// The same with more in its environment.
+    pub(crate) fn start_with(arguments: &[&str], environment: &[(&'static str, PathBuf)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let (process, url) = serve(&directory, "127.0.0.1:0", &arguments);
-        Self { url, process, arguments, directory }
+        let (process, url) = serve(&directory, "127.0.0.1:0", &arguments, environment);
+        Self { url, process, arguments, environment: environment.to_vec(), directory }
     }
 
     /// `HOST:PORT`, as a scrape target.
@@ -54,7 +60,7 @@ impl Exporter {
     /// Starts again after [`Self::kill`] or [`Self::terminate`]: same data, same port.
     pub(crate) fn start_again(&mut self) {
         let address = self.target().to_owned();
-        let (process, url) = serve(&self.directory, &address, &self.arguments);
+        let (process, url) = serve(&self.directory, &address, &self.arguments, &self.environment);
         assert_eq!(url, self.url, "the exporter came back elsewhere");
         self.process = process;
     }
@@ -89,13 +95,14 @@ impl Exporter {
     }
 }
 
-fn serve(directory: &TempDir, address: &str, arguments: &[String]) -> (Process, String) {
+fn serve(directory: &TempDir, address: &str, arguments: &[String], environment: &[(&'static str, PathBuf)]) -> (Process, String) {
     let mut command = Command::new(binary());
     command
         .arg("serve")
         .arg(format!("--storage.path={}", directory.path().join("data").display()))
         .arg(format!("--web.listen-address={address}"))
-        .args(arguments);
+        .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (name, value)));
     let log_path = directory.path().join("log");
     let before = std::fs::read(&log_path).map_or(0, |log| log.len());
     let mut process = Process::spawn(command, &log_path);

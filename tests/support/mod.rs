@@ -7,6 +7,7 @@
 #![expect(clippy::print_stderr, reason = "a test says what it leaves out")]
 
 pub(crate) mod alertmanager;
+pub(crate) mod disk;
 pub(crate) mod examples;
 pub(crate) mod exporter;
 pub(crate) mod http;

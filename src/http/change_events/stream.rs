@@ -286,6 +286,15 @@ fn no_memory(refused: &Refused, line: u64) -> ApiError {
     ApiError { message: message.into(), ..error }
 }
 
+/// Why a stream ends before the group that begins with a line.
+fn not_written(error: &SubmitError, line: u64) -> ApiError {
+    let answer = unavailable(error);
+    match error {
+        SubmitError::Unknown => ApiError { message: format!("line {line} and after it: {}", answer.message).into(), ..answer },
+        _ => answer,
+    }
+}
+
 struct Progress<'a> {
     app: &'a App,
     lines: StreamAnswer,
@@ -301,7 +310,8 @@ impl Progress<'_> {
     fn add(&mut self, written: Written) {
         let Written { group, taken } = written;
         let taken = taken.unwrap_or_else(|error| {
-            self.unwritten.get_or_insert(unavailable(&error));
+            let first = self.before + 1;
+            self.unwritten.get_or_insert_with(|| not_written(&error, first));
             Vec::new()
         });
         let mut refused = group.refused.listed.into_iter().peekable();

@@ -83,6 +83,7 @@ impl FaultyFile {
 
     /// Runs one call on the file. What a fault leaves undone is up to `act`, except that reading calls just fail.
     fn call<T>(&self, call: Call, act: impl FnOnce(Access<'_>) -> io::Result<T>) -> io::Result<T> {
+        self.disk.gate.pass(call);
         let mut state = self.disk.state.lock();
         let fault = state.begin(call);
         let (free, thin) = (state.free(), state.thin);

@@ -195,14 +195,14 @@ impl World {
                         }
                     }
                 }
-                Err(error) => {
-                    assert!(latched || matches!(error, SubmitError::Log(_)), "{error}");
-                    if !was_latched && latched {
-                        for command in &commands {
-                            self.is_unknown(command);
-                        }
+                Err(SubmitError::Unknown) => {
+                    assert!(!was_latched && latched, "it is known");
+                    for command in &commands {
+                        self.is_unknown(command);
                     }
                 }
+                // It is not there, and will not be.
+                Err(error) => assert!(latched || matches!(error, SubmitError::Log(_)), "{error}"),
             }
         }
         self.look();
