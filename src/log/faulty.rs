@@ -99,7 +99,6 @@ impl Gate {
         let mut state = self.state.lock();
         if state.call == Some(call) {
             state.waiting += 1;
-            self.changed.notify_all();
             self.changed.wait_while(&mut state, |state| state.call == Some(call));
             state.waiting -= 1;
         }
@@ -126,10 +125,9 @@ impl FaultyDisk {
         self.gate.state.lock().call = Some(call);
     }
 
-    /// Waits until a call hangs.
-    pub fn until_it_hangs(&self) {
-        let mut state = self.gate.state.lock();
-        self.gate.changed.wait_while(&mut state, |state| state.waiting == 0);
+    /// Whether a call hangs.
+    pub fn hangs(&self) -> bool {
+        self.gate.state.lock().waiting > 0
     }
 
     /// Lets no call hang any more.

@@ -94,10 +94,11 @@ async fn a_disk_that_hangs_is_told_to_everybody_at_every_door() {
         let disk = FaultyDisk::new();
         let server = on(&disk);
         disk.hang(Call::Sync);
-        // Other requests wait for the same thread of this test.
-        let (hanging, router) = (disk.clone(), server.router.clone());
+        let router = server.router.clone();
         let under_way = tokio::spawn(async move { Answer::of(router.oneshot(sent).await.unwrap()).await });
-        tokio::task::spawn_blocking(move || hanging.until_it_hangs()).await.unwrap();
+        while !disk.hangs() {
+            tokio::task::yield_now().await;
+        }
         server.clock.advance(Duration::from_secs(2));
         let ready = server.get("/-/ready").await;
         let sentence = r#"{"error":"the event log has been waiting for its disk for 2 s"}"#;

@@ -61,8 +61,14 @@ impl Server {
     fn hang(&self, call: Call, names: &[&str]) -> JoinHandle<Result<Answers, SubmitError>> {
         self.disk.hang(call);
         let sent = self.send(names);
-        self.disk.until_it_hangs();
+        self.until_it_hangs();
         sent
+    }
+
+    fn until_it_hangs(&self) {
+        while !self.disk.hangs() {
+            std::thread::yield_now();
+        }
     }
 
     fn pass(&mut self, span: Duration) {
@@ -152,7 +158,7 @@ async fn those_who_wait_while_retention_hangs_are_told_that_nothing_was_kept() {
     let mut server = Server::with(FaultyDisk::new(), Options { retention, ..Options::default() });
     server.disk.hang(Call::Open);
     server.send(&["before"]).await.unwrap().unwrap();
-    server.disk.until_it_hangs();
+    server.until_it_hangs();
     let queued = server.send(&["queued"]);
     while server.writer.queue_depth().iter().all(|(_, waiting)| *waiting == 0) {
         tokio::task::yield_now().await;
