@@ -76,7 +76,7 @@ pub(super) struct Room<'a> {
 #[derive(Debug)]
 pub(super) struct Block {
     /// The labels of all lines.
-    labels: String,
+    labels: Box<str>,
     lines: Vec<LabelledEntry>,
     /// By family and format, when they were asked for.
     texts: [OnceLock<usize>; 4],
@@ -132,9 +132,17 @@ impl BlockKey {
 }
 
 impl Block {
-    /// Looks up the labels of the entries. One whose series is gone has no line.
-    pub(super) fn of(family: Family, entries: &[Entry], known: &Known<'_>, tenant: &Tenant, room: Room<'_>) -> Result<Self, Full> {
-        let mut labels = String::with_capacity(entries.len() * 192);
+    /// Looks up the labels of the entries. One whose series is gone has no line. The labels are put together in `labels`, which is the
+    /// same for many blocks: memory that is new to the process costs more than what is written into it.
+    pub(super) fn of(
+        family: Family,
+        entries: &[Entry],
+        known: &Known<'_>,
+        tenant: &Tenant,
+        labels: &mut String,
+        room: Room<'_>,
+    ) -> Result<Self, Full> {
+        labels.clear();
         let mut lines = Vec::with_capacity(entries.len());
         let mut rest = entries;
         while let Some((&entry, after)) = rest.split_first() {
@@ -146,11 +154,11 @@ impl Block {
             }
             let unknown = rest.iter().take(LOOKED_UP_AT_ONCE).take_while(|entry| !known.contains_key(&entry.place())).count();
             let (unknown, after) = rest.split_at(unknown);
-            look_up(family, unknown, tenant, &mut labels, &mut lines);
+            look_up(family, unknown, tenant, labels, &mut lines);
             rest = after;
         }
-        labels.shrink_to_fit();
-        let bytes = size_of::<Self>() + labels.capacity() + lines.capacity() * size_of::<LabelledEntry>();
+        let labels: Box<str> = labels.as_str().into();
+        let bytes = size_of::<Self>() + labels.len() + lines.capacity() * size_of::<LabelledEntry>();
         Ok(Self { labels, lines, texts: Default::default(), parts: Default::default(), _lease: room.lease(bytes)? })
     }
 

@@ -93,16 +93,11 @@ impl Cache {
         for gone in before.into_iter().flat_map(|blocks| blocks.iter()).filter(|block| !kept.contains(&Arc::as_ptr(block))) {
             gone.make_known(&mut labels);
         }
-        in_parallel(
-            room.helpers,
-            &missing,
-            || (),
-            |(), (_, entries, block)| {
-                if let Ok(made) = Block::of(family, entries, &labels, tenant, room) {
-                    drop(block.set(Arc::new(made)));
-                }
-            },
-        );
+        in_parallel(room.helpers, &missing, String::new, |scratch, (_, entries, block)| {
+            if let Ok(made) = Block::of(family, entries, &labels, tenant, scratch, room) {
+                drop(block.set(Arc::new(made)));
+            }
+        });
         let mut blocks = Vec::with_capacity(pieces.len());
         for (key, _, block) in pieces {
             let block = block.into_inner().ok_or_else(|| room.full())?;

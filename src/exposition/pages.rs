@@ -259,7 +259,9 @@ impl Pages {
         let section = |(family, filter): (Family, Filter<'_>)| {
             let entries = if family == Family::Open { &open } else { &shown.rows };
             let selected = filter.select(family, tenant, entries, effort);
-            let blocks = block::cut(&selected).map(|entries| Block::of(family, entries, &Known::new(), tenant, room).map(Arc::new));
+            let (known, mut scratch) = (Known::new(), String::new());
+            let block = |entries| Block::of(family, entries, &known, tenant, &mut scratch, room).map(Arc::new);
+            let blocks = block::cut(&selected).map(block);
             Ok(Section { family, blocks: blocks.collect::<Result<_, Full>>()? })
         };
         let families = self.families(&request.selectors);

@@ -78,7 +78,7 @@ fn sections(world: &World, room: Room<'_>) -> Vec<Section> {
         entries.push(Entry { series: applied.series, exposed: ms(NOW), at: ms(NOW), value });
     }
     let tenant = world.store.tenant("").unwrap();
-    let block = |family| Arc::new(Block::of(family, &entries, &Known::new(), &tenant, room).unwrap());
+    let block = |family| Arc::new(Block::of(family, &entries, &Known::new(), &tenant, &mut String::new(), room).unwrap());
     FAMILIES.map(|family| Section { family, blocks: [block(family)].into() }).into()
 }
 
