@@ -107,14 +107,13 @@ fn serve(directory: &Path) -> (SocketAddr, CancellationToken, Arc<Telemetry>) {
     };
     let telemetry = Arc::new(Telemetry::new());
     let opened = writer::open(FsDisk::open(directory).unwrap(), change_events::log::Options::default(), &memory).unwrap();
-    let options = writer::Options { retention: None };
+    let options = writer::Options::default();
     let (writer, _running) = Writer::start(opened, options, Arc::new(SystemClock), Arc::clone(&telemetry), Vec::new()).unwrap();
     let parts = Parts {
         store: memory.store,
         pages: memory.pages,
         telemetry: Arc::clone(&telemetry),
         clock: Arc::new(SystemClock),
-        storage: directory.to_owned(),
         threads: Threads::start().unwrap(),
     };
     let app = Arc::new(App::new(parts, WebOptions::default(), Settings::default()));

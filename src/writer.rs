@@ -14,6 +14,7 @@ mod feed;
 mod queue;
 mod replay;
 mod retention;
+mod room;
 mod state;
 mod steady;
 mod submission;
@@ -52,6 +53,7 @@ pub use replay::Opened;
 pub use replay::ReplayError;
 pub use replay::Unread;
 pub use replay::open;
+pub use room::NoRoom;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -69,10 +71,14 @@ pub use turns::Source;
 pub use turns::Turns;
 
 /// What the writer needs besides its log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// How long after its receipt an edge is kept; `None` for ever (`--storage.retention.time`).
     pub retention: Option<Duration>,
+    /// How many bytes the log may take before its oldest segments go; `None` for any number (`--storage.retention.size`).
+    pub retention_size: Option<u64>,
+    /// How many bytes of the disk new events leave free; `None` for what suits the disk (`--storage.min-free`).
+    pub min_free: Option<u64>,
 }
 
 /// Whether writing works.

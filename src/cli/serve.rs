@@ -42,6 +42,7 @@ use crate::http::auth::Secret;
 use crate::http::routes;
 use crate::http::server;
 use crate::http::threads::Threads;
+use crate::log::Disk as _;
 use crate::log::FsDisk;
 use crate::log::OpenError;
 use crate::log::ReadError;
@@ -155,7 +156,6 @@ impl Plan {
             pages: Arc::clone(&memory.pages),
             telemetry: Arc::clone(&telemetry),
             clock: Arc::<BelievedClock>::clone(&clock),
-            storage: flags.storage_path.clone(),
             threads: threads.clone(),
         };
         reload::note_loaded(&telemetry, &*clock);
@@ -261,10 +261,13 @@ struct OpenedLog {
 /// Reads the log into memory.
 async fn open(plan: &Plan) -> Result<OpenedLog, Failure> {
     let (path, memory) = (plan.flags.storage_path.clone(), plan.memory.clone());
+    let retention_size = plan.flags.writer().retention_size;
     let opening = plan.operations.run(move || {
         let begun = Instant::now();
         let disk = FsDisk::open(&path).map_err(damaged_or_not)?;
-        let opened = writer::open(disk, crate::log::Options::default(), &memory).map_err(|error| match error {
+        let space = disk.space().map_err(|source| Failure::running(OpenError::Io { file: path.display().to_string(), source }))?;
+        let options = crate::log::Options::default().fitting(space.size, retention_size);
+        let opened = writer::open(disk, options, &memory).map_err(|error| match error {
             ReplayError::Open(error) => damaged_or_not(error),
             ReplayError::Panicked => Failure::running(error),
         })?;

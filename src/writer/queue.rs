@@ -151,20 +151,21 @@ impl Drop for Entrance {
 
 impl Exit {
     /// What goes into the next commit; waits until there is something, and does meanwhile what there is to be done, as long as
-    /// that says that there is more. `None` when nothing more comes.
-    pub(super) fn next_turn(&mut self, mut meanwhile: impl FnMut() -> bool) -> Option<Waiting> {
+    /// that says that there is more, and again whenever so much time has passed, which it is told. `None` when nothing more comes.
+    pub(super) fn next_turn(&mut self, every: Duration, mut meanwhile: impl FnMut(bool) -> bool) -> Option<Waiting> {
         let mut turn = Turn::default();
-        let mut is_idle = false;
+        let (mut is_idle, mut has_passed) = (false, false);
         let mut state = self.queue.state.lock();
         while state.is_empty() {
             if state.is_closed {
                 return None;
             }
             if is_idle {
-                self.queue.filled.wait(&mut state);
+                has_passed = self.queue.filled.wait_for(&mut state, every).timed_out();
+                is_idle = !has_passed;
             } else {
                 drop(state);
-                is_idle = !meanwhile();
+                is_idle = !meanwhile(std::mem::take(&mut has_passed));
                 state = self.queue.state.lock();
             }
         }

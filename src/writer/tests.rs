@@ -51,7 +51,7 @@ fn memory_with(options: crate::store::Options) -> Memory {
 /// A writer on an empty disk, for the tests of those who send.
 pub(crate) fn started(memory: &Memory, clock: Arc<dyn Clock>, telemetry: Arc<Telemetry>) -> Writer {
     let opened = open(FaultyDisk::new(), crate::log::Options::default(), memory).unwrap();
-    Writer::start(opened, Options { retention: None }, clock, telemetry, Vec::new()).unwrap().0
+    Writer::start(opened, Options::default(), clock, telemetry, Vec::new()).unwrap().0
 }
 
 /// Small files, so that a test has many of them.

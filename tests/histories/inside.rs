@@ -168,13 +168,12 @@ impl<'a> Inside<'a> {
             pages: Arc::clone(&memory.pages),
             telemetry: Arc::clone(&telemetry),
             clock: Arc::<GatedClock>::clone(&self.clock),
-            storage: "/nowhere".into(),
             threads: Threads::start().unwrap(),
         };
         let app = Arc::new(App::new(parts, WebOptions::default(), self.settings.clone()));
         let opened = writer::open(self.disk.clone(), LOG, &memory).map_err(|error| format!("it does not start: {error:?}"))?;
-        let options =
-            writer::Options { retention: Some(duration::parse(&flags.retention).unwrap()).filter(|retention| !retention.is_zero()) };
+        let retention = Some(duration::parse(&flags.retention).unwrap()).filter(|retention| !retention.is_zero());
+        let options = writer::Options { retention, ..writer::Options::default() };
         let (writer, running) = Writer::start(opened, options, Arc::<GatedClock>::clone(&self.clock), telemetry, Vec::new()).unwrap();
         app.set_ready(writer.clone(), Secret::from_bytes([1; 32]));
         self.started = Some(Started { router: routes::router(&app), writer, running });

@@ -125,7 +125,6 @@ impl Server {
             pages: Arc::clone(&memory.pages),
             telemetry: Arc::clone(&telemetry),
             clock: Arc::<ManualClock>::clone(&clock),
-            storage: directory.path().to_owned(),
             threads: Threads::start().unwrap(),
         };
         let app = Arc::new(App::new(parts, web, settings(yaml)));
@@ -143,7 +142,7 @@ impl Server {
         D::File: 'static,
     {
         let opened = writer::open(disk, options, &self.memory).unwrap();
-        let options = writer::Options { retention: None };
+        let options = writer::Options::default();
         let (writer, running) =
             Writer::start(opened, options, Arc::<ManualClock>::clone(&self.clock), Arc::clone(&self.telemetry), Vec::new()).unwrap();
         *self.writer.lock().unwrap() = Some(running);

@@ -99,7 +99,7 @@ fn a_panic_of_the_fold_stops_the_start() {
 async fn how_the_writer_ended_is_said() {
     let start = |disk: &FaultyDisk| {
         let opened = open(disk.clone(), log_options(), &memory()).unwrap();
-        Writer::start(opened, Options { retention: None }, Arc::new(ManualClock::at(START)), Arc::default(), Vec::new()).unwrap()
+        Writer::start(opened, Options::default(), Arc::new(ManualClock::at(START)), Arc::default(), Vec::new()).unwrap()
     };
     let sound = job(EdgeState::Start, START, "0");
     let planted = Edge { labels: LabelSet::from_sorted([(PLANTED, "1"), ("event_name", "job")]).unwrap(), ..sound.clone() };
@@ -187,7 +187,7 @@ async fn what_is_too_large_for_the_log_is_refused_also_when_the_log_takes_nothin
     let (disk, memory) = (FaultyDisk::new(), memory());
     let opened = open(disk.clone(), log_options(), &memory).unwrap();
     let clock = Arc::new(ManualClock::at(START));
-    let (writer, _running) = Writer::start(opened, Options { retention: None }, clock, Arc::default(), Vec::new()).unwrap();
+    let (writer, _running) = Writer::start(opened, Options::default(), clock, Arc::default(), Vec::new()).unwrap();
     let limit = writer.record_bytes_max;
     let edge = |bytes| Edge { attributes: Some("x".repeat(bytes).into()), ..job(EdgeState::Point, START, "a") };
     disk.fail_next(Call::Sync, Fault::Before);

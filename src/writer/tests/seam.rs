@@ -19,8 +19,8 @@ use crate::log::Committed;
 use crate::log::Compaction;
 use crate::log::Frame;
 use crate::log::LogReader;
-use crate::log::ReadError;
 use crate::log::Removed;
+use crate::log::Room;
 use crate::log::SegmentInfo;
 use crate::log::SegmentLog;
 use crate::log::Unhealthy;
@@ -87,8 +87,28 @@ impl Log for Relay {
         self.local.close()
     }
 
-    fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError> {
+    fn segments(&self) -> Vec<SegmentInfo> {
         self.local.segments()
+    }
+
+    fn room(&self) -> std::io::Result<Room> {
+        self.local.room()
+    }
+
+    fn checkpoint_bytes(&self, segments: usize) -> u64 {
+        self.local.checkpoint_bytes(segments)
+    }
+
+    fn keep_reserve(&mut self) {
+        self.local.keep_reserve();
+    }
+
+    fn open_reserve(&mut self, is_open: bool) {
+        self.local.open_reserve(is_open);
+    }
+
+    fn make_way(&mut self) {
+        self.local.make_way();
     }
 
     fn rotate(&mut self) -> Result<(), AppendError> {
@@ -99,7 +119,7 @@ impl Log for Relay {
         self.local.checkpoint_position()
     }
 
-    fn begin_compaction(&self, upto: Position) -> Result<Self::Compaction, CheckpointError> {
+    fn begin_compaction(&mut self, upto: Position) -> Result<Self::Compaction, CheckpointError> {
         self.local.begin_compaction(upto)
     }
 
@@ -111,7 +131,7 @@ impl Log for Relay {
         self.local.compact_step(compaction, keep)
     }
 
-    fn abandon(&self, compaction: Self::Compaction) {
+    fn abandon(&mut self, compaction: Self::Compaction) {
         self.local.abandon(compaction);
     }
 
@@ -125,7 +145,7 @@ fn relay(disk: &FaultyDisk, other: Option<LogReader<FaultyDisk>>, machine: &Arc<
     let memory = super::server::memory_of(Duration::from_secs(5));
     let Opened { log, state, replayed } = open(disk.clone(), log_options(), &memory).unwrap();
     let log = Relay { local: log, proposed: VecDeque::new(), other, read: VecDeque::new(), late: false, instead: None };
-    Committer::new(Opened { log, state, replayed }, Options { retention: None }, Arc::<ManualClock>::clone(machine), Arc::default())
+    Committer::new(Opened { log, state, replayed }, Options::default(), Arc::<ManualClock>::clone(machine), Arc::default())
 }
 
 fn edges(names: &[&str]) -> Sent {
@@ -270,7 +290,7 @@ async fn who_reads_beside_the_writer_finds_what_was_applied() {
     let opened = open(FaultyDisk::new(), log_options(), &memory).unwrap();
     let mut reader = opened.reader(Position(1));
     let clock = Arc::new(ManualClock::at(super::server::START));
-    let (writer, running) = Writer::start(opened, Options { retention: None }, clock, Arc::default(), Vec::new()).unwrap();
+    let (writer, running) = Writer::start(opened, Options::default(), clock, Arc::default(), Vec::new()).unwrap();
     let mut applied = writer.applied();
     for number in 0..200_u64 {
         let entity = number.to_string();

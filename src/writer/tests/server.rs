@@ -177,7 +177,7 @@ impl Server {
         let opened = open(self.disk.clone(), log_options(), &self.memory).unwrap();
         let clock = Arc::new(BelievedClock::new(Arc::<ManualClock>::clone(&self.machine)));
         clock.not_before(opened.received());
-        let options = Options { retention: Some(self.retention) };
+        let options = Options { retention: Some(self.retention), min_free: Some(0), ..Options::default() };
         let mut committer = Committer::new(opened, options, clock, Arc::default());
         self.fed = Listener::default();
         committer.followers.push(Box::new(self.fed.clone()));
