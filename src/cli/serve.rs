@@ -271,7 +271,14 @@ async fn open(plan: &Plan) -> Result<OpenedLog, Failure> {
             ReplayError::Open(error) => damaged_or_not(error),
             ReplayError::Panicked => Failure::running(error),
         })?;
-        let secret = Secret::open(&path).map_err(Failure::running)?;
+        let secret = Secret::open(&path).or_else(|error| {
+            if !error.is_of_room() {
+                return Err(error);
+            }
+            tracing::warn!(%error, "there is no room for the key of access tokens: those made until the next start are refused after it");
+            Secret::passing()
+        });
+        let secret = secret.map_err(Failure::running)?;
         Ok(OpenedLog { opened, secret, took: begun.elapsed() })
     });
     opening.await.map_err(Failure::running)?

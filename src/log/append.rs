@@ -93,7 +93,7 @@ impl<D: Disk> SegmentLog<D> {
             return Ok(Appended { last: self.last(), ..Appended::default() });
         }
         let need = self.frames_bytes(batch)?;
-        self.make_room(need)?;
+        self.with_reserve(need, |log| log.make_room(need))?;
         let chain = self.encode(batch);
         let sync = self.write_out()?;
         self.chain = chain;
@@ -150,7 +150,7 @@ impl<D: Disk> SegmentLog<D> {
             return Ok(());
         }
         let was_open = std::mem::replace(&mut self.reserve.is_open, true);
-        let begun = self.begin_segment(0);
+        let begun = self.with_reserve(0, |log| log.begin_segment(0));
         self.reserve.is_open = was_open;
         begun
     }

@@ -10,6 +10,7 @@ use crate::log::append::CreateError;
 use crate::log::append::Origin;
 use crate::log::append::SegmentLog;
 use crate::log::append::create_segment;
+use crate::log::append::is_disk_full;
 use crate::log::checkpoint;
 use crate::log::disk::Disk;
 use crate::log::disk::DiskFile;
@@ -177,7 +178,11 @@ fn prepare<D: Disk>(disk: &D) -> Result<Listing, OpenError> {
     let failed = |source| open_error(disk, "", source);
     let listing = Listing::new(disk.list().map_err(failed)?);
     for name in &listing.temporary {
-        disk.remove(name).map_err(|source| open_error(disk, name, source))?;
+        match disk.remove(name) {
+            // Some file systems need room for it; then it stays until there is some.
+            Err(source) if !is_disk_full(&source) => return Err(open_error(disk, name, source)),
+            _ => {}
+        }
     }
     // What a process that died renamed may be visible without being durable yet.
     disk.sync_dir().map_err(failed)?;

@@ -12,6 +12,7 @@ use crate::log::append::is_disk_full;
 use crate::log::disk::Disk;
 use crate::log::disk::DiskFile;
 use crate::log::disk::Space;
+use crate::log::error::AppendError;
 use crate::log::file::FILE_HEADER_BYTES;
 use crate::log::file::FileKind;
 use crate::log::file::RESERVE;
@@ -20,8 +21,10 @@ use crate::log::frame::FRAME_HEADER_BYTES;
 
 /// A segment takes this part of what is free ahead of its needs, at most.
 const AHEAD_PART: u64 = 16;
-/// What is kept back grows by as much at a time, and what is kept back for a segment has no more.
+/// What is kept back grows by as much at a time, and what is kept back for a segment has no more; nor than a quarter of a segment.
 const RESERVE_STEP_BYTES: u64 = 1 << 20;
+/// This part of what is free is left when that is not enough.
+const LEFT_PART: u64 = 8;
 /// A record of a segment takes so many bytes more in a checkpoint.
 const CARRIED_BYTES: u64 = 8;
 /// A frame of a checkpoint may be filled no further than this.
@@ -95,26 +98,32 @@ impl<D: Disk> SegmentLog<D> {
         carried.saturating_add(frames * FRAME_HEADER_BYTES as u64 + FILE_HEADER_BYTES as u64)
     }
 
-    /// Keeps back what the next checkpoint takes at most, and something for a segment, as far as there is room; gives back what is
-    /// too much. Of what is free it takes half at most. Waits for the disk where there is something to do.
+    /// Keeps back what the next checkpoint takes at most, and something for a segment, as far as there is room, of which it leaves a
+    /// little; gives back what is too much. Waits for the disk where there is something to do.
     ///
     /// It is not synced: after a power loss there may be less of it, or none, and it is made again.
     pub fn keep_reserve(&mut self) {
-        let step = RESERVE_STEP_BYTES.min(self.options.segment_bytes);
+        let step = self.step();
         let wanted = self.checkpoint_bytes(1).div_ceil(step).saturating_mul(step);
-        self.reserve.segment = self.keep(SEGMENT_RESERVE, self.reserve.segment, step);
-        self.reserve.checkpoint = self.keep(RESERVE, self.reserve.checkpoint, wanted);
+        // First what cannot be done without.
+        self.reserve.checkpoint = self.keep(RESERVE, self.reserve.checkpoint, (wanted, step));
+        self.reserve.segment = self.keep(SEGMENT_RESERVE, self.reserve.segment, (step, step));
     }
 
-    /// Makes a file of what is kept back as large as it should be, or as it can be; how large it is.
-    fn keep(&self, name: &str, bytes: u64, wanted: u64) -> u64 {
+    /// By how much what is kept back grows, and how much of it is for a segment.
+    fn step(&self) -> u64 {
+        RESERVE_STEP_BYTES.min(self.options.segment_bytes / 4)
+    }
+
+    /// Makes a file of what is kept back as large as it should be, or as it can be if that is a step at least; how large it is.
+    fn keep(&self, name: &str, bytes: u64, (wanted, step): (u64, u64)) -> u64 {
         if bytes > wanted.saturating_mul(2) {
             let cut = self.disk.open_writable(name).and_then(|mut file| file.truncate(wanted));
             return if cut.is_ok() { wanted } else { bytes };
         }
         let Some(space) = self.disk.space().ok().filter(|_| bytes < wanted) else { return bytes };
-        let to = wanted.min(bytes.saturating_add(space.free / 2));
-        if to < wanted && to.saturating_sub(bytes) < RESERVE_STEP_BYTES {
+        let to = wanted.min(bytes.saturating_add(space.free - space.free / LEFT_PART));
+        if to < wanted && to.saturating_sub(bytes) < step {
             return bytes;
         }
         let kept = if bytes == 0 { self.disk.create(name) } else { self.disk.open_writable(name) };
@@ -140,13 +149,29 @@ impl<D: Disk> SegmentLog<D> {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         self.checkpoints.retain(|(upto, _)| *upto == newest || !is_gone(*upto));
-        let left = self.active.offset.saturating_add(RESERVE_STEP_BYTES);
+        let left = self.active.offset.saturating_add(self.step());
         if self.reserve.checkpoint == 0 && self.active.allocated > left {
             self.active.allocated = match self.active.file.truncate(left) {
                 Ok(()) => left,
                 Err(_) => self.active.file.len().unwrap_or(self.active.offset),
             };
         }
+    }
+
+    /// Does something that needs so many bytes of room; once more where there is none, with a part of what is kept back for a
+    /// checkpoint, if that is open.
+    pub(crate) fn with_reserve(&mut self, need: u64, act: impl Fn(&mut Self) -> Result<(), AppendError>) -> Result<(), AppendError> {
+        let done = act(self);
+        let need = need.saturating_add(self.step());
+        if !matches!(done, Err(AppendError::DiskFull { .. })) || !self.reserve.is_open || self.reserve.checkpoint < need {
+            return done;
+        }
+        let left = self.reserve.checkpoint - need;
+        match self.disk.open_writable(RESERVE).and_then(|mut file| file.truncate(left)) {
+            Ok(()) => self.reserve.checkpoint = left,
+            Err(_) => return done,
+        }
+        act(self)
     }
 
     /// Whether what is kept back for a segment may become the next one, which needs so many bytes.

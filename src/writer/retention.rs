@@ -41,7 +41,7 @@ const SEGMENT_PART: u32 = 10;
 /// Until when the records up to some positions had been received; enough to find the segments that are too old.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    marks: VecDeque<(Position, Timestamp)>,
+    list: VecDeque<(Position, Timestamp)>,
     newest: Option<(Position, Timestamp)>,
     /// Bytes since the last mark.
     bytes: u64,
@@ -55,29 +55,29 @@ impl Marks {
 
     /// The record at `position` was received at `received`; both never go back.
     pub(super) fn note(&mut self, position: Position, received: Timestamp) {
-        if self.marks.back().is_none_or(|mark| received >= mark.1.plus(MARK_EVERY) || self.bytes >= MARK_BYTES) {
+        if self.list.back().is_none_or(|mark| received >= mark.1.plus(MARK_EVERY) || self.bytes >= MARK_BYTES) {
             self.bytes = 0;
-            self.marks.extend(self.newest.filter(|newest| self.marks.back().is_none_or(|mark| mark.0 < newest.0)));
-            self.marks.push_back((position, received));
+            self.list.extend(self.newest.filter(|newest| self.list.back().is_none_or(|mark| mark.0 < newest.0)));
+            self.list.push_back((position, received));
         }
         self.newest = Some((position, received));
     }
 
     /// A time by which the record at `position` had been received.
     fn received_by(&self, position: Position) -> Option<Timestamp> {
-        let index = self.marks.partition_point(|mark| mark.0 < position);
-        self.marks.get(index).copied().or(self.newest.filter(|newest| newest.0 >= position)).map(|mark| mark.1)
+        let index = self.list.partition_point(|mark| mark.0 < position);
+        self.list.get(index).copied().or(self.newest.filter(|newest| newest.0 >= position)).map(|mark| mark.1)
     }
 
     /// A time before which only records up to `position` had been received.
     fn received_after(&self, position: Position) -> Option<Timestamp> {
-        let index = self.marks.partition_point(|mark| mark.0 <= position);
-        self.marks.get(index.checked_sub(1)?).map(|mark| mark.1)
+        let index = self.list.partition_point(|mark| mark.0 <= position);
+        self.list.get(index.checked_sub(1)?).map(|mark| mark.1)
     }
 
     fn forget_below(&mut self, position: Position) {
-        while self.marks.get(1).is_some_and(|mark| mark.0 <= position) {
-            self.marks.pop_front();
+        while self.list.get(1).is_some_and(|mark| mark.0 <= position) {
+            self.list.pop_front();
         }
     }
 }
@@ -211,8 +211,9 @@ impl<L: Log> Committer<L> {
         let steady = self.clock.read().steady;
         self.look_at_room();
         // Where nearly all of it is carried on, the next would not go either.
-        if forgetting.size.is_some_and(|before| self.room.takes.saturating_add(bytes / 2) > before) {
+        if forgetting.size.is_some_and(|before| self.room.takes.saturating_add(bytes / 8) > before) {
             self.room.stuck = steady.saturating_add(EVERY);
+            self.say_beyond();
         }
         if forgetting.has_more || self.is_urgent(steady) {
             self.look(steady);
@@ -240,16 +241,23 @@ impl<L: Log> Committer<L> {
     }
 
     fn find_old(&mut self, steady: Duration) -> Result<Option<Forgetting<L::Compaction>>, RetentionError> {
-        self.close_old()?;
+        match self.close_old() {
+            // It is when those before it have gone.
+            Err(AppendError::DiskFull { .. }) if self.log.segments().len() > 1 => {}
+            closed => closed?,
+        }
         let segments = self.log.segments();
         let closed = segments.get(..segments.len().saturating_sub(1)).unwrap_or_default();
         let by_age = self.options.retention.map_or(0, |retention| self.count_old(closed, retention));
         let by_size = self.count_beyond(closed, steady);
         let all = by_age.max(by_size);
         // What was retired has to be carried on, whatever there is of room.
-        let is_tight = self.log.room().is_ok_and(|room| room.space.free < self.log.checkpoint_bytes(all));
-        let count = if is_tight { all.min(1) } else { all };
-        if is_tight && all > 0 {
+        let free = self.log.room().map_or(0, |room| room.space.free);
+        let mut count = all;
+        while count > 1 && self.log.checkpoint_bytes(count) > free {
+            count /= 2;
+        }
+        if count > 0 && self.log.checkpoint_bytes(count) > free {
             self.log.make_way();
         }
         let Some(old) = count.checked_sub(1).and_then(|nth| closed.get(nth)).map(|segment| segment.last) else { return Ok(None) };
@@ -292,13 +300,7 @@ impl<L: Log> Committer<L> {
             return 0;
         }
         if closed.is_empty() || steady < self.room.stuck {
-            if !std::mem::replace(&mut self.room.said, true) {
-                tracing::warn!(
-                    bytes = self.room.takes,
-                    beyond,
-                    "the log is larger than --storage.retention.size by what is open, or younger than a day; that stays"
-                );
-            }
+            self.say_beyond();
             return 0;
         }
         let before = closed.iter().scan(0u64, |sum, segment| Some(std::mem::replace(sum, sum.saturating_add(segment.bytes))));
@@ -418,8 +420,8 @@ mod tests {
                 let slots = records.iter().filter(|(position, _)| *position >= from).fold((0, Timestamp::MIN), |(count, begin), &(_, received)| {
                     if received >= begin.plus(MARK_EVERY) { (count + 1, received) } else { (count, begin) }
                 });
-                prop_assert!(marks.marks.len() <= 2 * slots.0 + 1, "{:?} from {from}", marks.marks);
-                prop_assert!(marks.marks.iter().is_sorted_by(|one, next| one.0 < next.0), "one is there twice: {:?}", marks.marks);
+                prop_assert!(marks.list.len() <= 2 * slots.0 + 1, "{:?} from {from}", marks.list);
+                prop_assert!(marks.list.iter().is_sorted_by(|one, next| one.0 < next.0), "one is there twice: {:?}", marks.list);
             }
         }
     }

@@ -90,6 +90,17 @@ impl<L: Log> Committer<L> {
         self.forget_some()
     }
 
+    /// Says once that the log is larger than it should be by what has to stay.
+    pub(super) fn say_beyond(&mut self) {
+        if self.room.beyond > 0 && !std::mem::replace(&mut self.room.said, true) {
+            tracing::warn!(
+                bytes = self.room.takes,
+                beyond = self.room.beyond,
+                "the log is larger than --storage.retention.size by what is open or younger than a day and an hour, which stays"
+            );
+        }
+    }
+
     /// Why new events are refused, if they are.
     pub(super) fn no_room(&self) -> Result<(), NoRoom> {
         self.room.refusal.map_or(Ok(()), |refusal| {
