@@ -36,11 +36,11 @@ pub struct Flags {
     #[arg(long = "storage.retention.time", value_name = "DURATION", default_value = "1y", value_parser = duration::parse)]
     pub storage_retention_time: Duration,
 
-    /// How many bytes the log may take before its oldest events go, like 10GB; what is open, or younger than a day and an hour, stays. Default: any number
-    #[arg(long = "storage.retention.size", value_name = "SIZE", default_value = "0", hide_default_value = true, value_parser = retention_size)]
+    /// How many bytes the log may take before its oldest events go, like 10GB; what is open, or younger than a day and an hour, stays; 0 for any number
+    #[arg(long = "storage.retention.size", value_name = "SIZE", default_value = "0", value_parser = retention_size)]
     pub storage_retention_size: u64,
 
-    /// How much of the disk new events leave free, like 500MB; 0 for nothing. Default: 1GB, or a twentieth of the disk where that is less
+    /// How much of the disk new events leave free, like 500MB; 0 for nothing. Default 1GB, or a twentieth of the disk where that is less
     #[arg(long = "storage.min-free", value_name = "SIZE", value_parser = size::parse)]
     pub storage_min_free: Option<u64>,
 

@@ -1,5 +1,6 @@
 //! The exporter itself: the binary under test, started as a user starts it.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub(crate) struct Exporter {
     process: Process,
     arguments: Vec<String>,
     directory: TempDir,
+    /// Where its log is, if not there.
+    data: Option<PathBuf>,
 }
 
 /// The binary under test: the release build that `tests/run` makes, else the one of this test's own profile.
@@ -30,10 +33,19 @@ pub(crate) fn binary() -> PathBuf {
 impl Exporter {
     /// Starts `change-events serve` on a free port with an empty data directory.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, None)
+    }
+
+    /// The same with this data directory.
+    pub(crate) fn start_at(data: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(arguments, Some(data.to_owned()))
+    }
+
+    fn start_with(arguments: &[&str], data: Option<PathBuf>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let (process, url) = serve(&directory, "127.0.0.1:0", &arguments);
-        Self { url, process, arguments, directory }
+        let (process, url) = serve(&directory, data.as_deref(), "127.0.0.1:0", &arguments);
+        Self { url, process, arguments, directory, data }
     }
 
     /// `HOST:PORT`, as a scrape target.
@@ -54,7 +66,7 @@ impl Exporter {
     /// Starts again after [`Self::kill`] or [`Self::terminate`]: same data, same port.
     pub(crate) fn start_again(&mut self) {
         let address = self.target().to_owned();
-        let (process, url) = serve(&self.directory, &address, &self.arguments);
+        let (process, url) = serve(&self.directory, self.data.as_deref(), &address, &self.arguments);
         assert_eq!(url, self.url, "the exporter came back elsewhere");
         self.process = process;
     }
@@ -89,13 +101,10 @@ impl Exporter {
     }
 }
 
-fn serve(directory: &TempDir, address: &str, arguments: &[String]) -> (Process, String) {
+fn serve(directory: &TempDir, data: Option<&Path>, address: &str, arguments: &[String]) -> (Process, String) {
     let mut command = Command::new(binary());
-    command
-        .arg("serve")
-        .arg(format!("--storage.path={}", directory.path().join("data").display()))
-        .arg(format!("--web.listen-address={address}"))
-        .args(arguments);
+    let data = data.map_or_else(|| directory.path().join("data"), Path::to_owned);
+    command.arg("serve").arg(format!("--storage.path={}", data.display())).arg(format!("--web.listen-address={address}")).args(arguments);
     let log_path = directory.path().join("log");
     let before = std::fs::read(&log_path).map_or(0, |log| log.len());
     let mut process = Process::spawn(command, &log_path);
