@@ -141,8 +141,15 @@ impl Server {
     where
         D::File: 'static,
     {
-        let opened = writer::open(disk, options, &self.memory).unwrap();
-        let options = writer::Options::default();
+        self.finish_start_with(disk, options, writer::Options::default());
+    }
+
+    /// The same with a writer of these options.
+    pub(crate) fn finish_start_with<D: Disk + 'static>(&self, disk: D, log: log::Options, options: writer::Options)
+    where
+        D::File: 'static,
+    {
+        let opened = writer::open(disk, log, &self.memory).unwrap();
         let (writer, running) =
             Writer::start(opened, options, Arc::<ManualClock>::clone(&self.clock), Arc::clone(&self.telemetry), Vec::new()).unwrap();
         *self.writer.lock().unwrap() = Some(running);
