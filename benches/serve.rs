@@ -114,7 +114,6 @@ fn serve(directory: &Path) -> (SocketAddr, CancellationToken, Arc<Telemetry>) {
         pages: memory.pages,
         telemetry: Arc::clone(&telemetry),
         clock: Arc::new(SystemClock),
-        storage: directory.to_owned(),
         threads: Threads::start().unwrap(),
     };
     let app = Arc::new(App::new(parts, WebOptions::default(), Settings::default()));

@@ -7,6 +7,7 @@ mod file;
 mod flags;
 mod limits;
 mod listen;
+mod size;
 
 use std::error::Error;
 use std::io;

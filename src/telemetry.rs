@@ -117,7 +117,7 @@ metrics! {
     log_sync_seconds: Histogram = "log_sync_duration_seconds", seconds();
     /// Records appended to the log.
     log_records: Counter = "log_records_appended";
-    /// Bytes that the log takes on disk, with what is reserved for its next records.
+    /// Bytes that the log takes on disk, with what is reserved for its next records and its next checkpoint.
     log_bytes: Gauge = "log_bytes";
     /// Whether the log takes no more writes until a restart because a sync failed (1) or not (0).
     log_latched: Gauge = "log_latched";
@@ -131,6 +131,18 @@ metrics! {
     storage_free_bytes: Gauge = "storage_free_bytes";
     /// Size in bytes of the file system that holds the log.
     storage_size_bytes: Gauge = "storage_size_bytes";
+    /// Bytes of it that new events leave free (--storage.min-free).
+    storage_min_free_bytes: Gauge = "storage_min_free_bytes";
+    /// Whether new events are refused because less is free (1) or not (0).
+    storage_refusing: Gauge = "storage_refusing";
+    /// Events that were refused because less is free.
+    storage_refused: Counter = "storage_refused_events";
+    /// Bytes kept back, so that what is old can go when nothing is free.
+    storage_reserve_bytes: Gauge = "storage_reserve_bytes";
+    /// Bytes that the log may take (--storage.retention.size); 0 for any number.
+    storage_retention_size_bytes: Gauge = "storage_retention_size_bytes";
+    /// Bytes by which the log is larger, which what is open or still due may make it.
+    storage_beyond_bytes: Gauge = "storage_beyond_retention_size_bytes";
     /// Time that reading the log took at the last start.
     replay_seconds: Number = "replay_duration_seconds";
     /// Records read from the log at the last start.

@@ -14,6 +14,7 @@ mod feed;
 mod queue;
 mod replay;
 mod retention;
+mod room;
 mod stall;
 mod state;
 mod steady;
@@ -53,6 +54,7 @@ pub use replay::Opened;
 pub use replay::ReplayError;
 pub use replay::Unread;
 pub use replay::open;
+pub use room::NoRoom;
 use stall::LogCall;
 pub use stall::STALL;
 use stall::Said;
@@ -78,13 +80,17 @@ pub use turns::Turns;
 pub struct Options {
     /// How long after its receipt an edge is kept; `None` for ever (`--storage.retention.time`).
     pub retention: Option<Duration>,
+    /// How many bytes the log may take before its oldest segments go; `None` for any number (`--storage.retention.size`).
+    pub retention_size: Option<u64>,
+    /// How many bytes of the disk new events leave free; `None` for what suits the disk (`--storage.min-free`).
+    pub min_free: Option<u64>,
     /// How long a sender waits while the disk does not answer (`--storage.sync-timeout`).
     pub sync_timeout: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { retention: None, sync_timeout: Duration::from_secs(5) }
+        Self { retention: None, retention_size: None, min_free: None, sync_timeout: Duration::from_secs(5) }
     }
 }
 

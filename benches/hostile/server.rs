@@ -41,6 +41,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) tokens: bool,
     watch: Option<Watch>,
+    is_mounted: bool,
     /// How long the last start took.
     pub(crate) ready_in: Duration,
 }
@@ -78,7 +79,8 @@ impl Server {
         std::fs::write(directory.path().join("ahead"), 0_i64.to_le_bytes()).unwrap();
         std::fs::write(directory.path().join("disk"), 0_i64.to_le_bytes()).unwrap();
         let (child, address, ready_in) = spawn(plan, directory.path());
-        let mut server = Self { plan: plan.clone(), directory, child, address, tokens: plan.tokens, watch: None, ready_in };
+        let mut server =
+            Self { plan: plan.clone(), directory, child, address, tokens: plan.tokens, watch: None, is_mounted: false, ready_in };
         server.watch = Some(Watch::new(server.child.id()));
         server
     }
@@ -106,9 +108,34 @@ impl Server {
 
     /// Kills it and starts it again.
     pub(crate) fn restart(&mut self) {
+        self.restart_after(|_| {});
+    }
+
+    /// Starts it anew on an empty file system in memory that is mounted with these options. Says whether it could be.
+    pub(crate) fn restart_on(&mut self, options: &str) -> bool {
+        self.restart_after(|server| {
+            std::fs::remove_dir_all(server.data()).unwrap();
+            std::fs::create_dir(server.data()).unwrap();
+            let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "hostile"]).arg(server.data()).status();
+            server.is_mounted = mounted.is_ok_and(|status| status.success());
+        });
+        self.is_mounted
+    }
+
+    pub(crate) fn is_mounted(&self) -> bool {
+        self.is_mounted
+    }
+
+    /// The directory of its log.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    fn restart_after(&mut self, between: impl FnOnce(&mut Self)) {
         let before = self.stop_watching();
         self.child.kill().ok();
         self.child.wait().unwrap();
+        between(self);
         (self.child, self.address, self.ready_in) = spawn(&self.plan, self.directory.path());
         self.watch = Some(Watch::new(self.child.id()));
         if let Some(watch) = &self.watch {
@@ -161,6 +188,9 @@ impl Drop for Server {
         self.stop_watching();
         self.child.kill().ok();
         self.child.wait().ok();
+        if self.is_mounted {
+            Command::new("umount").arg("-l").arg(self.data()).status().ok();
+        }
     }
 }
 

@@ -42,6 +42,7 @@ use crate::http::auth::Secret;
 use crate::http::routes;
 use crate::http::server;
 use crate::http::threads::Threads;
+use crate::log::Disk as _;
 use crate::log::FsDisk;
 use crate::log::OpenError;
 use crate::log::ReadError;
@@ -156,7 +157,6 @@ impl Plan {
             pages: Arc::clone(&memory.pages),
             telemetry: Arc::clone(&telemetry),
             clock: Arc::<BelievedClock>::clone(&clock),
-            storage: flags.storage_path.clone(),
             threads: threads.clone(),
         };
         reload::note_loaded(&telemetry, &*clock);
@@ -275,14 +275,24 @@ struct OpenedLog {
 /// Reads the log into memory.
 async fn open(plan: &Plan) -> Result<OpenedLog, Failure> {
     let (path, memory) = (plan.flags.storage_path.clone(), plan.memory.clone());
+    let retention_size = plan.writer.retention_size;
     let opening = plan.operations.run(move || {
         let begun = Instant::now();
         let disk = FsDisk::open(&path).map_err(damaged_or_not)?;
-        let opened = writer::open(disk, crate::log::Options::default(), &memory).map_err(|error| match error {
+        let space = disk.space().map_err(|source| Failure::running(OpenError::Io { file: path.display().to_string(), source }))?;
+        let options = crate::log::Options::default().fitting(space.size, retention_size);
+        let opened = writer::open(disk, options, &memory).map_err(|error| match error {
             ReplayError::Open(error) => damaged_or_not(error),
             ReplayError::Panicked => Failure::running(error),
         })?;
-        let secret = Secret::open(&path).map_err(Failure::running)?;
+        let secret = Secret::open(&path).or_else(|error| {
+            if !error.is_of_room() {
+                return Err(error);
+            }
+            tracing::warn!(%error, "there is no room for the key of access tokens: those made until the next start are refused after it");
+            Secret::passing()
+        });
+        let secret = secret.map_err(Failure::running)?;
         Ok(OpenedLog { opened, secret, took: begun.elapsed() })
     });
     opening.await.map_err(Failure::running)?

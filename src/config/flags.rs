@@ -9,6 +9,7 @@ use crate::config::ConfigError;
 use crate::config::ConfigFile;
 use crate::config::Limits;
 use crate::config::listen;
+use crate::config::size;
 use crate::exposition;
 use crate::http::app::WebOptions;
 use crate::http::auth::Access;
@@ -34,6 +35,14 @@ pub struct Flags {
     /// How long after its receipt an event is kept; 0 for ever
     #[arg(long = "storage.retention.time", value_name = "DURATION", default_value = "1y", value_parser = duration::parse)]
     pub storage_retention_time: Duration,
+
+    /// How many bytes the log may take before its oldest events go, like 10GB; what is open, or younger than a day and an hour, stays; 0 for any number
+    #[arg(long = "storage.retention.size", value_name = "SIZE", default_value = "0", value_parser = retention_size)]
+    pub storage_retention_size: u64,
+
+    /// How much of the disk new events leave free, like 500MB; 0 for nothing. Default 1GB, or a twentieth of the disk where that is less
+    #[arg(long = "storage.min-free", value_name = "SIZE", value_parser = size::parse)]
+    pub storage_min_free: Option<u64>,
 
     /// How long a sender waits for a disk that does not answer before it is told so
     #[arg(long = "storage.sync-timeout", value_name = "DURATION", default_value = "5s", value_parser = duration::parse)]
@@ -157,11 +166,15 @@ impl Flags {
 
     /// What the writer is to do.
     pub fn writer(&self) -> Result<writer::Options, ConfigError> {
-        let (retention, sync_timeout) = (self.storage_retention_time, self.storage_sync_timeout);
-        if sync_timeout < writer::STALL {
+        if self.storage_sync_timeout < writer::STALL {
             return Err(ConfigError::flag("--storage.sync-timeout", format!("must be at least {}s", writer::STALL.as_secs())));
         }
-        Ok(writer::Options { retention: (!retention.is_zero()).then_some(retention), sync_timeout })
+        Ok(writer::Options {
+            retention: Some(self.storage_retention_time).filter(|retention| !retention.is_zero()),
+            retention_size: Some(self.storage_retention_size).filter(|size| *size > 0),
+            min_free: self.storage_min_free,
+            sync_timeout: self.storage_sync_timeout,
+        })
     }
 
     /// How connections are treated; there are no more than `most`.
@@ -191,6 +204,17 @@ impl Flags {
         let telemetry_path = self.web_telemetry_path.clone();
         Ok(WebOptions { route_prefix, telemetry_path, external_url, ets_strict: self.ets_strict })
     }
+}
+
+/// The least log that can be kept so small.
+const RETENTION_SIZE_MIN: u64 = 16 << 20;
+
+fn retention_size(text: &str) -> Result<u64, String> {
+    let size = size::parse(text).map_err(|error| error.to_string())?;
+    if size == 0 || size >= RETENTION_SIZE_MIN {
+        return Ok(size);
+    }
+    Err(format!("`{text}` is too small: must be 0, for any size, or at least {}MB", RETENTION_SIZE_MIN >> 20))
 }
 
 /// Characters that a path may have without being a pattern of the router or changing on its way.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -119,7 +118,6 @@ pub struct App {
     pub(crate) pages: Arc<Pages>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) storage: PathBuf,
     /// For pages that are shared.
     pub(crate) renders: Team,
     /// For questions about events, and pages of one's own.
@@ -159,8 +157,6 @@ pub struct Parts {
     pub telemetry: Arc<Telemetry>,
     /// Where "now" comes from.
     pub clock: Arc<dyn Clock>,
-    /// The directory of the log, for the gauges of its free space.
-    pub storage: PathBuf,
     /// Who does what takes long.
     pub threads: Threads,
 }
@@ -168,7 +164,7 @@ pub struct Parts {
 impl App {
     /// An app that is not ready yet: see [`App::set_ready`].
     pub fn new(parts: Parts, web: WebOptions, settings: Settings) -> Self {
-        let Parts { store, pages, telemetry, clock, storage, threads } = parts;
+        let Parts { store, pages, telemetry, clock, threads } = parts;
         let places = 2 + 2 * std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             // Of these each connection has one at most.
@@ -190,7 +186,6 @@ impl App {
             pages,
             telemetry,
             clock,
-            storage,
         }
     }
 

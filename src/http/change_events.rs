@@ -44,6 +44,8 @@ use crate::writer::Writer;
 
 /// Seconds after which there may be memory for new events: it comes free by retention and deletions, not soon.
 const MEMORY_RETRY_SECONDS: u32 = 60;
+/// The same of room on the disk.
+const ROOM_RETRY_SECONDS: u32 = 60;
 /// Longest `Idempotency-Key`.
 const KEY_BYTES: usize = 255;
 /// Answers to more events than this are made off the async threads.
@@ -242,7 +244,7 @@ fn answer_many(
 fn judge(taken: Option<Result<Taken, Refused>>, at: Timestamp, warnings: &[Warning]) -> AnswerItem {
     match taken {
         Some(Ok(Taken { id, exposure })) => AnswerItem::taken(id, at, answer::warnings(warnings, exposure.as_ref())),
-        Some(Err(refused)) => AnswerItem::refused(status_of(&refused), refused.to_string()),
+        Some(Err(refused)) => AnswerItem::refused_by(&refused),
         None => AnswerItem::refused(500, "internal error".to_owned()),
     }
 }
@@ -275,6 +277,7 @@ fn reason(status: u16) -> &'static str {
 /// The status of what the writer did not take.
 fn status_of(refused: &Refused) -> u16 {
     match refused {
+        Refused::NoRoom(_) => 503,
         Refused::Limit(refusal) if refusal.is_of_memory() => 503,
         Refused::Limit(_) => 422,
         Refused::TooLarge { .. } => 413,
@@ -286,6 +289,7 @@ pub(crate) fn refused_by_writer(refused: &Refused) -> ApiError {
         Refused::Limit(refusal) if refusal.is_of_memory() => {
             ApiError { retry_after: Some(MEMORY_RETRY_SECONDS), ..ApiError::unavailable("memory", refused.to_string()) }
         }
+        Refused::NoRoom(_) => ApiError { retry_after: Some(ROOM_RETRY_SECONDS), ..ApiError::unavailable("disk", refused.to_string()) },
         Refused::Limit(_) => ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit", refused.to_string()),
         Refused::TooLarge { .. } => ApiError::too_large(refused.to_string()),
     }

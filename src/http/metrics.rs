@@ -1,9 +1,6 @@
 //! The pages that Prometheus scrapes.
 
 use std::convert::Infallible;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
@@ -127,7 +124,6 @@ fn own_metrics(app: &App, format: Format) -> String {
     telemetry::set_size(&telemetry.store_open, store.open);
     telemetry::set_size(&telemetry.store_lapsed, store.lapsed);
     show_memory(app);
-    telemetry::set_size(&telemetry.log_bytes, bytes_on_disk(&app.storage));
     let pages = app.pages.stats(now);
     telemetry::set_size(&telemetry.page_shown, pages.shown);
     telemetry::set_size(&telemetry.page_cut, pages.cut);
@@ -154,10 +150,6 @@ fn own_metrics(app: &App, format: Format) -> String {
     for (state, count) in [("running", running), ("waiting", waiting)] {
         telemetry::set_size(&telemetry.questions.get_or_create(&[("state", state)]), count);
     }
-    if let Ok(figures) = rustix::fs::statvfs(&app.storage) {
-        telemetry::set_size(&telemetry.storage_free_bytes, figures.f_bavail.saturating_mul(figures.f_frsize));
-        telemetry::set_size(&telemetry.storage_size_bytes, figures.f_blocks.saturating_mul(figures.f_frsize));
-    }
     match format {
         Format::Text004 => telemetry.render_text(),
         Format::OpenMetrics100 => telemetry.render_openmetrics(),
@@ -177,13 +169,6 @@ fn show_memory(app: &App) {
         telemetry::mirror(&telemetry.memory_refused.get_or_create(&[("item", item)]), refused);
     }
     telemetry::set_size(&telemetry.memory.get_or_create(&[("item", "stops")]), account.kept_back());
-}
-
-/// What the files of a directory take on the disk; it has no directories inside.
-fn bytes_on_disk(directory: &Path) -> u64 {
-    const BLOCK_BYTES: u64 = 512;
-    let entries = fs::read_dir(directory).into_iter().flatten();
-    entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|file| file.blocks() * BLOCK_BYTES).sum()
 }
 
 /// The bytes of a page, made as the connection takes them.

@@ -23,6 +23,7 @@ use crate::log::file::FILE_HEADER_BYTES;
 use crate::log::file::FileHeader;
 use crate::log::file::FileKind;
 use crate::log::file::HWM;
+use crate::log::file::SEGMENT_RESERVE;
 use crate::log::file::TEMPORARY;
 use crate::log::frame;
 use crate::log::frame::FRAME_HEADER_BYTES;
@@ -33,6 +34,7 @@ use crate::log::hwm::HighWater;
 use crate::log::hwm::HwmFile;
 use crate::log::reader::Extent;
 use crate::log::replay::Source;
+use crate::log::room::Reserve;
 use crate::log::scan::Chain;
 
 /// Room that the frame buffer keeps between appends.
@@ -58,6 +60,12 @@ pub struct SegmentLog<D: Disk> {
     /// First positions of all segments, ascending; the last one is the active one's.
     pub(crate) segments: Vec<u64>,
     pub(crate) active: Active<D::File>,
+    /// Bytes of the others, in their order.
+    pub(crate) closed: Vec<u64>,
+    /// The checkpoints there are, oldest first, and how many bytes they have.
+    pub(crate) checkpoints: Vec<(u64, u64)>,
+    /// What is kept back for when there is no room.
+    pub(crate) reserve: Reserve,
     pub(crate) chain: Chain,
     /// The checkpoint that a replay starts with. It was read back and is durable.
     pub(crate) checkpoint: Option<u64>,
@@ -85,7 +93,7 @@ impl<D: Disk> SegmentLog<D> {
             return Ok(Appended { last: self.last(), ..Appended::default() });
         }
         let need = self.frames_bytes(batch)?;
-        self.make_room(need)?;
+        self.with_reserve(need, |log| log.make_room(need))?;
         let chain = self.encode(batch);
         let sync = self.write_out()?;
         self.chain = chain;
@@ -135,13 +143,21 @@ impl<D: Disk> SegmentLog<D> {
         marked.map_err(|error| AppendError::Latched(self.latch("sync of", HWM, &error)))
     }
 
-    /// Begins a new segment, so that the one before can be removed when it has had its time.
+    /// Begins a new segment, so that the one before can be removed when it has had its time. It may be the one that is kept back.
     pub fn rotate(&mut self) -> Result<(), AppendError> {
         self.healthy().map_err(AppendError::Latched)?;
-        if self.has_records() {
-            self.begin_segment(0)?;
+        if !self.has_records() {
+            return Ok(());
         }
-        Ok(())
+        let was_open = std::mem::replace(&mut self.reserve.is_open, true);
+        let begun = self.with_reserve(0, |log| log.begin_segment(0));
+        self.reserve.is_open = was_open;
+        begun
+    }
+
+    /// Lets what is written take what is kept back, where there is no other room, until it is told not to.
+    pub fn open_reserve(&mut self, is_open: bool) {
+        self.reserve.is_open = is_open;
     }
 
     /// Bytes of the largest record that can be appended.
@@ -166,12 +182,26 @@ impl<D: Disk> SegmentLog<D> {
     fn make_room(&mut self, need: u64) -> Result<(), AppendError> {
         let end = self.active.offset + need;
         if end > self.options.segment_bytes && self.has_records() {
-            return self.begin_segment(need);
+            return match self.begin_segment(need) {
+                // It is longer then, rather than nothing is taken while there is room: without another file, or ahead of it.
+                Err(AppendError::DiskFull { .. }) => self.extend(end),
+                begun => begun,
+            };
         }
+        match self.extend(end) {
+            Err(AppendError::DiskFull { source, .. }) if self.has_reserve_of(need, &source) && self.has_records() => {
+                self.begin_segment(need)
+            }
+            extended => extended,
+        }
+    }
+
+    /// Sees to it that the active segment reaches `end`. After a failure it is as long as it was.
+    fn extend(&mut self, end: u64) -> Result<(), AppendError> {
         if end > self.active.allocated {
-            let len = end.max(self.options.segment_bytes);
+            let len = self.reach(end);
             if let Err(error) = self.active.file.allocate(len) {
-                return Err(self.cut_back(error));
+                return Err(self.cut_back(self.active.allocated, error));
             }
             self.active.allocated = len;
         }
@@ -185,8 +215,15 @@ impl<D: Disk> SegmentLog<D> {
 
     fn begin_segment(&mut self, need: u64) -> Result<(), AppendError> {
         let header = FileHeader { kind: FileKind::Segment, log_id: self.log_id, position: self.chain.next, prev_crc: self.chain.crc };
-        let len = self.options.segment_bytes.max(FILE_HEADER_BYTES as u64 + need);
-        let (active, crc) = match create_segment(&*self.disk, &header, len) {
+        let len = self.reach(FILE_HEADER_BYTES as u64 + need);
+        let mut created = create_segment(&*self.disk, &header, Origin::New(len));
+        if let Err(CreateError::Write(error)) = &created
+            && self.has_reserve_of(need, error)
+        {
+            let len = std::mem::take(&mut self.reserve.segment);
+            created = create_segment(&*self.disk, &header, Origin::Reserve(len));
+        }
+        let (active, crc) = match created {
             Ok(created) => created,
             Err(CreateError::Write(source)) => {
                 return Err(write_error(self.disk.path(&header.kind.name(header.position)), source));
@@ -197,7 +234,10 @@ impl<D: Disk> SegmentLog<D> {
             }
         };
         self.segments.push(active.first);
-        self.active = active;
+        let mut before = std::mem::replace(&mut self.active, active);
+        // What it had ahead is of no use any more. It is not synced: one that is longer does no harm.
+        let cut = before.allocated > before.offset && before.file.truncate(before.offset).is_ok();
+        self.closed.push(if cut { before.offset } else { before.allocated });
         self.chain.crc = crc;
         self.publish();
         self.mark();
@@ -228,7 +268,7 @@ impl<D: Disk> SegmentLog<D> {
     /// Writes the buffer at the end of the active segment and makes it durable, answering how long that took.
     fn write_out(&mut self) -> Result<Duration, AppendError> {
         if let Err(error) = self.active.file.write_at(&self.buffer, self.active.offset) {
-            return Err(self.cut_back(error));
+            return Err(self.cut_back(self.active.offset, error));
         }
         let begun = Instant::now();
         if let Err(error) = self.active.file.sync() {
@@ -240,10 +280,9 @@ impl<D: Disk> SegmentLog<D> {
     }
 
     /// After a failed write: nothing of it may stay, now or after a crash, before anything else is written.
-    fn cut_back(&mut self, error: io::Error) -> AppendError {
-        self.active.allocated = self.active.offset;
-        let offset = self.active.offset;
-        let cut = self.active.file.truncate(offset).and_then(|()| self.active.file.sync());
+    fn cut_back(&mut self, len: u64, error: io::Error) -> AppendError {
+        self.active.allocated = len;
+        let cut = self.active.file.truncate(len).and_then(|()| self.active.file.sync());
         match cut {
             Ok(()) => write_error(self.disk.path(&self.active_name()), error),
             Err(error) => AppendError::Latched(self.latch("cutting back", &self.active_name(), &error)),
@@ -303,17 +342,30 @@ pub(crate) enum CreateError {
     Sync(io::Error),
 }
 
+/// Where a new segment comes from, and how many bytes it has.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin {
+    New(u64),
+    /// It was kept back.
+    Reserve(u64),
+}
+
 /// Makes a segment that holds nothing. It gets its name when its header is durable, so that a segment whose header is
 /// not valid is damaged and never just new.
-pub(crate) fn create_segment<D: Disk>(disk: &D, header: &FileHeader, len: u64) -> Result<(Active<D::File>, u32), CreateError> {
+pub(crate) fn create_segment<D: Disk>(disk: &D, header: &FileHeader, origin: Origin) -> Result<(Active<D::File>, u32), CreateError> {
     let name = header.kind.name(header.position);
     let temporary = format!("{name}{TEMPORARY}");
     let (bytes, crc) = header.encode();
-    let prepared = disk.create(&temporary).and_then(|mut file| {
-        file.allocate(len)?;
-        file.write_at(&bytes, 0)?;
-        Ok(file)
-    });
+    let file = match origin {
+        Origin::New(len) => disk.create(&temporary).and_then(|mut file| file.allocate(len).map(|()| file)),
+        Origin::Reserve(_) => {
+            disk.rename(SEGMENT_RESERVE, &temporary).map_err(CreateError::Write)?;
+            // Before it is written, lest a crash leave two names for one file.
+            disk.sync_dir().map_err(CreateError::Sync)?;
+            disk.open_writable(&temporary)
+        }
+    };
+    let prepared = file.and_then(|mut file| file.write_at(&bytes, 0).map(|()| file));
     let discard = |error| {
         // A temporary file that stays is removed by the next opening.
         drop(disk.remove(&temporary));
@@ -331,7 +383,9 @@ pub(crate) fn create_segment<D: Disk>(disk: &D, header: &FileHeader, len: u64) -
         first: header.position,
         seed: frame::seed(header.log_id, header.position),
         offset: FILE_HEADER_BYTES as u64,
-        allocated: len,
+        allocated: match origin {
+            Origin::New(len) | Origin::Reserve(len) => len,
+        },
     };
     Ok((active, crc))
 }
@@ -341,6 +395,6 @@ fn write_error(file: String, source: io::Error) -> AppendError {
     if is_disk_full(&source) { AppendError::DiskFull { file, source } } else { AppendError::Write { file, source } }
 }
 
-fn is_disk_full(error: &io::Error) -> bool {
+pub(crate) fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

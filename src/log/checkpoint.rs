@@ -47,13 +47,19 @@ pub struct Carry<F> {
 }
 
 impl<F: DiskFile> Carry<F> {
-    /// Begins a checkpoint file under a temporary name.
-    pub(crate) fn begin<D: Disk<File = F>>(disk: &D, log_id: u64, upto: Position, record_bytes: usize) -> Result<Self, CheckpointError> {
+    /// Begins a checkpoint file under a temporary name, which `kept_back` has already.
+    pub(crate) fn begin<D: Disk<File = F>>(
+        disk: &D,
+        log_id: u64,
+        upto: Position,
+        record_bytes: usize,
+        kept_back: Option<F>,
+    ) -> Result<Self, CheckpointError> {
         let header = FileHeader { kind: FileKind::Checkpoint, log_id, position: upto.0, prev_crc: 0 };
         let (bytes, crc) = header.encode();
         let temporary = temporary_name(upto);
         let path = disk.path(&temporary);
-        let created = disk.create(&temporary).and_then(|mut file| {
+        let created = kept_back.map_or_else(|| disk.create(&temporary), Ok).and_then(|mut file| {
             file.write_at(&bytes, 0)?;
             Ok(file)
         });
@@ -98,6 +104,9 @@ impl<F: DiskFile> Carry<F> {
             self.write_frame(FrameKind::Carried)?;
         }
         self.write_frame(FrameKind::Footer)?;
+        // What was kept back for it may be more than it took.
+        let cut = self.file.len().and_then(|len| if len > self.offset { self.file.truncate(self.offset) } else { Ok(()) });
+        cut.map_err(|source| self.write_error(source))?;
         self.sync()?;
         Ok(self.chain)
     }

@@ -16,6 +16,7 @@ use crate::log::error::CheckpointError;
 use crate::log::error::ReadError;
 use crate::log::file::FILE_HEADER_BYTES;
 use crate::log::file::FileKind;
+use crate::log::file::RESERVE;
 use crate::log::frame;
 use crate::log::frame::Frame;
 use crate::log::reader::FollowError;
@@ -184,13 +185,17 @@ fn read_some<D: Disk>(disk: &D, reader: &mut LogReader<D>, frames: &mut VecDeque
 
 impl<D: Disk> SegmentLog<D> {
     /// Begins a checkpoint of some of the records up to `upto`: see [`SegmentLog::compact_step`].
-    pub fn begin_compaction(&self, upto: Position) -> Result<Compaction<D>, CheckpointError> {
+    ///
+    /// It is written into the room that is kept back for it, if there is any.
+    pub fn begin_compaction(&mut self, upto: Position) -> Result<Compaction<D>, CheckpointError> {
         self.may_checkpoint(upto)?;
         let record_bytes = self.options.frame_bytes.saturating_sub(PREFIX_BYTES);
         let open = |before: u64| Part::open(&*self.disk, FileKind::Checkpoint.name(before), self.log_id, before);
         let before = self.checkpoint.map(open).transpose()?;
         let reader = self.reader(Position(self.checkpoint.map_or(1, |before| before + 1)));
-        let carry = Carry::begin(&*self.disk, self.log_id, upto, record_bytes)?;
+        let kept_back = self.take_reserve(&temporary_name(upto))?;
+        let begun = Carry::begin(&*self.disk, self.log_id, upto, record_bytes, kept_back);
+        let carry = begun.inspect_err(|_| self.give_back(&temporary_name(upto)))?;
         let stage = Stage::Carry { carry, before, reader, frames: VecDeque::new(), ended: false };
         Ok(Compaction { disk: Arc::clone(&self.disk), log_id: self.log_id, upto, stage })
     }
@@ -211,11 +216,34 @@ impl<D: Disk> SegmentLog<D> {
     }
 
     /// Gives up a checkpoint that is not made.
-    pub fn abandon(&self, compaction: Compaction<D>) {
+    pub fn abandon(&mut self, compaction: Compaction<D>) {
         let temporary = temporary_name(compaction.upto);
         drop(compaction);
-        // A temporary file that stays is removed by the next opening.
-        drop(self.disk.remove(&temporary));
+        self.give_back(&temporary);
+    }
+
+    /// Lets a checkpoint have the file that is kept back for it.
+    fn take_reserve(&mut self, temporary: &str) -> Result<Option<D::File>, CheckpointError> {
+        if self.reserve.checkpoint == 0 || self.disk.rename(RESERVE, temporary).is_err() {
+            return Ok(None);
+        }
+        // Before it is written, lest a crash leave two names for one file.
+        if let Err(error) = self.disk.sync_dir() {
+            return Err(CheckpointError::Latched(self.latch("sync of the directory of", temporary, &error)));
+        }
+        self.reserve.taken = std::mem::take(&mut self.reserve.checkpoint) > 0;
+        let opened = self.disk.open_writable(temporary);
+        opened.map(Some).map_err(|source| CheckpointError::Write { file: self.disk.path(temporary), source })
+    }
+
+    /// What is not to be a checkpoint is kept back again, if it was before. A temporary file that stays is removed by the next
+    /// opening.
+    pub(crate) fn give_back(&mut self, temporary: &str) {
+        if std::mem::take(&mut self.reserve.taken) && self.disk.rename(temporary, RESERVE).is_ok() {
+            self.reserve.checkpoint = self.file_bytes(RESERVE).unwrap_or(0);
+        } else {
+            drop(self.disk.remove(temporary));
+        }
     }
 
     /// Makes a checkpoint of those records up to `upto` that `keep` answers `true` for, at once.

@@ -31,8 +31,18 @@ pub trait Disk: Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Returns when all creations, renames and removals are durable.
     fn sync_dir(&self) -> io::Result<()>;
+    /// How much room there is.
+    fn space(&self) -> io::Result<Space>;
     /// The name as a person finds it.
     fn path(&self, name: &str) -> String;
+}
+
+/// Room of a file system, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// What may still be taken.
+    pub free: u64,
+    pub size: u64,
 }
 
 /// One open file.
@@ -126,6 +136,12 @@ impl Disk for FsDisk {
 
     fn sync_dir(&self) -> io::Result<()> {
         self.handle.sync_all()
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let figures = rustix::fs::fstatvfs(&self.handle)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(figures.f_frsize);
+        Ok(Space { free: bytes(figures.f_bavail), size: bytes(figures.f_blocks) })
     }
 
     fn path(&self, name: &str) -> String {

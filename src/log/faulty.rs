@@ -15,6 +15,7 @@ use parking_lot::Condvar;
 use parking_lot::Mutex;
 
 use crate::log::disk::Disk;
+use crate::log::disk::Space;
 
 /// What a crash writes whole or not at all.
 pub const SECTOR_BYTES: usize = 512;
@@ -28,6 +29,7 @@ pub enum Call {
     Rename,
     Remove,
     SyncDir,
+    Space,
     Len,
     Read,
     Write,
@@ -64,6 +66,7 @@ struct State {
     /// Calls that fail: by their number, or the next of a kind.
     faults: Vec<(Target, Fault)>,
     capacity: Option<usize>,
+    files: Option<usize>,
     thin: bool,
     history: Option<Vec<State>>,
 }
@@ -140,7 +143,7 @@ impl FaultyDisk {
     pub fn heal(&self) {
         let mut state = self.state.lock();
         state.faults.clear();
-        state.capacity = None;
+        (state.capacity, state.files) = (None, None);
     }
 
     /// All calls so far.
@@ -151,6 +154,11 @@ impl FaultyDisk {
     /// Limits the bytes of all files together.
     pub fn set_capacity(&self, bytes: Option<usize>) {
         self.state.lock().capacity = bytes;
+    }
+
+    /// Limits the number of files.
+    pub fn set_files(&self, files: Option<usize>) {
+        self.state.lock().files = files;
     }
 
     /// Makes room count only when it is written and not when it is reserved, as on a file system that copies on write.
@@ -323,6 +331,9 @@ impl Disk for FaultyDisk {
 
     fn create(&self, name: &str) -> io::Result<FaultyFile> {
         let inode = self.call(Call::Create, |state| {
+            if state.files.is_some_and(|files| !state.live.contains_key(name) && state.live.len() >= files) {
+                return Err(disk_full());
+            }
             // A new inode also for a name that exists: nothing relies on the old one's bytes.
             let inode = state.inodes.len();
             state.inodes.push(Inode::default());
@@ -363,6 +374,13 @@ impl Disk for FaultyDisk {
             state.durable = state.live.clone();
             state.pending.clear();
             Ok(())
+        })
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        self.call(Call::Space, |state| {
+            let size = state.capacity.unwrap_or(usize::MAX / 2) as u64;
+            Ok(Space { free: state.free() as u64, size })
         })
     }
 

@@ -9,6 +9,10 @@ const LOG_ID_OFFSET: usize = 16;
 pub(crate) const FORMAT_VERSION: u32 = 1;
 /// The side file with the high-water mark.
 pub(crate) const HWM: &str = "hwm";
+/// What is kept back for the next checkpoint: room, and nothing that is read.
+pub(crate) const RESERVE: &str = "reserve";
+/// The same for the next segment; zeros.
+pub(crate) const SEGMENT_RESERVE: &str = "reserve-segment";
 /// The file that is locked as long as a process has the log open.
 pub(crate) const LOCK: &str = "lock";
 /// Ends the names of files that are not complete yet.

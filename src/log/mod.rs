@@ -22,6 +22,7 @@ mod reader;
 mod repair;
 mod replay;
 mod retention;
+mod room;
 mod scan;
 
 use std::fmt;
@@ -34,6 +35,7 @@ pub use compaction::Compaction;
 pub use disk::Disk;
 pub use disk::DiskFile;
 pub use disk::FsDisk;
+pub use disk::Space;
 pub use error::AppendError;
 pub use error::CheckpointError;
 pub use error::OpenError;
@@ -58,6 +60,7 @@ pub use repair::Repaired;
 pub use repair::repair;
 pub use retention::Removed;
 pub use retention::SegmentInfo;
+pub use room::Room;
 
 /// The place of a record: 1 for the first, one more for each that follows, never reused. 0 means "nothing".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +96,20 @@ pub struct Options {
     /// Bytes appended between two high-water marks.
     pub hwm_bytes: u64,
 }
+
+impl Options {
+    /// The smaller segments that suit a smaller disk, or a log that is to be no larger than this.
+    #[must_use]
+    pub fn fitting(self, disk_bytes: u64, log_bytes: Option<u64>) -> Self {
+        let fit = log_bytes.map_or(u64::MAX, |bytes| bytes / LOG_SEGMENTS).min(disk_bytes / DISK_SEGMENTS);
+        Self { segment_bytes: self.segment_bytes.min(fit.max(SEGMENT_BYTES_MIN)), ..self }
+    }
+}
+
+/// A disk has room for so many segments at least, and a log of a limited size has so many.
+const DISK_SEGMENTS: u64 = 32;
+const LOG_SEGMENTS: u64 = 10;
+const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 
 impl Default for Options {
     fn default() -> Self {

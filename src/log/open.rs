@@ -7,14 +7,17 @@ use crate::log::Options;
 use crate::log::Position;
 use crate::log::append::Active;
 use crate::log::append::CreateError;
+use crate::log::append::Origin;
 use crate::log::append::SegmentLog;
 use crate::log::append::create_segment;
+use crate::log::append::is_disk_full;
 use crate::log::checkpoint;
 use crate::log::disk::Disk;
 use crate::log::disk::DiskFile;
 use crate::log::error::OpenError;
 use crate::log::error::ReadError;
 use crate::log::error::VisitError;
+use crate::log::file::FILE_HEADER_BYTES;
 use crate::log::file::FileHeader;
 use crate::log::file::FileKind;
 use crate::log::file::HWM;
@@ -29,6 +32,8 @@ use crate::log::replay::Tail;
 use crate::log::replay::Visit;
 use crate::log::replay::io_error;
 use crate::log::replay::open_header;
+use crate::log::room::Reserve;
+use crate::log::room::reach;
 use crate::log::scan::Chain;
 
 /// Bytes copied at once.
@@ -93,15 +98,19 @@ impl<D: Disk> SegmentLog<D> {
             position: 1,
             prev_crc: 0,
         };
-        let (active, crc) = create_segment(&disk, &header, options.segment_bytes).map_err(|error| match error {
-            CreateError::Write(source) | CreateError::Sync(source) => open_error(&disk, &FileKind::Segment.name(1), source),
-        })?;
+        let (active, crc) =
+            create_segment(&disk, &header, Origin::New(reach(&disk, &options, FILE_HEADER_BYTES as u64))).map_err(|error| match error {
+                CreateError::Write(source) | CreateError::Sync(source) => open_error(&disk, &FileKind::Segment.name(1), source),
+            })?;
         let log = Self {
+            reserve: Reserve::find(&disk),
             disk: Arc::new(disk),
             options,
             log_id: header.log_id,
             segments: vec![1],
             active,
+            closed: Vec::new(),
+            checkpoints: Vec::new(),
             chain: Chain { next: 1, crc },
             checkpoint: None,
             hwm,
@@ -131,12 +140,21 @@ impl<D: Disk> SegmentLog<D> {
         let active = recover(&disk, log_id, &tail, mark)?;
         let replayed =
             Replayed { checkpoint: choice.upto.map(Position), damaged_checkpoint: choice.passed_over, ..replayed(&tail, &counts) };
+        let bytes = |name: String| disk.open(&name).and_then(|file| file.len()).map_err(|source| open_error(&disk, &name, source));
+        let closed = listing.segments.iter().filter(|first| **first != last);
+        let closed = closed.map(|first| bytes(FileKind::Segment.name(*first))).collect::<Result<_, _>>()?;
+        let checkpoints = listing.checkpoints.iter().filter(|upto| Some(**upto) <= choice.upto);
+        let checkpoints =
+            checkpoints.map(|upto| Ok((*upto, bytes(FileKind::Checkpoint.name(*upto))?))).collect::<Result<_, OpenError>>()?;
         let mut log = Self {
+            reserve: Reserve::find(&disk),
             disk: Arc::new(disk),
             options,
             log_id,
             segments: listing.segments.clone(),
             active,
+            closed,
+            checkpoints,
             chain: tail.chain,
             checkpoint: choice.upto,
             hwm,
@@ -160,7 +178,11 @@ fn prepare<D: Disk>(disk: &D) -> Result<Listing, OpenError> {
     let failed = |source| open_error(disk, "", source);
     let listing = Listing::new(disk.list().map_err(failed)?);
     for name in &listing.temporary {
-        disk.remove(name).map_err(|source| open_error(disk, name, source))?;
+        match disk.remove(name) {
+            // Some file systems need room for it; then it stays until there is some.
+            Err(source) if !is_disk_full(&source) => return Err(open_error(disk, name, source)),
+            _ => {}
+        }
     }
     // What a process that died renamed may be visible without being durable yet.
     disk.sync_dir().map_err(failed)?;

@@ -1,8 +1,11 @@
 //! The seam between the writer and its log, and the log of one machine's disk behind it.
 
+use std::io;
+
 use crate::log::Appended;
 use crate::log::Position;
 use crate::log::Removed;
+use crate::log::Room;
 use crate::log::SegmentInfo;
 use crate::log::append::SegmentLog;
 use crate::log::batch::Batch;
@@ -10,7 +13,6 @@ use crate::log::compaction::Compaction;
 use crate::log::disk::Disk;
 use crate::log::error::AppendError;
 use crate::log::error::CheckpointError;
-use crate::log::error::ReadError;
 use crate::log::error::Unhealthy;
 use crate::log::frame::Frame;
 
@@ -43,7 +45,22 @@ pub trait Log: Send {
         Self: Sized;
 
     /// What of it is on this machine's disk, in order: see [`SegmentLog::segments`].
-    fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError>;
+    fn segments(&self) -> Vec<SegmentInfo>;
+
+    /// How much room there is on this machine's disk: see [`SegmentLog::room`].
+    fn room(&self) -> io::Result<Room>;
+
+    /// At most so many bytes a checkpoint takes that stands for this many of the oldest segments.
+    fn checkpoint_bytes(&self, segments: usize) -> u64;
+
+    /// Keeps room back for when there is none: see [`SegmentLog::keep_reserve`].
+    fn keep_reserve(&mut self);
+
+    /// Lets what is written take what is kept back, where there is no other room, until it is told not to.
+    fn open_reserve(&mut self, is_open: bool);
+
+    /// Gives up what is of no use but in an emergency: see [`SegmentLog::make_way`].
+    fn make_way(&mut self);
 
     /// Ends the last segment: see [`SegmentLog::rotate`].
     fn rotate(&mut self) -> Result<(), AppendError>;
@@ -52,7 +69,7 @@ pub trait Log: Send {
     fn checkpoint_position(&self) -> Option<Position>;
 
     /// Begins a checkpoint on this machine's disk: see [`SegmentLog::begin_compaction`].
-    fn begin_compaction(&self, upto: Position) -> Result<Self::Compaction, CheckpointError>;
+    fn begin_compaction(&mut self, upto: Position) -> Result<Self::Compaction, CheckpointError>;
 
     /// Goes on with it: see [`SegmentLog::compact_step`].
     fn compact_step(
@@ -62,7 +79,7 @@ pub trait Log: Send {
     ) -> Result<bool, CheckpointError>;
 
     /// Gives it up.
-    fn abandon(&self, compaction: Self::Compaction);
+    fn abandon(&mut self, compaction: Self::Compaction);
 
     /// Removes segments from this machine's disk: see [`SegmentLog::remove_segments_below`].
     fn remove_segments_below(&mut self, position: Position) -> Result<Removed, CheckpointError>;
@@ -109,8 +126,28 @@ where
         self.close()
     }
 
-    fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError> {
+    fn segments(&self) -> Vec<SegmentInfo> {
         self.segments()
+    }
+
+    fn room(&self) -> io::Result<Room> {
+        self.room()
+    }
+
+    fn checkpoint_bytes(&self, segments: usize) -> u64 {
+        self.checkpoint_bytes(segments)
+    }
+
+    fn keep_reserve(&mut self) {
+        self.keep_reserve();
+    }
+
+    fn open_reserve(&mut self, is_open: bool) {
+        self.open_reserve(is_open);
+    }
+
+    fn make_way(&mut self) {
+        self.make_way();
     }
 
     fn rotate(&mut self) -> Result<(), AppendError> {
@@ -121,7 +158,7 @@ where
         self.checkpoint_position()
     }
 
-    fn begin_compaction(&self, upto: Position) -> Result<Self::Compaction, CheckpointError> {
+    fn begin_compaction(&mut self, upto: Position) -> Result<Self::Compaction, CheckpointError> {
         self.begin_compaction(upto)
     }
 
@@ -133,7 +170,7 @@ where
         self.compact_step(compaction, keep)
     }
 
-    fn abandon(&self, compaction: Self::Compaction) {
+    fn abandon(&mut self, compaction: Self::Compaction) {
         self.abandon(compaction);
     }
 

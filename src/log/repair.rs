@@ -111,7 +111,7 @@ impl<D: Disk> Repair<'_, D> {
         let failed = |source| io_error(self.disk, &name, source);
         let file = self.disk.open(&name).map_err(failed)?;
         let mut walk = Walk::unanchored(&file, frame::seed(log_id, upto), 0, After::Footer).map_err(failed)?;
-        let mut carry = Carry::begin(self.disk, log_id, Position(upto), usize::MAX).map_err(RepairError::Checkpoint)?;
+        let mut carry = Carry::begin(self.disk, log_id, Position(upto), usize::MAX, None).map_err(RepairError::Checkpoint)?;
         let (mut salvaged, mut known) = (0, 0);
         loop {
             match walk.next().map_err(failed)? {

@@ -12,10 +12,8 @@ use crate::log::compaction::not_as_written;
 use crate::log::disk::Disk;
 use crate::log::disk::DiskFile;
 use crate::log::error::CheckpointError;
-use crate::log::error::ReadError;
 use crate::log::file::FileKind;
 use crate::log::file::Listing;
-use crate::log::replay::io_error;
 
 /// One segment of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,17 +36,15 @@ pub struct Removed {
 
 impl<D: Disk> SegmentLog<D> {
     /// The segments in order. The last one is appended to and cannot be removed; see [`SegmentLog::rotate`].
-    pub fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError> {
+    pub fn segments(&self) -> Vec<SegmentInfo> {
         let nexts = self.segments.iter().skip(1).copied().chain([self.chain.next]);
-        let segments = self.segments.iter().zip(nexts);
-        let info = |(first, next): (&u64, u64)| {
-            let name = FileKind::Segment.name(*first);
-            Ok(SegmentInfo {
-                first: Position(*first),
-                last: Position(next.saturating_sub(1)),
-                bytes: self.file_bytes(&name).map_err(|source| io_error(&*self.disk, &name, source))?,
-                path: self.disk.path(&name),
-            })
+        let bytes = self.closed.iter().copied().chain([self.active.allocated]);
+        let segments = self.segments.iter().zip(nexts).zip(bytes);
+        let info = |((first, next), bytes): ((&u64, u64), u64)| SegmentInfo {
+            first: Position(*first),
+            last: Position(next.saturating_sub(1)),
+            bytes,
+            path: self.disk.path(&FileKind::Segment.name(*first)),
         };
         segments.map(info).collect()
     }
@@ -80,7 +76,7 @@ impl<D: Disk> SegmentLog<D> {
                 break;
             }
             let name = FileKind::Segment.name(first);
-            let bytes = self.file_bytes(&name).unwrap_or(0);
+            let bytes = self.closed.first().copied().unwrap_or(0);
             match self.disk.remove(&name) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     let file = self.disk.path(&name);
@@ -89,6 +85,7 @@ impl<D: Disk> SegmentLog<D> {
                 _ => {}
             }
             self.segments.remove(0);
+            self.closed.drain(..1);
             self.publish();
             removed.segments += 1;
             removed.bytes += bytes;
@@ -116,7 +113,7 @@ impl<D: Disk> SegmentLog<D> {
         fill: impl FnOnce(&mut Carry<D::File>) -> Result<(), CheckpointError>,
     ) -> Result<(), CheckpointError> {
         let record_bytes = self.options.frame_bytes.saturating_sub(PREFIX_BYTES);
-        let mut carry = Carry::begin(&*self.disk, self.log_id, upto, record_bytes)?;
+        let mut carry = Carry::begin(&*self.disk, self.log_id, upto, record_bytes, None)?;
         fill(&mut carry)?;
         let written = carry.finish()?;
         let name = temporary_name(upto);
@@ -131,19 +128,20 @@ impl<D: Disk> SegmentLog<D> {
     pub(crate) fn install_checkpoint(&mut self, upto: Position, written: Result<(), CheckpointError>) -> Result<(), CheckpointError> {
         let (temporary, name) = (temporary_name(upto), FileKind::Checkpoint.name(upto.0));
         if let Err(error) = written {
-            // A temporary file that stays is removed by the next opening.
-            drop(self.disk.remove(&temporary));
+            self.give_back(&temporary);
             return Err(error);
         }
         if let Err(source) = self.disk.rename(&temporary, &name) {
-            drop(self.disk.remove(&temporary));
+            self.give_back(&temporary);
             self.take_back(&name)?;
             return Err(CheckpointError::Write { file: self.disk.path(&name), source });
         }
         if let Err(error) = self.disk.sync_dir() {
             return Err(CheckpointError::Latched(self.latch("sync of the directory of", &name, &error)));
         }
+        self.reserve.taken = false;
         let previous = self.checkpoint.replace(upto.0);
+        self.checkpoints.push((upto.0, self.file_bytes(&name).unwrap_or(0)));
         self.publish();
         self.remove_checkpoints_before(previous.unwrap_or(upto.0));
         Ok(())
@@ -160,14 +158,16 @@ impl<D: Disk> SegmentLog<D> {
     }
 
     /// Removes checkpoints that are too old to be of use. What cannot be removed does no harm and is tried again.
-    fn remove_checkpoints_before(&self, oldest: u64) {
+    fn remove_checkpoints_before(&mut self, oldest: u64) {
         let listing = Listing::new(self.disk.list().unwrap_or_default());
         for upto in listing.checkpoints.iter().filter(|upto| **upto < oldest) {
-            drop(self.disk.remove(&FileKind::Checkpoint.name(*upto)));
+            if self.disk.remove(&FileKind::Checkpoint.name(*upto)).is_ok() {
+                self.checkpoints.retain(|(known, _)| known != upto);
+            }
         }
     }
 
-    fn file_bytes(&self, name: &str) -> io::Result<u64> {
+    pub(crate) fn file_bytes(&self, name: &str) -> io::Result<u64> {
         self.disk.open(name)?.len()
     }
 }

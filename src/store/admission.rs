@@ -1,5 +1,6 @@
 //! The limits of the store, asked before the append: what is admitted counts toward them until it is applied.
 
+mod disk;
 mod memory;
 
 use super::Claimed;

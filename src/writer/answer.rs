@@ -1,5 +1,6 @@
 //! What senders are told, and why they are refused.
 
+use super::NoRoom;
 use crate::event::EdgeId;
 use crate::exposition::Exposure;
 use crate::log::AppendError;
@@ -21,6 +22,9 @@ pub enum Refused {
     /// A limit of the store.
     #[error(transparent)]
     Limit(#[from] Refusal),
+    /// The disk is nearly full.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// Its record is larger than the log takes. What was sent may have been shorter: the record has labels, too.
     #[error("the event is too large: it would be stored as {bytes} bytes, at most {limit}")]
     TooLarge {

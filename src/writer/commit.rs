@@ -11,6 +11,8 @@ use super::feed::Follower;
 use super::queue::Exit;
 use super::replay::Opened;
 use super::retention::Forgetting;
+use super::room::LOOK_EVERY;
+use super::room::Room;
 use super::stall::LogCall;
 use super::state::State;
 use super::submission::Waiting;
@@ -60,6 +62,8 @@ pub(super) struct Committer<L: Log> {
     /// What was proposed and is not durable yet. There is one at most: what is known, whether a limit is reached and an event as
     /// expected is decided by memory, which must have all that comes before.
     in_flight: Option<InFlight>,
+    /// What is known of the room on the disk.
+    pub(super) room: Room,
     /// What is being done about what is too old.
     pub(super) forgetting: Option<Forgetting<L::Compaction>>,
     /// What the parts of a retirement that were applied last came to.
@@ -92,8 +96,8 @@ impl<L: Log> Committer<L> {
         let followers: Vec<Box<dyn Follower>> = vec![Box::new(EdgeCounters::new(&telemetry))];
         let (duplicates, applied) = (counters::duplicates(&telemetry), watch::Sender::new(log.last()));
         let (received, looked_at) = (state.course.received, Timestamp::MIN);
-        let (in_flight, forgetting, retired) = (None, None, Vec::new());
-        Self {
+        let (in_flight, forgetting, retired, room) = (None, None, Vec::new(), Room::default());
+        let mut committer = Self {
             log,
             options,
             clock,
@@ -109,9 +113,12 @@ impl<L: Log> Committer<L> {
             skew,
             batch,
             in_flight,
+            room,
             forgetting,
             retired,
-        }
+        };
+        committer.look_at_room();
+        committer
     }
 
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.
@@ -123,7 +130,7 @@ impl<L: Log> Committer<L> {
 
     /// Commits until every sender is gone.
     pub(super) fn commit_all(&mut self, exit: &mut Exit) {
-        while let Some(waiting) = exit.next_turn(|| self.forget_some()) {
+        while let Some(waiting) = exit.next_turn(LOOK_EVERY, |has_passed| self.idle(has_passed)) {
             self.commit(waiting);
             self.look_for_old();
             self.forget_some();
@@ -142,6 +149,7 @@ impl<L: Log> Committer<L> {
         if let Err(error) = self.note_jump(reading.steady) {
             return waiting.fail(&error);
         }
+        self.look_at_room();
         let decided = self.decide(&mut waiting);
         // Whoever waits is told by the proposal.
         drop(self.propose(Proposal::Submitted(waiting, decided)).and_then(|()| self.land()));
@@ -153,8 +161,11 @@ impl<L: Log> Committer<L> {
         for command in &commands {
             self.push(|out| command.encode(out));
         }
-        self.propose(Proposal::Own(commands))?;
-        self.land()
+        // Without them nothing that is old could go, and there would be no room again.
+        self.log.open_reserve(true);
+        let written = self.propose(Proposal::Own(commands)).and_then(|()| self.land());
+        self.log.open_reserve(false);
+        written
     }
 
     /// Hands the batch to the log. Where it is empty nothing is new: what is known already is durable; but nothing is acknowledged
@@ -200,6 +211,7 @@ impl<L: Log> Committer<L> {
         observe(&self.telemetry.log_sync_seconds, appended.sync);
         self.telemetry.log_records.inc_by(records as u64);
         let before = last.0.saturating_sub(records as u64);
+        self.state.course.marks.grow(appended.bytes);
         let settings = self.state.course.settings.is_none().then(|| self.settings());
         self.state.course.settings = self.state.course.settings.or(settings);
         match &what {

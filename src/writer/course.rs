@@ -94,6 +94,9 @@ impl Course {
         list: &mut Vec<Decoded>,
         mut hand_on: impl FnMut(&mut Vec<Decoded>) -> Result<(), E>,
     ) -> Result<(), E> {
+        if !frame.is_carried() {
+            self.marks.grow(frame.bytes() as u64);
+        }
         let mut records = frame.records().peekable();
         while records.peek().is_some() {
             let mut bytes = 0;

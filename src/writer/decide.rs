@@ -60,6 +60,9 @@ impl<L: Log> Committer<L> {
         self.check_expected(work)?;
         let change = &mut work.change.what;
         let is_other = self.write_decided(change);
+        if self.room.refusal.is_some() && self.state.memory.store.is_new_change(change) {
+            self.no_room().map_err(Refused::NoRoom)?;
+        }
         self.state.memory.store.admit_change(change, self.received, admission).map_err(Refused::Limit)?;
         if is_other {
             self.push(|out| work.change.what.encode(out));
@@ -131,6 +134,13 @@ impl<L: Log> Committer<L> {
             let is_other = self.write_decided_edge(edge);
             if is_other {
                 *id = edge.id();
+            }
+            if self.room.refusal.is_some()
+                && self.state.memory.store.is_new_edge(edge, *id, admission)
+                && let Err(refusal) = self.no_room()
+            {
+                decided.push(Some(Err(refusal.into())));
+                continue;
             }
             decided.push(match self.state.memory.store.admit_edge(edge, *id, self.received, admission) {
                 Ok(Admitted::New) => {

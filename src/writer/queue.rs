@@ -14,6 +14,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::observe;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
+use parking_lot::MutexGuard;
 use prometheus_client::metrics::histogram::Histogram;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -165,6 +166,13 @@ impl Queue {
             self.stalled.send_replace(true);
         }
     }
+
+    /// The writer's thread is here, so whoever comes is let in.
+    fn come_for_more(&self) -> MutexGuard<'_, State> {
+        let state = self.state.lock();
+        self.stalled.send_if_modified(std::mem::take);
+        state
+    }
 }
 
 impl Drop for Entrance {
@@ -176,22 +184,22 @@ impl Drop for Entrance {
 
 impl Exit {
     /// What goes into the next commit; waits until there is something, and does meanwhile what there is to be done, as long as
-    /// that says that there is more. `None` when nothing more comes.
-    pub(super) fn next_turn(&mut self, mut meanwhile: impl FnMut() -> bool) -> Option<Waiting> {
+    /// that says that there is more, and again whenever so much time has passed, which it is told. `None` when nothing more comes.
+    pub(super) fn next_turn(&mut self, every: Duration, mut meanwhile: impl FnMut(bool) -> bool) -> Option<Waiting> {
         let mut turn = Turn::default();
-        let mut is_idle = false;
-        let mut state = self.queue.state.lock();
-        self.queue.stalled.send_if_modified(std::mem::take);
+        let (mut is_idle, mut has_passed) = (false, false);
+        let mut state = self.queue.come_for_more();
         while state.is_empty() {
             if state.is_closed {
                 return None;
             }
             if is_idle {
-                self.queue.filled.wait(&mut state);
+                has_passed = self.queue.filled.wait_for(&mut state, every).timed_out();
+                is_idle = !has_passed;
             } else {
                 drop(state);
-                is_idle = !meanwhile();
-                state = self.queue.state.lock();
+                is_idle = !meanwhile(std::mem::take(&mut has_passed));
+                state = self.queue.come_for_more();
             }
         }
         state.fill(&mut turn);

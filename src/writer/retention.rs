@@ -5,6 +5,7 @@
 //! on both sides of the cut stays whole, and a replay of checkpoint and remaining segments folds to the same memory.
 //! How old something is, is counted to the time that can be trusted ([`super::steady`]).
 
+use super::Options;
 use super::commit::Committer;
 use crate::event::Command;
 use crate::event::RetirePart;
@@ -13,9 +14,10 @@ use crate::log::AppendError;
 use crate::log::CheckpointError;
 use crate::log::Log;
 use crate::log::Position;
-use crate::log::ReadError;
 use crate::log::Removed;
+use crate::log::SegmentInfo;
 use crate::telemetry::logging::with_causes;
+use crate::time::Reading;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,41 +29,55 @@ const EVERY: Duration = Duration::from_mins(10);
 const MARK_EVERY: Duration = Duration::from_mins(10);
 /// So many edges are looked at between two commits, or a few more that belong to them.
 const PART_EDGES: u32 = if cfg!(test) { 5 } else { 1024 };
+/// The same where there is too little room, or the log too large: at once when something was done, and else so long after.
+const SOON: Duration = Duration::from_secs(1);
+/// After a failure, and where the log is too large and what was oldest would not go.
+const LATER: Duration = Duration::from_secs(10);
+/// Two marks are no further apart in the log than this.
+const MARK_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 256 << 10 };
 /// A segment is closed, full or not, when it spans this part of the retention time.
 const SEGMENT_PART: u32 = 10;
 
 /// Until when the records up to some positions had been received; enough to find the segments that are too old.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    marks: VecDeque<(Position, Timestamp)>,
+    list: VecDeque<(Position, Timestamp)>,
     newest: Option<(Position, Timestamp)>,
+    /// Bytes since the last mark.
+    bytes: u64,
 }
 
 impl Marks {
+    /// The next records have so many bytes, together.
+    pub(super) fn grow(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
     /// The record at `position` was received at `received`; both never go back.
     pub(super) fn note(&mut self, position: Position, received: Timestamp) {
-        if self.marks.back().is_none_or(|mark| received >= mark.1.plus(MARK_EVERY)) {
-            self.marks.extend(self.newest.filter(|newest| self.marks.back().is_none_or(|mark| mark.0 < newest.0)));
-            self.marks.push_back((position, received));
+        if self.list.back().is_none_or(|mark| received >= mark.1.plus(MARK_EVERY) || self.bytes >= MARK_BYTES) {
+            self.bytes = 0;
+            self.list.extend(self.newest.filter(|newest| self.list.back().is_none_or(|mark| mark.0 < newest.0)));
+            self.list.push_back((position, received));
         }
         self.newest = Some((position, received));
     }
 
     /// A time by which the record at `position` had been received.
     fn received_by(&self, position: Position) -> Option<Timestamp> {
-        let index = self.marks.partition_point(|mark| mark.0 < position);
-        self.marks.get(index).copied().or(self.newest.filter(|newest| newest.0 >= position)).map(|mark| mark.1)
+        let index = self.list.partition_point(|mark| mark.0 < position);
+        self.list.get(index).copied().or(self.newest.filter(|newest| newest.0 >= position)).map(|mark| mark.1)
     }
 
     /// A time before which only records up to `position` had been received.
     fn received_after(&self, position: Position) -> Option<Timestamp> {
-        let index = self.marks.partition_point(|mark| mark.0 <= position);
-        self.marks.get(index.checked_sub(1)?).map(|mark| mark.1)
+        let index = self.list.partition_point(|mark| mark.0 <= position);
+        self.list.get(index.checked_sub(1)?).map(|mark| mark.1)
     }
 
     fn forget_below(&mut self, position: Position) {
-        while self.marks.get(1).is_some_and(|mark| mark.0 <= position) {
-            self.marks.pop_front();
+        while self.list.get(1).is_some_and(|mark| mark.0 <= position) {
+            self.list.pop_front();
         }
     }
 }
@@ -69,8 +85,6 @@ impl Marks {
 /// Why retention could not do its work this time.
 #[derive(Debug, thiserror::Error)]
 enum RetentionError {
-    #[error("the log's segments cannot be listed")]
-    List(#[from] ReadError),
     #[error("the active segment cannot be closed")]
     Rotate(#[from] AppendError),
     #[error(transparent)]
@@ -84,6 +98,10 @@ enum RetentionError {
 pub(super) struct Forgetting<C> {
     /// The last record of what is old.
     upto: Position,
+    /// There is more that is old than was begun with, for want of room.
+    has_more: bool,
+    /// Bytes that the log took, where it goes for these.
+    size: Option<u64>,
     stage: Stage<C>,
 }
 
@@ -120,17 +138,45 @@ impl Round {
 }
 
 impl<L: Log> Committer<L> {
-    /// Looks for what is too old, when it is time to.
-    pub(super) fn look_for_old(&mut self) {
-        let Some(retention) = self.options.retention.filter(|_| self.forgetting.is_none()) else { return };
-        if self.received < self.looked_at.plus(EVERY) {
+    /// Looks for what is too old, when it is time to, on a server to which nobody sends.
+    pub(super) fn look_for_old_at(&mut self, reading: Reading) {
+        let now = reading.now.max(self.received);
+        if !self.should_look(now, reading.steady) {
             return;
         }
+        self.received = self.state.memory.pages.receive(now).received;
+        if self.catch_up().and_then(|()| self.note_jump(reading.steady)).is_ok() {
+            self.look_for_old();
+        }
+    }
+
+    /// Looks for what is too old, when it is time to.
+    pub(super) fn look_for_old(&mut self) {
+        let steady = self.clock.read().steady;
+        if self.should_look(self.received, steady) {
+            self.look(steady);
+        }
+    }
+
+    fn look(&mut self, steady: Duration) {
         self.looked_at = self.received;
-        match self.in_log(|this| this.find_old(retention)) {
+        self.room.again = steady.saturating_add(SOON);
+        match self.in_log(|this| this.find_old(steady)) {
             Ok(found) => self.forgetting = found,
             Err(error) => self.say_failed(&error),
         }
+    }
+
+    fn should_look(&self, now: Timestamp, steady: Duration) -> bool {
+        let Options { retention, retention_size, .. } = self.options;
+        let is_wanted = (retention.is_some() || retention_size.is_some()) && self.forgetting.is_none() && self.log.healthy().is_ok();
+        let is_time = || retention.is_some() && now >= self.looked_at.plus(EVERY);
+        is_wanted && (is_time() || (self.is_urgent(steady) && steady >= self.room.again))
+    }
+
+    /// Whether something has to go, or may, at once.
+    fn is_urgent(&self, steady: Duration) -> bool {
+        (self.options.retention.is_some() && self.is_short_of_room()) || (self.room.beyond > 0 && steady >= self.room.stuck)
     }
 
     /// Does a little about what is too old. Says whether there is more to do. A failure is said, and tried again next time.
@@ -141,24 +187,38 @@ impl<L: Log> Committer<L> {
     /// by a later one, which does that again when it is replayed.
     pub(super) fn forget_some(&mut self) -> bool {
         let Some(mut forgetting) = self.forgetting.take() else { return false };
-        let upto = forgetting.upto;
         match self.step(&mut forgetting) {
             Ok(true) => {
                 self.forgetting = Some(forgetting);
-                return true;
+                true
             }
-            Ok(false) => {}
+            Ok(false) => self.forgot(&forgetting),
             Err(error) => {
                 self.say_failed(&error);
                 self.give_up(forgetting);
-                return false;
+                false
             }
         }
-        self.state.course.marks.forget_below(upto);
-        if let Stage::Remove { removed: Removed { segments: segments @ 1.., bytes }, .. } = forgetting.stage {
+    }
+
+    /// What was begun is done. Says whether there is more to do, where that is wanted at once.
+    fn forgot(&mut self, forgetting: &Forgetting<L::Compaction>) -> bool {
+        self.state.course.marks.forget_below(forgetting.upto);
+        let Stage::Remove { removed: Removed { segments, bytes }, .. } = forgetting.stage else { return false };
+        if segments > 0 {
             tracing::info!(segments, bytes, "old segments of the log were removed");
         }
-        false
+        let steady = self.clock.read().steady;
+        self.look_at_room();
+        // Where nearly all of it is carried on, the next would not go either.
+        if forgetting.size.is_some_and(|before| self.room.takes.saturating_add(bytes / 8) > before) {
+            self.room.stuck = steady.saturating_add(EVERY);
+            self.say_beyond();
+        }
+        if forgetting.has_more || self.is_urgent(steady) {
+            self.look(steady);
+        }
+        self.forgetting.is_some()
     }
 
     /// Gives up what is being done about what is too old.
@@ -168,50 +228,92 @@ impl<L: Log> Committer<L> {
         }
     }
 
-    fn give_up(&self, forgetting: Forgetting<L::Compaction>) {
+    fn give_up(&mut self, forgetting: Forgetting<L::Compaction>) {
         if let Stage::Compact(compaction) = forgetting.stage {
             self.log.abandon(compaction);
         }
     }
 
-    fn say_failed(&self, error: &RetentionError) {
+    fn say_failed(&mut self, error: &RetentionError) {
+        self.room.again = self.clock.read().steady.saturating_add(LATER);
         tracing::warn!(reason = with_causes(error), "retention could not do its work; trying again later");
         self.report_latch();
     }
 
-    fn find_old(&mut self, retention: Duration) -> Result<Option<Forgetting<L::Compaction>>, RetentionError> {
-        let mut segments = self.log.segments()?;
-        let Some(active) = segments.pop() else { return Ok(None) };
-        let began = self.state.course.marks.received_after(active.first);
-        if active.first <= active.last && began.is_some_and(|began| began < self.received.minus(retention / SEGMENT_PART)) {
-            self.log.rotate()?;
-            segments.push(active);
+    fn find_old(&mut self, steady: Duration) -> Result<Option<Forgetting<L::Compaction>>, RetentionError> {
+        match self.close_old() {
+            // It is when those before it have gone.
+            Err(AppendError::DiskFull { .. }) if self.log.segments().len() > 1 => {}
+            closed => closed?,
         }
-        let cutoff = self.state.course.steady.trusted().min(self.clock.read().wall).minus(retention);
-        let is_old = |last: Position| self.state.course.marks.received_by(last).is_some_and(|received| received < cutoff);
-        let Some(upto) = segments.iter().map(|segment| segment.last).take_while(|&last| is_old(last)).last() else {
-            return Ok(None);
-        };
+        let segments = self.log.segments();
+        let closed = segments.get(..segments.len().saturating_sub(1)).unwrap_or_default();
+        let by_age = self.options.retention.map_or(0, |retention| self.count_old(closed, retention));
+        let by_size = self.count_beyond(closed, steady);
+        let all = by_age.max(by_size);
+        // What was retired has to be carried on, whatever there is of room.
+        let free = self.log.room().map_or(0, |room| room.space.free);
+        let mut count = all;
+        while count > 1 && self.log.checkpoint_bytes(count) > free {
+            count /= 2;
+        }
+        if count > 0 && self.log.checkpoint_bytes(count) > free {
+            self.log.make_way();
+        }
+        let Some(old) = count.checked_sub(1).and_then(|nth| closed.get(nth)).map(|segment| segment.last) else { return Ok(None) };
         // By a longer retention, or an earlier clock, less is old than was retired already without a checkpoint.
-        let (old, upto) = (upto, upto.max(self.state.course.retired));
+        let upto = old.max(self.state.course.retired);
         let stage = if self.log.checkpoint_position().is_none_or(|checkpoint| checkpoint < upto) {
             match self.state.course.marks.received_after(upto).filter(|_| old == upto) {
                 Some(before) => Stage::Retire { before, left: self.rounds() },
                 None => Stage::Checkpoint,
             }
         } else {
-            self.removal(upto)?
+            self.removal(upto)
         };
-        Ok(Some(Forgetting { upto, stage }))
+        let size = (by_size > by_age).then_some(self.room.takes);
+        Ok(Some(Forgetting { upto, has_more: count < all, size, stage }))
+    }
+
+    /// Closes the last segment when it spans a good part of the retention time.
+    fn close_old(&mut self) -> Result<(), AppendError> {
+        let (Some(retention), Some(active)) = (self.options.retention, self.log.segments().pop()) else { return Ok(()) };
+        let began = self.state.course.marks.received_after(active.first);
+        if active.first <= active.last && began.is_some_and(|began| began < self.received.minus(retention / SEGMENT_PART)) {
+            self.log.rotate()?;
+        }
+        Ok(())
+    }
+
+    /// How many of the oldest segments hold only what was received too long ago.
+    fn count_old(&self, closed: &[SegmentInfo], retention: Duration) -> usize {
+        let reading = self.clock.read();
+        let cutoff = self.state.course.steady.trusted_by(self.received, reading.steady).min(reading.wall).minus(retention);
+        let is_old = |last: Position| self.state.course.marks.received_by(last).is_some_and(|received| received < cutoff);
+        closed.iter().take_while(|segment| is_old(segment.last)).count()
+    }
+
+    /// How many of the oldest segments have to go for the log to be as small as it should be; none where that is no use.
+    fn count_beyond(&mut self, closed: &[SegmentInfo], steady: Duration) -> usize {
+        let beyond = self.room.beyond;
+        if beyond == 0 {
+            return 0;
+        }
+        if closed.is_empty() || steady < self.room.stuck {
+            self.say_beyond();
+            return 0;
+        }
+        let before = closed.iter().scan(0u64, |sum, segment| Some(std::mem::replace(sum, sum.saturating_add(segment.bytes))));
+        before.take_while(|before| *before < beyond).count()
     }
 
     fn rounds(&self) -> VecDeque<Round> {
         self.state.memory.store.tenants().iter().map(|tenant| Round::new(tenant.organization().into())).collect()
     }
 
-    fn removal(&self, upto: Position) -> Result<Stage<L::Compaction>, RetentionError> {
-        let lasts = self.log.segments()?.into_iter().map(|segment| segment.last);
-        Ok(Stage::Remove { left: lasts.take_while(|last| *last <= upto).collect(), removed: Removed::default() })
+    fn removal(&self, upto: Position) -> Stage<L::Compaction> {
+        let lasts = self.log.segments().into_iter().map(|segment| segment.last);
+        Stage::Remove { left: lasts.take_while(|last| *last <= upto).collect(), removed: Removed::default() }
     }
 
     /// Says whether there is more to do.
@@ -226,7 +328,7 @@ impl<L: Log> Committer<L> {
             Stage::Checkpoint => forgetting.stage = Stage::Compact(self.in_log(|this| this.log.begin_compaction(upto))?),
             Stage::Compact(compaction) => {
                 if self.in_log(|this| this.compact_some(compaction))? {
-                    forgetting.stage = self.in_log(|this| this.removal(upto))?;
+                    forgetting.stage = self.removal(upto);
                 }
             }
             Stage::Remove { left, removed } => {
@@ -318,8 +420,8 @@ mod tests {
                 let slots = records.iter().filter(|(position, _)| *position >= from).fold((0, Timestamp::MIN), |(count, begin), &(_, received)| {
                     if received >= begin.plus(MARK_EVERY) { (count + 1, received) } else { (count, begin) }
                 });
-                prop_assert!(marks.marks.len() <= 2 * slots.0 + 1, "{:?} from {from}", marks.marks);
-                prop_assert!(marks.marks.iter().is_sorted_by(|one, next| one.0 < next.0), "one is there twice: {:?}", marks.marks);
+                prop_assert!(marks.list.len() <= 2 * slots.0 + 1, "{:?} from {from}", marks.list);
+                prop_assert!(marks.list.iter().is_sorted_by(|one, next| one.0 < next.0), "one is there twice: {:?}", marks.list);
             }
         }
     }

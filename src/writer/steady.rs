@@ -75,10 +75,26 @@ impl SteadyTime {
     }
 
     /// The time that retirement may go by: that of the last record, without the jumps that are younger than 24 hours.
+    #[cfg(test)]
     pub(super) fn trusted(&self) -> Timestamp {
-        let waiting = self.jumps.iter().filter(|jump| !jump.is_trusted(self.passed));
+        self.trusted_at(self.received.unwrap_or(Timestamp::MIN))
+    }
+
+    /// The same as it would be if something was received at `received`, by the steady clock then; but as of the last record, if there
+    /// is a jump between that no record says yet.
+    pub(super) fn trusted_by(&self, received: Timestamp, steady: Duration) -> Timestamp {
+        let passed = steady.saturating_sub(self.base.1);
+        let is_seen = received.since(self.base.0) <= passed.saturating_add(SLACK);
+        let last = self.received.unwrap_or(Timestamp::MIN);
+        self.trusted_at(if is_seen { last.max(received) } else { last })
+    }
+
+    fn trusted_at(&self, received: Timestamp) -> Timestamp {
+        let since = self.received.map_or(Duration::ZERO, |last| received.since(last));
+        let passed = self.passed.saturating_add(millis_of(since));
+        let waiting = self.jumps.iter().filter(|jump| !jump.is_trusted(passed));
         let lag = waiting.fold(0i64, |lag, jump| lag.saturating_add(jump.ahead));
-        Timestamp::from_millis(self.received.unwrap_or(Timestamp::MIN).millis().saturating_sub(lag))
+        Timestamp::from_millis(received.millis().saturating_sub(lag))
     }
 
     /// Whether the jump that was recorded at `received` is still needed.

@@ -6,6 +6,7 @@ mod edges;
 mod faults;
 mod older;
 mod retention;
+mod room;
 mod seam;
 mod server;
 mod simulation;

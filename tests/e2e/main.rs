@@ -7,6 +7,7 @@
 mod agents;
 mod alerts;
 mod crowd;
+mod disk;
 mod events;
 mod examples;
 mod pages;

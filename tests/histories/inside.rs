@@ -168,7 +168,6 @@ impl<'a> Inside<'a> {
             pages: Arc::clone(&memory.pages),
             telemetry: Arc::clone(&telemetry),
             clock: Arc::<GatedClock>::clone(&self.clock),
-            storage: "/nowhere".into(),
             threads: Threads::start().unwrap(),
         };
         let app = Arc::new(App::new(parts, WebOptions::default(), self.settings.clone()));

@@ -131,7 +131,6 @@ impl Server {
             pages: Arc::clone(&memory.pages),
             telemetry: Arc::clone(&telemetry),
             clock: Arc::<ManualClock>::clone(&clock),
-            storage: directory.path().to_owned(),
             threads: Threads::start().unwrap(),
         };
         let app = Arc::new(App::new(parts, web, settings(yaml)));
@@ -148,8 +147,15 @@ impl Server {
     where
         D::File: 'static,
     {
-        let opened = writer::open(disk, options, &self.memory).unwrap();
-        let options = writer::Options::default();
+        self.finish_start_with(disk, options, writer::Options::default());
+    }
+
+    /// The same with a writer of these options.
+    pub(crate) fn finish_start_with<D: Disk + 'static>(&self, disk: D, log: log::Options, options: writer::Options)
+    where
+        D::File: 'static,
+    {
+        let opened = writer::open(disk, log, &self.memory).unwrap();
         let (writer, mut running) =
             Writer::start(opened, options, Arc::<ManualClock>::clone(&self.clock), Arc::clone(&self.telemetry), Vec::new()).unwrap();
         if let (Some(watch), Ok(_)) = (running.watch(), tokio::runtime::Handle::try_current()) {

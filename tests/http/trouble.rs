@@ -8,6 +8,7 @@ use change_events::log;
 use change_events::log::faulty::Call;
 use change_events::log::faulty::Fault;
 use change_events::log::faulty::FaultyDisk;
+use change_events::writer;
 use std::time::Duration;
 use tower::ServiceExt as _;
 
@@ -27,6 +28,14 @@ fn on(disk: &FaultyDisk) -> Server {
     server
 }
 
+/// One that refuses nothing before the log does.
+fn on_all_of(disk: &FaultyDisk) -> Server {
+    let server = Server::starting("", WebOptions::default());
+    let options = writer::Options { min_free: Some(0), ..writer::Options::default() };
+    server.finish_start_with(disk.clone(), log::Options::default(), options);
+    server
+}
+
 /// Requests that bring events, one for each door and way.
 fn senders() -> Vec<Request<Body>> {
     let json = ("content-type", "application/json");
@@ -43,32 +52,54 @@ fn senders() -> Vec<Request<Body>> {
     senders.into_iter().map(|(method, path, headers, body)| request(method, path, headers, Body::from(body))).collect()
 }
 
-/// It is 503 with `sentence` and says no more.
+/// It is 503 with `sentence`, to come again after so long.
 #[track_caller]
-fn check(answer: &Answer, sentence: &str) {
+fn check(answer: &Answer, sentence: &str, retry_after: &str, is_inner: impl Fn(&str) -> bool) {
     let text = answer.text();
-    assert_eq!((answer.status, answer.header("retry-after")), (503, "5"), "{text}");
+    assert_eq!((answer.status, answer.header("retry-after")), (503, retry_after), "{text}");
     assert!(text.contains(sentence), "{text}");
-    for inner in ["os error", ".log", "injected", "device", "disk", "sync", "storage"] {
-        assert!(!text.contains(inner), "{text}");
-    }
+    assert!(!is_inner(text.as_str()), "{text}");
 }
 
 /// Sends something at every door that takes events.
-async fn check_every_door(server: &Server, sentence: &str) {
+async fn check_every_door(server: &Server, sentence: &str, retry_after: &str, is_inner: impl Fn(&str) -> bool) {
     for sent in senders() {
-        check(&server.call(sent).await, sentence);
+        check(&server.call(sent).await, sentence, retry_after, &is_inner);
     }
+}
+
+/// More than a sender has to know.
+fn is_inner(text: &str) -> bool {
+    ["os error", ".log", "injected", "device", "disk", "sync", "storage"].iter().any(|inner| text.contains(inner))
+}
+
+#[tokio::test]
+async fn too_little_room_is_said_with_the_flag_and_what_is_free() {
+    let disk = FaultyDisk::new();
+    let server = on(&disk);
+    assert_eq!(server.put(r#"{"event_name":"before"}"#, &[]).await.status, 200);
+    // A twentieth is to stay free.
+    let capacity = disk.used();
+    disk.set_capacity(Some(capacity));
+    check_every_door(&server, "(--storage.min-free)", "60", |text| !text.contains(&format!("at least {}", capacity / 20))).await;
+    assert_eq!(server.get("/-/ready").await.status, 200, "nothing is wrong with it");
+    let page = server.get("/metrics").await.text();
+    for line in ["change_events_refused_total{reason=\"disk\"} ", "change_events_storage_refusing 1\n"] {
+        assert!(page.contains(line), "{line} is not in\n{page}");
+    }
+    assert!(!page.contains("change_events_refused_total{reason=\"memory\"}"), "{page}");
+    disk.set_capacity(None);
+    assert_eq!(server.put(r#"{"event_name":"after"}"#, &[]).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_full_disk_is_said_without_what_is_full() {
     let disk = FaultyDisk::new();
     disk.set_thin();
-    let server = on(&disk);
+    let server = on_all_of(&disk);
     assert_eq!(server.put(r#"{"event_name":"before"}"#, &[]).await.status, 200);
     disk.set_capacity(Some(disk.used()));
-    check_every_door(&server, FULL).await;
+    check_every_door(&server, FULL, "5", is_inner).await;
     assert_eq!(server.get("/-/ready").await.status, 200, "it may work again");
     disk.set_capacity(None);
     assert_eq!(server.put(r#"{"event_name":"after"}"#, &[]).await.status, 200);
@@ -79,8 +110,8 @@ async fn a_latched_log_is_not_ready_and_says_so_without_its_cause() {
     let disk = FaultyDisk::new();
     let server = on(&disk);
     disk.fail_next(Call::Sync, Fault::Before);
-    check(&server.put(r#"{"event_name":"under way"}"#, &[]).await, UNKNOWN);
-    check_every_door(&server, LATCHED).await;
+    check(&server.put(r#"{"event_name":"under way"}"#, &[]).await, UNKNOWN, "5", is_inner);
+    check_every_door(&server, LATCHED, "5", is_inner).await;
     let ready = server.get("/-/ready").await;
     let sentence = r#"{"error":"the event log takes nothing more until the server is restarted"}"#;
     assert_eq!((ready.status, ready.text()), (503, sentence.to_owned()));
@@ -106,8 +137,8 @@ async fn a_disk_that_hangs_is_told_to_everybody_at_every_door() {
         assert_eq!(server.get("/-/healthy").await.status, 200);
         assert!(server.get("/metrics").await.text().contains("\nchange_events_log_stalled_seconds 2.0\n"));
         server.clock.advance(Duration::from_secs(4));
-        check(&under_way.await.unwrap(), UNKNOWN);
-        check_every_door(&server, STALLED).await;
+        check(&under_way.await.unwrap(), UNKNOWN, "5", is_inner);
+        check_every_door(&server, STALLED, "5", is_inner).await;
         disk.go_on();
         while server.put(r#"{"event_name":"after"}"#, &[]).await.status != 200 {
             tokio::task::yield_now().await;

@@ -140,8 +140,11 @@ fn of_a_log_that_was_closed_all_is_durable() {
     log.close().unwrap();
     let crashed = disk.crash(&mut || false);
     assert_eq!(crate::names(&crashed), crate::names(&disk));
+    // But for the zeros that a segment had ahead, which are cut when the next one begins.
+    let end = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     for name in crate::names(&disk) {
-        assert_eq!(crashed.bytes(&name), disk.bytes(&name), "{name}");
+        let (crashed, bytes) = (crashed.bytes(&name).unwrap(), disk.bytes(&name).unwrap());
+        assert_eq!(crashed[..end(&crashed)], bytes[..end(&bytes)], "{name}");
     }
     let opened = open(&crashed, options()).unwrap();
     assert!(opened.replayed.closed_cleanly);

@@ -208,7 +208,7 @@ fn an_older_checkpoint_stands_in_where_the_segments_after_it_are_there() {
         log.compact(Position(2), all).unwrap();
         log.compact(Position(4), all).unwrap();
         log.remove_segments_below(Position(oldest)).unwrap();
-        assert_eq!(log.segments().unwrap()[0].first, Position(oldest));
+        assert_eq!(log.segments()[0].first, Position(oldest));
         disk.change("00000000000000000004.checkpoint", |bytes| bytes[60] ^= 1);
         match open(&disk.fork(), small()) {
             Ok(opened) => {

@@ -18,6 +18,7 @@ mod model;
 mod proposed;
 mod reader;
 mod repair;
+mod reserve;
 mod space;
 #[path = "../support/splitmix.rs"]
 mod splitmix;

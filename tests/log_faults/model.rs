@@ -122,8 +122,8 @@ fn run(operations: &[Operation]) {
                 readers = readers.reopened(&log);
             }
             Operation::Read { which, refuses } => {
-                let segments = log.segments().ok().map(|segments| segments.iter().map(|segment| segment.first).collect::<Vec<_>>());
-                readers.read(which, refuses, &ledger, segments.as_deref());
+                let segments = log.segments().iter().map(|segment| segment.first).collect::<Vec<_>>();
+                readers.read(which, refuses, &ledger, Some(&segments));
             }
             Operation::Kill => {
                 log = reopen(&disk, &mut ledger, step);

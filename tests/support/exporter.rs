@@ -1,5 +1,6 @@
 //! The exporter itself: the binary under test, started as a user starts it.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub(crate) struct Exporter {
     arguments: Vec<String>,
     environment: Vec<(&'static str, PathBuf)>,
     directory: TempDir,
+    /// Where its log is.
+    data: PathBuf,
 }
 
 /// The binary under test: the release build that `tests/run` makes, else the one of this test's own profile.
@@ -31,15 +34,25 @@ pub(crate) fn binary() -> PathBuf {
 impl Exporter {
     /// Starts `change-events serve` on a free port with an empty data directory.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_with(arguments, &[])
+        Self::start_as(arguments, &[], None)
     }
 
     /// The same with more in its environment.
     pub(crate) fn start_with(arguments: &[&str], environment: &[(&'static str, PathBuf)]) -> Self {
+        Self::start_as(arguments, environment, None)
+    }
+
+    /// The same with this data directory.
+    pub(crate) fn start_at(data: &Path, arguments: &[&str]) -> Self {
+        Self::start_as(arguments, &[], Some(data.to_owned()))
+    }
+
+    fn start_as(arguments: &[&str], environment: &[(&'static str, PathBuf)], data: Option<PathBuf>) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let data = data.unwrap_or_else(|| directory.path().join("data"));
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let (process, url) = serve(&directory, "127.0.0.1:0", &arguments, environment);
-        Self { url, process, arguments, environment: environment.to_vec(), directory }
+        let (process, url) = serve(&directory, &data, "127.0.0.1:0", &arguments, environment);
+        Self { url, process, arguments, environment: environment.to_vec(), directory, data }
     }
 
     /// `HOST:PORT`, as a scrape target.
@@ -60,7 +73,7 @@ impl Exporter {
     /// Starts again after [`Self::kill`] or [`Self::terminate`]: same data, same port.
     pub(crate) fn start_again(&mut self) {
         let address = self.target().to_owned();
-        let (process, url) = serve(&self.directory, &address, &self.arguments, &self.environment);
+        let (process, url) = serve(&self.directory, &self.data, &address, &self.arguments, &self.environment);
         assert_eq!(url, self.url, "the exporter came back elsewhere");
         self.process = process;
     }
@@ -95,14 +108,16 @@ impl Exporter {
     }
 }
 
-fn serve(directory: &TempDir, address: &str, arguments: &[String], environment: &[(&'static str, PathBuf)]) -> (Process, String) {
+fn serve(
+    directory: &TempDir,
+    data: &Path,
+    address: &str,
+    arguments: &[String],
+    environment: &[(&'static str, PathBuf)],
+) -> (Process, String) {
     let mut command = Command::new(binary());
-    command
-        .arg("serve")
-        .arg(format!("--storage.path={}", directory.path().join("data").display()))
-        .arg(format!("--web.listen-address={address}"))
-        .args(arguments)
-        .envs(environment.iter().map(|(name, value)| (name, value)));
+    command.arg("serve").arg(format!("--storage.path={}", data.display())).arg(format!("--web.listen-address={address}")).args(arguments);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     let log_path = directory.path().join("log");
     let before = std::fs::read(&log_path).map_or(0, |log| log.len());
     let mut process = Process::spawn(command, &log_path);

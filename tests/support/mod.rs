@@ -15,6 +15,7 @@ pub(crate) mod process;
 pub(crate) mod prometheus;
 pub(crate) mod query;
 pub(crate) mod servers;
+pub(crate) mod small_disk;
 pub(crate) mod splitmix;
 pub(crate) mod victoria;
 pub(crate) mod wait;

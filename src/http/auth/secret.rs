@@ -39,6 +39,14 @@ pub enum SecretError {
     Random(getrandom::Error),
 }
 
+impl SecretError {
+    /// Whether it could not be kept because the disk is full.
+    pub fn is_of_room(&self) -> bool {
+        let is_of_room = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        matches!(self, Self::File { act: "write", source, .. } if is_of_room(source.kind()))
+    }
+}
+
 impl Secret {
     /// The secret of the server that keeps its data in `directory`; made when there is none yet.
     pub fn open(directory: &Path) -> Result<Self, SecretError> {
@@ -53,6 +61,13 @@ impl Secret {
         }
     }
 
+    /// A secret that ends with the process: access tokens that were made by it are refused after a restart.
+    pub fn passing() -> Result<Self, SecretError> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(SecretError::Random)?;
+        Ok(Self(secret))
+    }
+
     /// A secret that is given; for tests.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -64,18 +79,17 @@ impl Secret {
 
     /// Written beside its place and renamed, so that a crash leaves either no secret or a whole one.
     fn create(directory: &Path, path: &Path) -> Result<Self, SecretError> {
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(SecretError::Random)?;
+        let secret = Self::passing()?;
         let draft = path.with_extension("new");
         let write = || {
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-            file.write_all(&secret)?;
+            file.write_all(&secret.0)?;
             file.sync_all()?;
             fs::rename(&draft, path)?;
             File::open(directory)?.sync_all()
         };
         write().map_err(|source| SecretError::File { act: "write", path: path.to_owned(), source })?;
-        Ok(Self(secret))
+        Ok(secret)
     }
 }
 

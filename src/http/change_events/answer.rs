@@ -16,11 +16,14 @@ use crate::exposition::Exposure;
 use crate::formats::Warning;
 use crate::http::change_events::MEMORY_RETRY_SECONDS;
 use crate::http::change_events::reason;
+use crate::http::change_events::refused_by_writer;
+use crate::http::change_events::status_of;
 use crate::http::error::ApiError;
 use crate::http::error::held_json_response;
 use crate::http::error::json_response;
 use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
+use crate::writer::Refused;
 
 /// Most lines of a stream that the answer names.
 const LISTED_MAX: usize = 1000;
@@ -67,6 +70,9 @@ pub(crate) fn warnings(mapping: &[Warning], exposure: Option<&Exposure>) -> Vec<
 pub(super) struct Item {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What our metrics say of it.
+    #[serde(skip)]
+    reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     /// Its line in the stream, from 1.
@@ -82,11 +88,16 @@ pub(super) struct Item {
 
 impl Item {
     pub(super) fn taken(id: EdgeId, at: Timestamp, warnings: Vec<Cow<'static, str>>) -> Self {
-        Self { line: None, id: Some(id.to_string()), timestamp: Some(at.to_string()), warnings, status: None, error: None }
+        Self { line: None, id: Some(id.to_string()), timestamp: Some(at.to_string()), warnings, status: None, error: None, reason: "" }
+    }
+
+    pub(super) fn refused_by(refused: &Refused) -> Self {
+        Self { reason: refused_by_writer(refused).reason, ..Self::refused(status_of(refused), refused.to_string()) }
     }
 
     pub(super) fn refused(status: u16, error: String) -> Self {
-        Self { line: None, id: None, timestamp: None, warnings: Vec::new(), status: Some(status), error: Some(error) }
+        let (reason, error) = (reason(status), Some(error));
+        Self { line: None, id: None, timestamp: None, warnings: Vec::new(), status: Some(status), error, reason }
     }
 
     pub(super) fn on_line(self, number: u64) -> Self {
@@ -106,8 +117,8 @@ impl BatchAnswer {
     }
 
     pub(super) fn count_refused(&self, telemetry: &Telemetry) {
-        for status in self.results.iter().filter_map(|item| item.status) {
-            telemetry.refused.get_or_create(&[("reason", reason(status))]).inc();
+        for item in self.results.iter().filter(|item| item.status.is_some()) {
+            telemetry.refused.get_or_create(&[("reason", item.reason)]).inc();
         }
     }
 

@@ -278,8 +278,8 @@ impl RefusedLines {
     }
 }
 
-/// Why a stream ends behind the group of a line for which there was no memory.
-fn no_memory(refused: &Refused, line: u64) -> ApiError {
+/// Why a stream ends behind the group of a line for which there was no memory, or no room on the disk.
+fn ended_at(refused: &Refused, line: u64) -> ApiError {
     let error = refused_by_writer(refused);
     let message =
         format!("line {line}: {}; the stream ends here: what comes after the lines that are counted was not looked at", error.message);
@@ -347,9 +347,10 @@ impl Progress<'_> {
             }
             Err(refused) => {
                 if status_of(&refused) == StatusCode::SERVICE_UNAVAILABLE.as_u16() {
-                    self.unwritten.get_or_insert_with(|| no_memory(&refused, self.before + line.number));
+                    self.unwritten.get_or_insert_with(|| ended_at(&refused, self.before + line.number));
                 }
-                self.refuse(line.number, status_of(&refused), refused.to_string());
+                self.app.telemetry.refused.get_or_create(&[("reason", refused_by_writer(&refused).reason)]).inc();
+                self.lines.refused(self.before + line.number, status_of(&refused), refused.to_string());
             }
         }
     }

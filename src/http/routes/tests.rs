@@ -30,7 +30,6 @@ fn app() -> Arc<App> {
         pages: Arc::clone(&memory.pages),
         telemetry: Arc::clone(&telemetry),
         clock: Arc::<ManualClock>::clone(&clock),
-        storage: "/nowhere".into(),
         threads: Threads::start().unwrap(),
     };
     let app = Arc::new(App::new(parts, WebOptions::default(), Settings::default()));

@@ -82,7 +82,7 @@ impl Spent {
 }
 
 /// What a change adds that ends an open event, and says of it hardly more than it did before.
-fn cost_of_end(tenant: &Tenant, change: &Change) -> Option<usize> {
+pub(super) fn cost_of_end(tenant: &Tenant, change: &Change) -> Option<usize> {
     let event = tenant.event(&change.event_id()).filter(|event| event.open)?;
     let before = event.details.as_ref().map_or(0, |details| details.text_bytes());
     let (stop, after) = match change {

@@ -102,7 +102,7 @@ fn a_single_event_is_in_the_next_turn() {
     }
     for number in 0..20 {
         entrance.push(Kind::Single, &source(0, number), edges(1)).unwrap();
-        let turn = exit.next_turn(|| false).unwrap();
+        let turn = exit.next_turn(Duration::from_hours(1), |_| false).unwrap();
         assert_eq!(turn.edges[0].work.len(), 1, "turn {number}");
     }
 }
@@ -111,7 +111,9 @@ fn a_single_event_is_in_the_next_turn() {
 fn changes_of_one_event_go_one_by_one() {
     let (entrance, mut exit) = queue(&Telemetry::new());
     let turns = |exit: &mut Exit| {
-        std::iter::from_fn(|| exit.next_turn(|| false)).map(|turn| (turn.changes.len(), turn.edges.len())).collect::<Vec<_>>()
+        std::iter::from_fn(|| exit.next_turn(Duration::from_hours(1), |_| false))
+            .map(|turn| (turn.changes.len(), turn.edges.len()))
+            .collect::<Vec<_>>()
     };
     // The event of the second change of connection 1 is free, but what comes before it is not.
     for (id, connection) in [("a", 0), ("a", 1), ("b", 1), ("c", 2), ("a", 3)] {
@@ -127,7 +129,10 @@ fn changes_of_one_event_go_one_by_one() {
     }
     entrance.push(Kind::Single, &source(1, 9), edges(1)).unwrap();
     entrance.push(Kind::Stream, &source(0, 9), edges(1)).unwrap();
-    let first: Vec<_> = (0..3).map(|_| exit.next_turn(|| false).unwrap()).map(|turn| (turn.changes.len(), turn.edges.len())).collect();
+    let first: Vec<_> = (0..3)
+        .map(|_| exit.next_turn(Duration::from_hours(1), |_| false).unwrap())
+        .map(|turn| (turn.changes.len(), turn.edges.len()))
+        .collect();
     assert_eq!(first.iter().map(|(changes, _)| *changes).collect::<Vec<_>>(), [1, 1, 1]);
     assert_eq!(first.iter().map(|(_, edges)| *edges).sum::<usize>(), 2, "{first:?}");
     drop(entrance);
@@ -162,8 +167,8 @@ fn what_waits_when_no_more_comes_is_given_out_and_what_comes_when_nothing_is_tak
     entrance.push(Kind::Single, &source(0, 0), edges(1)).unwrap();
     assert_eq!(entrance.depth(), [("single", 1), ("array", 0), ("stream", 0)]);
     drop(entrance);
-    assert_eq!(exit.next_turn(|| false).unwrap().records, 1);
-    assert!(exit.next_turn(|| false).is_none());
+    assert_eq!(exit.next_turn(Duration::from_hours(1), |_| false).unwrap().records, 1);
+    assert!(exit.next_turn(Duration::from_hours(1), |_| false).is_none());
     let waited = telemetry.render_text();
     assert!(waited.contains("change_events_writer_wait_seconds_count{kind=\"single\"} 1\n"), "{waited}");
 
@@ -179,7 +184,9 @@ fn what_waits_when_no_more_comes_is_given_out_and_what_comes_when_nothing_is_tak
 #[test]
 fn the_writer_is_woken() {
     let (entrance, mut exit) = queue(&Telemetry::new());
-    let writer = std::thread::spawn(move || std::iter::from_fn(|| exit.next_turn(|| false)).map(|turn| turn.records).sum::<usize>());
+    let writer = std::thread::spawn(move || {
+        std::iter::from_fn(|| exit.next_turn(Duration::from_hours(1), |_| false)).map(|turn| turn.records).sum::<usize>()
+    });
     for number in 0..100 {
         entrance.push(Kind::Single, &source(0, number), edges(1)).unwrap();
         std::thread::yield_now();
@@ -207,7 +214,7 @@ proptest! {
         }
         drop(entrance);
         let mut given = 0;
-        while let Some(turn) = exit.next_turn(|| false) {
+        while let Some(turn) = exit.next_turn(Duration::from_hours(1), |_| false) {
             prop_assert!(turn.records > 0);
             let last = turn.edges.iter().map(|ask| ask.work.len()).max().unwrap_or(1);
             prop_assert!(turn.records as u64 <= TURN_ALONE + last as u64 + SINGLES);

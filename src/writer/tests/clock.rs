@@ -38,7 +38,7 @@ impl Host {
         let opened = open(self.disk.clone(), log_options(), &self.memory).unwrap();
         let clock = Arc::new(BelievedClock::new(Arc::<ManualClock>::clone(&self.machine)));
         clock.not_before(opened.received());
-        let options = Options { retention: Some(self.retention), ..Options::default() };
+        let options = Options { retention: Some(self.retention), min_free: Some(0), ..Options::default() };
         self.committer = Some(Committer::new(opened, options, clock, Arc::default()));
     }
 

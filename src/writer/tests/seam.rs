@@ -20,8 +20,8 @@ use crate::log::Committed;
 use crate::log::Compaction;
 use crate::log::Frame;
 use crate::log::LogReader;
-use crate::log::ReadError;
 use crate::log::Removed;
+use crate::log::Room;
 use crate::log::SegmentInfo;
 use crate::log::SegmentLog;
 use crate::log::Unhealthy;
@@ -88,8 +88,28 @@ impl Log for Relay {
         self.local.close()
     }
 
-    fn segments(&self) -> Result<Vec<SegmentInfo>, ReadError> {
+    fn segments(&self) -> Vec<SegmentInfo> {
         self.local.segments()
+    }
+
+    fn room(&self) -> std::io::Result<Room> {
+        self.local.room()
+    }
+
+    fn checkpoint_bytes(&self, segments: usize) -> u64 {
+        self.local.checkpoint_bytes(segments)
+    }
+
+    fn keep_reserve(&mut self) {
+        self.local.keep_reserve();
+    }
+
+    fn open_reserve(&mut self, is_open: bool) {
+        self.local.open_reserve(is_open);
+    }
+
+    fn make_way(&mut self) {
+        self.local.make_way();
     }
 
     fn rotate(&mut self) -> Result<(), AppendError> {
@@ -100,7 +120,7 @@ impl Log for Relay {
         self.local.checkpoint_position()
     }
 
-    fn begin_compaction(&self, upto: Position) -> Result<Self::Compaction, CheckpointError> {
+    fn begin_compaction(&mut self, upto: Position) -> Result<Self::Compaction, CheckpointError> {
         self.local.begin_compaction(upto)
     }
 
@@ -112,7 +132,7 @@ impl Log for Relay {
         self.local.compact_step(compaction, keep)
     }
 
-    fn abandon(&self, compaction: Self::Compaction) {
+    fn abandon(&mut self, compaction: Self::Compaction) {
         self.local.abandon(compaction);
     }
 

@@ -31,6 +31,7 @@ pub(super) enum Told {
     /// Of a whole event; the version that it has after the commit.
     Changed(Option<Version>),
     Unexpected,
+    Refused(Refused),
 }
 
 /// Where the answer to what was handed over comes.
@@ -66,19 +67,17 @@ fn handed_over((mut commands, expect): Sent, store: &Store, limit: usize) -> (Su
 
 impl Awaited {
     fn answer(self, store: &Store) -> Answer {
-        let edge = |taken: Result<Taken, Refused>| {
-            let Taken { id, exposure } = taken.unwrap();
-            Told::Edge { id, duplicate: exposure.is_none() }
+        let edge = |taken: Result<Taken, Refused>| match taken {
+            Ok(Taken { id, exposure }) => Told::Edge { id, duplicate: exposure.is_none() },
+            Err(refused) => Told::Refused(refused),
         };
         Ok(match self {
             Self::Edges(mut reply) => reply.try_recv().unwrap().answer?.into_iter().map(edge).collect(),
             Self::Claim(mut reply) => vec![Told::Claim(reply.try_recv().unwrap().answer?.unwrap())],
             Self::Change(mut reply, change) => vec![match reply.try_recv().unwrap().answer? {
                 Ok(_) => Told::Changed(store.version(change.organization(), &change.event_id())),
-                Err(unchanged) => {
-                    assert_eq!(unchanged, Unchanged::Unexpected);
-                    Told::Unexpected
-                }
+                Err(Unchanged::Unexpected) => Told::Unexpected,
+                Err(Unchanged::Refused(refused)) => Told::Refused(refused),
             }],
         })
     }
@@ -130,6 +129,8 @@ pub(super) struct Server {
     pub(super) machine: Arc<ManualClock>,
     pub(super) memory: Memory,
     pub(super) retention: Duration,
+    pub(super) retention_size: Option<u64>,
+    pub(super) min_free: u64,
     /// A flag that may be another one after the next start.
     pub(super) skew: Duration,
     committer: Option<Committer<SegmentLog<FaultyDisk>>>,
@@ -159,6 +160,8 @@ impl Server {
             machine,
             memory: memory_of(skew),
             retention,
+            retention_size: None,
+            min_free: 0,
             skew,
             committer: None,
             records: Vec::new(),
@@ -177,7 +180,8 @@ impl Server {
         let opened = open(self.disk.clone(), log_options(), &self.memory).unwrap();
         let clock = Arc::new(BelievedClock::new(Arc::<ManualClock>::clone(&self.machine)));
         clock.not_before(opened.received());
-        let options = Options { retention: Some(self.retention), ..Options::default() };
+        let (retention, min_free) = (Some(self.retention), Some(self.min_free));
+        let options = Options { retention, retention_size: self.retention_size, min_free, ..Options::default() };
         let mut committer = Committer::new(opened, options, clock, Arc::default());
         self.fed = Listener::default();
         committer.followers.push(Box::new(self.fed.clone()));
@@ -188,9 +192,9 @@ impl Server {
     /// The server that another disk would start, one with no more of the log than this.
     pub(super) fn as_on(&self, disk: FaultyDisk) -> Self {
         let (machine, memory, records) = (Arc::clone(&self.machine), self.memory.clone(), self.records.clone());
-        let Self { retention, skew, looked, steps, .. } = *self;
-        let fed = Listener::default();
-        let mut server = Self { disk, machine, memory, retention, skew, committer: None, records, fed, looked, steps };
+        let Self { retention, retention_size, min_free, skew, looked, steps, .. } = *self;
+        let (fed, committer) = (Listener::default(), None);
+        let mut server = Self { disk, machine, memory, retention, retention_size, min_free, skew, committer, records, fed, looked, steps };
         server.start();
         let last = server.committer().log.last();
         server.records.retain(|(position, ..)| *position <= last);
@@ -220,6 +224,12 @@ impl Server {
         let answers = submit(self.committer(), sent);
         self.forget();
         answers
+    }
+
+    /// Nobody sends anything for a while.
+    pub(super) fn idle(&mut self) {
+        self.committer().idle(true);
+        self.forget();
     }
 
     /// Looks for what is too old, and forgets it.

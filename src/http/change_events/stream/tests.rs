@@ -38,7 +38,6 @@ fn app() -> App {
         pages: Arc::clone(&memory.pages),
         telemetry: Arc::clone(&telemetry),
         clock: Arc::<ManualClock>::clone(&clock),
-        storage: "/nowhere".into(),
         threads: Threads::start().unwrap(),
     };
     let app = App::new(parts, WebOptions::default(), Settings::default());

@@ -1,0 +1,121 @@
+//! Room on the disk: looked at by the writer's thread alone, so that nobody else waits for a disk that hangs, and told to the
+//! metrics. Where there is too little, what is new is refused, while what ends or deletes something is taken.
+
+use super::commit::Committer;
+use crate::log::AppendError;
+use crate::log::Log;
+use crate::telemetry::set_size;
+use std::time::Duration;
+
+/// How often room is looked at while nobody sends anything; with each commit besides.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What new events leave free where no flag says it: this, or a part of the disk where that is less.
+const MIN_FREE_BYTES: u64 = 1 << 30;
+const MIN_FREE_PART: u64 = 20;
+/// New events are taken again when this part more is free.
+const AGAIN_PART: u64 = 8;
+
+/// There is less room on the disk than new events are to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "too little room on the disk: {free} bytes are free, and new events leave at least {wanted} (--storage.min-free); stops of what is open and deletions are taken"
+)]
+pub struct NoRoom {
+    /// Bytes that are free.
+    pub free: u64,
+    /// Bytes that new events leave.
+    pub wanted: u64,
+}
+
+/// What is known of the room.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// Why new events are refused now.
+    pub(super) refusal: Option<NoRoom>,
+    /// Bytes that the log takes, with what is kept back.
+    pub(super) takes: u64,
+    /// Bytes by which the log is larger than `--storage.retention.size`.
+    pub(super) beyond: u64,
+    /// The steady clock from which on retention may look again where it is wanted at once.
+    pub(super) again: Duration,
+    /// The same where the log is larger than it should be, and what was oldest would not go.
+    pub(super) stuck: Duration,
+    /// It was said that the log is larger than it should be by what has to stay.
+    pub(super) said: bool,
+}
+
+impl<L: Log> Committer<L> {
+    /// Looks how much room there is, and keeps back what retention needs of it.
+    pub(super) fn look_at_room(&mut self) {
+        let is_kept = self.forgetting.is_none();
+        let room = self.in_log(|this| {
+            if is_kept {
+                this.log.keep_reserve();
+            }
+            this.log.room()
+        });
+        // Where the disk does not say, what was known is.
+        let Ok(room) = room else { return };
+        let (free, size) = (room.space.free, room.space.size);
+        let wanted = self.options.min_free.unwrap_or_else(|| MIN_FREE_BYTES.min(size / MIN_FREE_PART));
+        let before = self.room.refusal;
+        let enough = if before.is_some() { wanted.saturating_add(wanted / AGAIN_PART) } else { wanted };
+        self.room.refusal = (free < enough).then_some(NoRoom { free, wanted });
+        let takes = room.log_bytes.saturating_add(room.reserve_bytes);
+        self.room.takes = takes;
+        self.room.beyond = self.options.retention_size.map_or(0, |most| takes.saturating_sub(most));
+        self.room.said &= self.room.beyond > 0;
+        match (before, self.room.refusal) {
+            (None, Some(_)) => {
+                tracing::error!(free, wanted, "there is too little room on the disk: new events are refused (--storage.min-free)");
+            }
+            (Some(_), None) => tracing::info!(free, wanted, "there is room on the disk again: new events are taken"),
+            _ => {}
+        }
+        let telemetry = &self.telemetry;
+        set_size(&telemetry.storage_free_bytes, free);
+        set_size(&telemetry.storage_size_bytes, size);
+        set_size(&telemetry.storage_min_free_bytes, wanted);
+        set_size(&telemetry.storage_retention_size_bytes, self.options.retention_size.unwrap_or(0));
+        set_size(&telemetry.storage_beyond_bytes, self.room.beyond);
+        set_size(&telemetry.storage_reserve_bytes, room.reserve_bytes);
+        set_size(&telemetry.log_bytes, takes);
+        telemetry.storage_refusing.set(i64::from(self.room.refusal.is_some()));
+    }
+
+    /// What there is to do while nobody sends anything: what is too old is forgotten, a step at a time, and when the time between two
+    /// looks has passed, room is looked at, and what is too old is looked for. Says whether there is more to do at once.
+    pub(super) fn idle(&mut self, has_passed: bool) -> bool {
+        if has_passed {
+            let reading = self.clock.read();
+            self.look_at_room();
+            self.look_for_old_at(reading);
+        }
+        self.forget_some()
+    }
+
+    /// Says once that the log is larger than it should be by what has to stay.
+    pub(super) fn say_beyond(&mut self) {
+        if self.room.beyond > 0 && !std::mem::replace(&mut self.room.said, true) {
+            tracing::warn!(
+                bytes = self.room.takes,
+                beyond = self.room.beyond,
+                "the log is larger than --storage.retention.size by what is open or younger than a day and an hour, which stays"
+            );
+        }
+    }
+
+    /// Why new events are refused, if they are.
+    pub(super) fn no_room(&self) -> Result<(), NoRoom> {
+        self.room.refusal.map_or(Ok(()), |refusal| {
+            self.telemetry.storage_refused.inc();
+            Err(refusal)
+        })
+    }
+
+    /// Whether there is so little room that retention should look at once.
+    pub(super) fn is_short_of_room(&self) -> bool {
+        let is_full = matches!(&*self.health.read(), super::Health::Failing(error) if matches!(**error, AppendError::DiskFull { .. }));
+        is_full || self.room.refusal.is_some()
+    }
+}
