@@ -54,7 +54,10 @@ pub trait Log: Send {
     fn checkpoint_bytes(&self, segments: usize) -> u64;
 
     /// Keeps room back for when there is none: see [`SegmentLog::keep_reserve`].
-    fn keep_reserve(&mut self);
+    fn keep_reserve(&mut self, carried: u64);
+
+    /// About as many bytes a checkpoint takes that carries no more than so many records.
+    fn carried_bytes(&self, records: u64) -> u64;
 
     /// Lets what is written take what is kept back, where there is no other room, until it is told not to.
     fn open_reserve(&mut self, is_open: bool);
@@ -138,8 +141,12 @@ where
         self.checkpoint_bytes(segments)
     }
 
-    fn keep_reserve(&mut self) {
-        self.keep_reserve();
+    fn keep_reserve(&mut self, carried: u64) {
+        self.keep_reserve(carried);
+    }
+
+    fn carried_bytes(&self, records: u64) -> u64 {
+        self.carried_bytes(records)
     }
 
     fn open_reserve(&mut self, is_open: bool) {

@@ -98,13 +98,21 @@ impl<D: Disk> SegmentLog<D> {
         carried.saturating_add(frames * FRAME_HEADER_BYTES as u64 + FILE_HEADER_BYTES as u64)
     }
 
-    /// Keeps back what the next checkpoint takes at most, and something for a segment, as far as there is room, of which it leaves a
-    /// little; gives back what is too much. Waits for the disk where there is something to do.
+    /// About as many bytes a checkpoint takes that carries no more than so many records, by what records take here; rather more.
+    pub fn carried_bytes(&self, records: u64) -> u64 {
+        let used = self.closed.iter().copied().fold(self.active.offset, u64::saturating_add);
+        let all = self.chain.next.saturating_sub(self.segments.first().copied().unwrap_or(0)).max(1);
+        (used / all + CARRIED_BYTES).saturating_mul(records).saturating_mul(3) / 2 + self.step()
+    }
+
+    /// Keeps back what the next checkpoint takes at most, or what one takes that stands for all segments, if so many records are
+    /// carried on, and something for a segment, as far as there is room, of which it leaves a little; gives back what is too much. Waits for the disk where there is something to do.
     ///
     /// It is not synced: after a power loss there may be less of it, or none, and it is made again.
-    pub fn keep_reserve(&mut self) {
+    pub fn keep_reserve(&mut self, carried: u64) {
         let step = self.step();
-        let wanted = self.checkpoint_bytes(1).div_ceil(step).saturating_mul(step);
+        let all = if carried > 0 { self.carried_bytes(carried) } else { 0 };
+        let wanted = self.checkpoint_bytes(1).max(all).div_ceil(step).saturating_mul(step);
         // First what cannot be done without.
         self.reserve.checkpoint = self.keep(RESERVE, self.reserve.checkpoint, (wanted, step));
         self.reserve.segment = self.keep(SEGMENT_RESERVE, self.reserve.segment, (step, step));

@@ -97,7 +97,7 @@ impl<L: Log> Committer<L> {
         let (duplicates, applied) = (counters::duplicates(&telemetry), watch::Sender::new(log.last()));
         let (received, looked_at) = (state.course.received, Timestamp::MIN);
         let (in_flight, forgetting, retired, room) = (None, None, Vec::new(), Room::default());
-        let mut committer = Self {
+        Self {
             log,
             options,
             clock,
@@ -116,13 +116,12 @@ impl<L: Log> Committer<L> {
             room,
             forgetting,
             retired,
-        };
-        committer.look_at_room();
-        committer
+        }
     }
 
     /// Commits until every sender is gone, then closes the log. The error says why it was not closed cleanly.
     pub(super) fn run(mut self, mut exit: Exit) -> Result<(), AppendError> {
+        self.look_at_room();
         self.commit_all(&mut exit);
         self.forget_no_more();
         self.log.close()

@@ -35,6 +35,8 @@ const SOON: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(10);
 /// Two marks are no further apart in the log than this.
 const MARK_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 256 << 10 };
+/// What was received so long ago is hardly ever still due.
+const NOT_DUE: Duration = Duration::from_hours(48);
 /// A segment is closed, full or not, when it spans this part of the retention time.
 const SEGMENT_PART: u32 = 10;
 
@@ -252,9 +254,12 @@ impl<L: Log> Committer<L> {
         let by_size = self.count_beyond(closed, steady);
         let all = by_age.max(by_size);
         // What was retired has to be carried on, whatever there is of room.
-        let free = self.log.room().map_or(0, |room| room.space.free);
+        let free = self.log.room().map_or(0, |room| room.space.free.saturating_add(room.reserve_bytes));
+        // Of what is old by age, and no longer due, only what is open stays.
+        let is_open_alone = by_size <= by_age && self.options.retention.is_some_and(|retention| retention >= NOT_DUE);
+        let stays = if is_open_alone { self.log.carried_bytes(self.count_open()) } else { u64::MAX };
         let mut count = all;
-        while count > 1 && self.log.checkpoint_bytes(count) > free {
+        while count > 1 && self.log.checkpoint_bytes(count).min(stays) > free {
             count /= 2;
         }
         if count > 0 && self.log.checkpoint_bytes(count) > free {

@@ -2,6 +2,7 @@
 //! metrics. Where there is too little, what is new is refused, while what ends or deletes something is taken.
 
 use super::commit::Committer;
+use crate::account::STOP_BYTES;
 use crate::log::AppendError;
 use crate::log::Log;
 use crate::telemetry::set_size;
@@ -47,10 +48,10 @@ pub(super) struct Room {
 impl<L: Log> Committer<L> {
     /// Looks how much room there is, and keeps back what retention needs of it.
     pub(super) fn look_at_room(&mut self) {
-        let is_kept = self.forgetting.is_none();
+        let open = self.forgetting.is_none().then(|| self.count_open());
         let room = self.in_log(|this| {
-            if is_kept {
-                this.log.keep_reserve();
+            if let Some(open) = open {
+                this.log.keep_reserve(open);
             }
             this.log.room()
         });
@@ -81,6 +82,11 @@ impl<L: Log> Committer<L> {
         set_size(&telemetry.storage_reserve_bytes, room.reserve_bytes);
         set_size(&telemetry.log_bytes, takes);
         telemetry.storage_refusing.set(i64::from(self.room.refusal.is_some()));
+    }
+
+    /// How many events are open, about: a checkpoint carries a record of each.
+    pub(super) fn count_open(&self) -> u64 {
+        (self.state.memory.store.account().kept_back() / STOP_BYTES) as u64
     }
 
     /// What there is to do while nobody sends anything: what is too old is forgotten, a step at a time, and when the time between two

@@ -172,3 +172,55 @@ fn room_is_reserved_again_after_a_write_that_failed() {
     assert_eq!(bytes(&log), 400);
     ledger.verify(&open(&disk, small()).unwrap().records, &"after a failed write");
 }
+
+#[test]
+fn a_segment_takes_a_part_of_the_room_ahead_and_no_more() {
+    let options = Options { segment_bytes: 4000, ..small() };
+    // Bytes that are free when the first append needs more than the header; bytes that the segment has then, of which 140 are used.
+    for (free, bytes) in [(100_000, 4000), (32_000, 140 + 1993), (1600, 140 + 93), (100, 140)] {
+        let disk = FaultyDisk::new();
+        disk.set_capacity(Some(41));
+        let mut log = open(&disk, options).unwrap().log;
+        disk.set_capacity(Some(disk.used() + free));
+        assert!(log.append(&crate::batch(&[vec![1; 56]])).is_ok(), "{free}");
+        assert_eq!(log.segments()[0].bytes, bytes, "{free}");
+    }
+}
+
+/// Where no other segment can be had, the one there is goes on.
+#[test]
+fn without_another_file_a_segment_is_longer() {
+    let disk = FaultyDisk::new();
+    let mut log = open(&disk, small()).unwrap().log;
+    let mut ledger = Ledger::default();
+    ledger.append(&mut log, &[vec![1; 56]]).unwrap();
+    disk.set_files(Some(crate::names(&disk).len()));
+    for number in 0..10 {
+        ledger.append(&mut log, &records(number, 2, 100)).unwrap();
+    }
+    assert_eq!(log.segments().len(), 1);
+    ledger.verify(&open(&disk.fork(), small()).unwrap().records, &"one long segment");
+    disk.heal();
+    ledger.append(&mut log, &records(11, 2, 100)).unwrap();
+    assert_eq!(log.segments().len(), 2);
+    ledger.verify(&open(&disk, small()).unwrap().records, &"and another one");
+}
+
+#[test]
+fn segments_suit_the_disk_and_the_size_of_the_log() {
+    const MIB: u64 = 1 << 20;
+    for (disk, log, expected) in [
+        (u64::MAX, None, 64),
+        (4096, None, 64),
+        (2048, None, 64),
+        (320, None, 10),
+        (16, None, 1),
+        (4096, Some(10_240), 64),
+        (4096, Some(100), 10),
+        (4096, Some(1), 1),
+    ] {
+        let bytes = disk.saturating_mul(MIB);
+        let options = Options::default().fitting(bytes, log.map(|log| log * MIB));
+        assert_eq!(options, Options { segment_bytes: expected * MIB, ..Options::default() }, "{disk} {log:?}");
+    }
+}

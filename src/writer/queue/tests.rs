@@ -223,3 +223,20 @@ proptest! {
         prop_assert_eq!(given, expected);
     }
 }
+
+#[test]
+fn who_waits_for_something_looks_again_when_time_has_passed() {
+    let (entrance, mut exit) = queue(&Telemetry::default());
+    let mut looks = Vec::new();
+    let mut entrance = Some(entrance);
+    let turn = exit.next_turn(Duration::from_millis(1), |has_passed| {
+        looks.push(has_passed);
+        if looks.len() == 5 {
+            entrance = None;
+        }
+        // Once there is more to do at once.
+        looks.len() == 2
+    });
+    assert!(turn.is_none());
+    assert_eq!(looks, [false, true, false, true, true]);
+}

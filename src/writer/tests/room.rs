@@ -51,7 +51,7 @@ fn with_little_room_what_is_new_is_refused_and_what_ends_is_taken() {
     assert_eq!((refused, server.committer().telemetry.storage_refusing.get()), (6, 1));
     server.restart();
     // With a little more room it does not go to and fro, with enough it goes on by itself.
-    for (room, taken) in [(105_000, false), (120_000, true), (105_000, true), (90_000, false)] {
+    for (room, taken) in [(90_000, false), (105_000, false), (120_000, true), (105_000, true), (90_000, false)] {
         server.disk.set_capacity(Some(server.disk.used() + room));
         let told = server.one(edge(EdgeState::Point, &format!("{room} {taken}")));
         assert_eq!(!is_refused(&told), taken, "{room}: {told:?}");
@@ -106,6 +106,36 @@ fn a_full_disk_heals_by_retention_alone() {
         server.send(job(EdgeState::Point, now, "later"));
         server.restart();
     }
+}
+
+/// The oldest segments hold nothing but what is open, so that none of them is smaller in a checkpoint.
+#[test]
+fn a_full_disk_of_much_that_is_open_heals_by_retention_alone() {
+    let mut server = Server::new(48 * HOUR);
+    let start = |number: usize, now| super::edges::long(job(EdgeState::Start, now, &number.to_string()));
+    for number in 0..8 {
+        let now = server.now();
+        server.send(start(number, now));
+    }
+    for _ in 0..6 {
+        server.machine.advance(Duration::from_mins(11));
+        server.fill(1);
+    }
+    server.machine.advance(Duration::from_mins(11));
+    server.fill(1);
+    server.idle();
+    let full = |server: &mut Server| server.disk.set_capacity(Some(server.disk.used()));
+    full(&mut server);
+    server.machine.advance(100 * HOUR);
+    for _ in 0..60 {
+        server.machine.advance(Duration::from_mins(1));
+        server.idle();
+        full(&mut server);
+    }
+    let segments = server.committer().log.segments();
+    assert!(segments.len() < 4, "{:?} {segments:?}", server.committer().log.room());
+    assert_eq!(server.events().len(), 8);
+    server.restart();
 }
 
 /// By its size the log loses what is oldest, but for what is open, and what may still be due.

@@ -100,8 +100,12 @@ impl Log for Relay {
         self.local.checkpoint_bytes(segments)
     }
 
-    fn keep_reserve(&mut self) {
-        self.local.keep_reserve();
+    fn keep_reserve(&mut self, carried: u64) {
+        self.local.keep_reserve(carried);
+    }
+
+    fn carried_bytes(&self, records: u64) -> u64 {
+        self.local.carried_bytes(records)
     }
 
     fn open_reserve(&mut self, is_open: bool) {
