@@ -18,6 +18,8 @@ use axum::http::StatusCode;
 use axum::http::Uri;
 use axum::http::header;
 use axum::http::request;
+use axum::middleware;
+use axum::middleware::Next;
 use axum::response::Redirect;
 use axum::response::Response;
 use axum::routing::MethodFilter;
@@ -35,6 +37,7 @@ use crate::http::change_events;
 use crate::http::error::ApiError;
 use crate::http::error::ErrorForm;
 use crate::http::ets;
+use crate::http::front::Front;
 use crate::http::list;
 use crate::http::metrics;
 use crate::http::oauth;
@@ -46,9 +49,6 @@ use crate::http::wholes::Actor;
 use crate::telemetry::RouteMetrics;
 use crate::time::Timestamp;
 use crate::writer::Source;
-
-/// Most headers of a request. hyper's own bound of 100 lies on its stack; a lower one there would cost every request an allocation.
-const HEADERS_MAX: usize = 64;
 
 /// The path of the page with our own metrics, unless `--web.telemetry-path` names another.
 const TELEMETRY_PATH: &str = "/metrics";
@@ -317,13 +317,23 @@ pub fn router(app: &Arc<App>) -> Router {
     }
     let unknown = Arc::new(app.telemetry.route("unknown", "any"));
     let wrong_method = Arc::clone(&unknown);
-    let (path_prefix, method_prefix) = (prefix.clone(), prefix.clone());
+    let front = Arc::new(Front::new(Arc::clone(app), app.telemetry.route("unknown", "any")));
+    let (path_prefix, method_prefix, front_prefix) = (prefix.clone(), prefix.clone(), prefix.clone());
     let no_path = async move |uri: Uri| refuse(&unknown, errors_at(&uri, &path_prefix), StatusCode::NOT_FOUND, "no such path");
     let no_method = async move |uri: Uri| {
         let errors = errors_at(&uri, &method_prefix);
         refuse(&wrong_method, errors, StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
     };
-    router.fallback(no_path).method_not_allowed_fallback(no_method)
+    let first = move |request: Request, next: Next| {
+        let refused = front.refuse(&request, || errors_at(request.uri(), &front_prefix));
+        async move {
+            match refused {
+                Some(refused) => refused,
+                None => next.run(request).await,
+            }
+        }
+    };
+    router.fallback(no_path).method_not_allowed_fallback(no_method).layer(middleware::from_fn(first))
 }
 
 /// Whose errors answer a request that no route takes: those of the door whose paths begin like this one.
@@ -368,10 +378,6 @@ async fn answer(app: &Arc<App>, served: &Served, request: Request) -> Result<Res
         && !app.connections.may_ask(peer, route.lane)
     {
         return Err(ApiError::unavailable("connections", "busy: too many connections (--limit.connections)"));
-    }
-    if parts.headers.len() > HEADERS_MAX {
-        let message = format!("{} headers: at most {HEADERS_MAX}", parts.headers.len());
-        return Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers", message));
     }
     if !matches!(parts.method, Method::GET | Method::HEAD) && is_cross_site(&parts.headers) {
         return Err(ApiError::new(StatusCode::FORBIDDEN, "cross_site", "a page of another site may not send this"));

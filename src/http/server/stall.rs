@@ -26,8 +26,9 @@ use tokio::time::Instant;
 use tokio::time::Sleep;
 
 use crate::http::server::connection::Connection;
+use crate::http::server::unread::UNREAD_BYTES_MAX;
 
-/// How long a closed connection still reads what comes. Beyond that it only waits for the other side to have read and to close.
+/// How long a closed connection still reads what comes, however much. Beyond that it only waits for the other side to have read and to close.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// How long the kernel goes on with what a closed connection has sent, when the other side does not take it.
 const ORPHAN: Duration = Duration::from_secs(5);
@@ -77,8 +78,29 @@ pub(super) struct StallGuard {
     alarm: Option<Pin<Box<Sleep>>>,
     /// What it means when the alarm goes off.
     slow: Slow,
-    /// Set when our side is closed: since when, and when to wait no more.
-    linger: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Set when our side is closed.
+    linger: Option<Linger>,
+}
+
+/// How long the other side is waited for that was told all.
+#[derive(Debug)]
+struct Linger {
+    since: Instant,
+    /// What came since then.
+    dropped: u64,
+    /// When to wait no more.
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Linger {
+    fn new(patience: Duration) -> Self {
+        Self { since: Instant::now(), dropped: 0, alarm: Box::pin(tokio::time::sleep(patience)) }
+    }
+
+    /// Whether what comes is still read: for a while, and longer from who has sent little.
+    fn reads(&self) -> bool {
+        self.since.elapsed() < LINGER || self.dropped < UNREAD_BYTES_MAX
+    }
 }
 
 impl StallGuard {
@@ -153,17 +175,17 @@ impl AsyncWrite for StallGuard {
             this.connection.closes();
         }
         let patience = if this.connection.hurries.load(Relaxed) { LINGER.min(this.patience) } else { this.patience };
-        let (since, linger) = this.linger.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(patience))));
+        let linger = this.linger.get_or_insert_with(|| Linger::new(patience));
         let mut dropped = [MaybeUninit::uninit(); 4096];
         loop {
-            if linger.as_mut().poll(context).is_ready() {
+            if linger.alarm.as_mut().poll(context).is_ready() {
                 // It has read all by now, or never will.
                 this.connection.resets.store(true, Relaxed);
                 return Poll::Ready(Ok(()));
             }
             let mut buffer = ReadBuf::uninit(&mut dropped);
             match ready!(Pin::new(&mut this.stream).poll_read(context, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() && since.elapsed() < LINGER => {}
+                Ok(()) if !buffer.filled().is_empty() && linger.reads() => linger.dropped += buffer.filled().len() as u64,
                 // The other side has closed too, or is gone, or does not stop sending.
                 _ => return Poll::Ready(Ok(())),
             }
