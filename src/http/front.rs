@@ -26,17 +26,17 @@ const SHOWN_CHARS: usize = 80;
 /// Refuses what no route should see.
 pub(crate) struct Front {
     app: Arc<App>,
-    metrics: RouteMetrics,
+    metrics: Arc<RouteMetrics>,
 }
 
 impl Front {
     /// Counts what it refuses as `metrics`.
-    pub(crate) fn new(app: Arc<App>, metrics: RouteMetrics) -> Self {
+    pub(crate) fn new(app: Arc<App>, metrics: Arc<RouteMetrics>) -> Self {
         Self { app, metrics }
     }
 
-    /// The answer to a request that no route may see, in the shape of its door.
-    pub(crate) fn refuse(&self, request: &Request, errors: impl FnOnce() -> ErrorForm) -> Option<Response> {
+    /// The answer to a request that no route may see, in the shape that `errors` says, given the prefix of all paths.
+    pub(crate) fn refuse(&self, request: &Request, errors: impl FnOnce(&str) -> ErrorForm) -> Option<Response> {
         let headers = request.headers();
         let (error, closes) = if let Err(error) = check_form(headers) {
             // Whoever stands between may see another request in it.
@@ -48,7 +48,7 @@ impl Front {
         };
         self.app.telemetry.refused.get_or_create(&[("reason", error.reason)]).inc();
         self.metrics.observe(error.status.as_u16(), Duration::ZERO);
-        let mut response = errors().refuse(&error);
+        let mut response = errors(&self.app.web.route_prefix).refuse(&error);
         if closes {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -44,6 +44,10 @@ impl Hosts {
     /// Whether this server may be asked for as `authority` says, `HOST` or `HOST:PORT`. Ports are not compared.
     pub fn know(&self, authority: &str) -> bool {
         let host = host_of(authority);
+        // What most ask for costs nothing.
+        if host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok() || authority.parse::<IpAddr>().is_ok() {
+            return true;
+        }
         if let Some(literal) = host.strip_prefix('[') {
             // The zone of a link-local address is no part of it.
             let address = literal.strip_suffix(']').and_then(|literal| literal.split('%').next());
@@ -51,7 +55,6 @@ impl Hosts {
         }
         let name = canonical(host);
         name.is_empty()
-            || authority.parse::<IpAddr>().is_ok()
             || name.parse::<IpAddr>().is_ok()
             || name.ends_with(".localhost")
             || LOOPBACK.contains(&&*name)

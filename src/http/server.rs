@@ -263,7 +263,7 @@ async fn speak(stream: TcpStream, connection: &Arc<Connection>, router: Router, 
 }
 
 /// Does away with what is left of the request's body, so that the answer is true about what comes after it.
-async fn settle(mut response: Response, connection: &Connection, course: Course, telemetry: &Telemetry) -> Response {
+async fn settle(mut response: Response, connection: &Connection, course: Option<Course>, telemetry: &Telemetry) -> Response {
     let outcome = unread::settle(connection, course, response.status(), response.headers()).await;
     if let Some(outcome) = outcome.label() {
         telemetry.unread_bodies.get_or_create(&[("outcome", outcome)]).inc();

@@ -24,7 +24,7 @@ pub(super) const UNREAD_BYTES_MAX: u64 = 256 * 1024;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 mod state {
-    /// There is none, or all of it was read.
+    /// All of it was read.
     pub(super) const READ: u8 = 0;
     /// Somebody reads it, or will.
     pub(super) const OPEN: u8 = 1;
@@ -59,9 +59,9 @@ pub(super) enum Rest {
 }
 
 impl Unread {
-    /// Another request begins.
-    pub(super) fn begins(&self, has_body: bool) {
-        self.state.store(if has_body { state::OPEN } else { state::READ }, Release);
+    /// The body of another request begins.
+    pub(super) fn begins(&self) {
+        self.state.store(state::OPEN, Release);
     }
 
     /// The body was read to its end.
@@ -103,9 +103,13 @@ pub(super) struct Course {
 }
 
 impl Course {
-    pub(super) fn of(request: &hyper::Request<Incoming>) -> Self {
+    /// None where there is no body.
+    pub(super) fn of(request: &hyper::Request<Incoming>) -> Option<Self> {
         let headers = request.headers();
-        Self { goes_on: request.version() == Version::HTTP_11 && !closes(headers), waits: headers.contains_key(header::EXPECT) }
+        (!request.body().is_end_stream()).then(|| Self {
+            goes_on: request.version() == Version::HTTP_11 && !closes(headers),
+            waits: headers.contains_key(header::EXPECT),
+        })
     }
 }
 
@@ -138,7 +142,8 @@ impl Outcome {
 }
 
 /// Reads away what is left of the body that an answer with this head is for.
-pub(super) async fn settle(connection: &Connection, course: Course, status: StatusCode, headers: &HeaderMap) -> Outcome {
+pub(super) async fn settle(connection: &Connection, course: Option<Course>, status: StatusCode, headers: &HeaderMap) -> Outcome {
+    let Some(course) = course else { return Outcome::Whole };
     let left = match connection.unread.rest() {
         Rest::Nothing => return Outcome::Whole,
         Rest::Unknown => return Outcome::Closed,

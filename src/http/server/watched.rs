@@ -27,11 +27,10 @@ pub(super) struct Request {
 impl Request {
     /// A body that is there already is what it was.
     pub(super) fn watch(body: Incoming, connection: &Arc<Connection>) -> Body {
-        let has_body = !body.is_end_stream();
-        connection.unread.begins(has_body);
-        if !has_body {
+        if body.is_end_stream() {
             return Body::empty();
         }
+        connection.unread.begins();
         Body::new(Self { body: Some(body), connection: Arc::clone(connection), was_asked: false })
     }
 }
