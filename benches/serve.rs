@@ -230,7 +230,7 @@ fn post(address: SocketAddr, body: &[u8]) -> (String, f64) {
     let began = Instant::now();
     write!(
         stream,
-        "PUT {PATH} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-ndjson\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "PUT {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     )
     .unwrap();

@@ -7,6 +7,8 @@ pub mod body;
 mod change_events;
 pub mod error;
 mod ets;
+mod front;
+pub mod hosts;
 mod list;
 mod metrics;
 mod negotiate;

@@ -101,6 +101,8 @@ metrics! {
     wrong_tokens: Family<Labels<1>, Counter> = "http_wrong_tokens";
     /// Connections ended because another one needed the place, the file or the memory, by what they were doing.
     displaced: Family<Labels<1>, Counter> = "http_connections_displaced";
+    /// Bodies that nobody had read when their request was answered, by whether the rest was read away or the connection was closed.
+    unread_bodies: Family<Labels<1>, Counter> = "http_unread_bodies";
     /// Requests whose handler panicked.
     panics: Counter = "http_handler_panics";
 
@@ -200,6 +202,12 @@ impl Telemetry {
         }
         for was in ["closing", "reading", "silent", "sending", "queued"] {
             self.displaced.get_or_create(&[("was", was)]).inc_by(0);
+        }
+        for reason in ["host", "headers", "transfer_coding"] {
+            self.refused.get_or_create(&[("reason", reason)]).inc_by(0);
+        }
+        for outcome in ["read", "closed"] {
+            self.unread_bodies.get_or_create(&[("outcome", outcome)]).inc_by(0);
         }
         for outcome in ["refused", "throttled"] {
             self.wrong_tokens.get_or_create(&[("outcome", outcome)]).inc_by(0);

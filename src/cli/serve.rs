@@ -160,7 +160,7 @@ impl Plan {
             threads: threads.clone(),
         };
         reload::note_loaded(&telemetry, &*clock);
-        let app = Arc::new(App::new(parts, flags.web()?, settings));
+        let app = Arc::new(App::new(parts, flags.web(&addresses)?, settings));
         let reloader = Arc::new(Reloader::new(flags, &file, &app));
         if flags.web_enable_lifecycle {
             let reloader = Arc::clone(&reloader);

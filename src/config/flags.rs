@@ -13,6 +13,8 @@ use crate::config::size;
 use crate::exposition;
 use crate::http::app::WebOptions;
 use crate::http::auth::Access;
+use crate::http::hosts;
+use crate::http::hosts::Hosts;
 use crate::http::server;
 use crate::store;
 use crate::telemetry::logging;
@@ -63,6 +65,10 @@ pub struct Flags {
     /// URL under which others reach the server, for example through a proxy; its path is the default route prefix
     #[arg(long = "web.external-url", value_name = "URL", help_heading = "Web")]
     pub web_external_url: Option<String>,
+
+    /// Host names by which the server may be asked for where it listens on loopback only and asks for no token, beside localhost, addresses, the machine's name and the external URL's; with `*.` before one all below it, `*` any
+    #[arg(long = "web.allowed-hosts", value_name = "NAME", value_delimiter = ',', help_heading = "Web")]
+    pub web_allowed_hosts: Vec<String>,
 
     /// Prefix of every path that is served
     #[arg(long = "web.route-prefix", value_name = "PATH", help_heading = "Web")]
@@ -185,8 +191,8 @@ impl Flags {
         options
     }
 
-    /// Where things are served.
-    pub fn web(&self) -> Result<WebOptions, ConfigError> {
+    /// Where things are served, by a server that listens on these addresses.
+    pub fn web(&self, addresses: &[SocketAddr]) -> Result<WebOptions, ConfigError> {
         let path_of_url = self.web_external_url.as_deref().map(path_of_url).transpose()?;
         let prefix = self.web_route_prefix.as_deref().or(path_of_url).unwrap_or_default();
         let trimmed = prefix.trim_matches('/');
@@ -202,7 +208,30 @@ impl Flags {
         }
         let external_url = self.web_external_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
         let telemetry_path = self.web_telemetry_path.clone();
-        Ok(WebOptions { route_prefix, telemetry_path, external_url, ets_strict: self.ets_strict })
+        let hosts = self.hosts()?;
+        let hosts = listen::is_on_loopback_only(addresses).then_some(hosts);
+        Ok(WebOptions { route_prefix, telemetry_path, external_url, hosts, ets_strict: self.ets_strict })
+    }
+
+    /// The names of this server.
+    fn hosts(&self) -> Result<Hosts, ConfigError> {
+        let mut hosts = Hosts::default();
+        for name in &self.web_allowed_hosts {
+            if !hosts.add(name) {
+                let shown: String = name.chars().take(80).collect();
+                let rule = format!("`{shown}` must be a host name without a port, `*.` and such a name, or `*`");
+                return Err(ConfigError::flag("--web.allowed-hosts", rule));
+            }
+        }
+        let url = self.web_external_url.as_deref().map(listen::host_of_url);
+        let listened = self.web_listen_address.iter().map(|address| hosts::host_of(address));
+        // What is no name, an address for example, is known anyway or cannot be asked for.
+        for name in url.into_iter().chain(listened).chain(listen::machine_names().iter().map(String::as_str)) {
+            if !name.starts_with('*') {
+                hosts.add(name);
+            }
+        }
+        Ok(hosts)
     }
 }
 

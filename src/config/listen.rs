@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::net::ToSocketAddrs as _;
 
 use crate::config::ConfigError;
+use crate::http::hosts;
 
 /// The socket addresses that `HOST:PORT` stands for. An empty host is every address of the machine.
 pub(super) fn resolve(text: &str) -> Result<Vec<SocketAddr>, ConfigError> {
@@ -32,6 +33,25 @@ pub(super) fn check_loopback(addresses: &[SocketAddr]) -> Result<(), ConfigError
         )),
         None => Ok(()),
     }
+}
+
+/// Whether no other machine reaches any of these addresses.
+pub(super) fn is_on_loopback_only(addresses: &[SocketAddr]) -> bool {
+    !addresses.is_empty() && addresses.iter().all(|address| is_loopback(address.ip()))
+}
+
+/// The name of this machine, and its first part where it has several.
+pub(super) fn machine_names() -> Vec<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let short = name.split_once('.').map(|(short, _)| short.to_owned());
+    short.into_iter().chain([name]).collect()
+}
+
+/// The host that a URL names, without user and port.
+pub(super) fn host_of_url(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    hosts::host_of(authority.rsplit('@').next().unwrap_or_default())
 }
 
 fn is_loopback(address: IpAddr) -> bool {

@@ -160,7 +160,7 @@ fn defaults_are_those_of_the_parts() {
         format!("{:?}", crate::exposition::Options::default())
     );
     assert_eq!(format!("{:?}", flags.server(&file, usize::MAX)), format!("{:?}", crate::http::server::Options::default()));
-    assert_eq!(format!("{:?}", flags.web().unwrap()), format!("{:?}", crate::http::app::WebOptions::default()));
+    assert_eq!(format!("{:?}", flags.web(&[]).unwrap()), format!("{:?}", crate::http::app::WebOptions::default()));
     assert_eq!(flags.addresses(&Access::default()).unwrap(), ["127.0.0.1:10555".parse().unwrap()]);
     assert_eq!(flags.writer().unwrap().retention, Some(std::time::Duration::from_hours(365 * 24)));
 }
@@ -176,7 +176,7 @@ fn flags_win_over_the_file() {
 fn paths_are_those_of_prometheus() {
     #[track_caller]
     fn check(arguments: &[&str], expected: Result<(&str, &str), &str>) {
-        let web = flags(arguments).web();
+        let web = flags(arguments).web(&[]);
         match (web, expected) {
             (Ok(web), Ok((prefix, path))) => assert_eq!((&*web.route_prefix, &*web.telemetry_path), (prefix, path)),
             (Err(error), Err(text)) => assert!(error.to_string().contains(text), "{error}"),
@@ -195,6 +195,8 @@ fn paths_are_those_of_prometheus() {
     check(&["--web.telemetry-path=/v1/accounts/a/events"], Err("must not begin with /v1/"));
     check(&["--web.telemetry-path=/{x}"], Err("letters, digits"));
     check(&["--web.route-prefix=/a//b"], Err("single slashes"));
+    check(&["--web.allowed-hosts=a.example,b:80"], Err("--web.allowed-hosts: `b:80` must be a host name"));
+    check(&["--web.allowed-hosts="], Err("--web.allowed-hosts"));
     check(&["--web.external-url=example.org"], Err("--web.external-url"));
 }
 
@@ -218,6 +220,34 @@ fn strangers_are_kept_out_unless_told() {
     let unreadable = |address| matches!(flags(&[address]).addresses(&named), Err(ConfigError::Address { .. }));
     assert!(unreadable("--web.listen-address=nonsense"));
     assert!(unreadable("--web.listen-address=:many"));
+}
+
+#[test]
+fn names_are_asked_for_where_only_this_machine_asks() {
+    let hosts = |arguments: &[&str], addresses: &[&str]| {
+        let addresses: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        flags(arguments).web(&addresses).unwrap().hosts
+    };
+    for elsewhere in [&[][..], &["0.0.0.0:1"], &["[::]:1"], &["192.0.2.1:1"], &["127.0.0.1:1", "192.0.2.1:1"]] {
+        assert_eq!(hosts(&[], elsewhere), None, "{elsewhere:?}");
+    }
+    let given = [
+        "--web.allowed-hosts=a.example,*.b.example",
+        "--web.allowed-hosts=c.example",
+        "--web.external-url=https://user@d.example:8443/tools",
+        "--web.listen-address=e.example:1",
+    ];
+    for here in [&["127.0.0.1:1"][..], &["[::1]:1"], &["[::ffff:127.0.0.1]:1", "127.9.9.9:1"]] {
+        let (plain, named) = (hosts(&[], here).unwrap(), hosts(&given, here).unwrap());
+        for name in ["a.example", "x.b.example", "c.example", "d.example:8443", "e.example"] {
+            assert!(named.know(name) && !plain.know(name), "{name}");
+        }
+        for name in ["b.example", "user", "example"] {
+            assert!(!named.know(name), "{name}");
+        }
+        let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        assert!(plain.know(&machine) && plain.know(machine.split('.').next().unwrap()), "{machine}");
+    }
 }
 
 #[test]

@@ -29,6 +29,7 @@ use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
 use crate::http::change_events;
 use crate::http::error::ApiError;
+use crate::http::hosts::Hosts;
 use crate::http::places;
 use crate::http::places::Places;
 use crate::http::seats::Crowded;
@@ -93,13 +94,15 @@ pub struct WebOptions {
     pub telemetry_path: String,
     /// The URL under which others reach this server, for links (`--web.external-url`).
     pub external_url: Option<String>,
+    /// The names by which it may be asked for while it asks for no token; none: by any, since other machines reach it.
+    pub hosts: Option<Hosts>,
     /// Whether a change of an unknown event is refused at the door of ETS too (`--ets.strict`).
     pub ets_strict: bool,
 }
 
 impl Default for WebOptions {
     fn default() -> Self {
-        Self { route_prefix: String::new(), telemetry_path: "/metrics".to_owned(), external_url: None, ets_strict: false }
+        Self { route_prefix: String::new(), telemetry_path: "/metrics".to_owned(), external_url: None, hosts: None, ets_strict: false }
     }
 }
 

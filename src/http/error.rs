@@ -127,9 +127,11 @@ fn apitraffic_code(status: StatusCode) -> &'static str {
         412 => "PRECONDITION_FAILED",
         413 => "PAYLOAD_TOO_LARGE",
         415 => "UNSUPPORTED_MEDIA_TYPE",
+        421 => "MISDIRECTED_REQUEST",
         422 => "LIMIT_EXCEEDED",
         429 => "RATE_LIMIT_EXCEEDED",
         431 => "REQUEST_HEADERS_TOO_LARGE",
+        501 => "NOT_IMPLEMENTED",
         503 => "SERVICE_UNAVAILABLE",
         _ => "INTERNAL_ERROR",
     }

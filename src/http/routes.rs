@@ -2,6 +2,7 @@
 //!
 //! The router is built from [`ROUTES`] and from nothing else, so the table that `tests/auth.rs` walks is complete.
 
+use std::future::Ready;
 use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,12 +19,14 @@ use axum::http::StatusCode;
 use axum::http::Uri;
 use axum::http::header;
 use axum::http::request;
+use axum::response::IntoResponse as _;
 use axum::response::Redirect;
 use axum::response::Response;
 use axum::routing::MethodFilter;
 use axum::routing::on;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::future::Either;
 
 use crate::http::apitraffic;
 use crate::http::app::App;
@@ -35,6 +38,7 @@ use crate::http::change_events;
 use crate::http::error::ApiError;
 use crate::http::error::ErrorForm;
 use crate::http::ets;
+use crate::http::front::Front;
 use crate::http::list;
 use crate::http::metrics;
 use crate::http::oauth;
@@ -46,9 +50,6 @@ use crate::http::wholes::Actor;
 use crate::telemetry::RouteMetrics;
 use crate::time::Timestamp;
 use crate::writer::Source;
-
-/// Most headers of a request. hyper's own bound of 100 lies on its stack; a lower one there would cost every request an allocation.
-const HEADERS_MAX: usize = 64;
 
 /// The path of the page with our own metrics, unless `--web.telemetry-path` names another.
 const TELEMETRY_PATH: &str = "/metrics";
@@ -298,9 +299,11 @@ const fn ets_route(method: &'static Method, path: &'static str, needs: Needs, ha
     Route { method, path, needs, lane: Lane::Open, errors: ErrorForm::Ets, handler }
 }
 
-/// A router for every route, under the prefix.
+/// A router for every route, under the prefix. Whatever it answers, [`Front`] has seen the request before.
 pub fn router(app: &Arc<App>) -> Router {
     let prefix = &app.web.route_prefix;
+    let unknown = Arc::new(app.telemetry.route("unknown", "any"));
+    let front = Arc::new(Front::new(Arc::clone(app), Arc::clone(&unknown)));
     let mut router = Router::new();
     for route in ROUTES {
         let path = if route.path == TELEMETRY_PATH { &app.web.telemetry_path } else { route.path };
@@ -308,22 +311,33 @@ pub fn router(app: &Arc<App>) -> Router {
             Arc::new(Served { route, metrics: app.telemetry.route(route.path, route.method.as_str()), has_parameter: path.contains('{') });
         let app = Arc::clone(app);
         let filter = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::GET);
-        let handler = on(filter, move |request: Request| serve(Arc::clone(&app), Arc::clone(&served), request));
-        router = router.route(&format!("{prefix}{path}"), handler);
+        let handler = behind(&front, move |request| serve(Arc::clone(&app), Arc::clone(&served), request));
+        router = router.route(&format!("{prefix}{path}"), on(filter, handler));
     }
     if !prefix.is_empty() {
         let home = format!("{prefix}/");
-        router = router.route("/", on(MethodFilter::GET, async move || Redirect::temporary(&home)));
+        let handler = behind(&front, move |_| ready(Redirect::temporary(&home).into_response()));
+        router = router.route("/", on(MethodFilter::GET, handler));
     }
-    let unknown = Arc::new(app.telemetry.route("unknown", "any"));
-    let wrong_method = Arc::clone(&unknown);
-    let (path_prefix, method_prefix) = (prefix.clone(), prefix.clone());
-    let no_path = async move |uri: Uri| refuse(&unknown, errors_at(&uri, &path_prefix), StatusCode::NOT_FOUND, "no such path");
-    let no_method = async move |uri: Uri| {
-        let errors = errors_at(&uri, &method_prefix);
-        refuse(&wrong_method, errors, StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
+    let refused = |status, message| {
+        let (metrics, prefix) = (Arc::clone(&unknown), prefix.clone());
+        behind(&front, move |request| ready(refuse(&metrics, errors_at(request.uri(), &prefix), status, message)))
     };
+    let no_path = refused(StatusCode::NOT_FOUND, "no such path");
+    let no_method = refused(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method");
     router.fallback(no_path).method_not_allowed_fallback(no_method)
+}
+
+/// Answers what the front lets through. A layer would do the same, and cost every request some allocations.
+fn behind<A: Future<Output = Response> + Send>(
+    front: &Arc<Front>,
+    answer: impl Fn(Request) -> A + Clone + Send + 'static,
+) -> impl Fn(Request) -> Either<A, Ready<Response>> + Clone + Send + 'static {
+    let front = Arc::clone(front);
+    move |request| match front.refuse(&request, |prefix| errors_at(request.uri(), prefix)) {
+        None => Either::Left(answer(request)),
+        Some(refused) => Either::Right(ready(refused)),
+    }
 }
 
 /// Whose errors answer a request that no route takes: those of the door whose paths begin like this one.
@@ -368,10 +382,6 @@ async fn answer(app: &Arc<App>, served: &Served, request: Request) -> Result<Res
         && !app.connections.may_ask(peer, route.lane)
     {
         return Err(ApiError::unavailable("connections", "busy: too many connections (--limit.connections)"));
-    }
-    if parts.headers.len() > HEADERS_MAX {
-        let message = format!("{} headers: at most {HEADERS_MAX}", parts.headers.len());
-        return Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers", message));
     }
     if !matches!(parts.method, Method::GET | Method::HEAD) && is_cross_site(&parts.headers) {
         return Err(ApiError::new(StatusCode::FORBIDDEN, "cross_site", "a page of another site may not send this"));

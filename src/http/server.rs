@@ -6,9 +6,11 @@
 mod connection;
 mod connections;
 mod stall;
+mod unread;
 mod watched;
 mod worth;
 
+use std::convert::Infallible;
 use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +21,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::HeaderMap;
+use axum::http::HeaderValue;
+use axum::http::header;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -44,6 +49,8 @@ pub(crate) use crate::http::server::connections::Readers;
 use crate::http::server::stall::LINGER;
 use crate::http::server::stall::Slow;
 use crate::http::server::stall::StallGuard;
+use crate::http::server::unread::Course;
+use crate::http::server::unread::Outcome;
 use crate::telemetry::Telemetry;
 
 /// How long to leave the listener alone when nothing can be accepted, or nobody has a place.
@@ -200,8 +207,8 @@ async fn converse(stream: TcpStream, connection: Arc<Connection>, router: Router
     // Without it an answer waits for the acknowledgement of the one before.
     stream.set_nodelay(true).ok();
     let ended = speak(stream, &connection, router, &shared).await;
-    if let Some(slow_at) = ended.err().as_ref().and_then(slowness) {
-        telemetry.timeouts.get_or_create(&[("at", slow_at)]).inc();
+    if let Err(error) = ended {
+        note(&error, telemetry);
     }
     if let Some(was) = connection.displaced() {
         telemetry.displaced.get_or_create(&[("was", was)]).inc();
@@ -217,10 +224,15 @@ async fn speak(stream: TcpStream, connection: &Arc<Connection>, router: Router, 
     let write_total = options.write_total;
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         peer.begins(scrape_timeout(request.headers()).map_or(write_total, |said| write_total.min(said + SCRAPE_SLACK)));
+        let course = Course::of(&request);
         let mut request = request.map(|body| watched::Request::watch(body, &peer));
         request.extensions_mut().insert(Peer(Arc::clone(&peer)));
         let (answer, peer) = (router.clone().oneshot(request), Arc::clone(&peer));
-        async move { Arc::clone(&peer).answer(answer).await.map(|response| response.map(|body| watched::Answer::watch(body, peer))) }
+        async move {
+            let response = Arc::clone(&peer).answer(answer).await?;
+            let response = settle(response, &peer, course, &shared.telemetry).await;
+            Ok::<_, Infallible>(response.map(|body| watched::Answer::watch(body, peer)))
+        }
     });
     let io = TokioIo::new(StallGuard::new(stream, Arc::clone(connection), options.write_stall));
     let header_timeout = match connection.place {
@@ -250,10 +262,32 @@ async fn speak(stream: TcpStream, connection: &Arc<Connection>, router: Router, 
     }
 }
 
+/// Does away with what is left of the request's body, so that the answer is true about what comes after it.
+async fn settle(mut response: Response, connection: &Connection, course: Option<Course>, telemetry: &Telemetry) -> Response {
+    let outcome = unread::settle(connection, course, response.status(), response.headers()).await;
+    if let Some(outcome) = outcome.label() {
+        telemetry.unread_bodies.get_or_create(&[("outcome", outcome)]).inc();
+    }
+    if outcome == Outcome::Closed {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 /// How long a scraper says that it waits.
 fn scrape_timeout(headers: &HeaderMap) -> Option<Duration> {
     let seconds: f64 = headers.get(SCRAPE_TIMEOUT)?.to_str().ok()?.parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Counts a connection that ended because of the other side. What is no request is answered, bare, by hyper.
+fn note(error: &hyper::Error, telemetry: &Telemetry) {
+    if let Some(slow_at) = slowness(error) {
+        telemetry.timeouts.get_or_create(&[("at", slow_at)]).inc();
+    } else if error.is_parse() {
+        let reason = if error.is_parse_too_large() { "headers" } else { "malformed" };
+        telemetry.refused.get_or_create(&[("reason", reason)]).inc();
+    }
 }
 
 /// What the other side was too slow at, when that is why the connection ended.

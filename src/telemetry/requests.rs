@@ -11,7 +11,7 @@ use crate::telemetry::Labels;
 use crate::telemetry::Telemetry;
 
 /// The status codes that this server answers, which the test `every_status_has_its_metric` holds; anything else is `other`.
-const CODES: [(u16, &str); 21] = [
+const CODES: [(u16, &str); 23] = [
     (200, "200"),
     (201, "201"),
     (204, "204"),
@@ -27,10 +27,12 @@ const CODES: [(u16, &str); 21] = [
     (412, "412"),
     (413, "413"),
     (415, "415"),
+    (421, "421"),
     (422, "422"),
     (429, "429"),
     (431, "431"),
     (500, "500"),
+    (501, "501"),
     (503, "503"),
     (0, "other"),
 ];

@@ -23,3 +23,4 @@ mod sockets;
 mod support;
 mod too_large;
 mod trouble;
+mod wire;

@@ -211,7 +211,7 @@ fn a_second_signal_stops_at_once() {
     let mut serve = Serve::start(directory.path(), &[]);
     let address = serve.url.trim_start_matches("http://").to_owned();
     let mut sender = TcpStream::connect(address).unwrap();
-    sender.write_all(b"PUT /api/v4/organizations/acme/change_events HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{").unwrap();
+    sender.write_all(b"PUT /api/v4/organizations/acme/change_events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{").unwrap();
     wait::until("the connection", LIMIT, || (serve.metric(None, "change_events_http_connections") >= 2.0).then_some(()));
     serve.process.signal(Signal::TERM);
     wait::until("the stop", LIMIT, || serve.process.log().contains("stopping").then_some(()));

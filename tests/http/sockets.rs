@@ -288,6 +288,24 @@ async fn a_body_that_does_not_come_gives_its_place_to_who_comes() {
     assert_eq!(figure(&running, "change_events_http_connections_displaced_total{was=\"sending\"}"), "1");
 }
 
+#[tokio::test]
+async fn who_sends_half_of_what_nobody_wants_gives_its_place_to_who_comes() {
+    let server = Server::new("");
+    let options = Options { connections: 2, reserved_connections: 0, header_timeout: PATIENCE, ..short() };
+    let running = serve_with(server.router.clone(), options, Arc::clone(server.app.connections())).await;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf").await.unwrap();
+        slow.push(stream);
+    }
+    wait_until(|| running.telemetry.connections.get() == 2).await;
+    let begun = Instant::now();
+    assert!(rest(&mut ask(running.address, EVENTS, "connection: close\r\n").await).await.starts_with("HTTP/1.1 200 "));
+    assert!(begun.elapsed() < Duration::from_secs(1), "nobody waits for them: {:?}", begun.elapsed());
+    assert_eq!(figure(&running, "change_events_http_connections_displaced_total{was=\"sending\"}"), "1");
+}
+
 /// Where nobody can be ended, because all are worked on.
 #[tokio::test]
 async fn operators_get_through_when_every_place_is_taken() {
@@ -313,6 +331,11 @@ async fn operators_get_through_when_every_place_is_taken() {
         assert!(said.starts_with(&format!("HTTP/1.1 {expected} ")), "{path}: {said}");
         assert!(said.to_ascii_lowercase().contains("connection: close"), "one request each: {said}");
     }
+    // There, a body that nobody wants is not waited for.
+    let mut half = TcpStream::connect(running.address).await.unwrap();
+    half.write_all(b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf").await.unwrap();
+    let (begun, said) = (Instant::now(), rest(&mut half).await);
+    assert!(said.starts_with("HTTP/1.1 404 ") && begun.elapsed() < Duration::from_secs(1), "{said} after {:?}", begun.elapsed());
     // Those who take the reserved places and say nothing go as soon as somebody comes.
     let mut silent = Vec::new();
     for _ in 0..20 {

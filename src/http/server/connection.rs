@@ -16,9 +16,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
+use hyper::body::Frame;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::http::server::unread::Unread;
 use crate::http::server::worth::Doing;
 use crate::writer::Source;
 
@@ -78,6 +81,8 @@ pub(crate) struct Connection {
     /// How long this request's body was waited for, and how much came.
     awaited: AtomicU64,
     received: AtomicU64,
+    /// What nobody wanted of that body.
+    pub(super) unread: Unread,
     /// Whether the answer is a page.
     is_page: AtomicBool,
     /// Whether it has a place for a scrape.
@@ -133,6 +138,7 @@ impl Connection {
             taken: AtomicU64::new(0),
             awaited: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            unread: Unread::default(),
             is_page: AtomicBool::new(false),
             scrapes: AtomicBool::new(false),
             resets: AtomicBool::new(false),
@@ -220,11 +226,25 @@ impl Connection {
         self.received.fetch_add(bytes as u64, Relaxed);
     }
 
+    /// What came of asking for more of the body.
+    pub(super) fn comes<E>(&self, frame: &Poll<Option<Result<Frame<Bytes>, E>>>) {
+        match frame {
+            Poll::Pending => self.awaits(),
+            Poll::Ready(Some(Ok(frame))) => self.receives(frame.data_ref().map_or(0, Bytes::len)),
+            Poll::Ready(_) => self.receives(0),
+        }
+    }
+
     /// All of the answer was made; the next request is waited for.
     pub(super) fn answered(&self) {
         if matches!(self.state.load(Relaxed), state::WORKING | state::SENDING | state::QUEUED) {
             self.enter(state::SILENT);
         }
+    }
+
+    /// Whether another request may follow this one.
+    pub(super) fn goes_on(&self) -> bool {
+        self.place == Place::Open && !self.hurries.load(Relaxed)
     }
 
     /// Our side is closed, and the other one is waited for.

@@ -26,9 +26,13 @@ use tokio::time::Instant;
 use tokio::time::Sleep;
 
 use crate::http::server::connection::Connection;
+use crate::http::server::unread::UNREAD_BYTES_MAX;
 
-/// How long a closed connection still reads what comes. Beyond that it only waits for the other side to have read and to close.
+/// How long a closed connection still reads what comes, however much. Beyond that it only waits for the other side to have read and to close.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
+/// What is read of that at once, once it is much, and how long nothing is read then: some 30 MB a second.
+const LINGER_PIECE_BYTES: u64 = 128 * 1024;
+const LINGER_PAUSE: Duration = Duration::from_millis(4);
 /// How long the kernel goes on with what a closed connection has sent, when the other side does not take it.
 const ORPHAN: Duration = Duration::from_secs(5);
 
@@ -77,8 +81,47 @@ pub(super) struct StallGuard {
     alarm: Option<Pin<Box<Sleep>>>,
     /// What it means when the alarm goes off.
     slow: Slow,
-    /// Set when our side is closed: since when, and when to wait no more.
-    linger: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Set when our side is closed.
+    linger: Option<Linger>,
+}
+
+/// How long the other side is waited for that was told all.
+#[derive(Debug)]
+struct Linger {
+    since: Instant,
+    /// What came since then.
+    dropped: u64,
+    /// Until when nothing is read, so that whoever sends much for nothing takes no processor from others.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// When to wait no more.
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Linger {
+    fn new(patience: Duration) -> Self {
+        Self { since: Instant::now(), dropped: 0, pause: None, alarm: Box::pin(tokio::time::sleep(patience)) }
+    }
+
+    fn drops(&mut self, bytes: u64) {
+        let pieces = self.dropped / LINGER_PIECE_BYTES;
+        self.dropped += bytes;
+        if self.dropped > UNREAD_BYTES_MAX && self.dropped / LINGER_PIECE_BYTES > pieces {
+            self.pause = Some(Box::pin(tokio::time::sleep(LINGER_PAUSE)));
+        }
+    }
+
+    fn rests(&mut self, context: &mut Context<'_>) -> bool {
+        let rests = self.pause.as_mut().is_some_and(|pause| pause.as_mut().poll(context).is_pending());
+        if !rests {
+            self.pause = None;
+        }
+        rests
+    }
+
+    /// Whether what comes is still read: for a while, and longer from who has sent little.
+    fn reads(&self) -> bool {
+        self.since.elapsed() < LINGER || self.dropped < UNREAD_BYTES_MAX
+    }
 }
 
 impl StallGuard {
@@ -153,17 +196,20 @@ impl AsyncWrite for StallGuard {
             this.connection.closes();
         }
         let patience = if this.connection.hurries.load(Relaxed) { LINGER.min(this.patience) } else { this.patience };
-        let (since, linger) = this.linger.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(patience))));
-        let mut dropped = [MaybeUninit::uninit(); 4096];
+        let linger = this.linger.get_or_insert_with(|| Linger::new(patience));
+        let mut dropped = [MaybeUninit::uninit(); 16 * 1024];
         loop {
-            if linger.as_mut().poll(context).is_ready() {
+            if linger.alarm.as_mut().poll(context).is_ready() {
                 // It has read all by now, or never will.
                 this.connection.resets.store(true, Relaxed);
                 return Poll::Ready(Ok(()));
             }
+            if linger.rests(context) {
+                return Poll::Pending;
+            }
             let mut buffer = ReadBuf::uninit(&mut dropped);
             match ready!(Pin::new(&mut this.stream).poll_read(context, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() && since.elapsed() < LINGER => {}
+                Ok(()) if !buffer.filled().is_empty() && linger.reads() => linger.drops(buffer.filled().len() as u64),
                 // The other side has closed too, or is gone, or does not stop sending.
                 _ => return Poll::Ready(Ok(())),
             }

@@ -13,18 +13,25 @@ use hyper::body::Incoming;
 use hyper::body::SizeHint;
 
 use crate::http::server::connection::Connection;
+use crate::http::server::unread::Left;
 
 /// The body of a request.
 #[derive(Debug)]
 pub(super) struct Request {
-    body: Incoming,
+    /// Nothing once it was given back.
+    body: Option<Incoming>,
     connection: Arc<Connection>,
+    was_asked: bool,
 }
 
 impl Request {
     /// A body that is there already is what it was.
     pub(super) fn watch(body: Incoming, connection: &Arc<Connection>) -> Body {
-        if body.is_end_stream() { Body::empty() } else { Body::new(Self { body, connection: Arc::clone(connection) }) }
+        if body.is_end_stream() {
+            return Body::empty();
+        }
+        connection.unread.begins();
+        Body::new(Self { body: Some(body), connection: Arc::clone(connection), was_asked: false })
     }
 }
 
@@ -33,27 +40,35 @@ impl HttpBody for Request {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
+        let this = &mut *self;
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        this.was_asked = true;
+        let frame = Pin::new(&mut *body).poll_frame(context);
+        this.connection.comes(&frame);
         match &frame {
-            Poll::Pending => self.connection.awaits(),
-            Poll::Ready(Some(Ok(frame))) => self.connection.receives(frame.data_ref().map_or(0, Bytes::len)),
-            Poll::Ready(_) => self.connection.receives(0),
+            Poll::Ready(None) => this.connection.unread.ends(),
+            Poll::Ready(Some(Err(_))) => this.connection.unread.breaks(),
+            Poll::Ready(Some(Ok(_))) if body.is_end_stream() => this.connection.unread.ends(),
+            _ => {}
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map(HttpBody::size_hint).unwrap_or_default()
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
         self.connection.receives(0);
+        if let Some(body) = self.body.take() {
+            self.connection.unread.leave(Left { body, was_asked: self.was_asked });
+        }
     }
 }
 
