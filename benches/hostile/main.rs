@@ -7,6 +7,7 @@
 
 mod attacks;
 mod http;
+mod limits;
 mod questions;
 mod readers;
 mod server;
@@ -183,7 +184,7 @@ fn main() {
     let arguments = Arguments::read();
     println!("{}, {}", arguments.binary.display(), if arguments.tokens { "two organizations with tokens" } else { "anonymous" });
     let wanted = |attack: &&Attack| arguments.names.is_empty() || arguments.names.iter().any(|name| attack.name.contains(&**name));
-    let all = attacks::ALL.iter().chain(questions::ALL).chain(readers::ALL).chain(tokens::ALL);
+    let all = attacks::ALL.iter().chain(questions::ALL).chain(readers::ALL).chain(tokens::ALL).chain(limits::ALL);
     for attack in all.filter(wanted) {
         run(attack, &arguments);
     }
