@@ -111,7 +111,7 @@ pub enum UrlError {
 }
 
 impl ClientError {
-    /// Whether the same request may work later: no answer, 429 and 5xx, and nothing else (the contract of Last9's clients).
+    /// Whether the same request may work later: no answer, or one that [`retry::may_pass`].
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
@@ -126,6 +126,11 @@ impl ClientError {
             ),
             _ => false,
         }
+    }
+
+    /// Whether this is over a limit now, and others may be taken: the end of something that fills it, for example.
+    pub fn is_over_limit(&self) -> bool {
+        matches!(self, Self::Busy { status: 429, .. })
     }
 
     /// Whether the server minds who asks, not what is asked: with another token or organization it may say yes.
@@ -233,7 +238,7 @@ impl Client {
         let url = self.url.clone();
         let message = body.map_or_else(|error| error.to_string(), |text| wire::error_message(&text));
         let status = status.as_u16();
-        if status == 429 || status >= 500 {
+        if retry::may_pass(status) {
             let retry_after = header(&response, "retry-after").and_then(|text| retry::after(text, self.clock.now()));
             return Err(ClientError::Busy { url, status, message, retry_after });
         }

@@ -4,9 +4,11 @@ mod details;
 mod hash;
 pub mod record;
 
+use crate::labels::EVENT_NAME;
 use crate::labels::LabelSet;
 use crate::time::Timestamp;
 use std::fmt;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,6 +125,8 @@ pub struct Edge {
     pub named: Option<EdgeId>,
     /// What an earlier format would have made of it; not in the log.
     pub former: Option<Former>,
+    /// Its cluster is one of the configuration, which no limit counts; not in the log.
+    pub configured: bool,
     /// `event_name` and the attributes after mapping; never `event_state`.
     pub labels: LabelSet,
     /// The attributes as sent, as a JSON object; `None` when the labels without `event_name`, as strings, say the same.
@@ -132,13 +136,35 @@ pub struct Edge {
 impl Edge {
     /// An edge of the anonymous organization, for its default cluster, of which nothing else is said.
     pub fn new(state: EdgeState, at: Timestamp, identity: Identity, labels: LabelSet) -> Self {
-        let (organization, cluster, lapses, supersede, skew, named, former, attributes) = Default::default();
-        Self { organization, cluster, state, at, value: 1.0, identity, lapses, supersede, skew, named, former, labels, attributes }
+        let (organization, cluster, lapses, supersede, skew, named, former, configured, attributes) = Default::default();
+        Self {
+            organization,
+            cluster,
+            state,
+            at,
+            value: 1.0,
+            identity,
+            lapses,
+            supersede,
+            skew,
+            named,
+            former,
+            configured,
+            labels,
+            attributes,
+        }
     }
 
     /// The edge's id: equal for two edges exactly when one repeats the other. Takes a fraction of a microsecond.
     pub fn id(&self) -> EdgeId {
         self.named.unwrap_or_else(|| self.id_by(self.labels.encoding()))
+    }
+
+    /// The same edge, whose id this is, with fewer labels, or others: it keeps its id, and what was sent.
+    #[must_use]
+    pub fn with_labels(self, id: EdgeId, labels: LabelSet) -> Self {
+        let attributes = self.attributes.or_else(|| Some(said_by(&self.labels)));
+        Self { named: Some(id), labels, attributes, ..self }
     }
 
     /// The id that it has by the labels that there were before any limit (see [`LabelSet::unlimited`]).
@@ -221,4 +247,32 @@ impl Command {
     pub fn edge_id(&self) -> EdgeId {
         if let Self::Edge(edge) = self { edge.id() } else { EdgeId(0) }
     }
+}
+/// The JSON object that labels without `event_name`, as strings, stand for.
+fn said_by(labels: &LabelSet) -> Box<str> {
+    let mut json = String::from("{");
+    for (name, value) in labels.iter().filter(|(name, _)| *name != EVENT_NAME) {
+        if json.len() > 1 {
+            json.push(',');
+        }
+        push_json(&mut json, name);
+        json.push(':');
+        push_json(&mut json, value);
+    }
+    json.push('}');
+    json.into()
+}
+
+/// Adds a text as a JSON string.
+fn push_json(json: &mut String, text: &str) {
+    json.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => json.extend(['\\', character]),
+            // Writing to a string does not fail.
+            '\0'..='\u{1f}' => drop(write!(json, "\\u{:04x}", u32::from(character))),
+            _ => json.push(character),
+        }
+    }
+    json.push('"');
 }

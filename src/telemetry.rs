@@ -69,6 +69,8 @@ metrics! {
     refused: Family<Labels<1>, Counter> = "refused";
     /// Attributes that lost their label because another attribute of the event has the same label name.
     label_collisions: Counter = "label_collisions";
+    /// Labels that were left out because there was no room for new label names or label sets; the event keeps the attributes.
+    labels_left_out: Counter = "labels_left_out";
     /// Label values that were cut to the length limit; the event keeps them whole.
     label_values_cut: Counter = "label_values_cut";
 

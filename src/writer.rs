@@ -25,7 +25,6 @@ use crate::event::Change;
 use crate::event::Claim;
 use crate::event::Edge;
 use crate::event::Expect;
-use crate::exposition::Exposure;
 use crate::exposition::Pages;
 use crate::log::AppendError;
 use crate::log::Log;
@@ -36,6 +35,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::logging::with_causes;
 use crate::threads::Spare;
 use crate::time::Clock;
+pub use answer::Made;
 pub use answer::Refused;
 pub use answer::SubmitError;
 pub use answer::Taken;
@@ -231,7 +231,7 @@ impl Writer {
         // What is too large for the log does not go into a commit, which it would fail for everybody.
         let too_large = edges.take_too_large(self.record_bytes_max);
         let answer = (!edges.is_empty()).then(|| {
-            let (ask, reply) = Ask::new(edges);
+            let (ask, reply) = Ask::new(edges, source);
             self.ask(kind, source, Submission::Edges(ask), reply)
         });
         async move {
@@ -255,7 +255,7 @@ impl Writer {
     /// Binds a key to a body, or says what it is bound to; durable when this returns.
     pub fn claim(&self, source: &Source, claim: Claim) -> impl Future<Output = Result<Result<Claimed, Refused>, SubmitError>> + use<> {
         let answer = Encoded::of(claim, self.record_bytes_max).map(|claim| {
-            let (ask, reply) = Ask::new(claim);
+            let (ask, reply) = Ask::new(claim, source);
             self.ask(Kind::Single, source, Submission::Claim(ask), reply)
         });
         async move {
@@ -279,9 +279,9 @@ impl Writer {
         change: Change,
         expect: Expect,
         held: Held,
-    ) -> impl Future<Output = Result<Result<Vec<Exposure>, Unchanged>, SubmitError>> + use<> {
+    ) -> impl Future<Output = Result<Result<Made, Unchanged>, SubmitError>> + use<> {
         let answer = Encoded::of(change, self.record_bytes_max).map(|change| {
-            let (ask, reply) = Ask::new(Conditioned { change, expect, _held: held });
+            let (ask, reply) = Ask::new(Conditioned { change, expect, _held: held }, source);
             self.ask(Kind::Single, source, Submission::Change(ask), reply)
         });
         async move {

@@ -59,8 +59,10 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         let organization = |name: &str| {
             use sha2::Digest as _;
-            let hash = hex::encode(sha2::Sha256::digest(format!("{name}-token")));
-            format!("- slug: {name}\n  tokens:\n  - {{name: bench, sha256: {hash}, scopes: [write, read, telemetry]}}\n")
+            let hash = |token: &str| hex::encode(sha2::Sha256::digest(format!("{name}-{token}")));
+            let (own, beside) = (hash("token"), hash("beside"));
+            let beside = format!("  - {{name: beside, sha256: {beside}, scopes: [write]}}\n");
+            format!("- slug: {name}\n  tokens:\n{beside}  - {{name: bench, sha256: {own}, scopes: [write, read, telemetry]}}\n")
         };
         let organizations =
             if plan.tokens { format!("organizations:\n{}{}", organization("attacker"), organization("victim")) } else { String::new() };
@@ -88,6 +90,11 @@ impl Server {
     /// The header of whoever attacks.
     pub(crate) fn attacker(&self) -> &'static str {
         if self.tokens { "Authorization: Bearer attacker-token\r\n" } else { "" }
+    }
+
+    /// The header of another sender of the same organization; without tokens nobody is another one.
+    pub(crate) fn beside_attacker(&self) -> &'static str {
+        if self.tokens { "Authorization: Bearer attacker-beside\r\n" } else { "" }
     }
 
     /// The clocks of the machine are so many days ahead from now on, as if they had passed.

@@ -35,6 +35,12 @@ pub fn until_done<T>(
     }
 }
 
+/// Whether the server may say otherwise to the same request: 429 and 5xx (the contract of Last9's clients), what came too slowly
+/// (408) or too early (425), and what came to a server that is not meant (421). All other 4xx are final.
+pub(super) fn may_pass(status: u16) -> bool {
+    matches!(status, 408 | 421 | 425 | 429) || status >= 500
+}
+
 /// The value of a `Retry-After` header as a time from `now`: seconds, or an HTTP date.
 pub(super) fn after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
@@ -59,6 +65,7 @@ mod tests {
 
     use super::ClientError;
     use super::after;
+    use super::may_pass;
     use super::until_done;
     use crate::time::Timestamp;
 
@@ -117,8 +124,17 @@ mod tests {
     }
 
     #[test]
+    fn what_passes_is_told_from_what_is_final() {
+        for (passes, statuses) in
+            [(true, &[408, 421, 425, 429, 500, 502, 503, 504][..]), (false, &[301, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 431])]
+        {
+            assert!(statuses.iter().all(|status| may_pass(*status) == passes), "{passes}: {statuses:?}");
+        }
+    }
+
+    #[test]
     fn other_4xx_are_never_tried_again() {
-        for status in [400, 401, 403, 404, 408, 409, 413, 415, 422] {
+        for status in [400, 401, 403, 404, 409, 413, 415, 422] {
             let mut tries = 0;
             let end: Result<(), _> = until_done(
                 || {

@@ -4,12 +4,15 @@ use crate::formats::FormatError;
 use crate::formats::names::NAME_RULE as NAME_OF_LABEL_RULE;
 use crate::formats::names::is_label_name;
 use crate::formats::quoted;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Longest name of a cluster, in bytes.
 const NAME_BYTES_MAX: usize = 128;
 /// Longest value of a cluster's label, in bytes.
 const LABEL_BYTES_MAX: usize = 1024;
+/// An error names no more clusters beyond so many bytes.
+const KNOWN_BYTES: usize = 200;
 
 /// A named destination of samples.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,12 +30,16 @@ pub struct Destination<'a> {
     pub name: Arc<str>,
     /// Labels for its samples.
     pub labels: &'a [(Box<str>, Box<str>)],
+    /// It is one of the configuration.
+    pub configured: bool,
 }
 
 /// The clusters that an organization may name: any at all, or the configured ones. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Clusters {
     configured: Arc<[Cluster]>,
+    /// Where each of them is.
+    places: Arc<HashMap<Arc<str>, usize>>,
     /// What an event without a name gets: the empty name, and the labels of the organization's default cluster.
     default: Cluster,
     default_name: Option<Arc<str>>,
@@ -60,7 +67,8 @@ const NAME_RULE: &str = "must be 1 to 128 letters, digits, '.', '_', '-' or '~' 
 impl Clusters {
     /// The configured clusters, none meaning that any name is taken; `default` is where events without a name go.
     pub fn new(configured: Vec<Cluster>, default: Option<&str>) -> Result<Self, ClustersError> {
-        for (position, cluster) in configured.iter().enumerate() {
+        let mut places = HashMap::with_capacity(configured.len());
+        for (place, cluster) in configured.iter().enumerate() {
             if !is_name(&cluster.name) {
                 return Err(ClustersError::Name(quoted(&cluster.name)));
             }
@@ -68,19 +76,23 @@ impl Clusters {
             if let Some((label, _)) = cluster.labels.iter().find(|(name, value)| !possible(name, value)) {
                 return Err(ClustersError::Label(quoted(&cluster.name), quoted(label)));
             }
-            if configured.iter().take(position).any(|other| other.name == cluster.name) {
+            if places.insert(Arc::clone(&cluster.name), place).is_some() {
                 return Err(ClustersError::Twice(quoted(&cluster.name)));
             }
         }
-        let configured: Arc<[Cluster]> = configured.into();
-        let Some(name) = default else { return Ok(Self { configured, ..Self::default() }) };
+        let all = Self { configured: configured.into(), places: Arc::new(places), ..Self::default() };
+        let Some(name) = default else { return Ok(all) };
         let unknown = || ClustersError::UnknownDefault(quoted(name));
-        let cluster = if configured.is_empty() && is_name(name) {
+        let cluster = if all.configured.is_empty() && is_name(name) {
             Cluster { name: name.into(), labels: Vec::new() }
         } else {
-            configured.iter().find(|cluster| *cluster.name == *name).cloned().ok_or_else(unknown)?
+            all.find(name).cloned().ok_or_else(unknown)?
         };
-        Ok(Self { configured, default: Cluster { name: "".into(), labels: cluster.labels }, default_name: Some(cluster.name) })
+        Ok(Self { default: Cluster { name: "".into(), labels: cluster.labels }, default_name: Some(cluster.name), ..all })
+    }
+
+    fn find(&self, name: &str) -> Option<&Cluster> {
+        self.places.get(name).and_then(|place| self.configured.get(*place))
     }
 
     /// Where samples for `name` go; the empty name and that of the default cluster are the default, whose name is empty.
@@ -92,18 +104,35 @@ impl Clusters {
             return Err(FormatError::malformed(format!("data_source_name {}", quoted(name)), NAME_RULE));
         }
         if self.configured.is_empty() {
-            return Ok(Destination { name: name.into(), labels: &[] });
+            return Ok(Destination { name: name.into(), labels: &[], configured: false });
         }
-        self.configured.iter().find(|cluster| *cluster.name == *name).map(Destination::to).ok_or_else(|| {
-            let known: Vec<&str> = self.configured.iter().map(|cluster| &*cluster.name).collect();
-            FormatError::malformed(format!("data_source_name {}", quoted(name)), format!("must be one of {}", known.join(", ")))
-        })
+        let unknown = || FormatError::malformed(format!("data_source_name {}", quoted(name)), format!("must be one of {}", self.known()));
+        self.find(name).map(Destination::to).ok_or_else(unknown)
+    }
+
+    /// The names of the first, and how many more there are: an error is not a list.
+    fn known(&self) -> String {
+        let mut known = String::new();
+        let mut names = self.configured.iter().map(|cluster| &*cluster.name);
+        for name in names.by_ref() {
+            if !known.is_empty() {
+                known.push_str(", ");
+            }
+            known.push_str(name);
+            if known.len() > KNOWN_BYTES {
+                break;
+            }
+        }
+        match names.len() {
+            0 => known,
+            more => format!("{known} and {more} more"),
+        }
     }
 }
 
 impl<'a> Destination<'a> {
     fn to(cluster: &'a Cluster) -> Self {
-        Self { name: Arc::clone(&cluster.name), labels: &cluster.labels }
+        Self { name: Arc::clone(&cluster.name), labels: &cluster.labels, configured: true }
     }
 }
 
@@ -145,6 +174,23 @@ mod tests {
         }
         assert!(any.resolve(&"a".repeat(NAME_BYTES_MAX)).is_ok());
         assert!(any.resolve(&"a".repeat(NAME_BYTES_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn an_unknown_name_is_not_answered_with_a_list_of_thousands() {
+        #[track_caller]
+        fn check(count: usize, name_bytes: usize, end: &str) {
+            let name = |number: usize| format!("{number:0name_bytes$}");
+            let clusters = Clusters::new((0..count).map(|number| cluster(&name(number))).collect(), None).unwrap();
+            let error = clusters.resolve("other").unwrap_err().to_string();
+            assert!(error.starts_with(&format!("data_source_name \"other\": must be one of {}", name(0))), "{error}");
+            assert!(error.ends_with(end), "{error}");
+            assert!(error.len() < 400, "{} bytes", error.len());
+            assert_eq!(clusters.resolve(&name(count - 1)).map(|to| to.name.to_string()), Ok(name(count - 1)));
+        }
+        check(3, 5, "00001, 00002");
+        check(10_000, 5, "00028 and 9971 more");
+        check(3, NAME_BYTES_MAX, &format!("{:0128} and 1 more", 1));
     }
 
     #[test]

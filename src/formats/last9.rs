@@ -81,6 +81,7 @@ fn parse_object(text: &str, context: &Context<'_>) -> Result<Parsed, FormatError
     let mut edge = Edge {
         organization: Arc::clone(&context.organization),
         cluster: cluster.name,
+        configured: cluster.configured,
         value,
         lapses: mapped.lapses,
         supersede: mapped.supersede,

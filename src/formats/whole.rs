@@ -57,6 +57,7 @@ impl Whole {
         let mut start = Edge {
             organization: Arc::clone(&context.organization),
             cluster: cluster.name,
+            configured: cluster.configured,
             former: Some(Former { identity: Identity::former_of_id(&self.id), supersede: None }),
             attributes: (!mapped.verbatim).then(|| attributes.into()),
             ..Edge::new(state, self.at, Identity::of_id(&self.id), mapped.labels)

@@ -63,7 +63,8 @@ pub(crate) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let sid = match key {
         Some(key) => {
             let claimed = change_events::claim(writer, &grant, &actor.source, &key, &whole.bytes, actor.now).await;
-            let at_key = |error: ApiError| if error.status == StatusCode::UNPROCESSABLE_ENTITY { error.at(IDEMPOTENCY_KEY) } else { error };
+            let is_of_key = |status| matches!(status, StatusCode::UNPROCESSABLE_ENTITY | StatusCode::TOO_MANY_REQUESTS);
+            let at_key = |error: ApiError| if is_of_key(error.status) { error.at(IDEMPOTENCY_KEY) } else { error };
             actor.now = claimed.map_err(at_key)?;
             sid::derived(&grant.organization, &grant.token, &key, actor.now)
         }

@@ -32,6 +32,8 @@ pub(crate) use crate::http::change_events::answer::warnings;
 use crate::http::error::ApiError;
 use crate::http::routes::Call;
 use crate::store::Claimed;
+use crate::store::Limited;
+use crate::store::Refusal;
 use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
 use crate::writer::Answers;
@@ -42,9 +44,7 @@ use crate::writer::SubmitError;
 use crate::writer::Taken;
 use crate::writer::Writer;
 
-/// Seconds after which there may be memory for new events: it comes free by retention and deletions, not soon.
-const MEMORY_RETRY_SECONDS: u32 = 60;
-/// The same of room on the disk.
+/// Seconds after which there may be room on the disk: it comes free by retention, not soon.
 const ROOM_RETRY_SECONDS: u32 = 60;
 /// Longest `Idempotency-Key`.
 const KEY_BYTES: usize = 255;
@@ -79,10 +79,11 @@ pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiErr
         return stream::ingest_whole(&app, whole.bytes, call.settings, grant, source, now).await;
     }
     let sizes = (whole.bytes.len(), most_bytes(whole.bytes.len(), call.settings.mapping.limits().batch_items));
+    let (body_bytes, _) = sizes;
     let (parsed, room) = app.parse(&source, sizes, move || parse(&whole.bytes, &call.settings, &grant, now)).await?;
     match parsed.map_err(|error| refusal(&error))? {
         Sent::One(event) => one(&app, writer, &source, event, room).await,
-        Sent::Many(events) => many(&app, writer, &source, events, room).await,
+        Sent::Many(events) => many(&app, writer, &source, (events, body_bytes), room).await,
     }
 }
 
@@ -198,14 +199,21 @@ async fn one(app: &App, writer: &Writer, source: &Source, parsed: Parsed, room: 
     }
     let taken = writer.edges(source, edges).await.map_err(|error| unavailable(&error))?;
     let taken = taken.into_iter().next().ok_or_else(ApiError::internal)?;
-    let Taken { id, exposure } = taken.map_err(|refused| refused_by_writer(&refused))?;
-    Ok(answer::taken(id, at, &answer::warnings(&warnings, exposure.as_ref())))
+    let taken = taken.map_err(|refused| refused_by_writer(&refused))?;
+    Ok(answer::taken(taken.id, at, &answer::warnings_of(&warnings, &taken)))
 }
 
-async fn many(app: &App, writer: &Writer, source: &Source, many: Many, mut room: Lease) -> Result<Response, ApiError> {
+async fn many(
+    app: &App,
+    writer: &Writer,
+    source: &Source,
+    (many, body_bytes): (Many, usize),
+    mut room: Lease,
+) -> Result<Response, ApiError> {
     /// What one event takes in the answer: while that is made, and as text.
     const ITEM_BYTES: usize = 512;
     let Many { mut edges, items } = many;
+    let batch = BatchAnswer::to(body_bytes);
     room.shrink_to(edges.bytes());
     edges.hold(room);
     let answer_bytes = if items.len() > ANSWER_INLINE_EVENTS { items.len() * ITEM_BYTES } else { 0 };
@@ -213,27 +221,27 @@ async fn many(app: &App, writer: &Writer, source: &Source, many: Many, mut room:
     answer_room.wait_to_grow(answer_bytes).await?;
     let taken = writer.edges(source, edges).await.map_err(|error| unavailable(&error))?;
     if items.len() <= ANSWER_INLINE_EVENTS {
-        return answer_many(items, taken, &app.telemetry, answer_room);
+        return answer_many(batch, items, taken, &app.telemetry, answer_room);
     }
     let telemetry = Arc::clone(&app.telemetry);
-    app.places.work(move || answer_many(items, taken, &telemetry, answer_room)).await?
+    app.places.work(move || answer_many(batch, items, taken, &telemetry, answer_room)).await?
 }
 
 fn answer_many(
+    mut batch: BatchAnswer,
     items: Vec<Result<(Timestamp, Vec<Warning>), FormatError>>,
     taken: Answers,
     telemetry: &Telemetry,
     room: Lease,
 ) -> Result<Response, ApiError> {
     let mut taken = taken.into_iter();
-    let mut batch = BatchAnswer::default();
     for item in items {
         batch.push(match item {
             Ok((at, warnings)) => {
                 count_warnings(telemetry, &warnings);
                 judge(taken.next(), at, &warnings)
             }
-            Err(error) => AnswerItem::refused(error.status(), error.to_string()),
+            Err(error) => AnswerItem::refused(refusal(&error)),
         });
     }
     batch.count_refused(telemetry);
@@ -243,9 +251,9 @@ fn answer_many(
 /// What the sender is told about one edge of a batch.
 fn judge(taken: Option<Result<Taken, Refused>>, at: Timestamp, warnings: &[Warning]) -> AnswerItem {
     match taken {
-        Some(Ok(Taken { id, exposure })) => AnswerItem::taken(id, at, answer::warnings(warnings, exposure.as_ref())),
-        Some(Err(refused)) => AnswerItem::refused_by(&refused),
-        None => AnswerItem::refused(500, "internal error".to_owned()),
+        Some(Ok(taken)) => AnswerItem::taken(taken.id, at, answer::warnings_of(warnings, &taken)),
+        Some(Err(refused)) => AnswerItem::refused(refused_by_writer(&refused)),
+        None => AnswerItem::refused(ApiError::internal()),
     }
 }
 
@@ -269,30 +277,24 @@ fn reason(status: u16) -> &'static str {
         400 => "malformed",
         413 => "too_large",
         422 => "limit",
-        503 => "memory",
         _ => "internal",
     }
 }
 
-/// The status of what the writer did not take.
-fn status_of(refused: &Refused) -> u16 {
-    match refused {
-        Refused::NoRoom(_) => 503,
-        Refused::Limit(refusal) if refusal.is_of_memory() => 503,
-        Refused::Limit(_) => 422,
-        Refused::TooLarge { .. } => 413,
-    }
-}
-
+/// What the writer did not take: all of its limits pass, so the sender is told when to come back.
 pub(crate) fn refused_by_writer(refused: &Refused) -> ApiError {
-    match refused {
-        Refused::Limit(refusal) if refusal.is_of_memory() => {
-            ApiError { retry_after: Some(MEMORY_RETRY_SECONDS), ..ApiError::unavailable("memory", refused.to_string()) }
+    let error = match refused {
+        Refused::TooLarge { .. } => return ApiError::too_large(refused.to_string()),
+        Refused::NoRoom(_) => {
+            return ApiError { retry_after: Some(ROOM_RETRY_SECONDS), ..ApiError::unavailable("disk", refused.to_string()) };
         }
-        Refused::NoRoom(_) => ApiError { retry_after: Some(ROOM_RETRY_SECONDS), ..ApiError::unavailable("disk", refused.to_string()) },
-        Refused::Limit(_) => ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit", refused.to_string()),
-        Refused::TooLarge { .. } => ApiError::too_large(refused.to_string()),
-    }
+        Refused::Limit(refusal) if refusal.is_of_memory() => ApiError::unavailable("memory", refused.to_string()),
+        Refused::Limit(Refusal { of: Limited::Server, .. }) => ApiError::unavailable("limit", refused.to_string()),
+        Refused::Limit(Refusal { of: Limited::Organization, .. }) => ApiError::too_many("limit", refused.to_string()),
+    };
+    let Refused::Limit(refusal) = refused else { return error };
+    let seconds = refusal.wait.as_secs() + u64::from(refusal.wait.subsec_nanos() > 0);
+    ApiError { retry_after: Some(u32::try_from(seconds).unwrap_or(u32::MAX)), ..error }
 }
 
 /// One sentence for each, and nothing of the cause: that is the business of who runs the server.

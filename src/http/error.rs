@@ -190,6 +190,7 @@ mod tests {
     use crate::formats::FormatError;
     use crate::http::change_events;
     use crate::http::wholes::ChangeError;
+    use crate::store::Limited;
     use crate::store::Refusal;
     use crate::writer::Refused;
     use crate::writer::SubmitError;
@@ -217,8 +218,13 @@ mod tests {
         let stale = "If-Match: the event has changed since; read it again, and send the `ETag` of that answer";
         check(ChangeError::Stale, 412, "stale", stale);
         let refused = |refused| change_events::refused_by_writer(&refused);
-        let limit = Refused::Limit(Refusal { what: "keys", limit: 2, flag: "--limit.keys" });
-        check(refused(limit), 422, "limit", "keys: 2 are there already, the most that --limit.keys allows");
+        let limit = |of, flag| Refused::Limit(Refusal { what: "keys", limit: 2, flag, of, wait: Duration::from_millis(60_001) });
+        let own = limit(Limited::Organization, "--limit.keys");
+        check(refused(own.clone()), 429, "limit", "keys: 2 are there already, the most that --limit.keys allows");
+        assert_eq!(refused(own).retry_after, Some(61));
+        let text = "keys: 2 are there already, the most that --limit.memory allows";
+        check(refused(limit(Limited::Server, "--limit.memory")), 503, "memory", text);
+        check(refused(limit(Limited::Server, "a flag")), 503, "limit", "keys: 2 are there already, the most that a flag allows");
         let too_large = "the event is too large: it would be stored as 9 bytes, at most 8";
         check(refused(Refused::TooLarge { bytes: 9, limit: 8 }), 413, "too_large", too_large);
         check(ApiError::internal(), 500, "internal", "internal error");

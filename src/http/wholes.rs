@@ -23,7 +23,6 @@ use crate::event::EdgeState;
 use crate::event::Expect;
 use crate::event::Version;
 use crate::event::fingerprint;
-use crate::exposition::Exposure;
 use crate::formats::Warning;
 use crate::formats::whole::End;
 use crate::formats::whole::Whole;
@@ -35,6 +34,7 @@ use crate::store::EdgeView;
 use crate::store::EventView;
 use crate::time::Timestamp;
 use crate::writer::Held;
+use crate::writer::Made;
 use crate::writer::Source;
 use crate::writer::Unchanged;
 
@@ -158,7 +158,7 @@ pub(crate) fn etag(version: Version) -> HeaderValue {
 pub(crate) async fn create(app: &App, actor: &Actor, whole: &Whole) -> Result<ChangedEvent, ChangeError> {
     let (put, warnings) = put(actor, whole, None)?;
     match change(app, actor, put, Expect::New).await? {
-        Some(exposures) => changed(app, actor, &whole.id, &warnings, &exposures).await,
+        Some(made) => changed(app, actor, &whole.id, &warnings, &made).await,
         None => Err(ChangeError::Exists),
     }
 }
@@ -181,8 +181,8 @@ pub(crate) async fn update<E: Into<ChangeError>>(
         let after = edit(&event, before.clone()).map_err(Into::into)?;
         let (edited, warnings) =
             if event.own_id { put(actor, &after, Some(event.created))? } else { (describe(actor, &event, &before, &after)?, Vec::new()) };
-        if let Some(exposures) = change(app, actor, edited, Expect::Version(event.version)).await? {
-            return changed(app, actor, &event.id, &warnings, &exposures).await;
+        if let Some(made) = change(app, actor, edited, Expect::Version(event.version)).await? {
+            return changed(app, actor, &event.id, &warnings, &made).await;
         }
     }
     Err(ApiError::unavailable("busy", "busy: others keep changing this event").into())
@@ -271,24 +271,25 @@ fn stop(actor: &Actor, event: &EventView, start: &EdgeView, at: Timestamp) -> Ed
     }
 }
 
-/// What becomes of the new samples; `None` when the event was not as expected.
-async fn change(app: &App, actor: &Actor, change: Change, expect: Expect) -> Result<Option<Vec<Exposure>>, ChangeError> {
+/// What was made of it; `None` when the event was not as expected.
+async fn change(app: &App, actor: &Actor, change: Change, expect: Expect) -> Result<Option<Made>, ChangeError> {
     let changed = app
         .writer()?
         .change(&actor.source, change, expect, Held::of(actor.room.clone()))
         .await
         .map_err(|error| change_events::unavailable(&error))?;
     match changed {
-        Ok(exposures) => Ok(Some(exposures)),
+        Ok(made) => Ok(Some(made)),
         Err(Unchanged::Unexpected) => Ok(None),
         Err(Unchanged::Refused(refused)) => Err(change_events::refused_by_writer(&refused).into()),
     }
 }
 
-async fn changed(app: &App, actor: &Actor, id: &str, labels: &[Warning], exposures: &[Exposure]) -> Result<ChangedEvent, ChangeError> {
+async fn changed(app: &App, actor: &Actor, id: &str, labels: &[Warning], made: &Made) -> Result<ChangedEvent, ChangeError> {
     change_events::count_warnings(&app.telemetry, labels);
     let mut warnings = change_events::warnings(labels, None);
-    for exposure in exposures {
+    warnings.extend(made.unlabelled.iter().map(|lost| Cow::Owned(lost.to_string())));
+    for exposure in &made.exposures {
         for warning in change_events::warnings(&[], Some(exposure)) {
             if !warnings.contains(&warning) {
                 warnings.push(warning);

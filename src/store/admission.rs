@@ -1,20 +1,30 @@
-//! The limits of the store, asked before the append: what is admitted counts toward them until it is applied.
+//! The limits of the store, asked before the append: what is admitted counts toward them until it is applied, and what is
+//! refused does not.
 
 mod disk;
+mod labels;
 mod memory;
+mod refusal;
+
+pub use labels::Less;
+pub use labels::Unlabelled;
+pub use refusal::Limited;
+pub use refusal::Refusal;
 
 use super::Claimed;
-use super::LABEL_NAMES_MAX;
 use super::Options;
 use super::Store;
 use super::Tenant;
+use super::core::Opening;
 use crate::event::Change;
 use crate::event::Claim;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::event::Identity;
+use crate::event::Put;
 use crate::time::Timestamp;
+use labels::Labels;
 use memory::Spent;
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -23,23 +33,13 @@ use std::hash::BuildHasherDefault;
 use std::hash::Hasher;
 use std::sync::Arc;
 
-/// A limit that a command would exceed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: {limit} are there already, the most that {flag} allows")]
-pub struct Refusal {
-    /// What there would be too many of.
-    pub what: &'static str,
-    /// How many are allowed.
-    pub limit: usize,
-    /// The flag that sets it.
-    pub flag: &'static str,
-}
-
 /// What is to become of an edge, decided before it is appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Admitted {
     /// It is appended and applied.
     New,
+    /// This one is instead, which says less.
+    Less(Box<Less<Edge>>),
     /// It repeats an edge that is known, or one that was admitted before it. It leaves no record.
     Known,
 }
@@ -52,27 +52,40 @@ pub struct Admission {
     /// How many of them have no tenant yet.
     unborn: usize,
     memory: Spent,
+    /// Most edges that there can be.
+    most: Option<usize>,
+    /// Who sends what is asked about.
+    sender: u64,
 }
 
 #[derive(Debug, Default)]
 struct Pending {
     tenant: Option<Arc<Tenant>>,
-    /// What the tenant had before, with what was admitted since.
+    /// It has no tenant yet, and something of it was admitted.
+    born: bool,
+    /// So many events are open at most.
     open: usize,
-    series: usize,
+    /// What starts do to what is open, where that may matter.
+    starts: Option<Starts>,
+    labels: Labels,
     claims: usize,
-    /// What the tenant had before.
-    names: usize,
+    /// Clusters that the tenant had before.
     clusters: usize,
-    /// Label names that it did not have.
-    new_names: HashSet<Box<str>>,
-    /// The names of the edge that was admitted last; most have those of the one before.
-    last_names: Vec<Box<str>>,
     /// Clusters that it did not have.
     new_clusters: HashSet<Arc<str>>,
     /// What was admitted.
     new_edges: HashSet<EdgeId, BuildHasherDefault<IdHasher>>,
     new_claims: HashMap<u128, Claim>,
+}
+
+/// The identities of starts that were admitted.
+#[derive(Debug, Default)]
+struct Starts {
+    all: HashSet<Identity>,
+    /// Those that opened an event, which the others of theirs are heartbeats of.
+    opened: HashSet<Identity>,
+    /// Those whose open event another one superseded.
+    replaced: HashSet<Identity>,
 }
 
 /// An id is a hash already.
@@ -95,51 +108,79 @@ impl Hasher for IdHasher {
     }
 }
 
+impl Admission {
+    /// One that is asked about so many edges at most: far from a limit it need not know what exactly counts.
+    pub fn of(most: usize) -> Self {
+        Self { most: Some(most), ..Self::default() }
+    }
+
+    /// Says who sends what is asked about from now on.
+    pub fn by(&mut self, sender: u64) -> &mut Self {
+        self.sender = sender;
+        self
+    }
+}
+
 impl Store {
     /// Whether an edge with this id is new, and the limits allow it; asked before the append. What is admitted counts until it is
     /// applied.
     pub fn admit_edge(&self, edge: &Edge, id: EdgeId, now: Timestamp, admission: &mut Admission) -> Result<Admitted, Refusal> {
-        let (pending, memory) = self.pending(&edge.organization, now, admission)?;
+        let (pending, memory, sender) = self.pending(&edge.organization, now, admission)?;
         if pending.is_known(id) || pending.new_edges.contains(&id) {
             return Ok(Admitted::Known);
         }
+        let less = pending.less_of_edge(edge, id, sender, &self.options)?;
+        let edge = less.as_ref().map_or(edge, |less| &less.what);
+        let opening = pending.opening(edge, id);
+        pending.check(&[edge], opening, now, &self.options)?;
         memory.book_edge(&self.options.account, edge, pending)?;
-        pending.admit_edge(edge, id, usize::from(edge.state == EdgeState::Start), now, &self.options)?;
-        pending.new_edges.insert(id);
-        Ok(Admitted::New)
+        admission.unborn += pending.take(&[(edge, id)], opening, sender);
+        Ok(less.map_or(Admitted::New, |less| Admitted::Less(Box::new(less))))
     }
 
     /// The same of a key: what it was bound to before, by what is known or was admitted; `None` when it is new.
     pub fn admit_claim(&self, claim: &Claim, now: Timestamp, admission: &mut Admission) -> Result<Option<Claimed>, Refusal> {
-        let (pending, memory) = self.pending(&claim.organization, now, admission)?;
-        let claimed = pending.admit_claim(claim, &self.options)?;
-        if claimed.is_none() {
-            memory.book_claim(&self.options.account)?;
+        let (pending, memory, _) = self.pending(&claim.organization, now, admission)?;
+        if let Some(claimed) = pending.claimed(claim) {
+            return Ok(Some(claimed));
         }
-        Ok(claimed)
+        pending.check_claims(now, &self.options)?;
+        memory.book_claim(&self.options.account)?;
+        pending.claims += 1;
+        pending.new_claims.insert(claim.key, claim.clone());
+        admission.unborn += pending.is_born();
+        Ok(None)
     }
 
-    /// The same of a change of a whole event, which is always new.
-    pub fn admit_change(&self, change: &Change, now: Timestamp, admission: &mut Admission) -> Result<(), Refusal> {
+    /// The same of a change of a whole event, which is always new: what is to be made instead, if that says less.
+    pub fn admit_change(&self, change: &Change, now: Timestamp, admission: &mut Admission) -> Result<Option<Less<Change>>, Refusal> {
         if matches!(change, Change::Delete(_)) {
-            return Ok(());
+            return Ok(None);
         }
-        let (pending, memory) = self.pending(change.organization(), now, admission)?;
+        let (pending, memory, sender) = self.pending(change.organization(), now, admission)?;
+        let less = pending.less_of_change(change, sender, &self.options)?;
+        let change = less.as_ref().map_or(change, |less| &less.what);
+        let (edges, opening): (Vec<&Edge>, _) = match change {
+            Change::Put(put) => (put.edges().collect(), pending.opening_of(put)),
+            Change::Describe(describe) => (describe.stop.iter().collect(), Opening::Closed),
+            Change::Delete(_) => (Vec::new(), Opening::Closed),
+        };
+        pending.check(&edges, opening, now, &self.options)?;
         memory.book_change(&self.options.account, change, pending)?;
-        match change {
-            Change::Put(put) => {
-                let open = pending.tenant.as_ref().is_some_and(|tenant| tenant.is_open(&put.id));
-                let opens = put.stop.is_none() && !open && put.start.state == EdgeState::Start;
-                put.edges().try_for_each(|edge| pending.admit_edge(edge, edge.id(), usize::from(opens), now, &self.options))?;
-                pending.new_edges.extend(put.edges().map(Edge::id));
+        let edges: Vec<(&Edge, EdgeId)> = edges.into_iter().map(|edge| (edge, edge.id())).collect();
+        admission.unborn += pending.take(&edges, opening, sender);
+        Ok(less)
+    }
+
+    /// Remembers who brought the label names that came with what was admitted, and is applied now.
+    pub fn note_senders(&self, admission: &Admission) {
+        for (organization, pending) in &admission.by_organization {
+            let mut new = pending.labels.new_names().peekable();
+            let Some(tenant) = new.peek().and_then(|_| self.tenant(organization)) else { continue };
+            for (name, sender) in new {
+                tenant.index.note_sender(name, sender);
             }
-            Change::Describe(describe) => {
-                describe.stop.iter().try_for_each(|stop| pending.admit_edge(stop, stop.id(), 0, now, &self.options))?;
-                pending.new_edges.extend(describe.stop.iter().map(Edge::id));
-            }
-            Change::Delete(_) => {}
         }
-        Ok(())
     }
 
     fn pending<'a>(
@@ -147,21 +188,17 @@ impl Store {
         organization: &Arc<str>,
         now: Timestamp,
         admission: &'a mut Admission,
-    ) -> Result<(&'a mut Pending, &'a mut Spent), Refusal> {
-        match admission.by_organization.entry(Arc::clone(organization)) {
-            Entry::Occupied(pending) => Ok((pending.into_mut(), &mut admission.memory)),
-            Entry::Vacant(place) => {
-                let pending = Pending::of(self.tenant(organization), now);
-                let limit = self.options.tenants_max;
-                if pending.tenant.is_none() {
-                    if self.tenants.read().len() + admission.unborn >= limit {
-                        return Err(Refusal { what: "organizations", limit, flag: "the program" });
-                    }
-                    admission.unborn += 1;
-                }
-                Ok((place.insert(pending), &mut admission.memory))
-            }
+    ) -> Result<(&'a mut Pending, &'a mut Spent, u64), Refusal> {
+        let sender = admission.sender;
+        let pending = match admission.by_organization.entry(Arc::clone(organization)) {
+            Entry::Occupied(pending) => pending.into_mut(),
+            Entry::Vacant(place) => place.insert(Pending::of(self.tenant(organization), admission.most, now, &self.options)),
+        };
+        let limit = self.options.tenants_max;
+        if pending.tenant.is_none() && !pending.born && self.tenants.read().len() + admission.unborn >= limit {
+            return Err(Refusal::of_program("organizations", limit));
         }
+        Ok((pending, &mut admission.memory, sender))
     }
 }
 
@@ -185,78 +222,117 @@ impl Store {
 }
 
 impl Pending {
-    fn of(tenant: Option<Arc<Tenant>>, now: Timestamp) -> Self {
-        let Some(tenant) = tenant else { return Self::default() };
-        let (open, series, clusters) = {
+    /// `most` is how many edges may come, if that is known.
+    fn of(tenant: Option<Arc<Tenant>>, most: Option<usize>, now: Timestamp, options: &Options) -> Self {
+        let counts = tenant.as_ref().map(|tenant| {
             let core = tenant.core.read();
             (core.open.len(), core.series_count(), core.cluster_count())
-        };
-        let names = tenant.index.names();
-        let claims = tenant.claims.lock().len(now);
-        Self { open, series, claims, names, clusters, tenant: Some(tenant), ..Self::default() }
+        });
+        let (open, series, clusters) = counts.unwrap_or_default();
+        let is_near = |there: usize, limit: usize| most.is_none_or(|most| there.saturating_add(most) >= limit);
+        let labels = Labels::new(tenant.as_deref(), is_near(series, options.label_sets_max).then_some(series));
+        let claims = tenant.as_ref().map_or(0, |tenant| tenant.claims.lock().len(now));
+        let starts = is_near(open, options.open_events_max).then(Starts::default);
+        Self { tenant, open, starts, labels, claims, clusters, ..Self::default() }
     }
 
     fn is_known(&self, id: EdgeId) -> bool {
         self.tenant.as_ref().is_some_and(|tenant| tenant.core.read().find_edge(id).is_some())
     }
 
-    /// `opens` is how many events it may open; an edge that is known can, when an event is put without its end.
-    fn admit_edge(&mut self, edge: &Edge, id: EdgeId, opens: usize, now: Timestamp, options: &Options) -> Result<(), Refusal> {
+    /// What an edge does to how many events are open.
+    fn opening(&self, edge: &Edge, id: EdgeId) -> Opening {
+        let Some(starts) = self.starts.as_ref().filter(|_| edge.state == EdgeState::Start) else { return Opening::Closed };
+        if starts.opened.contains(&edge.identity) {
+            return Opening::Heartbeat;
+        }
+        match self.tenant.as_ref().map_or(Opening::Another, |tenant| tenant.opening(edge, id)) {
+            // What superseded it has taken its place.
+            Opening::Heartbeat if starts.replaced.contains(&edge.identity) => Opening::Another,
+            // It may be another event by now.
+            Opening::InsteadOf(rival) if starts.all.contains(&rival) || starts.replaced.contains(&rival) => Opening::Another,
+            opening => opening,
+        }
+    }
+
+    /// The same of a whole event.
+    fn opening_of(&self, put: &Put) -> Opening {
+        let opens = self.starts.is_some() && put.stop.is_none() && put.start.state == EdgeState::Start;
+        let is_open = opens && self.tenant.as_ref().is_some_and(|tenant| tenant.is_open(&put.id));
+        if opens && !is_open { Opening::Another } else { Opening::Closed }
+    }
+
+    /// Whether there is room for what these edges need but labels and memory.
+    fn check(&self, edges: &[&Edge], opening: Opening, now: Timestamp, options: &Options) -> Result<(), Refusal> {
         let tenant = self.tenant.as_deref();
-        if opens > 0 && self.open >= options.open_events_max {
+        if opening == Opening::Another && self.open >= options.open_events_max {
             let lapsed = tenant.map_or(0, |tenant| tenant.core.read().open.lapsed(now.minus(options.open_max_age)));
             if self.open - lapsed >= options.open_events_max {
-                return Err(Refusal { what: "open events", limit: options.open_events_max, flag: "--limit.open-events" });
+                return Err(Refusal::of_open_events(options.open_events_max));
             }
         }
-        if self.series >= options.label_sets_max && !self.is_known(id) {
-            return Err(Refusal { what: "label sets", limit: options.label_sets_max, flag: "--limit.label-sets" });
+        let is_over = self.clusters + self.new_clusters.len() >= options.clusters_max;
+        if is_over && edges.iter().any(|edge| !edge.configured && self.is_new_cluster(&edge.cluster)) {
+            return Err(Refusal::of_clusters(options.clusters_max));
         }
-        let new_names = self.new_names_of(edge);
-        if !new_names.is_empty() && self.names + self.new_names.len() + new_names.len() > LABEL_NAMES_MAX {
-            return Err(Refusal { what: "label names", limit: LABEL_NAMES_MAX, flag: "the program" });
-        }
-        if !edge.cluster.is_empty() && tenant.is_none_or(|tenant| !tenant.uses(&edge.cluster)) {
-            if self.clusters + self.new_clusters.len() >= options.clusters_max && !self.new_clusters.contains(&edge.cluster) {
-                return Err(Refusal { what: "clusters (data_source_name)", limit: options.clusters_max, flag: "--limit.clusters" });
-            }
-            self.new_clusters.insert(Arc::clone(&edge.cluster));
-        }
-        if !self.has_last_names(edge) {
-            self.new_names.extend(new_names.into_iter().map(Box::from));
-            self.last_names = edge.labels.iter().map(|(name, _)| name.into()).collect();
-        }
-        self.series += 1;
-        self.open += opens;
         Ok(())
     }
 
-    /// The names of the edge's labels that neither the tenant has nor an edge that was admitted.
-    fn new_names_of<'e>(&self, edge: &'e Edge) -> Vec<&'e str> {
-        if self.has_last_names(edge) {
-            return Vec::new();
-        }
-        let has = |name: &str| self.tenant.as_ref().is_some_and(|tenant| tenant.index.has_name(name)) || self.new_names.contains(name);
-        edge.labels.iter().map(|(name, _)| name).filter(|name| !has(name)).collect()
+    fn is_new_cluster(&self, cluster: &Arc<str>) -> bool {
+        let is_used = || self.tenant.as_ref().is_some_and(|tenant| tenant.uses(cluster));
+        !cluster.is_empty() && !self.new_clusters.contains(cluster) && !is_used()
     }
 
-    fn has_last_names(&self, edge: &Edge) -> bool {
-        edge.labels.iter().map(|(name, _)| name).eq(self.last_names.iter().map(|name| &**name))
+    /// Counts edges that are admitted, and returns how many tenants will come with them.
+    fn take(&mut self, edges: &[(&Edge, EdgeId)], opening: Opening, sender: u64) -> usize {
+        for (edge, id) in edges {
+            self.labels.take(self.tenant.as_deref(), edge, *id, sender);
+            if !edge.configured && self.is_new_cluster(&edge.cluster) {
+                self.new_clusters.insert(Arc::clone(&edge.cluster));
+            }
+            if let Some(starts) = self.starts.as_mut().filter(|_| edge.state == EdgeState::Start) {
+                starts.take(edge.identity, opening);
+            }
+            self.new_edges.insert(*id);
+        }
+        self.open += usize::from(opening == Opening::Another);
+        self.is_born()
     }
 
-    fn admit_claim(&mut self, claim: &Claim, options: &Options) -> Result<Option<Claimed>, Refusal> {
-        if let Some(known) = self.tenant.as_ref().and_then(|tenant| tenant.claims.lock().find(claim)) {
-            return Ok(Some(known));
+    /// Something is admitted: returns how many tenants come with it.
+    fn is_born(&mut self) -> usize {
+        let is_born = self.tenant.is_none() && !self.born;
+        self.born |= is_born;
+        usize::from(is_born)
+    }
+
+    fn claimed(&self, claim: &Claim) -> Option<Claimed> {
+        let known = self.tenant.as_ref().and_then(|tenant| tenant.claims.lock().find(claim));
+        known.or_else(|| {
+            let first = self.new_claims.get(&claim.key)?;
+            Some(if first.body == claim.body { Claimed::Again { at: first.at } } else { Claimed::OtherBody })
+        })
+    }
+
+    fn check_claims(&self, now: Timestamp, options: &Options) -> Result<(), Refusal> {
+        if self.claims < options.claims_max {
+            return Ok(());
         }
-        if let Some(first) = self.new_claims.get(&claim.key) {
-            let same = first.body == claim.body;
-            return Ok(Some(if same { Claimed::Again { at: first.at } } else { Claimed::OtherBody }));
+        let wait = self.tenant.as_ref().map(|tenant| tenant.claims.lock().until_first_lapses(now));
+        Err(Refusal::of_keys(options.claims_max, wait.unwrap_or_default()))
+    }
+}
+
+impl Starts {
+    fn take(&mut self, identity: Identity, opening: Opening) {
+        self.all.insert(identity);
+        match opening {
+            Opening::Another => _ = self.opened.insert(identity),
+            Opening::InsteadOf(rival) => {
+                self.opened.insert(identity);
+                self.replaced.insert(rival);
+            }
+            Opening::Heartbeat | Opening::Closed => {}
         }
-        if self.claims >= options.claims_max {
-            return Err(Refusal { what: "idempotency keys of one day", limit: options.claims_max, flag: "--limit.idempotency-keys" });
-        }
-        self.claims += 1;
-        self.new_claims.insert(claim.key, claim.clone());
-        Ok(None)
     }
 }

@@ -60,6 +60,12 @@ impl Claims {
         self.by_key.len() - self.by_use.count(|(used, _)| *used < self.oldest)
     }
 
+    /// How long after `now` the first of them lapses.
+    pub(super) fn until_first_lapses(&self, now: Timestamp) -> Duration {
+        let first = self.by_use.after(|(used, _)| *used < self.oldest);
+        first.map_or(Duration::ZERO, |(used, _)| used.plus(CLAIM_AGE).since(now))
+    }
+
     fn bound(&self, key: u128) -> Option<&Bound> {
         self.by_key.get(&key).filter(|bound| bound.used >= self.oldest)
     }

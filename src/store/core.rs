@@ -9,6 +9,7 @@ mod state;
 mod sweep;
 mod whole;
 
+pub(super) use ask::Opening;
 pub(super) use whole::Lost;
 
 use super::ClusterId;

@@ -98,6 +98,13 @@ impl Groups {
         (identity != member.identity).then_some(Member { key, edge, identity })
     }
 
+    /// The start just before a place of a group, whosever it is.
+    pub(super) fn before(&self, key: u128, place: TimeKey) -> Option<Member> {
+        let starts = &self.rows.get(*self.by_key.get(&key)?)?.starts;
+        let (&key, &(edge, identity)) = starts.range(..place).next_back()?;
+        Some(Member { key, edge, identity })
+    }
+
     /// The first start of another identity after this one: that which closes its event, if nothing else does. Asked of the
     /// last start of an event, so that few of its own identity follow.
     pub(super) fn rival_after(&self, member: Member) -> Option<Member> {

@@ -34,6 +34,7 @@ use parking_lot::RwLockWriteGuard;
 use std::hash::Hash;
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
@@ -90,6 +91,8 @@ pub(super) struct LabelName {
     pins: AtomicU32,
     /// It has no value, or some that are on no series, which are to be forgotten with the last pin.
     loose: AtomicBool,
+    /// Who brought it since the start; it says nothing of what is stored.
+    sender: OnceLock<u64>,
     values: RwLock<Values>,
 }
 
@@ -236,7 +239,7 @@ impl LabelName {
     /// A name without values.
     pub(super) fn new(number: NameNo, name: &str, seed: Seed) -> Self {
         let values = RwLock::new(Values { seed, ..Values::default() });
-        Self { number, name: name.into(), pins: AtomicU32::new(0), loose: AtomicBool::new(true), values }
+        Self { number, name: name.into(), pins: AtomicU32::new(0), loose: AtomicBool::new(true), sender: OnceLock::new(), values }
     }
 
     /// Nothing of it is forgotten until [`LabelName::unpin`]. To be called while its values are held for writing.

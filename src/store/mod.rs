@@ -44,7 +44,10 @@ mod tests;
 
 pub use admission::Admission;
 pub use admission::Admitted;
+pub use admission::Less;
+pub use admission::Limited;
 pub use admission::Refusal;
+pub use admission::Unlabelled;
 pub use change::AppliedChange;
 pub use change::Cause;
 pub use change::Withdrawn;
@@ -87,8 +90,8 @@ use tenant::Clusters;
 /// Most label names of one tenant.
 pub const LABEL_NAMES_MAX: usize = 10_000;
 
-const FULL: Refusal = Refusal { what: "rows", limit: u32::MAX as usize, flag: "the program" };
-const FULL_OF_NAMES: Refusal = Refusal { what: "label names", limit: u16::MAX as usize + 1, flag: "the program" };
+const FULL: Refusal = Refusal::of_program("rows", u32::MAX as usize);
+const FULL_OF_NAMES: Refusal = Refusal::of_program("label names", u16::MAX as usize + 1);
 
 /// What bounds and shapes the store.
 #[derive(Clone, Debug)]

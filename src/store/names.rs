@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
 use parking_lot::RwLock;
 use parking_lot::RwLockReadGuard;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct LabelNames {
 pub(super) struct Numbers {
     names: Vec<Option<Arc<LabelName>>>,
     free: Vec<NameNo>,
+    /// How many of them each sender brought, as far as that is known: since the start.
+    brought: HashMap<u64, usize>,
 }
 
 impl LabelNames {
@@ -43,6 +46,19 @@ impl LabelNames {
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<LabelName>> {
         self.by_text.get(name).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// Notes who brought a name, if it is there and nobody is known to have.
+    pub(super) fn note_sender(&self, name: &str, sender: u64) {
+        let mut by_number = self.by_number.write();
+        if self.get(name).is_some_and(|label| label.note_sender(sender)) {
+            *by_number.brought.entry(sender).or_default() += 1;
+        }
+    }
+
+    /// How many of those that are there a sender brought since the start.
+    pub(super) fn brought_by(&self, sender: u64) -> usize {
+        self.by_number.read().brought.get(&sender).copied().unwrap_or(0)
     }
 
     /// All by number; no name comes or goes meanwhile.
@@ -79,6 +95,7 @@ impl LabelNames {
             && place.take().is_some()
         {
             by_number.free.push(label.number);
+            by_number.goes(label);
             self.by_text.remove(&label.name);
         }
     }
@@ -87,5 +104,15 @@ impl LabelNames {
 impl Numbers {
     pub(super) fn get(&self, number: NameNo) -> Option<&Arc<LabelName>> {
         self.names.get(usize::from(number.0))?.as_ref()
+    }
+
+    fn goes(&mut self, label: &LabelName) {
+        let Some(sender) = label.sender() else { return };
+        let left = self.brought.get(&sender).map_or(0, |count| count.saturating_sub(1));
+        if left == 0 {
+            self.brought.remove(&sender);
+        } else {
+            self.brought.insert(sender, left);
+        }
     }
 }

@@ -13,6 +13,7 @@ use super::TenantId;
 use super::core;
 use super::core::Core;
 use super::core::New;
+use super::core::Opening;
 use super::edges;
 use super::gauges::GaugeLook;
 use super::number::Number as _;
@@ -20,6 +21,8 @@ use super::number::SeriesNo;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
+use crate::event::Identity;
+use crate::labels::LabelSet;
 use crate::time::Timestamp;
 use parking_lot::RwLockReadGuard;
 #[cfg(test)]
@@ -177,6 +180,26 @@ impl Tenant {
     /// Whether this stop is of an identity that has an open event: most such stops close it.
     pub fn closes_open(&self, edge: &Edge) -> bool {
         edge.state == EdgeState::Stop && self.core.read().has_open(edge.identity)
+    }
+
+    /// Whether there is a series for this edge already.
+    pub(super) fn has_series_of(&self, edge: &Edge) -> bool {
+        let Some(cluster) = self.cluster(&edge.cluster) else { return false };
+        self.index.references(&edge.labels).is_some_and(|labels| self.core.read().has_series(&labels, edge.state.into(), cluster))
+    }
+
+    /// What a start that is not known would make of how many events are open.
+    pub(super) fn opening(&self, start: &Edge, id: EdgeId) -> Opening {
+        self.core.read().opening(start, id)
+    }
+
+    /// The labels of the first start of the open event of this identity, if there is one.
+    pub(super) fn labels_of_open(&self, identity: Identity) -> Option<LabelSet> {
+        let core = self.core.read();
+        let series = core.open_head(identity).and_then(|head| core.row(head)).and_then(|row| core.series.get(row.series))?;
+        let mut texts: Vec<(String, String)> = Vec::with_capacity(series.labels.len());
+        self.index.texts(&series.labels, |name, value| texts.push((name.to_owned(), value.to_owned())));
+        LabelSet::from_sorted(texts.iter().map(|(name, value)| (name.as_str(), value.as_str()))).ok()
     }
 
     /// Whether something of the cluster `name` is here. Its number stays when all of it was forgotten, until another needs one.

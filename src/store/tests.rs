@@ -7,6 +7,7 @@ mod names;
 mod parts;
 mod questions;
 mod retired;
+mod room;
 
 use super::*;
 use crate::event::Delete;

@@ -5,6 +5,7 @@ use crate::event::EdgeId;
 use crate::exposition::Exposure;
 use crate::log::AppendError;
 use crate::store::Refusal;
+use crate::store::Unlabelled;
 use std::sync::Arc;
 
 /// An edge that is durable and visible.
@@ -14,6 +15,17 @@ pub struct Taken {
     pub id: EdgeId,
     /// What becomes of its sample; `None` when the edge was there already.
     pub exposure: Option<Exposure>,
+    /// What its labels do not say, because there was no room for it.
+    pub unlabelled: Option<Box<Unlabelled>>,
+}
+
+/// A change of a whole event that is durable and visible.
+#[derive(Clone, Debug, Default)]
+pub struct Made {
+    /// What becomes of the event's new samples.
+    pub exposures: Vec<Exposure>,
+    /// What their labels do not say, because there was no room for it.
+    pub unlabelled: Option<Box<Unlabelled>>,
 }
 
 /// Why something was not taken that may be taken when it or the limits are others. Nothing was kept of it.

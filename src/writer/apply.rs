@@ -1,5 +1,6 @@
 //! Applying: commands are folded into memory in the order of the log, in the same way while running and while replaying.
 
+use super::Made;
 use super::Memory;
 use super::Refused;
 use super::Taken;
@@ -25,6 +26,7 @@ use crate::log::Log;
 use crate::log::Position;
 use crate::store::Applied;
 use crate::store::Refusal;
+use crate::store::Unlabelled;
 use crate::time::Timestamp;
 
 /// So many edges are folded in at once; readers of their tenant wait that long.
@@ -81,25 +83,27 @@ impl<L: Log> Committer<L> {
         Ok(())
     }
 
-    fn apply_submitted(&mut self, waiting: Waiting, decided: Decided, feed: &mut Feed) {
+    fn apply_submitted(&mut self, waiting: Waiting, mut decided: Decided, feed: &mut Feed) {
         let mut changes = Vec::with_capacity(waiting.changes.len());
-        for (ask, decided) in waiting.changes.into_iter().zip(decided.changes) {
-            let made = match decided {
+        for (place, (ask, unchanged)) in waiting.changes.into_iter().zip(std::mem::take(&mut decided.changes)).enumerate() {
+            let made = match unchanged {
                 Some(unchanged) => Err(unchanged),
                 None => self.apply_change(&ask.work.change.what, feed),
             };
-            changes.push((ask, made));
+            let unlabelled = decided.less_of_changes.remove(&place).inspect(|lost| self.count_lost(lost));
+            changes.push((ask, made.map(|exposures| Made { exposures, unlabelled })));
         }
         let mut claims = Vec::with_capacity(waiting.claims.len());
-        for (ask, decided) in waiting.claims.into_iter().zip(decided.claims) {
-            let claimed = decided.unwrap_or_else(|| {
+        for (ask, claimed) in waiting.claims.into_iter().zip(std::mem::take(&mut decided.claims)) {
+            let claimed = claimed.unwrap_or_else(|| {
                 let claimed = self.state.memory.store.apply_claim(feed.received, &ask.work.what);
                 feed.tell(self, Outcome::Claim(&ask.work.what, claimed));
                 Ok(claimed)
             });
             claims.push((ask, claimed));
         }
-        let mut edges = self.apply_edges(&waiting.edges, decided.edges, feed);
+        let mut edges = self.apply_edges(&waiting.edges, &mut decided, feed);
+        self.state.memory.store.note_senders(&decided.admission);
         self.applied.send_replace(feed.position);
         for (ask, made) in changes {
             ask.answer(Ok(made));
@@ -130,9 +134,10 @@ impl<L: Log> Committer<L> {
     fn apply_edges(
         &mut self,
         asks: &[AskEdges],
-        mut decided: Vec<Option<Result<Taken, Refused>>>,
+        all_decided: &mut Decided,
         feed: &mut Feed,
     ) -> impl Iterator<Item = Result<Taken, Refused>> + use<L> {
+        let mut decided = std::mem::take(&mut all_decided.edges);
         let known = decided.iter().filter(|decided| matches!(decided, Some(Ok(_)))).count();
         self.duplicates.inc_by(known as u64);
         let all = asks.iter().flat_map(|ask| ask.work.iter());
@@ -147,7 +152,17 @@ impl<L: Log> Committer<L> {
             }
             *place = Some(taken.map_err(Refused::Limit));
         }
+        for (place, lost) in std::mem::take(&mut all_decided.less_of_edges) {
+            if let Some(Some(Ok(taken))) = decided.get_mut(place) {
+                self.count_lost(&lost);
+                taken.unlabelled = Some(lost);
+            }
+        }
         decided.into_iter().flatten()
+    }
+
+    fn count_lost(&self, lost: &Unlabelled) {
+        self.telemetry.labels_left_out.inc_by(1 + lost.more as u64);
     }
 }
 
@@ -215,7 +230,7 @@ fn fold_edges(memory: &Memory, edges: &[(Timestamp, &Edge, EdgeId)], taken: &mut
         taken.extend(run.iter().zip(applied.drain(..)).map(|((received, ..), applied)| {
             let edge = applied?;
             let exposure = (!edge.duplicate).then(|| memory.pages.apply(*received, &edge));
-            Ok(Taken { id: edge.id, exposure })
+            Ok(Taken { id: edge.id, exposure, unlabelled: None })
         }));
     }
 }

@@ -9,6 +9,7 @@ use super::commit::Committer;
 use super::submission::AskClaim;
 use super::submission::AskEdges;
 use super::submission::Conditioned;
+use super::submission::Encoded;
 use super::submission::Waiting;
 use crate::event::Change;
 use crate::event::Command;
@@ -23,7 +24,10 @@ use crate::log::Log;
 use crate::store::Admission;
 use crate::store::Admitted;
 use crate::store::Claimed;
+use crate::store::Less;
+use crate::store::Unlabelled;
 use crate::time::Timestamp;
+use std::collections::BTreeMap;
 
 /// At most so many bytes are added to a record by what is decided: the span of an event, or the names and skews of two edges.
 pub(super) const DECIDED_BYTES: usize = 128;
@@ -35,6 +39,11 @@ pub(super) struct Decided {
     pub(super) claims: Vec<Option<Result<Claimed, Refused>>>,
     /// Of all senders, end to end.
     pub(super) edges: Vec<Option<Result<Taken, Refused>>>,
+    /// What the labels of changes and edges in the batch do not say, by their places above.
+    pub(super) less_of_changes: BTreeMap<usize, Box<Unlabelled>>,
+    pub(super) less_of_edges: BTreeMap<usize, Box<Unlabelled>>,
+    /// What the limits know of it.
+    pub(super) admission: Box<Admission>,
 }
 
 impl<L: Log> Committer<L> {
@@ -42,34 +51,53 @@ impl<L: Log> Committer<L> {
     pub(super) fn decide(&mut self, waiting: &mut Waiting) -> Decided {
         self.batch.clear(BATCH_BYTES);
         self.state.memory.store.account().look();
-        let mut admission = Admission::default();
-        let mut decided = Decided::default();
+        // A change has two edges at most.
+        let mut decided = Decided { admission: Box::new(Admission::of(2 * waiting.records)), ..Decided::default() };
         // Looked at before anything of the commit is applied, so they are about what comes before all else in it.
-        let changes = waiting.changes.iter_mut().map(|ask| self.decide_change(&mut ask.work, &mut admission).err());
-        decided.changes.extend(changes);
-        let claims = waiting.claims.iter().map(|ask| self.decide_claim(ask, &mut admission));
-        decided.claims.extend(claims);
+        for ask in &mut waiting.changes {
+            let lost = self.decide_change(&mut ask.work, decided.admission.by(ask.sender));
+            decided.less_of_changes.extend(lost.as_ref().ok().cloned().flatten().map(|lost| (decided.changes.len(), lost)));
+            decided.changes.push(lost.err());
+        }
+        for ask in &waiting.claims {
+            decided.claims.push(self.decide_claim(ask, decided.admission.by(ask.sender)));
+        }
         decided.edges.reserve(waiting.records);
         for ask in &mut waiting.edges {
-            self.decide_edges(ask, &mut admission, &mut decided.edges);
+            self.decide_edges(ask, &mut decided);
         }
         decided
     }
 
-    fn decide_change(&mut self, work: &mut Conditioned, admission: &mut Admission) -> Result<(), Unchanged> {
+    fn decide_change(&mut self, work: &mut Conditioned, admission: &mut Admission) -> Result<Option<Box<Unlabelled>>, Unchanged> {
         self.check_expected(work)?;
-        let change = &mut work.change.what;
-        let is_other = self.write_decided(change);
-        if self.room.refusal.is_some() && self.state.memory.store.is_new_change(change) {
+        let Encoded { what, record } = &mut work.change;
+        let is_other = self.write_decided(what);
+        if self.room.refusal.is_some() && self.state.memory.store.is_new_change(what) {
             self.no_room().map_err(Refused::NoRoom)?;
         }
-        self.state.memory.store.admit_change(change, self.received, admission).map_err(Refused::Limit)?;
-        if is_other {
-            self.push(|out| work.change.what.encode(out));
+        let less = self.state.memory.store.admit_change(what, self.received, admission).map_err(Refused::Limit)?;
+        let lost = match less {
+            Some(Less { what: less, lost }) => {
+                *record = self.encoded(&less)?;
+                *what = less;
+                Some(Box::new(lost))
+            }
+            None => None,
+        };
+        if is_other && lost.is_none() {
+            self.push(|out| what.encode(out));
         } else {
-            self.push(|out| out.extend_from_slice(&work.change.record));
+            self.push(|out| out.extend_from_slice(record));
         }
-        Ok(())
+        Ok(lost)
+    }
+
+    /// The record of what has other labels than were sent: what was sent may take more room than the labels that said it.
+    fn encoded(&self, what: &impl Record) -> Result<Vec<u8>, Refused> {
+        let (mut record, limit) = (Vec::new(), self.log.record_bytes_max());
+        what.encode(&mut record);
+        if record.len() > limit { Err(Refused::TooLarge { bytes: record.len(), limit }) } else { Ok(record) }
     }
 
     /// Whether the event that a change is about is as its sender expects.
@@ -129,20 +157,22 @@ impl<L: Log> Committer<L> {
         }
     }
 
-    fn decide_edges(&mut self, ask: &mut AskEdges, admission: &mut Admission, decided: &mut Vec<Option<Result<Taken, Refused>>>) {
+    fn decide_edges(&mut self, ask: &mut AskEdges, decided: &mut Decided) {
+        let sender = ask.sender;
         for (edge, id, record) in ask.work.each() {
             let is_other = self.write_decided_edge(edge);
             if is_other {
                 *id = edge.id();
             }
             if self.room.refusal.is_some()
-                && self.state.memory.store.is_new_edge(edge, *id, admission)
+                && self.state.memory.store.is_new_edge(edge, *id, &decided.admission)
                 && let Err(refusal) = self.no_room()
             {
-                decided.push(Some(Err(refusal.into())));
+                decided.edges.push(Some(Err(refusal.into())));
                 continue;
             }
-            decided.push(match self.state.memory.store.admit_edge(edge, *id, self.received, admission) {
+            let admitted = self.state.memory.store.admit_edge(edge, *id, self.received, decided.admission.by(sender));
+            decided.edges.push(match admitted {
                 Ok(Admitted::New) => {
                     if is_other {
                         self.push(|out| edge.encode(out));
@@ -151,7 +181,16 @@ impl<L: Log> Committer<L> {
                     }
                     None
                 }
-                Ok(Admitted::Known) => Some(Ok(Taken { id: *id, exposure: None })),
+                Ok(Admitted::Less(less)) => match self.encoded(&less.what) {
+                    Ok(record) => {
+                        self.push(|out| out.extend_from_slice(&record));
+                        *edge = less.what;
+                        decided.less_of_edges.insert(decided.edges.len(), Box::new(less.lost));
+                        None
+                    }
+                    Err(refused) => Some(Err(refused)),
+                },
+                Ok(Admitted::Known) => Some(Ok(Taken { id: *id, exposure: None, unlabelled: None })),
                 Err(refusal) => Some(Err(refusal.into())),
             });
         }

@@ -1,6 +1,8 @@
 //! What waits for the writer: edges, a claim or a change of an event, with its record and the way back to its sender.
 
+use super::Made;
 use super::Refused;
+use super::Source;
 use super::SubmitError;
 use super::Taken;
 use super::Unchanged;
@@ -12,7 +14,6 @@ use crate::event::EdgeId;
 use crate::event::Expect;
 use crate::event::fingerprint;
 use crate::event::record::Record;
-use crate::exposition::Exposure;
 use crate::store::Claimed;
 use std::any::Any;
 use tokio::sync::oneshot;
@@ -160,6 +161,8 @@ impl Conditioned {
 #[derive(Debug)]
 pub(super) struct Ask<W, A> {
     pub(super) work: W,
+    /// Who sent it (see [`Source::sender`]).
+    pub(super) sender: u64,
     reply: oneshot::Sender<Reply<W, A>>,
 }
 
@@ -171,9 +174,9 @@ pub(super) struct Reply<W, A> {
 }
 
 impl<W, A> Ask<W, A> {
-    pub(super) fn new(work: W) -> (Self, oneshot::Receiver<Reply<W, A>>) {
+    pub(super) fn new(work: W, source: &Source) -> (Self, oneshot::Receiver<Reply<W, A>>) {
         let (reply, answer) = oneshot::channel();
-        (Self { work, reply }, answer)
+        (Self { work, sender: source.sender(), reply }, answer)
     }
 
     pub(super) fn answer(self, answer: Result<A, SubmitError>) {
@@ -184,7 +187,7 @@ impl<W, A> Ask<W, A> {
 
 pub(super) type AskEdges = Ask<Edges, Vec<Result<Taken, Refused>>>;
 pub(super) type AskClaim = Ask<Encoded<Claim>, Result<Claimed, Refused>>;
-pub(super) type AskChange = Ask<Conditioned, Result<Vec<Exposure>, Unchanged>>;
+pub(super) type AskChange = Ask<Conditioned, Result<Made, Unchanged>>;
 
 #[derive(Debug)]
 pub(super) enum Submission {
@@ -275,7 +278,7 @@ mod tests {
             edges.hold(std::sync::Arc::clone(&share));
             edges.take_too_large(500);
             assert_eq!(edges.len(), 1);
-            let (ask, reply): (AskEdges, _) = Ask::new(edges);
+            let (ask, reply): (AskEdges, _) = Ask::new(edges, &Source::default());
             let reply = (!is_gone).then_some(reply);
             assert_eq!(std::sync::Arc::strong_count(&share), 2);
             ask.answer(Ok(Vec::new()));

@@ -23,6 +23,7 @@ use crate::event::EdgeState;
 use crate::event::Identity;
 use crate::event::Put;
 use crate::event::Version;
+use crate::exposition::Exposure;
 use crate::exposition::Format;
 use crate::exposition::PageRequest;
 use crate::labels::LabelSet;

@@ -34,6 +34,12 @@ impl Source {
         Self((hash(organization), (hash(sender), (connection, ()))))
     }
 
+    /// Who sends, whatever the organization and the connection.
+    pub fn sender(&self) -> u64 {
+        let Self((_, (sender, _))) = *self;
+        sender
+    }
+
     /// The sender, of whatever connection. Where there are no organizations each address is one.
     pub fn taker(&self) -> Taker {
         let Self((organization, (sender, _))) = *self;

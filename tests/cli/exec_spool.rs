@@ -168,6 +168,30 @@ fn what_is_refused_later_is_given_up_and_said_but_kept_when_it_is_about_the_send
     }
 }
 
+/// The stop may be what makes room for the start.
+#[test]
+fn what_is_over_a_limit_stays_and_what_is_behind_it_is_delivered() {
+    let limit = Arc::new(AtomicBool::new(false));
+    let for_script = Arc::clone(&limit);
+    let server = FakeServer::start(move |request, _| {
+        let edge = request.json();
+        if !for_script.load(Ordering::SeqCst) {
+            Reply::error(503, "away")
+        } else if edge["attributes"]["n"] == "old" && edge["event_state"] == "start" {
+            Reply::With(429, ("Retry-After", "60".to_owned()), String::new())
+        } else {
+            Reply::accepted()
+        }
+    });
+    let bench = Bench::new(&server.url());
+    run(&mut bench.exec(&["--retry-for", "0", "-a", "n=old"], ":"));
+    limit.store(true, Ordering::SeqCst);
+    let ended = run(&mut bench.exec(&[], ":"));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let left = bench.spooled_edges();
+    assert_eq!((left.len(), &left[0]["event_state"]), (1, &json!("start")), "{ended:?}");
+}
+
 #[test]
 fn files_that_are_no_events_do_no_harm() {
     let server = FakeServer::start(|_, _| Reply::accepted());

@@ -81,10 +81,10 @@ fn what_is_tried_again_and_what_is_not() {
             assert_eq!(ended.stdout, "");
         }
     }
-    for status in [429, 500, 502, 503, 504] {
+    for status in [408, 421, 425, 429, 500, 502, 503, 504] {
         check(status, 2);
     }
-    for status in [302, 400, 401, 403, 404, 408, 409, 413, 415, 422] {
+    for status in [302, 400, 401, 403, 404, 409, 413, 415, 422] {
         check(status, 1);
     }
 }

@@ -187,6 +187,30 @@ fn bodies_that_are_announced_and_do_not_come_leave_memory_for_those_of_others() 
     drop(announced);
 }
 
+#[test]
+fn a_sender_of_thousands_of_label_names_takes_none_of_anothers() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config.yml");
+    let token = |name: &str| format!("  - {{name: {name}, sha256: {}, scopes: [write]}}\n", hex::encode(Sha256::digest(name)));
+    std::fs::write(&config, format!("organizations:\n- slug: acme\n  tokens:\n{}{}", token("one"), token("other"))).unwrap();
+    let exporter = Exporter::start(&[&format!("--config.file={}", config.display()), "--limit.open-events=2"]);
+    let put = |token: &str, body: &serde_json::Value| put_as(exporter.target(), token, &body.to_string()).unwrap_or_default();
+    let name = |number: usize, name: usize| (format!("n{number}_{name}"), json!("v"));
+    let attributes = |number: usize| (0..31).map(|label| name(number, label)).collect::<serde_json::Map<_, _>>();
+    let flood = (0..1000).map(|number| json!({"event_name": "e", "attributes": attributes(number)})).collect::<Vec<_>>();
+    let answer = put("one", &json!(flood));
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("label n999_0 and 30 more: left out"), "{}", answer.len());
+    let answer = put("other", &json!({"event_name": "e", "attributes": {"service_name": "a"}}));
+    assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("left out"), "{answer}");
+
+    // Who fills what is open is told when to come back, and may go on with what is open; so may others.
+    let job = |entity: &str| json!({"event_name": "job", "event_state": "start", "attributes": {"entity_id": entity}});
+    assert!(put("one", &json!([job("a"), job("b")])).starts_with("HTTP/1.1 200"));
+    assert!(put("one", &json!([job("a"), job("b")])).starts_with("HTTP/1.1 200"), "heartbeats");
+    let answer = put("other", &job("c"));
+    assert!(answer.starts_with("HTTP/1.1 429") && answer.contains("retry-after: 60"), "{answer}");
+}
+
 /// Who asks for so much that it cannot all be sent, and reads nothing.
 fn sleepy(exporter: &Exporter, path: &str) -> TcpStream {
     let mut reader = TcpStream::connect(exporter.target()).unwrap();

@@ -12,6 +12,7 @@ mod extensions;
 #[path = "../support/mod.rs"]
 mod harness;
 mod ingest;
+mod limits;
 mod lines;
 mod listing;
 mod operating;

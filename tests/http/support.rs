@@ -119,6 +119,16 @@ impl Server {
         server
     }
 
+    /// A ready server whose store has these bounds.
+    pub(crate) fn with_store(options: store::Options, yaml: &str) -> Self {
+        let (store, pages) = (Store::new(options), Pages::new(&exposition::Options::default()));
+        let memory = Memory { store: Arc::new(store), pages: Arc::new(pages) };
+        let (directory, clock) = (tempfile::tempdir().unwrap(), Arc::new(ManualClock::at(NOW)));
+        let server = Self::with_memory(memory, directory, clock, yaml, WebOptions::default());
+        server.finish_start();
+        server
+    }
+
     fn reading(directory: TempDir, clock: Arc<ManualClock>, yaml: &str, web: WebOptions) -> Self {
         let (store, pages) = (Store::new(store::Options::default()), Pages::new(&exposition::Options::default()));
         Self::with_memory(Memory { store: Arc::new(store), pages: Arc::new(pages) }, directory, clock, yaml, web)

@@ -138,6 +138,8 @@ impl Spool {
                     delivered += 1;
                     kept.remove();
                 }
+                // What ends something may be behind it, and make room.
+                Err(error) if error.is_over_limit() => {}
                 Err(error) if error.is_transient() => break,
                 Err(error) if error.minds_the_sender() => {
                     lines.push(format!("warning: what earlier runs left stays where it is: {}", cli::with_causes(&error)));

@@ -35,8 +35,8 @@ use crate::http::change_events::count_warnings;
 use crate::http::change_events::groups;
 use crate::http::change_events::groups::LineGroup;
 use crate::http::change_events::reason;
+use crate::http::change_events::refusal;
 use crate::http::change_events::refused_by_writer;
-use crate::http::change_events::status_of;
 use crate::http::change_events::unavailable;
 use crate::http::error::ApiError;
 use crate::time::Timestamp;
@@ -60,8 +60,8 @@ struct ParsedLine {
 /// Lines of a group that parsing refused.
 #[derive(Default)]
 struct RefusedLines {
-    /// Line, status, text; of the first so many.
-    listed: Vec<(u64, u16, String)>,
+    /// Line and why; of the first so many.
+    listed: Vec<(u64, ApiError)>,
     room: usize,
     /// How many more there are, by status.
     further: BTreeMap<u16, usize>,
@@ -271,16 +271,15 @@ fn parse(group: LineGroup, settings: &Settings, grant: &Grant, now: Timestamp, r
 impl RefusedLines {
     fn add(&mut self, number: u64, error: &FormatError) {
         if self.listed.len() < self.room {
-            self.listed.push((number, error.status(), error.to_string()));
+            self.listed.push((number, refusal(error)));
         } else {
             *self.further.entry(error.status()).or_default() += 1;
         }
     }
 }
 
-/// Why a stream ends behind the group of a line for which there was no memory, or no room on the disk.
-fn ended_at(refused: &Refused, line: u64) -> ApiError {
-    let error = refused_by_writer(refused);
+/// Why a stream ends behind the group of a line for which the server has no room.
+fn ended_at(error: ApiError, line: u64) -> ApiError {
     let message =
         format!("line {line}: {}; the stream ends here: what comes after the lines that are counted was not looked at", error.message);
     ApiError { message: message.into(), ..error }
@@ -316,13 +315,13 @@ impl Progress<'_> {
         });
         let mut refused = group.refused.listed.into_iter().peekable();
         for (line, taken) in group.lines.iter().zip(taken) {
-            while let Some((number, status, error)) = refused.next_if(|(number, ..)| *number < line.number) {
-                self.refuse(number, status, error);
+            while let Some((number, error)) = refused.next_if(|(number, _)| *number < line.number) {
+                self.refuse(number, error);
             }
             self.add_line(line, taken);
         }
-        for (number, status, error) in refused {
-            self.refuse(number, status, error);
+        for (number, error) in refused {
+            self.refuse(number, error);
         }
         for (status, lines) in group.refused.further {
             self.app.telemetry.refused.get_or_create(&[("reason", reason(status))]).inc_by(lines as u64);
@@ -333,31 +332,32 @@ impl Progress<'_> {
 
     fn add_line(&mut self, line: &ParsedLine, taken: Result<Taken, Refused>) {
         match taken {
-            Ok(Taken { id, exposure }) => {
-                match exposure {
+            Ok(taken) => {
+                match taken.exposure {
                     Some(_) => self.lines.taken(),
                     None => self.lines.duplicate(),
                 }
                 count_warnings(&self.app.telemetry, &line.warnings);
-                if !line.warnings.is_empty() || !matches!(exposure, None | Some(Exposure::Shown)) {
-                    let warnings = || answer::warnings(&line.warnings, exposure.as_ref());
+                let is_shown = matches!(taken.exposure, None | Some(Exposure::Shown));
+                if !line.warnings.is_empty() || !is_shown || taken.unlabelled.is_some() {
                     let number = self.before + line.number;
-                    self.lines.warned(|| Item::taken(id, line.at, warnings()).on_line(number));
+                    let warnings = || answer::warnings_of(&line.warnings, &taken);
+                    self.lines.warned(|| Item::taken(taken.id, line.at, warnings()).on_line(number));
                 }
             }
             Err(refused) => {
-                if status_of(&refused) == StatusCode::SERVICE_UNAVAILABLE.as_u16() {
-                    self.unwritten.get_or_insert_with(|| ended_at(&refused, self.before + line.number));
+                let error = refused_by_writer(&refused);
+                if error.status == StatusCode::SERVICE_UNAVAILABLE {
+                    self.unwritten.get_or_insert_with(|| ended_at(error.clone(), self.before + line.number));
                 }
-                self.app.telemetry.refused.get_or_create(&[("reason", refused_by_writer(&refused).reason)]).inc();
-                self.lines.refused(self.before + line.number, status_of(&refused), refused.to_string());
+                self.refuse(line.number, error);
             }
         }
     }
 
-    fn refuse(&mut self, number: u64, status: u16, error: String) {
-        self.app.telemetry.refused.get_or_create(&[("reason", reason(status))]).inc();
-        self.lines.refused(self.before + number, status, error);
+    fn refuse(&mut self, number: u64, error: ApiError) {
+        self.app.telemetry.refused.get_or_create(&[("reason", error.reason)]).inc();
+        self.lines.refused(self.before + number, error);
     }
 }
 

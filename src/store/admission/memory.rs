@@ -98,15 +98,5 @@ pub(super) fn cost_of_end(tenant: &Tenant, change: &Change) -> Option<usize> {
 
 fn refuse(account: &Account) -> Refusal {
     account.count_refused_events(1);
-    Refusal { what: "bytes of memory for events", limit: account.shares().events, flag: MEMORY_FLAG }
-}
-
-/// Names the limit that comes free by itself.
-const MEMORY_FLAG: &str = "--limit.memory";
-
-impl Refusal {
-    /// Whether there is no memory now: the same may be taken later.
-    pub fn is_of_memory(&self) -> bool {
-        self.flag == MEMORY_FLAG
-    }
+    Refusal::of_memory(account.shares().events)
 }

@@ -5,6 +5,11 @@ use super::EdgeRow;
 use super::Member;
 use super::Part;
 use super::SeriesRow;
+use super::edge_id;
+use super::halves;
+use crate::event::Edge;
+use crate::event::EdgeId;
+use crate::event::EdgeState;
 use crate::event::Identity;
 use crate::store::SeriesId;
 use crate::store::details::Detailed;
@@ -14,6 +19,19 @@ use crate::store::number::EdgeNo;
 use crate::store::number::Number as _;
 use crate::store::number::SeriesNo;
 use crate::time::Timestamp;
+
+/// What a start makes of how many events are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Opening {
+    /// One more is open.
+    Another,
+    /// Its event is open already.
+    Heartbeat,
+    /// A stop behind it closes its event.
+    Closed,
+    /// It supersedes the open event of this identity, which it closes.
+    InsteadOf(Identity),
+}
 
 impl Core {
     /// The series that has this number now.
@@ -27,9 +45,37 @@ impl Core {
 
     /// Whether an event of this identity is open: the last one, if any.
     pub(in crate::store) fn has_open(&self, identity: Identity) -> bool {
-        let edges = self.number_of(identity).and_then(|identity| self.edges_of_identity(identity));
-        let last = edges.and_then(|edges| edges.head_before(&key_to(Timestamp::MAX)));
-        last.and_then(|head| self.row(head)).is_some_and(|row| row.part.is_open())
+        self.open_head(identity).is_some()
+    }
+
+    /// The first start of the open event of this identity, if one is.
+    pub(in crate::store) fn open_head(&self, identity: Identity) -> Option<EdgeNo> {
+        let edges = self.number_of(identity).and_then(|identity| self.edges_of_identity(identity))?;
+        edges.head_before(&key_to(Timestamp::MAX)).filter(|head| self.row(*head).is_some_and(|row| row.part.is_open()))
+    }
+
+    /// What a start that is not known would make of how many events are open.
+    pub(in crate::store) fn opening(&self, start: &Edge, id: EdgeId) -> Opening {
+        let id = halves(id.0);
+        if let Some(edges) = self.number_of(start.identity).and_then(|identity| self.edges_of_identity(identity)) {
+            if self.has_open(start.identity) {
+                return Opening::Heartbeat;
+            }
+            // Behind the last stop nothing begins, and each run before it ends with a stop.
+            let last = edges.stop_before(&key_to(Timestamp::MAX)).map(|stop| edges.key(stop));
+            if last.is_some_and(|last| last > (start.at, EdgeState::Start, id) && edges.start_after(&last).is_none()) {
+                return Opening::Closed;
+            }
+        }
+        let rival = start.supersede.and_then(|group| self.groups.before(group.0, (start.at, id)));
+        rival.and_then(|rival| self.open_and_ends_with(rival)).map_or(Opening::Another, Opening::InsteadOf)
+    }
+
+    /// The identity of a start that is the last of an open event.
+    fn open_and_ends_with(&self, start: Member) -> Option<Identity> {
+        let identity = Identity(edge_id(self.identities.get(start.identity)?.key).0);
+        let head = self.open_head(identity)?;
+        (self.look(start.identity)?.last_start(head) == start.edge).then_some(identity)
     }
 
     /// The edges received at or before `before` that are part of an event, the latest first: when, and the event's first edge.

@@ -67,11 +67,10 @@ impl Core {
 
     pub(super) fn intern_series(&mut self, new: &New<'_>) -> Option<SeriesNo> {
         let (labels, end, cluster) = (new.labels, End::from(new.edge.state), new.cluster);
-        let hash = series_hash(&self.seed, labels, end, cluster);
-        let same = |row: &SeriesRow| row.hash == hash && *row.labels == *labels && row.end == end && row.cluster == cluster;
-        if let Some(found) = self.by_series.find(spread(hash), |series| self.series.get(series).is_some_and(same)) {
+        if let Some(found) = self.series_of_labels(labels, end, cluster) {
             return Some(found);
         }
+        let hash = series_hash(&self.seed, labels, end, cluster);
         self.born += 1;
         let row = SeriesRow { labels: labels.into(), edges: Seq::Empty, cluster, end, hash, born: self.born };
         let new = self.series.insert(row)?;
@@ -82,6 +81,17 @@ impl Core {
         *self.series_by_cluster.entry(cluster).or_default() += 1;
         self.unused_clusters.remove(&cluster);
         Some(new)
+    }
+
+    /// Whether there is a series of these labels, this end and this cluster.
+    pub(in crate::store) fn has_series(&self, labels: &[LabelRef], end: End, cluster: ClusterId) -> bool {
+        self.series_of_labels(labels, end, cluster).is_some()
+    }
+
+    fn series_of_labels(&self, labels: &[LabelRef], end: End, cluster: ClusterId) -> Option<SeriesNo> {
+        let hash = series_hash(&self.seed, labels, end, cluster);
+        let same = |row: &SeriesRow| row.hash == hash && *row.labels == *labels && row.end == end && row.cluster == cluster;
+        self.by_series.find(spread(hash), |series| self.series.get(series).is_some_and(same))
     }
 
     /// How many clusters have a series, the default one left out.

@@ -85,6 +85,39 @@ impl LabelIndex {
         columns.iter().try_for_each(|column| interned.fill(column))?;
         Ok(interned)
     }
+
+    /// Notes who brought a name; see [`LabelNames::note_sender`].
+    pub(in crate::store) fn note_sender(&self, name: &str, sender: u64) {
+        self.names.note_sender(name, sender);
+    }
+
+    /// How many of the names a sender brought since the start.
+    pub(in crate::store) fn names_of(&self, sender: u64) -> usize {
+        self.names.brought_by(sender)
+    }
+
+    /// The labels as series have them, if each is there.
+    pub(in crate::store) fn references(&self, labels: &LabelSet) -> Option<Vec<LabelRef>> {
+        let reference = |(name, text): (&str, &str)| {
+            let label = self.names.get(name)?;
+            let values = label.values.read();
+            let value = values.find(values.seed.hash(text), text)?;
+            Some(LabelRef { name: label.number, value })
+        };
+        labels.iter().map(reference).collect()
+    }
+}
+
+impl LabelName {
+    /// Says who brought it; whether nobody was known to have.
+    pub(in crate::store) fn note_sender(&self, sender: u64) -> bool {
+        self.sender.set(sender).is_ok()
+    }
+
+    /// Who brought it, if that is known.
+    pub(in crate::store) fn sender(&self) -> Option<u64> {
+        self.sender.get().copied()
+    }
 }
 
 impl Interned<'_> {

@@ -21,15 +21,28 @@ fn admit(store: &Store, edge: &Edge, now: Timestamp, admission: &mut Admission) 
 #[track_caller]
 fn commit(store: &Store, received: i64, edges: &[Edge]) -> (usize, Option<String>) {
     let mut admission = Admission::default();
-    let answers = edges.iter().map(|edge| store.admit_edge(edge, edge.id(), at(received), &mut admission));
+    let mut sender = 0;
+    // Each has a sender of its own.
+    let answers = edges.iter().map(|edge| {
+        sender += 1;
+        store.admit_edge(edge, edge.id(), at(received), admission.by(sender))
+    });
     let answers: Vec<Result<Admitted, Refusal>> = answers.collect();
-    let admitted = edges.iter().zip(&answers).filter(|(_, answer)| **answer == Ok(Admitted::New));
-    let admitted: Vec<(Timestamp, &Edge, EdgeId)> = admitted.map(|(edge, _)| (at(received), edge, edge.id())).collect();
+    let admitted: Vec<(Timestamp, &Edge, EdgeId)> = edges
+        .iter()
+        .zip(&answers)
+        .filter_map(|(edge, answer)| match answer {
+            Ok(Admitted::New) => Some((at(received), edge, edge.id())),
+            Ok(Admitted::Less(less)) => Some((at(received), &less.what, edge.id())),
+            _ => None,
+        })
+        .collect();
     let mut applied = Vec::new();
     for run in admitted.chunks(64) {
         store.apply_edges(run, &mut applied);
     }
     assert!(applied.iter().all(Result::is_ok), "admitted, and not taken");
+    store.note_senders(&admission);
     let first = answers.iter().position(Result::is_err);
     (first.unwrap_or(edges.len()), first.and_then(|first| answers[first].as_ref().err().map(ToString::to_string)))
 }
@@ -62,13 +75,9 @@ fn check(options: &Options, make: impl Fn(i64) -> Edge, most: usize, text: &str,
 
 #[test]
 fn limits_bite_exactly() {
-    let defaults = Options::default();
     let label_sets = Options { label_sets_max: 3, ..Options::default() };
     let named = |number: i64| point(number, [format!("n{number}")]);
     check(&label_sets, named, 3, "label sets: 3 are there already, the most that --limit.label-sets allows", true);
-    // With `event_name` these are 10 000 names.
-    let of_99 = |number: i64| point(number, (0..99).map(move |name| format!("n{number:03}_{name:02}")));
-    check(&defaults, of_99, 101, "label names: 10000 are there already, the most that the program allows", true);
     let clusters = Options { clusters_max: 2, ..Options::default() };
     let cluster = |number: i64| Edge { cluster: format!("c{number}").into(), ..point(number, []) };
     let text = "clusters (data_source_name): 2 are there already, the most that --limit.clusters allows";
@@ -76,20 +85,6 @@ fn limits_bite_exactly() {
     let organizations = Options { tenants_max: 2, ..Options::default() };
     let organization = |number: i64| Edge { organization: format!("o{number}").into(), ..point(number, []) };
     check(&organizations, organization, 2, "organizations: 2 are there already, the most that the program allows", false);
-}
-
-#[test]
-fn names_that_are_known_need_no_room() {
-    let store = Store::new(Options::default());
-    let full: Vec<Edge> = (0..101).map(|number| point(number, (0..99).map(move |name| format!("n{number:03}_{name:02}")))).collect();
-    assert_eq!(commit(&store, 1, &full), (101, None));
-    let known = |number: i64, name: &str| point(number, [name.to_owned()]);
-    let mixed = [known(200, "n000_00"), known(201, "other"), known(202, "n100_98")];
-    assert_eq!(commit(&store, 1, &mixed).0, 1);
-    assert_eq!(store.stats(at(0)).edges, 103);
-    assert_eq!(store.tenant("acme").unwrap().index.names(), LABEL_NAMES_MAX);
-    retire_all(&store);
-    assert_eq!(store.tenant("acme").unwrap().index.names(), 0);
 }
 
 /// As a log of an older version may hold them.
@@ -108,17 +103,6 @@ fn names_that_cannot_be_numbered_are_said_to_be_what_is_full() {
     assert_eq!(refusal.what, "label names");
     // Those of the edge that was refused are not there: 1 and 661 times 99.
     assert_eq!(store.tenant("acme").unwrap().index.names(), 65_440);
-}
-
-#[test]
-fn names_come_and_go_for_ever() {
-    let store = Store::new(Options::default());
-    for round in 0..7 {
-        let names = |number: i64| (0..99).map(move |name| format!("n{round}_{number:03}_{name:02}"));
-        let edges: Vec<Edge> = (0..101).map(|number| point(number, names(number))).collect();
-        assert_eq!(commit(&store, 1, &edges), (101, None), "after {round} times 10 000 names, of which 65 536 can have a number");
-        retire_all(&store);
-    }
 }
 
 #[test]

@@ -22,13 +22,13 @@ fn source(organization: usize, connection: usize) -> Source {
 fn edges(count: usize) -> Submission {
     let labels = LabelSet::from_sorted([("event_name", "job")]).unwrap();
     let edge = Edge::new(EdgeState::Point, Timestamp::default(), Identity::of(["job"]), labels);
-    Submission::Edges(Ask::new(std::iter::repeat_n(edge, count).collect::<Edges>()).0)
+    Submission::Edges(Ask::new(std::iter::repeat_n(edge, count).collect::<Edges>(), &Source::default()).0)
 }
 
 fn change(id: &str) -> Submission {
     let delete = Change::Delete(Delete { organization: "".into(), id: id.into(), span: None });
     let change = Encoded::of(delete, usize::MAX).unwrap();
-    Submission::Change(Ask::new(Conditioned { change, expect: Expect::Version(Version(0)), _held: Held::of(()) }).0)
+    Submission::Change(Ask::new(Conditioned { change, expect: Expect::Version(Version(0)), _held: Held::of(()) }, &Source::default()).0)
 }
 
 /// What went into a turn: what it cost, by kind.
@@ -173,7 +173,7 @@ fn what_waits_when_no_more_comes_is_given_out_and_what_comes_when_nothing_is_tak
     assert!(waited.contains("change_events_writer_wait_seconds_count{kind=\"single\"} 1\n"), "{waited}");
 
     let (entrance, exit) = queue(&telemetry);
-    let (ask, mut reply) = Ask::new(Edges::default());
+    let (ask, mut reply) = Ask::new(Edges::default(), &Source::default());
     entrance.push(Kind::Single, &source(0, 0), Submission::Edges(ask)).unwrap();
     drop(exit);
     assert!(matches!(reply.try_recv().map(|reply| reply.answer), Ok(Err(SubmitError::Closed))));

@@ -64,7 +64,7 @@ impl Host {
                 LabelSet::from_sorted([("entity_id", entity.as_str()), ("event_name", "job")]).unwrap(),
             )
         };
-        let (ask, mut answer) = Ask::new([edge].into_iter().collect());
+        let (ask, mut answer) = Ask::new([edge].into_iter().collect(), &Source::default());
         let (entrance, mut exit) = queue::queue(&self.committer().telemetry);
         entrance.push(Kind::Single, &Source::default(), Submission::Edges(ask)).unwrap();
         drop(entrance);

@@ -38,7 +38,7 @@ pub(super) enum Told {
 enum Awaited {
     Edges(oneshot::Receiver<Reply<Edges, Vec<Result<Taken, Refused>>>>),
     Claim(oneshot::Receiver<Reply<Encoded<Claim>, Result<Claimed, Refused>>>),
-    Change(oneshot::Receiver<Reply<Conditioned, Result<Vec<Exposure>, Unchanged>>>, Change),
+    Change(oneshot::Receiver<Reply<Conditioned, Result<Made, Unchanged>>>, Change),
 }
 
 /// As [`Writer`] hands it over. A change of a sender that does not care is one of the event as it is.
@@ -46,20 +46,23 @@ fn handed_over((mut commands, expect): Sent, store: &Store, limit: usize) -> (Su
     match commands.pop() {
         Some(Command::Claim(claim)) => {
             assert!(commands.is_empty());
-            let (ask, reply) = Ask::new(Encoded::of(claim, limit).unwrap());
+            let (ask, reply) = Ask::new(Encoded::of(claim, limit).unwrap(), &Source::default());
             (Submission::Claim(ask), Awaited::Claim(reply))
         }
         Some(Command::Change(change)) => {
             assert!(commands.is_empty());
             let version = || store.version(change.organization(), &change.event_id());
             let expect = expect.unwrap_or_else(|| version().map_or(Expect::New, Expect::Version));
-            let (ask, reply) = Ask::new(Conditioned { change: Encoded::of(change.clone(), limit).unwrap(), expect, _held: Held::of(()) });
+            let (ask, reply) = Ask::new(
+                Conditioned { change: Encoded::of(change.clone(), limit).unwrap(), expect, _held: Held::of(()) },
+                &Source::default(),
+            );
             (Submission::Change(ask), Awaited::Change(reply, change))
         }
         last => {
             let edges = commands.into_iter().chain(last);
             let edges = edges.map(|command| if let Command::Edge(edge) = command { edge } else { panic!("{command:?}") });
-            let (ask, reply) = Ask::new(edges.collect());
+            let (ask, reply) = Ask::new(edges.collect(), &Source::default());
             (Submission::Edges(ask), Awaited::Edges(reply))
         }
     }
@@ -68,7 +71,7 @@ fn handed_over((mut commands, expect): Sent, store: &Store, limit: usize) -> (Su
 impl Awaited {
     fn answer(self, store: &Store) -> Answer {
         let edge = |taken: Result<Taken, Refused>| match taken {
-            Ok(Taken { id, exposure }) => Told::Edge { id, duplicate: exposure.is_none() },
+            Ok(Taken { id, exposure, .. }) => Told::Edge { id, duplicate: exposure.is_none() },
             Err(refused) => Told::Refused(refused),
         };
         Ok(match self {

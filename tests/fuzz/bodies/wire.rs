@@ -53,7 +53,7 @@ fn change_events_of(body: &[u8], context: &Context<'_>) {
         match parsed {
             Ok(parsed) => {
                 check_edge(&parsed.edge, context);
-                check_record(Command::Edge(Edge { former: None, ..parsed.edge }));
+                check_record(Command::Edge(Edge { former: None, configured: false, ..parsed.edge }));
             }
             Err(error) => check_error(&error),
         }
@@ -94,7 +94,7 @@ fn check_whole(whole: &Whole, context: &Context<'_>) {
     match whole.put(None, context) {
         Ok((put, _)) => {
             put.edges().for_each(|edge| check_edge(edge, context));
-            let plain = |edge: Edge| Edge { former: None, ..edge };
+            let plain = |edge: Edge| Edge { former: None, configured: false, ..edge };
             check_record(Command::Change(Change::Put(Box::new(Put { start: plain(put.start), stop: put.stop.map(plain), ..put }))));
         }
         Err(error) => check_error(&error),

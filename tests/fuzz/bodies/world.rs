@@ -169,6 +169,7 @@ impl World {
             skew: self.skew.filter(|_| state == EdgeState::Stop),
             named: None,
             former: None,
+            configured: false,
             labels: LabelSet::from_sorted(labels.into_iter().filter(|(_, value)| !value.is_empty())).unwrap(),
             attributes: (how / 64 == 2).then(|| "{\"a\":1}".into()),
         };
@@ -244,6 +245,7 @@ impl World {
             skew: self.skew,
             named: None,
             former: None,
+            configured: false,
             labels: first.labels.clone(),
             attributes: first.attributes.clone(),
         });
@@ -271,6 +273,7 @@ impl World {
             skew: None,
             named: None,
             former: None,
+            configured: false,
             labels: LabelSet::from_sorted([("event_name", "job"), ("name", id), ("outcome", outcome)]).unwrap(),
             attributes: (how / 64 == 2).then(|| "{\"a\":1}".into()),
         };
