@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a bench program")]
 
 mod attacks;
+mod files;
 mod http;
 mod questions;
 mod readers;
@@ -183,7 +184,7 @@ fn main() {
     let arguments = Arguments::read();
     println!("{}, {}", arguments.binary.display(), if arguments.tokens { "two organizations with tokens" } else { "anonymous" });
     let wanted = |attack: &&Attack| arguments.names.is_empty() || arguments.names.iter().any(|name| attack.name.contains(&**name));
-    let all = attacks::ALL.iter().chain(questions::ALL).chain(readers::ALL).chain(tokens::ALL);
+    let all = attacks::ALL.iter().chain(questions::ALL).chain(readers::ALL).chain(tokens::ALL).chain(files::ALL);
     for attack in all.filter(wanted) {
         run(attack, &arguments);
     }

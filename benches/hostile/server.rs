@@ -126,6 +126,11 @@ impl Server {
         resident(self.child.id())
     }
 
+    /// The folder of its log.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
     /// The number of its process.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()

@@ -36,6 +36,7 @@ use crate::config::ConfigError;
 use crate::config::ConfigFile;
 use crate::config::Flags;
 use crate::exposition::Pages;
+use crate::files::Closed;
 use crate::http::app::App;
 use crate::http::app::Parts;
 use crate::http::auth::Secret;
@@ -264,14 +265,25 @@ async fn open(plan: &Plan) -> Result<OpenedLog, Failure> {
     let opening = plan.operations.run(move || {
         let begun = Instant::now();
         let disk = FsDisk::open(&path).map_err(damaged_or_not)?;
+        let home = disk.home();
+        say_closed(&disk.close_to_others());
         let opened = writer::open(disk, crate::log::Options::default(), &memory).map_err(|error| match error {
             ReplayError::Open(error) => damaged_or_not(error),
             ReplayError::Panicked => Failure::running(error),
         })?;
-        let secret = Secret::open(&path).map_err(Failure::running)?;
+        let secret = Secret::open(&home).map_err(Failure::running)?;
         Ok(OpenedLog { opened, secret, took: begun.elapsed() })
     });
     opening.await.map_err(Failure::running)?
+}
+
+fn say_closed(closed: &Closed) {
+    if closed.files > 0 {
+        tracing::info!(files = closed.files, "files of the log that others could use are closed to them now");
+    }
+    for warning in &closed.warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 fn damaged_or_not(error: OpenError) -> Failure {

@@ -1,5 +1,7 @@
 //! What is common to the files of a log: their names, and the header that segments and checkpoints start with.
 
+use crate::files::ACCESS_TOKEN_KEY;
+use crate::files::ACCESS_TOKEN_KEY_DRAFT;
 use crate::log::frame::take;
 
 /// Bytes of the header of a segment or checkpoint.
@@ -11,6 +13,10 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 pub(crate) const HWM: &str = "hwm";
 /// The file that is locked as long as a process has the log open.
 pub(crate) const LOCK: &str = "lock";
+/// The same while it is made anew.
+pub(crate) const LOCK_DRAFT: &str = "lock.tmp";
+/// Names, with a number where there are several, the copies that a repair makes of damaged files.
+pub(crate) const DAMAGED: &str = ".damaged";
 /// Ends the names of files that are not complete yet.
 pub(crate) const TEMPORARY: &str = ".tmp";
 
@@ -145,6 +151,17 @@ impl Listing {
     }
 }
 
+/// Whether a name is one that the server gives to files in the directory of the log.
+pub(crate) fn is_kept_here(name: &str) -> bool {
+    let numbered = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok());
+    let name = match name.rsplit_once(DAMAGED) {
+        Some((name, rest)) if numbered(rest) => name,
+        _ => name.strip_suffix(TEMPORARY).unwrap_or(name),
+    };
+    let of_log = FileKind::Segment.parse_name(name).is_some() || FileKind::Checkpoint.parse_name(name).is_some();
+    of_log || [HWM, LOCK, ACCESS_TOKEN_KEY, ACCESS_TOKEN_KEY_DRAFT].contains(&name)
+}
+
 fn is_temporary(name: &str) -> bool {
     name.strip_suffix(TEMPORARY)
         .is_some_and(|name| FileKind::Segment.parse_name(name).is_some() || FileKind::Checkpoint.parse_name(name).is_some())
@@ -153,6 +170,25 @@ fn is_temporary(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_the_directory_are_told_from_others() {
+        #[track_caller]
+        fn check(name: &str, expected: bool) {
+            assert_eq!(is_kept_here(name), expected, "{name}");
+        }
+        for name in ["hwm", "lock", "lock.tmp", "access-token.key", "access-token.new", "hwm.damaged"] {
+            check(name, true);
+        }
+        for ending in ["", ".tmp", ".damaged", ".damaged-2", ".damaged-12"] {
+            check(&format!("00000000000000000001.log{ending}"), true);
+            check(&format!("00000000000000000001.checkpoint{ending}"), true);
+            check(&format!("1.log{ending}"), false);
+        }
+        for name in ["00000000000000000001.log.damaged-x", "00000000000000000001.log.bak", "README", "", ".damaged", "lock.damaged-"] {
+            check(name, false);
+        }
+    }
 
     #[test]
     fn header_round_trips_and_any_flipped_bit_is_noticed() {
