@@ -122,7 +122,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         Err(error) => {
             // What is in the spool is delivered by the next run.
             inbox.trouble = Some(format!("there is no room for the thread that reports: {error}"));
-            inbox.unkept = spool.as_ref().and_then(|spool| Parcel::new(start).keep(spool, State::Start).err());
+            inbox.start_kept = spool.as_ref().map(|spool| Parcel::new(start).keep(spool, State::Start));
             None
         }
     };
@@ -224,7 +224,7 @@ impl Run<'_> {
         let stop = edge(self.args, State::Stop, SystemClock.now().max(started), attributes);
         let mut parcel = Parcel::new(Delivery::new(&stop, cli::random_key()?));
         if let Some(spool) = &self.spool {
-            self.inbox.unkept = parcel.keep(spool, State::Stop).err().or(self.inbox.unkept.take());
+            self.inbox.stop_kept = Some(parcel.keep(spool, State::Stop));
         }
         Ok(parcel)
     }

@@ -3,6 +3,7 @@
 
 mod check;
 mod exec;
+mod exec_foreign;
 mod exec_signals;
 mod exec_spool;
 mod files;
