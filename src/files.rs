@@ -23,8 +23,10 @@ use rustix::fs::OFlags;
 use rustix::fs::Stat;
 use rustix::io::retry_on_intr;
 
+pub use home::Audience;
 pub use home::Closed;
 pub use home::Home;
+pub use home::Known;
 pub use owner::explained;
 pub use owner::our_uid;
 pub use owner::user;

@@ -47,8 +47,8 @@ impl From<&Stat> for Owned {
 struct Access {
     /// Of a file.
     mode: u32,
-    /// Of a file that nobody but who may write the log should read.
-    secret_mode: u32,
+    /// Of a file for writers.
+    writers_mode: u32,
     /// What the folder should have.
     folder_mode: u32,
     /// To whom a file is given, where that is not who makes it.
@@ -71,23 +71,44 @@ impl Access {
         let file_mode = FILE_MODE | (group & 0o060 & !umask);
         Self {
             mode: file_mode,
-            secret_mode: if group & GROUP_WRITES == 0 { FILE_MODE } else { file_mode },
+            writers_mode: if group & GROUP_WRITES == 0 { FILE_MODE } else { file_mode },
             folder_mode: if uid == me.uid { mode & !(OTHERS | GROUP) | group } else { mode },
             uid: (uid != me.uid && me.uid == 0).then_some(uid),
             gid: (group != 0).then_some(gid),
         }
     }
 
+    /// Of a new file.
+    fn mode_for(&self, audience: Audience) -> u32 {
+        match audience {
+            Audience::Group => self.mode,
+            Audience::Writers => self.writers_mode,
+        }
+    }
+
     /// What an old file should have.
-    fn narrowed(&self, file: Owned) -> u32 {
+    fn narrowed(&self, file: Owned, audience: Audience) -> u32 {
+        let new = self.mode_for(audience);
         match self.gid {
             Some(gid) if gid != file.gid => file.mode & FILE_MODE,
             // Another user of the group may be who reads it next.
-            Some(_) if self.mode & GROUP_WRITES != 0 => self.mode,
-            _ => file.mode & self.mode,
+            Some(_) if new & GROUP_WRITES != 0 => new,
+            _ => file.mode & new,
         }
     }
 }
+
+/// For whom a file is, beside its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever of the group may use the folder.
+    Group,
+    /// Only whoever of it may write there: what signs tokens, and what a reader must not hold.
+    Writers,
+}
+
+/// Tells the names of the files that are the server's, and for whom they are.
+pub type Known<'a> = &'a dyn Fn(&str) -> Option<Audience>;
 
 /// What closing came to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -143,38 +164,24 @@ impl Home {
     }
 
     /// Makes an empty file, or empties the one there is, for reading and writing.
-    pub fn create(&self, name: &str) -> io::Result<File> {
-        self.create_with(name, self.access.mode)
-    }
-
-    /// The same; where the group may only read, it may not read this one.
-    pub fn create_secret(&self, name: &str) -> io::Result<File> {
-        self.create_with(name, self.access.secret_mode)
-    }
-
-    fn create_with(&self, name: &str, wanted: u32) -> io::Result<File> {
-        let file = self.open_or_make(name, wanted)?;
+    pub fn create(&self, name: &str, audience: Audience) -> io::Result<File> {
+        let file = self.keep(name, audience)?;
+        self.give(&file, audience).ok();
         file.set_len(0).map_err(|error| self.explained(name, error))?;
         Ok(file)
     }
 
-    /// Opens a file for reading and writing, as it is, or makes an empty one. Both are closed to others, where that is permitted.
-    pub fn keep(&self, name: &str) -> io::Result<File> {
-        self.open_or_make(name, self.access.mode)
-    }
-
-    fn open_or_make(&self, name: &str, wanted: u32) -> io::Result<File> {
+    /// Opens a file for reading and writing, as it is, or makes an empty one.
+    pub fn keep(&self, name: &str, audience: Audience) -> io::Result<File> {
         let open = || match self.folder.create_new(name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.folder.write(name),
-            made => made,
+            made => made.inspect(|file| drop(self.give(file, audience))),
         };
-        let file = open().map_err(|error| self.explained(name, error))?;
-        self.give(&file, wanted).ok();
-        Ok(file)
+        open().map_err(|error| self.explained(name, error))
     }
 
     /// Gives a file to whom it is for. Where the system does not permit that, or knows no such thing, it stays as it is.
-    fn give(&self, file: &File, wanted: u32) -> io::Result<()> {
+    fn give(&self, file: &File, audience: Audience) -> io::Result<()> {
         let is = Owned::from(&rustix::fs::fstat(file)?);
         let uid = self.access.uid.filter(|uid| *uid != is.uid).map(Uid::from_raw);
         let gid = self.access.gid.filter(|gid| *gid != is.gid).map(Gid::from_raw);
@@ -182,7 +189,7 @@ impl Home {
             rustix::fs::fchown(file, uid, gid).ok();
         }
         let is = Owned::from(&rustix::fs::fstat(file)?);
-        let wanted = if self.access.gid.is_none_or(|gid| gid == is.gid) { wanted } else { FILE_MODE };
+        let wanted = if self.access.gid.is_none_or(|gid| gid == is.gid) { self.access.mode_for(audience) } else { FILE_MODE };
         if is.mode != wanted {
             rustix::fs::fchmod(file, mode(wanted))?;
         }
@@ -204,7 +211,7 @@ impl Home {
 
     /// Closes to others what is there: the files whose names are `known`, and the folder where it is ours and nothing else is in it.
     /// What cannot be closed is no error.
-    pub fn close_to_others(&self, known: &dyn Fn(&str) -> bool) -> Closed {
+    pub fn close_to_others(&self, known: Known<'_>) -> Closed {
         let mut closed = Closed::default();
         let names = match self.names() {
             Ok(names) => names,
@@ -214,8 +221,8 @@ impl Home {
             }
         };
         let mut open = Stays::default();
-        for name in names.iter().filter(|name| known(name)) {
-            match self.close_file(name) {
+        for (name, audience) in names.iter().filter_map(|name| Some((name, known(name)?))) {
+            match self.close_file(name, audience) {
                 Ok(true) => closed.files += 1,
                 Ok(false) => {}
                 Err(error) => open.add(format!("{}: {error}", self.path(name))),
@@ -228,15 +235,21 @@ impl Home {
         closed
     }
 
+    /// Whether somebody may use a file who may not use what is made anew.
+    pub fn is_open(&self, stat: &Stat, audience: Audience) -> bool {
+        let is = Owned::from(stat);
+        is.mode & !self.access.narrowed(is, audience) != 0
+    }
+
     /// Whether others could use it before. A name that is no file of the log is left alone: it is never opened.
-    fn close_file(&self, name: &str) -> io::Result<bool> {
+    fn close_file(&self, name: &str, audience: Audience) -> io::Result<bool> {
         let Ok(stat) = self.folder.stat_of(name) else { return Ok(false) };
         let is = Owned::from(&stat);
-        let wanted = self.access.narrowed(is);
+        let wanted = self.access.narrowed(is, audience);
         if !FileType::from_raw_mode(stat.st_mode).is_file() || is.mode == wanted {
             return Ok(false);
         }
-        let beyond = is.mode & !wanted != 0;
+        let beyond = self.is_open(&stat, audience);
         if is.uid != self.me.uid && self.me.uid != 0 {
             return if beyond { Err(io::Error::other(NotOurs(is))) } else { Ok(false) };
         }
@@ -244,7 +257,7 @@ impl Home {
         Ok(beyond)
     }
 
-    fn close_folder(&self, names: &[String], known: &dyn Fn(&str) -> bool) -> Result<(), String> {
+    fn close_folder(&self, names: &[String], known: Known<'_>) -> Result<(), String> {
         let path = self.path("");
         let is = self.folder.stat().map(|stat| Owned::from(&stat)).map_err(|error| format!("{path} cannot be looked at: {error}"))?;
         if is.uid != self.me.uid && is.mode & 0o002 != 0 {
@@ -258,7 +271,7 @@ impl Home {
         if is.mode & STICKY != 0 {
             return stays("it is made for everybody; give the log a folder of its own".to_owned());
         }
-        if let Some(name) = names.iter().find(|name| !known(name) && self.may_be_of_others(name)) {
+        if let Some(name) = names.iter().find(|name| known(name).is_none() && self.may_be_of_others(name)) {
             return stays(format!("{name:.80} in it is not of the log; give the log a folder of its own"));
         }
         self.folder.set_mode(self.access.folder_mode).or_else(|error| stays(error.to_string()))
@@ -330,7 +343,7 @@ mod tests {
         #[track_caller]
         fn check(uid: u32, folder: (u32, u32, u32), umask: u32, expected: (u32, u32, u32)) {
             let access = access(uid, folder, umask);
-            assert_eq!((access.mode, access.secret_mode, access.folder_mode), expected, "{uid} in {folder:?} with {umask:o}");
+            assert_eq!((access.mode, access.writers_mode, access.folder_mode), expected, "{uid} in {folder:?} with {umask:o}");
         }
         // Ours: what is open to others was nobody's wish.
         check(US, (US, US, 0o700), 0, (0o600, 0o600, 0o700));
@@ -367,7 +380,8 @@ mod tests {
     fn old_files_lose_what_new_ones_do_not_get() {
         #[track_caller]
         fn check(folder: (u32, u32, u32), gid: u32, mode: u32, expected: u32) {
-            assert_eq!(access(US, folder, 0o022).narrowed(Owned { uid: US, gid, mode }), expected, "{mode:o} in {folder:?}");
+            let narrowed = access(US, folder, 0o022).narrowed(Owned { uid: US, gid, mode }, Audience::Group);
+            assert_eq!(narrowed, expected, "{mode:o} in {folder:?}");
         }
         check((US, US, 0o755), US, 0o644, 0o600);
         check((US, US, 0o755), US, 0o444, 0o400);
@@ -376,5 +390,9 @@ mod tests {
         check((US, GROUP_OF_US, 0o750), US, 0o644, 0o600);
         check((0, GROUP_OF_US, 0o2775), GROUP_OF_US, 0o644, 0o660);
         check((0, GROUP_OF_US, 0o2775), US, 0o664, 0o600);
+        for (folder, expected) in [(0o750, 0o600), (0o2770, 0o660)] {
+            let access = access(US, (US, GROUP_OF_US, folder), 0o022);
+            assert_eq!(access.narrowed(Owned { uid: US, gid: GROUP_OF_US, mode: 0o644 }, Audience::Writers), expected);
+        }
     }
 }

@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use rustix::fs::FallocateFlags;
 
+use crate::files::Audience;
 use crate::files::Closed;
 use crate::files::Home;
 use crate::log::OpenError;
 use crate::log::file::LOCK;
-use crate::log::file::is_kept_here;
+use crate::log::file::audience;
 use lock::Lock;
 use lock::LockError;
 
@@ -83,7 +84,7 @@ impl FsDisk {
 
     /// Closes to others what programs of before, or a umask, left open. What cannot be closed is no error.
     pub fn close_to_others(&self) -> Closed {
-        self.home.close_to_others(&|name| is_kept_here(name))
+        self.home.close_to_others(&audience)
     }
 }
 
@@ -95,7 +96,7 @@ impl Disk for FsDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        self.home.create(name)
+        self.home.create(name, Audience::Group)
     }
 
     fn open(&self, name: &str) -> io::Result<File> {

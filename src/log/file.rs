@@ -2,6 +2,7 @@
 
 use crate::files::ACCESS_TOKEN_KEY;
 use crate::files::ACCESS_TOKEN_KEY_DRAFT;
+use crate::files::Audience;
 use crate::log::frame::take;
 
 /// Bytes of the header of a segment or checkpoint.
@@ -151,15 +152,19 @@ impl Listing {
     }
 }
 
-/// Whether a name is one that the server gives to files in the directory of the log.
-pub(crate) fn is_kept_here(name: &str) -> bool {
+/// For whom a file in the directory of the log is; `None` where the name is none that the server gives.
+pub(crate) fn audience(name: &str) -> Option<Audience> {
     let numbered = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok());
     let name = match name.rsplit_once(DAMAGED) {
         Some((name, rest)) if numbered(rest) => name,
         _ => name.strip_suffix(TEMPORARY).unwrap_or(name),
     };
-    let of_log = FileKind::Segment.parse_name(name).is_some() || FileKind::Checkpoint.parse_name(name).is_some();
-    of_log || [HWM, LOCK, ACCESS_TOKEN_KEY, ACCESS_TOKEN_KEY_DRAFT].contains(&name)
+    match name {
+        LOCK | ACCESS_TOKEN_KEY | ACCESS_TOKEN_KEY_DRAFT => Some(Audience::Writers),
+        HWM => Some(Audience::Group),
+        _ if FileKind::Segment.parse_name(name).is_some() || FileKind::Checkpoint.parse_name(name).is_some() => Some(Audience::Group),
+        _ => None,
+    }
 }
 
 fn is_temporary(name: &str) -> bool {
@@ -174,19 +179,20 @@ mod tests {
     #[test]
     fn names_of_the_directory_are_told_from_others() {
         #[track_caller]
-        fn check(name: &str, expected: bool) {
-            assert_eq!(is_kept_here(name), expected, "{name}");
+        fn check(name: &str, expected: Option<Audience>) {
+            assert_eq!(audience(name), expected, "{name}");
         }
-        for name in ["hwm", "lock", "lock.tmp", "access-token.key", "access-token.new", "hwm.damaged"] {
-            check(name, true);
+        for name in ["lock", "lock.tmp", "access-token.key", "access-token.new"] {
+            check(name, Some(Audience::Writers));
         }
         for ending in ["", ".tmp", ".damaged", ".damaged-2", ".damaged-12"] {
-            check(&format!("00000000000000000001.log{ending}"), true);
-            check(&format!("00000000000000000001.checkpoint{ending}"), true);
-            check(&format!("1.log{ending}"), false);
+            check(&format!("00000000000000000001.log{ending}"), Some(Audience::Group));
+            check(&format!("00000000000000000001.checkpoint{ending}"), Some(Audience::Group));
+            check(&format!("hwm{ending}"), Some(Audience::Group));
+            check(&format!("1.log{ending}"), None);
         }
         for name in ["00000000000000000001.log.damaged-x", "00000000000000000001.log.bak", "README", "", ".damaged", "lock.damaged-"] {
-            check(name, false);
+            check(name, None);
         }
     }
 

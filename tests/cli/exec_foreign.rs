@@ -62,6 +62,14 @@ fn own(shared: &Path, number: &str) -> PathBuf {
     shared.join(format!("change-events-{}{number}", US.0))
 }
 
+/// What is in a folder is for another server from now on.
+fn readdress(folder: &Path, from: &FakeServer, to: &FakeServer) {
+    for (name, _) in modes(folder) {
+        let path = folder.join(name);
+        put(&path, &fs::read_to_string(&path).unwrap().replace(&from.url(), &to.url()), US, 0o600);
+    }
+}
+
 #[test]
 fn what_is_said_to_be_kept_is_while_the_server_hangs_with_what_was_left_before() {
     let server = FakeServer::start(|_, _| Reply::Hang);
@@ -139,14 +147,28 @@ fn in_a_folder_that_others_may_write_to_it_uses_one_of_its_own() {
         all_have(&own, 0o600);
         // The next run finds them.
         let there = FakeServer::start(|_, _| Reply::accepted());
-        for (name, _) in modes(&own) {
-            let path = own.join(name);
-            put(&path, &fs::read_to_string(&path).unwrap().replace(&away.url(), &there.url()), US, 0o600);
-        }
+        readdress(&own, &away, &there);
         let ended = ends(exec(&machine, US, &there.url(), &spool, &[]));
         assert_eq!((there.edges().len(), ended.stderr.contains("delivered 2")), (4, true), "{ended:?}");
         assert!(modes(&own).is_empty());
     }
+}
+
+#[test]
+fn however_much_others_put_there_what_is_kept_is_delivered() {
+    let Some(machine) = Machine::new() else { return };
+    let spool = machine.folder("spool", ROOT, 0o1777);
+    let away = FakeServer::start(|_, _| Reply::error(503, "away"));
+    ends(exec(&machine, US, &away.url(), &spool, &["--retry-for", "0"]));
+    for number in 0..1500 {
+        put(&spool.join(format!("{number:013}-start-x.json")), "{}", SOMEBODY, 0o644);
+    }
+    let there = FakeServer::start(|_, _| Reply::accepted());
+    let own = own(&spool, "");
+    readdress(&own, &away, &there);
+    let ended = ends(exec(&machine, US, &there.url(), &spool, &[]));
+    assert_eq!((there.edges().len(), modes(&own).len()), (4, 0), "{ended:?}");
+    assert!(ended.stderr.contains("and so are 999 more") && ended.stderr.len() < 1000, "{ended:?}");
 }
 
 #[test]

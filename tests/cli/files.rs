@@ -138,19 +138,19 @@ fn where_the_folder_belongs_to_our_group_the_files_do_and_another_user_of_it_goe
     }
 }
 
-/// A folder of ours before and then, its files and its key.
+/// A folder of ours before and then, its files, and what only writers get.
 #[track_caller]
 fn check_group(machine: &Machine, (folder, umask): (u32, &str), then: u32, files: u32, key: u32) {
     let data = machine.folder(&format!("{folder:o}-{umask}"), (US.0, US.1), folder);
     begin(machine, US, umask, &data);
     assert_eq!(mode(&data), then, "{folder:o}");
     for (name, mode) in modes(&data) {
-        assert_eq!(mode, if name == "access-token.key" { key } else { files }, "{folder:o}: {name}");
+        assert_eq!(mode, if ["access-token.key", "lock"].contains(&&*name) { key } else { files }, "{folder:o}: {name}");
     }
 }
 
 #[test]
-fn a_group_that_somebody_chose_keeps_what_it_has_but_not_the_key() {
+fn a_group_that_somebody_chose_keeps_what_it_has_but_not_the_key_nor_the_lock() {
     let Some(machine) = Machine::new() else { return };
     check_group(&machine, (0o750, "022"), 0o750, 0o640, 0o600);
     check_group(&machine, (0o750, "077"), 0o750, 0o600, 0o600);
@@ -243,9 +243,14 @@ fn who_holds_the_lock_is_named() {
     let data = machine.folder("data", US, 0o755);
     begin(&machine, US, "022", &data);
     open_up(&data, 0o644, 0o755);
-    let holds = hold(&data.join("lock")).unwrap();
+    let (holds, waits) = (hold(&data.join("lock")).unwrap(), File::open(data.join("lock")).unwrap());
     let said = machine.serve(US, "022", &data, &[]).err().unwrap();
     assert!(said.contains(&format!("in use by another process, sleep ({}) of uid 64322", holds.0.id())), "{said}");
+    // Whoever had it open meanwhile has nothing, either.
+    drop(holds);
+    machine.serve_once(US, "022", &data, &[]);
+    waits.try_lock().unwrap();
+    machine.serve_once(US, "022", &data, &[]);
 }
 
 #[test]

@@ -32,12 +32,15 @@ use crate::time::SystemClock;
 use crate::time::Timestamp;
 use places::ENTRY_BYTES_MAX;
 use places::FINISHED;
+use places::Places;
 use places::UNFINISHED;
 
 /// Beyond this many the oldest make room; runs that put something there at the same time may be one over it each.
 const ENTRIES_MAX: usize = 1000;
 /// Longest time for what earlier runs left: this run has something to say, too.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(5);
+/// After so many files of others no more are looked at.
+const FOREIGN_MAX: usize = 1000;
 /// A half-written file of this age has nobody who writes it.
 const UNFINISHED_AGE_MAX: Duration = Duration::from_hours(1);
 
@@ -96,6 +99,28 @@ enum Found {
     Broken(serde_json::Error),
 }
 
+/// What is left alone.
+#[derive(Default)]
+struct Foreign {
+    count: usize,
+    first: String,
+}
+
+impl Foreign {
+    fn add(&mut self, what: impl FnOnce() -> String) {
+        if self.count == 0 {
+            self.first = what();
+        }
+        self.count += 1;
+    }
+
+    fn told(&self) -> Option<String> {
+        let Self { count, first } = self;
+        let more = if *count > 1 { format!(", and so are {} more", count - 1) } else { String::new() };
+        (*count > 0).then(|| format!("warning: {first}; no earlier run of ours left it there, and it is left alone{more}"))
+    }
+}
+
 impl Spool {
     /// Nothing is created before there is something to keep.
     pub(super) fn new(directory: PathBuf, client: &Client, begun: Timestamp) -> Self {
@@ -133,7 +158,7 @@ impl Spool {
     pub(super) fn flush(&self, client: &Client) -> Vec<String> {
         let begun = Instant::now();
         let mut lines = Vec::new();
-        let (mut delivered, mut foreign) = (0, Vec::new());
+        let (mut delivered, mut foreign) = (0, Foreign::default());
         for (name, folder) in self.waiting() {
             if begun.elapsed() > FLUSH_TIME_MAX {
                 break;
@@ -143,10 +168,12 @@ impl Spool {
                 Ok(Found::Entry(kept, delivery)) => (kept, delivery),
                 // Another run was quicker.
                 Ok(Found::NotForUs) | Err(_) => continue,
-                Ok(Found::Foreign(error)) => {
-                    foreign.push((path, error));
+                Ok(Found::Foreign(error)) if foreign.count < FOREIGN_MAX => {
+                    foreign.add(|| format!("{}: {error}", path.display()));
                     continue;
                 }
+                // They come last.
+                Ok(Found::Foreign(_)) => break,
                 Ok(Found::Broken(error)) => {
                     lines.push(format!("warning: {} is no event and is left alone: {error}", path.display()));
                     continue;
@@ -168,23 +195,24 @@ impl Spool {
                 }
             }
         }
-        if let Some((path, error)) = foreign.first() {
-            let more = if foreign.len() > 1 { format!(", and {} more,", foreign.len() - 1) } else { String::new() };
-            lines.push(format!("warning: {}{more} cannot be from an earlier run of ours and is left alone: {error}", path.display()));
-        }
+        lines.extend(foreign.told());
         if delivered > 0 {
             lines.push(format!("delivered {delivered} that earlier runs left"));
         }
-        sweep(&places::existing(&self.directory), SystemClock.now());
+        sweep(&places::existing(&self.directory).own, SystemClock.now());
         lines
     }
 
-    /// What is there to be delivered, oldest first: names begin with the time.
+    /// What is there to be delivered, oldest first, and what others may have put there after all that.
     fn waiting(&self) -> Vec<(String, Arc<Folder>)> {
-        let folders = places::existing(&self.directory).into_iter().map(Arc::new);
-        let named = |folder: Arc<Folder>| places::files(&folder, &[FINISHED]).into_iter().map(move |name| (name, Arc::clone(&folder)));
-        let mut waiting: Vec<_> = folders.flat_map(named).collect();
+        let named = |folder: Folder| {
+            let folder = Arc::new(folder);
+            places::files(&folder, &[FINISHED]).into_iter().map(move |name| (name, Arc::clone(&folder)))
+        };
+        let Places { own, shared } = places::existing(&self.directory);
+        let mut waiting: Vec<_> = own.into_iter().flat_map(named).collect();
         waiting.sort_by(|(one, _), (other, _)| one.cmp(other));
+        waiting.extend(shared.into_iter().flat_map(named));
         waiting
     }
 
@@ -211,8 +239,7 @@ impl Spool {
 
 /// The oldest go when there are too many, finished or not, but never one that its process still sends.
 fn make_room(folder: &Folder) {
-    let mut files = places::files(folder, &[FINISHED, UNFINISHED]);
-    files.sort();
+    let files = places::files(folder, &[FINISHED, UNFINISHED]);
     let excess = (files.len() + 1).saturating_sub(ENTRIES_MAX);
     let mut removed = 0;
     for name in files {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::files::ACCESS_TOKEN_KEY;
 use crate::files::ACCESS_TOKEN_KEY_DRAFT;
+use crate::files::Audience;
 use crate::files::Home;
 
 /// So much is read of a file that should have 32 bytes.
@@ -73,7 +74,7 @@ impl Secret {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(SecretError::Random)?;
         let write = || {
-            let mut file = home.create_secret(ACCESS_TOKEN_KEY_DRAFT)?;
+            let mut file = home.create(ACCESS_TOKEN_KEY_DRAFT, Audience::Writers)?;
             file.write_all(&secret)?;
             file.sync_all()?;
             home.rename(ACCESS_TOKEN_KEY_DRAFT, ACCESS_TOKEN_KEY)?;

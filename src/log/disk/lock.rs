@@ -1,6 +1,6 @@
 //! The lock of a folder: as long as one process has it, no other one opens the log.
-//! Whoever may open the file for reading can hold it, so the file is closed to others first; and where others could open it
-//! before, another file takes its place once we hold it, so that what they have open is worth nothing from then on.
+//! Whoever may open the file for reading can hold it, so it is made for its user alone; and where others could open it, another
+//! file takes its place once we hold it, so that what they have open is worth nothing from then on.
 
 use std::fs::File;
 use std::fs::TryLockError;
@@ -11,14 +11,13 @@ use std::path::PathBuf;
 use rustix::fs::Stat;
 
 use crate::files;
+use crate::files::Audience;
 use crate::files::Home;
 use crate::log::file::LOCK;
 use crate::log::file::LOCK_DRAFT;
 
 /// How often the file may have been replaced between opening and locking it.
 const TRIES: usize = 16;
-/// What a mode lets others than the user do by opening a file.
-const OPENED_BY_OTHERS: u32 = 0o066;
 
 /// The lock, held until it is dropped.
 #[derive(Debug)]
@@ -45,13 +44,11 @@ impl Lock {
     /// Takes it, or says at once who has it.
     pub(super) fn take(home: &Home) -> Result<Self, LockError> {
         for _ in 0..TRIES {
-            let was = home.folder().stat_of(LOCK).ok();
-            let file = home.keep(LOCK)?;
+            let file = home.keep(LOCK, Audience::Writers)?;
             lock(&file, home)?;
             let is = rustix::fs::fstat(&file).map_err(io::Error::from)?;
             if home.folder().stat_of(LOCK).is_ok_and(|now| same(&now, &is)) {
-                let closed_now = was.is_some_and(|was| was.st_mode & !is.st_mode & OPENED_BY_OTHERS != 0);
-                return Ok(match closed_now.then(|| renewed(home)) {
+                return Ok(match home.is_open(&is, Audience::Writers).then(|| renewed(home)) {
                     Some(Ok(new)) => Self { file: new, before: Some(file) },
                     // As good as it was.
                     Some(Err(_)) | None => Self { file, before: None },
@@ -68,7 +65,7 @@ fn renewed(home: &Home) -> io::Result<File> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let file = home.create(LOCK_DRAFT)?;
+    let file = home.create(LOCK_DRAFT, Audience::Writers)?;
     file.try_lock()?;
     home.rename(LOCK_DRAFT, LOCK)?;
     Ok(file)

@@ -45,8 +45,8 @@ struct NotOurs {
 /// What is in a spool and is not taken.
 #[derive(Debug, thiserror::Error)]
 enum Foreign {
-    #[error("it belongs to {0}")]
-    User(String),
+    #[error("it belongs to {}", files::user(*.0))]
+    User(u32),
     #[error("others may write to it, its mode is {0:04o}")]
     Writable(u32),
     #[error("it has {0} bytes, more than {ENTRY_BYTES_MAX}")]
@@ -77,12 +77,24 @@ fn own(shared: &Folder, name: &str) -> io::Result<Option<Folder>> {
     Ok(is_private(&folder.stat()?).then_some(folder))
 }
 
-/// The folders in which there may be something of ours, and the one of them that others may write to.
-pub(super) fn existing(directory: &Path) -> Vec<Folder> {
-    let Ok(folder) = Folder::open(directory) else { return Vec::new() };
-    let mut folders: Vec<Folder> = names().filter_map(|name| own(&folder, &name).ok().flatten()).collect();
-    folders.push(folder);
-    folders
+/// The folders in which there is what earlier runs kept.
+#[derive(Default)]
+pub(super) struct Places {
+    /// Nobody else may write to them.
+    pub(super) own: Vec<Folder>,
+    /// Somebody may.
+    pub(super) shared: Option<Folder>,
+}
+
+/// Those that are there.
+pub(super) fn existing(directory: &Path) -> Places {
+    let Ok(folder) = Folder::open(directory) else { return Places::default() };
+    let mut own: Vec<Folder> = names().filter_map(|name| own(&folder, &name).ok().flatten()).collect();
+    if folder.stat().is_ok_and(|stat| is_private(&stat)) {
+        own.push(folder);
+        return Places { own, shared: None };
+    }
+    Places { own, shared: Some(folder) }
 }
 
 /// The folder to put something in; made when it is not there.
@@ -104,17 +116,24 @@ pub(super) fn to_keep_in(directory: &Path) -> io::Result<Folder> {
                 folder.sync()?;
                 return Ok(own);
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Another run of ours was quicker, or it is somebody else's.
+                if let Some(own) = own(&folder, &name).ok().flatten() {
+                    return Ok(own);
+                }
+            }
             Err(error) => return Err(error),
         }
     }
     Err(io::Error::other(Crowded { name: names().next().unwrap_or_default() }))
 }
 
-/// The names of files of a spool with one of these endings.
+/// The names of files of a spool with one of these endings, oldest first: they begin with the time.
 pub(super) fn files(folder: &Folder, endings: &[&str]) -> Vec<String> {
     let Ok(all) = folder.names() else { return Vec::new() };
-    all.take(NAMES_MAX).flatten().filter(|name| is_of_spool(name, endings)).collect()
+    let mut files: Vec<String> = all.take(NAMES_MAX).flatten().filter(|name| is_of_spool(name, endings)).collect();
+    files.sort();
+    files
 }
 
 /// Whether a name is `TIME-start-KEY` or `TIME-stop-KEY`, and ends so: another one is not ours, whatever is in the file.
@@ -130,7 +149,7 @@ pub(super) fn open(folder: &Folder, name: &str) -> io::Result<File> {
     let file = folder.read(name)?;
     let is = rustix::fs::fstat(&file)?;
     let foreign = if is.st_uid != files::our_uid() {
-        Foreign::User(files::user(is.st_uid))
+        Foreign::User(is.st_uid)
     } else if is.st_mode & WRITTEN_BY_OTHERS != 0 {
         Foreign::Writable(is.st_mode & 0o7777)
     } else if u64::try_from(is.st_size).is_ok_and(|size| size > ENTRY_BYTES_MAX) {
@@ -178,7 +197,8 @@ mod tests {
     fn check_place(directory: &Path, expected: &Path) {
         let folder = to_keep_in(directory).unwrap();
         assert_eq!(folder.path(), expected);
-        assert!(existing(directory).iter().any(|folder| folder.path() == expected));
+        assert!(existing(directory).own.iter().any(|folder| folder.path() == expected));
+        assert_eq!(existing(directory).shared.is_some(), directory != expected);
         assert_eq!(folder.stat().unwrap().st_mode & 0o777, 0o700);
     }
 
