@@ -203,6 +203,12 @@ fn whoever_takes_the_name_of_its_folder_first_does_not_get_what_is_kept() {
         assert!(modes(&aside).is_empty(), "{what}");
         assert_eq!(modes(&own(&spool, "-2")).len(), 2, "{what}: {ended:?}");
     }
+    // Root could close it, and it would still not be root's.
+    let spool = machine.folder("root", ROOT, 0o1777);
+    let theirs = machine.folder("root/change-events-0", SOMEBODY, 0o755);
+    ends(exec(&machine, ROOT, &away.url(), &spool, &["--retry-for", "0"]));
+    assert!(modes(&theirs).is_empty() && modes(&spool.join("change-events-0-2")).len() == 2);
+
     let spool = machine.folder("full", ROOT, 0o1777);
     for number in ["", "-2", "-3", "-4", "-5", "-6", "-7", "-8"] {
         put(&own(&spool, number), "", SOMEBODY, 0o666);

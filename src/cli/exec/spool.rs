@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::UNIX_EPOCH;
 
-use rustix::fs::Stat;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -30,6 +30,7 @@ use crate::files::Folder;
 use crate::time::Clock as _;
 use crate::time::SystemClock;
 use crate::time::Timestamp;
+use crate::time::millis_of;
 use places::ENTRY_BYTES_MAX;
 use places::FINISHED;
 use places::Places;
@@ -258,10 +259,14 @@ fn make_room(folder: &Folder) {
 
 /// Removes what a run that was killed did not finish to write.
 fn sweep(folders: &[Folder], now: Timestamp) {
-    let is_old = |stat: &Stat| now.since(Timestamp::from_millis(stat.st_mtime.saturating_mul(1000))) > UNFINISHED_AGE_MAX;
+    let is_old = |file: File| {
+        let written = file.metadata().and_then(|metadata| metadata.modified()).ok();
+        let written = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        written.is_some_and(|at| now.since(Timestamp::from_millis(millis_of(at))) > UNFINISHED_AGE_MAX)
+    };
     for folder in folders {
         for name in places::files(folder, &[UNFINISHED]) {
-            if places::open(folder, &name).is_ok_and(|file| rustix::fs::fstat(file).is_ok_and(|stat| is_old(&stat))) {
+            if places::open(folder, &name).is_ok_and(is_old) {
                 folder.remove(&name).ok();
             }
         }
