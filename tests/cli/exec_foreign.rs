@@ -102,6 +102,24 @@ fn each_end_says_for_itself_whether_it_is_kept() {
     assert_eq!(bench.spooled_edges()[0]["event_state"], "stop");
 }
 
+/// A disk whose syncs do not end, for programs that load it.
+const HUNG_DISK: &str = "#include <unistd.h>\nint fsync(int f) { for (;;) pause(); }\nint fdatasync(int f) { for (;;) pause(); }\n";
+
+#[test]
+fn a_disk_that_hangs_keeps_nothing_and_the_job_ends_as_it_ended() {
+    let server = FakeServer::start(|_, _| Reply::accepted());
+    let bench = Bench::new(&server.url());
+    let (source, library) = (bench.path("disk.c"), bench.path("disk.so"));
+    fs::write(&source, HUNG_DISK).unwrap();
+    assert!(Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status().unwrap().success());
+    let mut command = bench.exec(&["--retry-for", "0", "--timeout", "1s"], "exit 7");
+    command.env("LD_PRELOAD", &library);
+    let ended = ends(command);
+    assert_eq!(ended.code, Some(7), "{ended:?}");
+    assert_eq!(ended.stderr.matches("it is lost, unless").count(), 2, "{ended:?}");
+    assert!(server.edges().is_empty() && bench.spooled_edges().is_empty(), "{ended:?}");
+}
+
 #[test]
 fn what_somebody_else_put_there_is_neither_opened_nor_sent_nor_removed() {
     let Some(machine) = Machine::new() else { return };

@@ -14,6 +14,8 @@ use crate::cli::server::ServerArgs;
 use crate::client::Accepted;
 use crate::client::ClientError;
 
+/// How long the spool may take to keep something, once there is nothing else to wait for.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
 /// How soon a signal is noticed while nothing else happens.
 const SIGNALS_LOOKED_FOR: Duration = Duration::from_millis(50);
 
@@ -28,6 +30,8 @@ pub(super) enum Wake {
     Stop(Result<Accepted, ClientError>),
     /// The spool took the start, and where, or did not.
     StartKept(io::Result<PathBuf>),
+    /// The same of the stop.
+    StopKept(io::Result<PathBuf>),
     /// To be told to the user when the job is over.
     Note(String),
 }
@@ -97,6 +101,18 @@ impl Inbox {
         }
     }
 
+    /// Waits until it is known of each end that the server does not have whether the spool has it. A disk may hang.
+    pub(super) fn wait_kept(&mut self) {
+        let deadline = Instant::now() + KEPT_WITHIN;
+        let known = |result: &Option<Result<Accepted, ClientError>>, kept: &Option<_>| kept.is_some() || matches!(result, Some(Ok(_)));
+        while !known(&self.start, &self.start_kept) || !known(&self.stop, &self.stop_kept) {
+            match self.wakes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(wake) => self.take(wake),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
     fn take(&mut self, wake: Wake) {
         match wake {
             Wake::Trouble(trouble) => {
@@ -106,6 +122,7 @@ impl Inbox {
             Wake::Start(result) => self.start = Some(result),
             Wake::Stop(result) => self.stop = Some(result),
             Wake::StartKept(result) => self.start_kept = Some(result),
+            Wake::StopKept(result) => self.stop_kept = Some(result),
             Wake::Note(line) => self.notes.push(line),
         }
     }
