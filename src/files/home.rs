@@ -319,8 +319,10 @@ impl Stays {
 
 impl fmt::Display for Stays {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files = if self.count == 1 { "file stays".to_owned() } else { format!("{} files stay", self.count) };
-        write!(f, "{files} open to others: {}", self.first)
+        match self.count {
+            1 => write!(f, "a file stays open to others: {}", self.first),
+            count => write!(f, "{count} files stay open to others, the first is {}", self.first),
+        }
     }
 }
 
