@@ -117,7 +117,7 @@ fn serve(directory: &Path) -> (SocketAddr, CancellationToken, Arc<Telemetry>) {
         threads: Threads::start().unwrap(),
     };
     let app = Arc::new(App::new(parts, WebOptions::default(), Settings::default()));
-    app.set_ready(writer, Secret::open(directory).unwrap());
+    app.set_ready(writer, Secret::open(&change_events::files::Home::open(directory).unwrap()).unwrap());
     let router = routes::router(&app).route("/bare", put(|| async { StatusCode::NO_CONTENT }));
     let (stop, ours) = (CancellationToken::new(), Arc::clone(&telemetry));
     let (sender, receiver) = std::sync::mpsc::channel();

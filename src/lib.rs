@@ -10,6 +10,7 @@ pub mod client;
 pub mod config;
 pub mod event;
 pub mod exposition;
+pub mod files;
 pub mod formats;
 pub mod http;
 pub mod labels;

@@ -14,23 +14,27 @@ use clap::CommandFactory as _;
 use regex::Regex;
 
 /// Each module and the ones it may use, lowest first: a module never uses one below it in this list.
-const MODULES: [(&str, &[&str]); 16] = [
+const MODULES: [(&str, &[&str]); 17] = [
     ("account", &[]),
     ("threads", &[]),
+    ("files", &[]),
     ("time", &[]),
     ("labels", &[]),
     ("event", &["time", "labels"]),
     ("store", &["account", "time", "labels", "event"]),
     ("exposition", &["account", "threads", "time", "labels", "event", "store"]),
     ("formats", &["time", "labels", "event"]),
-    ("log", &[]),
+    ("log", &["files"]),
     ("telemetry", &[]),
     ("writer", &["account", "threads", "time", "labels", "event", "store", "exposition", "log", "telemetry"]),
     ("client", &["time"]),
     ("rules", &["time"]),
-    ("http", &["account", "threads", "time", "labels", "event", "store", "exposition", "formats", "telemetry", "writer"]),
+    ("http", &["account", "threads", "files", "time", "labels", "event", "store", "exposition", "formats", "telemetry", "writer"]),
     ("config", &["account", "threads", "time", "store", "exposition", "formats", "telemetry", "writer", "http"]),
-    ("cli", &["account", "threads", "time", "store", "exposition", "log", "telemetry", "writer", "client", "rules", "http", "config"]),
+    (
+        "cli",
+        &["account", "threads", "files", "time", "store", "exposition", "log", "telemetry", "writer", "client", "rules", "http", "config"],
+    ),
 ];
 
 const FILE_LINES_MAX: usize = 500;

@@ -7,6 +7,7 @@
 
 mod attacks;
 mod disk;
+mod files;
 mod http;
 mod http_small;
 mod limits;
@@ -188,7 +189,7 @@ fn main() {
     println!("{}, {}", arguments.binary.display(), if arguments.tokens { "two organizations with tokens" } else { "anonymous" });
     let wanted = |attack: &&Attack| arguments.names.is_empty() || arguments.names.iter().any(|name| attack.name.contains(&**name));
     let all = attacks::ALL.iter().chain(questions::ALL).chain(readers::ALL).chain(tokens::ALL);
-    let all = all.chain(disk::ALL).chain(stalls::ALL).chain(http_small::ALL).chain(limits::ALL);
+    let all = all.chain(disk::ALL).chain(stalls::ALL).chain(http_small::ALL).chain(limits::ALL).chain(files::ALL);
     for attack in all.filter(wanted) {
         run(attack, &arguments);
     }

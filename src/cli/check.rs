@@ -1,6 +1,7 @@
 //! `change-events check`: looks through a log or a configuration file, and salvages a damaged log when asked to.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 use crate::cli;
 use crate::cli::Failure;
 use crate::config;
+use crate::files;
 use crate::log;
 use crate::log::FsDisk;
 use crate::log::Problem;
@@ -58,6 +60,8 @@ enum What {
 enum CheckError {
     #[error("{} is no directory", .0.display())]
     NoDirectory(PathBuf),
+    #[error("{} cannot be looked at", path.display())]
+    Closed { path: PathBuf, source: io::Error },
     #[error("{} holds no log", .0.display())]
     NoLog(PathBuf),
     #[error("what the log says cannot be read{}, and no repair changes that", .more.map(|more| format!(", and {more} more like it")).unwrap_or_default())]
@@ -80,8 +84,13 @@ fn config(file: &Path) -> Result<ExitCode, Failure> {
 }
 
 fn storage(directory: &Path, args: &Args) -> Result<ExitCode, Failure> {
-    if !directory.is_dir() {
-        return Err(Failure::running(CheckError::NoDirectory(directory.to_owned())));
+    match directory.metadata() {
+        Ok(metadata) if metadata.is_dir() => {}
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let (path, source) = (directory.to_owned(), files::explained(directory, directory, error));
+            return Err(Failure::running(CheckError::Closed { path, source }));
+        }
+        _ => return Err(Failure::running(CheckError::NoDirectory(directory.to_owned()))),
     }
     let disk = FsDisk::open(directory).map_err(Failure::running)?;
     let mut unread = Unread::default();
@@ -94,6 +103,9 @@ fn storage(directory: &Path, args: &Args) -> Result<ExitCode, Failure> {
         return verdict(unread);
     }
     if args.repair {
+        for warning in disk.close_to_others().warnings {
+            cli::note(&format!("warning: {warning}"));
+        }
         let repaired = log::repair(&disk).map_err(Failure::running)?;
         cli::print(&account(&repaired))?;
         return verdict(unread);

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::sync::mpsc::Sender;
+use std::thread;
 use std::time::Instant;
 
 use serde_json::Map;
@@ -33,6 +34,7 @@ use crate::time::SystemClock;
 use crate::time::Timestamp;
 use crate::time::millis_of;
 use inbox::Inbox;
+use inbox::Wake;
 use job::Ending;
 use reporter::Parcel;
 use signals::Relay;
@@ -114,19 +116,20 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let spool = directory.map(|directory| Spool::new(directory, &client, started));
     let start = Delivery::new(&edge(args, State::Start, started, attributes.clone()), cli::random_key()?);
     let mut inbox = Inbox::new(inbox, relay.clone());
-    let stops = match reporter::spawn(client, spool.clone(), start.clone(), wakes) {
-        Ok(stops) => Some(stops),
+    let reporter = match reporter::spawn(client, spool.clone(), start.clone(), wakes.clone()) {
+        Ok(stops) => Some(Reporter { stops, wakes }),
         Err(error) if args.strict => {
             return Err(Failure::running(format!("the command was not run, because it cannot be reported: {error}")));
         }
         Err(error) => {
-            // What is in the spool is delivered by the next run.
+            // Nobody else will say anything. What is in the spool is delivered by the next run.
+            drop(wakes);
             inbox.trouble = Some(format!("there is no room for the thread that reports: {error}"));
-            inbox.unkept = spool.as_ref().and_then(|spool| Parcel::new(start).keep(spool, State::Start).err());
+            inbox.start_kept = spool.as_ref().map(|spool| Parcel::new(start).keep(spool, State::Start));
             None
         }
     };
-    let mut run = Run { args, spool, inbox, stops };
+    let mut run = Run { args, spool, inbox, reporter };
     if args.strict {
         run.await_start(&relay, started, &attributes)?;
     }
@@ -181,8 +184,14 @@ struct Run<'a> {
     args: &'a Args,
     spool: Option<Spool>,
     inbox: Inbox,
-    /// To whom reports; nobody where there is no room for a thread that does.
-    stops: Option<Sender<Parcel>>,
+    /// Who reports; nobody where there is no room for a thread that does, and nobody any more once the stop is handed over.
+    reporter: Option<Reporter>,
+}
+
+/// The way to the thread that reports, and the way on which it is heard.
+struct Reporter {
+    stops: Sender<Parcel>,
+    wakes: Sender<Wake>,
 }
 
 impl Run<'_> {
@@ -196,7 +205,9 @@ impl Run<'_> {
                 // Perhaps it arrived and only the answer was lost: with this stop beside it, it does not stay open.
                 let mut attributes = attributes.clone();
                 attributes.insert(RESULT.to_owned(), Value::from("cancelled"));
-                self.parcel(started, attributes)?;
+                let stop = self.stop(started, attributes)?;
+                self.keep(stop, Then::Leave);
+                self.wait_kept();
                 self.inbox.trouble.clone().unwrap_or_else(|| "no answer yet".to_owned())
             }
         };
@@ -206,11 +217,10 @@ impl Run<'_> {
 
     /// Sends the stop, for as long as the flags say; whether the server has both ends.
     fn finish(&mut self, started: Timestamp, attributes: Map<String, Value>) -> Result<bool, Failure> {
-        let parcel = self.parcel(started, attributes)?;
-        if let Some(stops) = &self.stops {
-            stops.send(parcel).map_err(|_| Failure::running("the reporting thread has ended"))?;
-        }
+        let stop = self.stop(started, attributes)?;
+        self.keep(stop, Then::Send);
         self.inbox.wait(&self.args.server, |inbox| inbox.start.is_some() && inbox.stop.is_some());
+        self.wait_kept();
         self.inbox.tell();
         let delivered = matches!((&self.inbox.start, &self.inbox.stop), (Some(Ok(_)), Some(Ok(_))));
         if !delivered {
@@ -219,13 +229,51 @@ impl Run<'_> {
         Ok(delivered)
     }
 
-    /// A stop, ready to be sent and kept in the spool. A clock that was set back does not put it before the start.
-    fn parcel(&mut self, started: Timestamp, attributes: Map<String, Value>) -> Result<Parcel, Failure> {
-        let stop = edge(self.args, State::Stop, SystemClock.now().max(started), attributes);
-        let mut parcel = Parcel::new(Delivery::new(&stop, cli::random_key()?));
-        if let Some(spool) = &self.spool {
-            self.inbox.unkept = parcel.keep(spool, State::Stop).err().or(self.inbox.unkept.take());
+    /// Waits until it is known what the spool has, where there is one.
+    fn wait_kept(&mut self) {
+        if self.spool.is_some() {
+            self.inbox.wait_kept();
         }
-        Ok(parcel)
     }
+
+    /// A clock that was set back does not put it before the start.
+    fn stop(&self, started: Timestamp, attributes: Map<String, Value>) -> Result<Delivery, Failure> {
+        let stop = edge(self.args, State::Stop, SystemClock.now().max(started), attributes);
+        Ok(Delivery::new(&stop, cli::random_key()?))
+    }
+
+    /// Puts the stop into the spool. A thread of its own does that, because a disk may hang and the job's exit code does not wait for
+    /// it; where there is no room for one, this one does.
+    fn keep(&mut self, stop: Delivery, then: Then) {
+        let keep = |spool: Option<Spool>, mut stop: Parcel| (spool.map(|spool| stop.keep(&spool, State::Stop)), stop);
+        let Some(Reporter { stops, wakes }) = self.reporter.take() else {
+            (self.inbox.stop_kept, _) = keep(self.spool.clone(), Parcel::new(stop));
+            return;
+        };
+        let (spool, parcel, by_thread) = (self.spool.clone(), Parcel::new(stop.clone()), stops.clone());
+        let keeper = move || {
+            let (kept, parcel) = keep(spool, parcel);
+            if let Some(kept) = kept {
+                wakes.send(Wake::StopKept(kept)).ok();
+            }
+            if then == Then::Send {
+                by_thread.send(parcel).ok();
+            }
+        };
+        if thread::Builder::new().name("keeper".to_owned()).spawn(keeper).is_err() {
+            let (kept, parcel) = keep(self.spool.clone(), Parcel::new(stop));
+            self.inbox.stop_kept = kept;
+            if then == Then::Send {
+                stops.send(parcel).ok();
+            }
+        }
+    }
+}
+
+/// What becomes of a stop that is in the spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Send,
+    /// The next run sends it.
+    Leave,
 }

@@ -36,6 +36,7 @@ use crate::config::ConfigError;
 use crate::config::ConfigFile;
 use crate::config::Flags;
 use crate::exposition::Pages;
+use crate::files::Closed;
 use crate::http::app::App;
 use crate::http::app::Parts;
 use crate::http::auth::Secret;
@@ -279,13 +280,15 @@ async fn open(plan: &Plan) -> Result<OpenedLog, Failure> {
     let opening = plan.operations.run(move || {
         let begun = Instant::now();
         let disk = FsDisk::open(&path).map_err(damaged_or_not)?;
+        let home = disk.home();
+        say_closed(&disk.close_to_others());
         let space = disk.space().map_err(|source| Failure::running(OpenError::Io { file: path.display().to_string(), source }))?;
         let options = crate::log::Options::default().fitting(space.size, retention_size);
         let opened = writer::open(disk, options, &memory).map_err(|error| match error {
             ReplayError::Open(error) => damaged_or_not(error),
             ReplayError::Panicked => Failure::running(error),
         })?;
-        let secret = Secret::open(&path).or_else(|error| {
+        let secret = Secret::open(&home).or_else(|error| {
             if !error.is_of_room() {
                 return Err(error);
             }
@@ -296,6 +299,15 @@ async fn open(plan: &Plan) -> Result<OpenedLog, Failure> {
         Ok(OpenedLog { opened, secret, took: begun.elapsed() })
     });
     opening.await.map_err(Failure::running)?
+}
+
+fn say_closed(closed: &Closed) {
+    if closed.files > 0 {
+        tracing::info!(files = closed.files, "files of the log that others could use are closed to them now");
+    }
+    for warning in &closed.warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 fn damaged_or_not(error: OpenError) -> Failure {

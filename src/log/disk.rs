@@ -1,18 +1,24 @@
 //! The seam between the log and what it is stored on, and the directory of a real file system behind it.
 //! Every call that can fail on a disk is one method, so that a test can make each of them fail.
 
+mod lock;
+
 use std::fs::File;
-use std::fs::OpenOptions;
-use std::fs::TryLockError;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::fs::FallocateFlags;
 
+use crate::files::Audience;
+use crate::files::Closed;
+use crate::files::Home;
 use crate::log::OpenError;
 use crate::log::file::LOCK;
+use crate::log::file::audience;
+use lock::Lock;
+use lock::LockError;
 
 /// A directory of files, held by one process alone.
 pub trait Disk: Send + Sync {
@@ -64,41 +70,31 @@ pub trait DiskFile: Send {
 /// A directory of the file system. Its lock file is locked as long as this value lives.
 #[derive(Debug)]
 pub struct FsDisk {
-    directory: PathBuf,
-    handle: File,
+    home: Arc<Home>,
     /// Held for its lock only.
-    lock: File,
+    _lock: Lock,
 }
 
 impl FsDisk {
     /// Makes the directory when it is not there, and locks it against other processes.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { file: directory.display().to_string(), source };
-        if !directory.is_dir() {
-            std::fs::create_dir_all(directory).map_err(failed)?;
-            sync_parent(directory).map_err(failed)?;
-        }
-        let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(directory.join(LOCK)).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse { directory: directory.display().to_string() });
-            }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
-        Ok(Self { handle: File::open(directory).map_err(failed)?, directory: directory.to_owned(), lock })
+        let home = Home::open(directory).map_err(failed)?;
+        let lock = Lock::take(&home).map_err(|error| match error {
+            LockError::Held(by) => OpenError::InUse { directory: directory.display().to_string(), by },
+            LockError::Io(source) => OpenError::Io { file: home.folder().path().join(LOCK).display().to_string(), source },
+        })?;
+        Ok(Self { home: Arc::new(home), _lock: lock })
     }
-}
 
-fn sync_parent(directory: &Path) -> io::Result<()> {
-    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-}
+    /// The directory, for what is kept beside the log.
+    pub fn home(&self) -> Arc<Home> {
+        Arc::clone(&self.home)
+    }
 
-impl Drop for FsDisk {
-    /// Closing the file is not enough: a child that another thread is about to start holds a copy of it until it runs.
-    fn drop(&mut self) {
-        drop(self.lock.unlock());
+    /// Closes to others what programs of before, or a umask, left open. What cannot be closed is no error.
+    pub fn close_to_others(&self) -> Closed {
+        self.home.close_to_others(&audience)
     }
 }
 
@@ -106,46 +102,41 @@ impl Disk for FsDisk {
     type File = File;
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.directory)? {
-            // A name that is not UTF-8 is not the log's.
-            names.extend(entry?.file_name().into_string());
-        }
-        Ok(names)
+        self.home.names()
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.directory.join(name))
+        self.home.create(name, Audience::Group)
     }
 
     fn open(&self, name: &str) -> io::Result<File> {
-        File::open(self.directory.join(name))
+        self.home.read(name)
     }
 
     fn open_writable(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(self.directory.join(name))
+        self.home.write(name)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.directory.join(from), self.directory.join(to))
+        self.home.rename(from, to)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        std::fs::remove_file(self.directory.join(name))
+        self.home.remove(name)
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        self.handle.sync_all()
+        self.home.sync()
     }
 
     fn space(&self) -> io::Result<Space> {
-        let figures = rustix::fs::fstatvfs(&self.handle)?;
+        let figures = self.home.folder().stat_of_file_system()?;
         let bytes = |blocks: u64| blocks.saturating_mul(figures.f_frsize);
         Ok(Space { free: bytes(figures.f_bavail), size: bytes(figures.f_blocks) })
     }
 
     fn path(&self, name: &str) -> String {
-        self.directory.join(name).display().to_string()
+        self.home.folder().path().join(name).display().to_string()
     }
 }
 
@@ -185,29 +176,5 @@ impl DiskFile for File {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_can_be_opened_again_though_a_child_still_has_a_copy_of_its_lock() {
-        let home = tempfile::tempdir().unwrap();
-        let disk = FsDisk::open(home.path()).unwrap();
-        let copy = disk.lock.try_clone().unwrap();
-        assert!(FsDisk::open(home.path()).is_err());
-        drop(disk);
-        FsDisk::open(home.path()).unwrap();
-        drop(copy);
-    }
-
-    #[test]
-    fn a_directory_without_a_parent_in_its_name_is_in_the_current_one() {
-        for directory in ["logs", "./logs", "/logs"] {
-            assert!(sync_parent(Path::new(directory)).is_ok(), "{directory}");
-        }
-        assert!(sync_parent(Path::new("not there/logs")).is_err());
     }
 }

@@ -10,8 +10,12 @@ pub type VisitError = Box<dyn std::error::Error + Send + Sync>;
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("{directory} is in use by another process")]
-    InUse { directory: String },
+    #[error("{directory} is in use by another process, {by}")]
+    InUse {
+        directory: String,
+        /// Which one, or how to find out
+        by: String,
+    },
     #[error("{file} cannot be prepared")]
     Io {
         file: String,

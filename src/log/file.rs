@@ -1,5 +1,8 @@
 //! What is common to the files of a log: their names, and the header that segments and checkpoints start with.
 
+use crate::files::ACCESS_TOKEN_KEY;
+use crate::files::ACCESS_TOKEN_KEY_DRAFT;
+use crate::files::Audience;
 use crate::log::frame::take;
 
 /// Bytes of the header of a segment or checkpoint.
@@ -15,6 +18,10 @@ pub(crate) const RESERVE: &str = "reserve";
 pub(crate) const SEGMENT_RESERVE: &str = "reserve-segment";
 /// The file that is locked as long as a process has the log open.
 pub(crate) const LOCK: &str = "lock";
+/// The same while it is made anew.
+pub(crate) const LOCK_DRAFT: &str = "lock.tmp";
+/// Names, with a number where there are several, the copies that a repair makes of damaged files.
+pub(crate) const DAMAGED: &str = ".damaged";
 /// Ends the names of files that are not complete yet.
 pub(crate) const TEMPORARY: &str = ".tmp";
 
@@ -149,6 +156,21 @@ impl Listing {
     }
 }
 
+/// For whom a file in the directory of the log is; `None` where the name is none that the server gives.
+pub(crate) fn audience(name: &str) -> Option<Audience> {
+    let numbered = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok());
+    let name = match name.rsplit_once(DAMAGED) {
+        Some((name, rest)) if numbered(rest) => name,
+        _ => name.strip_suffix(TEMPORARY).unwrap_or(name),
+    };
+    match name {
+        LOCK | ACCESS_TOKEN_KEY | ACCESS_TOKEN_KEY_DRAFT => Some(Audience::Writers),
+        HWM | RESERVE | SEGMENT_RESERVE => Some(Audience::Group),
+        _ if FileKind::Segment.parse_name(name).is_some() || FileKind::Checkpoint.parse_name(name).is_some() => Some(Audience::Group),
+        _ => None,
+    }
+}
+
 fn is_temporary(name: &str) -> bool {
     name.strip_suffix(TEMPORARY)
         .is_some_and(|name| FileKind::Segment.parse_name(name).is_some() || FileKind::Checkpoint.parse_name(name).is_some())
@@ -157,6 +179,28 @@ fn is_temporary(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_the_directory_are_told_from_others() {
+        #[track_caller]
+        fn check(name: &str, expected: Option<Audience>) {
+            assert_eq!(audience(name), expected, "{name}");
+        }
+        for name in ["lock", "lock.tmp", "access-token.key", "access-token.new"] {
+            check(name, Some(Audience::Writers));
+        }
+        for ending in ["", ".tmp", ".damaged", ".damaged-2", ".damaged-12"] {
+            check(&format!("00000000000000000001.log{ending}"), Some(Audience::Group));
+            check(&format!("00000000000000000001.checkpoint{ending}"), Some(Audience::Group));
+            check(&format!("hwm{ending}"), Some(Audience::Group));
+            check(&format!("reserve{ending}"), Some(Audience::Group));
+            check(&format!("reserve-segment{ending}"), Some(Audience::Group));
+            check(&format!("1.log{ending}"), None);
+        }
+        for name in ["00000000000000000001.log.damaged-x", "00000000000000000001.log.bak", "README", "", ".damaged", "lock.damaged-"] {
+            check(name, None);
+        }
+    }
 
     #[test]
     fn header_round_trips_and_any_flipped_bit_is_noticed() {

@@ -11,6 +11,7 @@ use crate::log::disk::Disk;
 use crate::log::disk::DiskFile;
 use crate::log::error::CheckpointError;
 use crate::log::error::ReadError;
+use crate::log::file::DAMAGED;
 use crate::log::file::FILE_HEADER_BYTES;
 use crate::log::file::FileHeader;
 use crate::log::file::FileKind;
@@ -221,8 +222,8 @@ impl<D: Disk> Repair<'_, D> {
     fn unused_name(&self, name: &str) -> Result<String, RepairError> {
         let names = self.disk.list().map_err(|source| io_error(self.disk, "", source))?;
         let candidates = (1u32..).map(|number| match number {
-            1 => format!("{name}.damaged"),
-            _ => format!("{name}.damaged-{number}"),
+            1 => format!("{name}{DAMAGED}"),
+            _ => format!("{name}{DAMAGED}-{number}"),
         });
         let mut unused = candidates.filter(|candidate| !names.contains(candidate));
         Ok(unused.next().unwrap_or_default())

@@ -198,24 +198,28 @@ fn files_that_are_no_events_do_no_harm() {
     let bench = Bench::new(&server.url());
     fs::create_dir_all(bench.spool()).unwrap();
     for (name, text) in [
-        ("0000000000001-a.json", "{\"url\":"),
-        ("0000000000002-b.json", ""),
-        ("0000000000003-c.json", "[]"),
-        ("0000000000004-d.json", "\u{0}\u{1}"),
-        ("0000000000005-e.tmp", "half"),
-        ("0000000000006-f.tmp", "somebody is at it"),
+        ("0000000000001-start-a.json", "{\"url\":"),
+        ("0000000000002-stop-b.json", ""),
+        ("0000000000003-start-c.json", "[]"),
+        ("0000000000004-start-d.json", "\u{0}\u{1}"),
+        ("0000000000005-start-e.tmp", "half"),
+        ("0000000000006-start-f.tmp", "somebody is at it"),
+        ("0000000000007-report.json", "not ours"),
+        ("package.json", "not ours"),
         ("README", "not ours"),
     ] {
         fs::write(bench.spool().join(name), text).unwrap();
     }
     fs::create_dir(bench.spool().join("directory.json")).unwrap();
-    let abandoned = fs::File::options().write(true).open(bench.spool().join("0000000000005-e.tmp")).unwrap();
+    let before = bench.spooled().len();
+    let abandoned = fs::File::options().write(true).open(bench.spool().join("0000000000005-start-e.tmp")).unwrap();
     abandoned.set_modified(UNIX_EPOCH + Duration::from_hours(1)).unwrap();
     let ended = run(&mut bench.exec(&[], "exit 3"));
     assert_eq!((ended.code, server.requests().len()), (Some(3), 2), "{ended:?}");
     assert_eq!(ended.stderr.lines().count(), 4, "{ended:?}");
-    let left: Vec<_> = bench.spooled().into_iter().map(|path| path.file_name().unwrap().to_owned()).collect();
-    assert_eq!(left, ["0000000000006-f.tmp", "README", "directory.json"]);
+    assert_eq!(ended.stderr.matches("is no event and is left alone").count(), 4, "{ended:?}");
+    assert!(!bench.spool().join("0000000000005-start-e.tmp").exists());
+    assert_eq!(bench.spooled().len(), before - 1);
 }
 
 #[test]
@@ -225,14 +229,14 @@ fn the_oldest_make_room() {
     fs::create_dir_all(bench.spool()).unwrap();
     let entry = json!({"url": "http://elsewhere", "key": "k", "body": "{}"}).to_string();
     for n in 0..1000 {
-        fs::write(bench.spool().join(format!("{n:013}-x.json")), &entry).unwrap();
+        fs::write(bench.spool().join(format!("{n:013}-start-x.json")), &entry).unwrap();
     }
     let ended = run(&mut bench.exec(&["--retry-for", "0"], ":"));
     assert!(ended.stderr.contains("are given up"), "{ended:?}");
     let left = bench.spooled();
     // The start and the stop may be put there at the same time.
     assert!((998..=1001).contains(&left.len()), "{}", left.len());
-    assert!(left[0].to_str().unwrap() >= bench.spool().join("0000000000001-x.json").to_str().unwrap(), "{}", left[0].display());
+    assert!(left[0].to_str().unwrap() >= bench.spool().join("0000000000001-start-x.json").to_str().unwrap(), "{}", left[0].display());
     let newest: Value = serde_json::from_str(&fs::read_to_string(left.last().unwrap()).unwrap()).unwrap();
     assert!(newest["body"].as_str().unwrap().contains("deployment"));
 }

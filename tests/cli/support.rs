@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -188,9 +189,14 @@ pub(crate) fn nowhere() -> SocketAddr {
     TcpListener::bind("127.0.0.77:0").unwrap().local_addr().unwrap()
 }
 
+/// The binary under test: the release build that `tests/run` makes, or another one, else the one of this test's own profile.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("CHANGE_EVENTS_BINARY").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_change-events")), PathBuf::from)
+}
+
 /// The binary, with nothing of the surroundings in its environment.
 pub(crate) fn change_events(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_change-events"));
+    let mut command = Command::new(binary());
     command.args(arguments).env_clear();
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);

@@ -1,6 +1,7 @@
 //! What the main thread of `exec` hears from the other two, and what it tells the user of that.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use crate::cli::server::ServerArgs;
 use crate::client::Accepted;
 use crate::client::ClientError;
 
+/// How long the spool may take to keep something, once there is nothing else to wait for.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
 /// How soon a signal is noticed while nothing else happens.
 const SIGNALS_LOOKED_FOR: Duration = Duration::from_millis(50);
 
@@ -25,8 +28,10 @@ pub(super) enum Wake {
     Start(Result<Accepted, ClientError>),
     /// The stop is.
     Stop(Result<Accepted, ClientError>),
-    /// The spool did not take the start.
-    Unkept(io::Error),
+    /// The spool took the start, and where, or did not.
+    StartKept(io::Result<PathBuf>),
+    /// The same of the stop.
+    StopKept(io::Result<PathBuf>),
     /// To be told to the user when the job is over.
     Note(String),
 }
@@ -39,8 +44,10 @@ pub(super) struct Inbox {
     pub(super) stop: Option<Result<Accepted, ClientError>>,
     /// Why the last try failed.
     pub(super) trouble: Option<String>,
-    /// Why the spool did not take one of them.
-    pub(super) unkept: Option<io::Error>,
+    /// Where the spool has the start, or why not; nothing as long as nobody knows.
+    pub(super) start_kept: Option<io::Result<PathBuf>>,
+    /// The same of the stop.
+    pub(super) stop_kept: Option<io::Result<PathBuf>>,
     interrupted: bool,
     tries_failed: usize,
     notes: Vec<String>,
@@ -48,7 +55,18 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn new(wakes: Receiver<Wake>, relay: Relay) -> Self {
-        Self { wakes, relay, start: None, stop: None, trouble: None, unkept: None, interrupted: false, tries_failed: 0, notes: Vec::new() }
+        Self {
+            wakes,
+            relay,
+            start: None,
+            stop: None,
+            trouble: None,
+            start_kept: None,
+            stop_kept: None,
+            interrupted: false,
+            tries_failed: 0,
+            notes: Vec::new(),
+        }
     }
 
     /// Waits until `done`, for `--retry-for` but at least for one try, or until a signal says that it is enough.
@@ -83,6 +101,18 @@ impl Inbox {
         }
     }
 
+    /// Waits until it is known of each end that the server does not have whether the spool has it. A disk may hang.
+    pub(super) fn wait_kept(&mut self) {
+        let deadline = Instant::now() + KEPT_WITHIN;
+        let known = |result: &Option<Result<Accepted, ClientError>>, kept: &Option<_>| kept.is_some() || matches!(result, Some(Ok(_)));
+        while !known(&self.start, &self.start_kept) || !known(&self.stop, &self.stop_kept) {
+            match self.wakes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(wake) => self.take(wake),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
     fn take(&mut self, wake: Wake) {
         match wake {
             Wake::Trouble(trouble) => {
@@ -91,7 +121,8 @@ impl Inbox {
             }
             Wake::Start(result) => self.start = Some(result),
             Wake::Stop(result) => self.stop = Some(result),
-            Wake::Unkept(error) => self.unkept = Some(error),
+            Wake::StartKept(result) => self.start_kept = Some(result),
+            Wake::StopKept(result) => self.stop_kept = Some(result),
             Wake::Note(line) => self.notes.push(line),
         }
     }
@@ -108,21 +139,23 @@ impl Inbox {
         }
     }
 
-    /// Says which end the server does not have, why, and where it is now.
+    /// Says which end the server does not have, why, and where it is now: that it is kept only when it is.
     pub(super) fn tell_undelivered(&self, spool: Option<&Spool>) {
-        for (end, result) in [("start", &self.start), ("stop", &self.stop)] {
+        for (end, result, kept) in [("start", &self.start, &self.start_kept), ("stop", &self.stop, &self.stop_kept)] {
             let reason = match result {
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => cli::with_causes(error),
                 None => self.trouble.clone().unwrap_or_else(|| "no answer yet".to_owned()),
             };
-            let refused = matches!(result, Some(Err(error)) if !error.minds_the_sender());
-            let place = match (spool, &self.unkept) {
-                (Some(spool), None) if !refused => format!("it is kept in {} for the next run", spool.directory().display()),
-                (Some(spool), Some(error)) if !refused => {
+            let refused = matches!(result, Some(Err(error)) if !error.minds_the_sender() && !error.is_transient());
+            let place = match (spool, kept) {
+                _ if refused => "it is lost".to_owned(),
+                (_, Some(Ok(place))) => format!("it is kept in {} for the next run", place.display()),
+                (Some(spool), Some(Err(error))) => {
                     format!("it is lost, because {} does not take it: {error}", spool.directory().display())
                 }
-                _ => "it is lost".to_owned(),
+                (Some(spool), None) => format!("it is lost, unless {} still takes it", spool.directory().display()),
+                (None, None | Some(Err(_))) => "it is lost".to_owned(),
             };
             cli::note(&format!("warning: the {end} is not reported: {reason}; {place}"));
         }

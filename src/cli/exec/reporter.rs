@@ -3,6 +3,7 @@
 //! It tries for as long as the process lives; how long that is, is for the main thread to say.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::Sender;
@@ -31,10 +32,12 @@ impl Parcel {
         Self { delivery, kept: None }
     }
 
-    /// Puts a copy into the spool before anything is sent, so that not even a kill in the middle of sending loses it.
-    pub(super) fn keep(&mut self, spool: &Spool, state: State) -> io::Result<()> {
-        self.kept = Some(spool.put(state, &self.delivery)?);
-        Ok(())
+    /// Puts a copy into the spool before anything is sent, so that not even a kill in the middle of sending loses it; where it is.
+    pub(super) fn keep(&mut self, spool: &Spool, state: State) -> io::Result<PathBuf> {
+        let kept = spool.put(state, &self.delivery)?;
+        let place = kept.place();
+        self.kept = Some(kept);
+        Ok(place)
     }
 
     /// The copy has served when the server has the edge, or will never take it.
@@ -56,9 +59,7 @@ pub(super) fn spawn(client: Client, spool: Option<Spool>, start: Delivery, wakes
     let report = move || {
         let mut start = Parcel::new(start);
         if let Some(spool) = &spool {
-            if let Err(error) = start.keep(spool, State::Start) {
-                wakes.send(Wake::Unkept(error)).ok();
-            }
+            wakes.send(Wake::StartKept(start.keep(spool, State::Start))).ok();
             for line in spool.flush(&client) {
                 wakes.send(Wake::Note(line)).ok();
             }

@@ -3,18 +3,16 @@
 //! A file appears whole or not at all, and is locked while its process is still trying, so that runs at the same time
 //! neither see halves nor send what another one is sending. Its token is not in it.
 
+mod places;
+
 use std::env;
-use std::fs;
-use std::fs::DirBuilder;
 use std::fs::File;
-use std::fs::OpenOptions;
+use std::fs::TryLockError;
 use std::io;
-use std::io::Read as _;
 use std::io::Write as _;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::UNIX_EPOCH;
@@ -27,22 +25,25 @@ use crate::client::Client;
 use crate::client::ClientError;
 use crate::client::Delivery;
 use crate::client::State;
+use crate::files;
+use crate::files::Folder;
 use crate::time::Clock as _;
 use crate::time::SystemClock;
 use crate::time::Timestamp;
 use crate::time::millis_of;
+use places::ENTRY_BYTES_MAX;
+use places::FINISHED;
+use places::Places;
+use places::UNFINISHED;
 
 /// Beyond this many the oldest make room; runs that put something there at the same time may be one over it each.
 const ENTRIES_MAX: usize = 1000;
-/// Longest file that is written or read, in bytes.
-const ENTRY_BYTES_MAX: u64 = 1 << 20;
 /// Longest time for what earlier runs left: this run has something to say, too.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(5);
+/// After so many files of others no more are looked at.
+const FOREIGN_MAX: usize = 1000;
 /// A half-written file of this age has nobody who writes it.
 const UNFINISHED_AGE_MAX: Duration = Duration::from_hours(1);
-
-const FINISHED: &str = "json";
-const UNFINISHED: &str = "tmp";
 
 /// `change-events/spool` where the XDG base directories put what should outlive a run.
 pub(super) fn default_directory() -> Option<PathBuf> {
@@ -71,14 +72,53 @@ struct SpoolEntry {
 /// A file of the spool, locked.
 #[derive(Debug)]
 pub(super) struct Kept {
-    path: PathBuf,
+    folder: Arc<Folder>,
+    name: String,
     _lock: File,
 }
 
 impl Kept {
+    /// The folder that it is in.
+    pub(super) fn place(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
     /// It is not needed any more.
     pub(super) fn remove(self) {
-        fs::remove_file(&self.path).ok();
+        self.folder.remove(&self.name).ok();
+    }
+}
+
+/// What a file of the spool turned out to be.
+enum Found {
+    Entry(Kept, Delivery),
+    /// It is for another server, or another run is at it.
+    NotForUs,
+    /// Somebody else may have written it: it is left alone.
+    Foreign(io::Error),
+    /// We wrote it, and it says nothing.
+    Broken(serde_json::Error),
+}
+
+/// What is left alone.
+#[derive(Default)]
+struct Foreign {
+    count: usize,
+    first: String,
+}
+
+impl Foreign {
+    fn add(&mut self, what: impl FnOnce() -> String) {
+        if self.count == 0 {
+            self.first = what();
+        }
+        self.count += 1;
+    }
+
+    fn told(&self) -> Option<String> {
+        let Self { count, first } = self;
+        let more = if *count > 1 { format!(", and so are {} more", count - 1) } else { String::new() };
+        (*count > 0).then(|| format!("warning: {first}; no earlier run of ours left it there, and it is left alone{more}"))
     }
 }
 
@@ -92,24 +132,26 @@ impl Spool {
         &self.directory
     }
 
-    /// Keeps an edge; it is on the disk when this returns.
+    /// Keeps an edge; it is on the disk when this returns, and so is its name.
     pub(super) fn put(&self, state: State, delivery: &Delivery) -> io::Result<Kept> {
         let entry = SpoolEntry { url: self.url.clone(), key: delivery.key.clone(), body: delivery.body.clone() };
         let text = serde_json::to_vec(&entry)?;
         if text.len() as u64 > ENTRY_BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
-        self.make_room();
+        let folder = places::to_keep_in(&self.directory).map_err(|error| files::explained(&self.directory, &self.directory, error))?;
+        make_room(&folder);
         let name = format!("{:013}-{state}-{}", self.begun.millis(), delivery.key);
-        let unfinished = self.directory.join(format!("{name}.{UNFINISHED}"));
-        let path = self.directory.join(format!("{name}.{FINISHED}"));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        let (unfinished, name) = (format!("{name}{UNFINISHED}"), format!("{name}{FINISHED}"));
+        let mut file = folder.create_new(&unfinished)?;
         in_use(&file);
-        file.write_all(&text).and_then(|()| file.sync_data()).and_then(|()| fs::rename(&unfinished, &path)).inspect_err(|_| {
-            fs::remove_file(&unfinished).ok();
+        file.write_all(&text).and_then(|()| file.sync_data()).and_then(|()| folder.rename(&unfinished, &name)).inspect_err(|_| {
+            folder.remove(&unfinished).ok();
         })?;
-        Ok(Kept { path, _lock: file })
+        folder.sync().inspect_err(|_| {
+            folder.remove(&name).ok();
+        })?;
+        Ok(Kept { folder: Arc::new(folder), name, _lock: file })
     }
 
     /// Delivers what earlier runs left, oldest first, one try each; the lines are for the user.
@@ -117,19 +159,24 @@ impl Spool {
     pub(super) fn flush(&self, client: &Client) -> Vec<String> {
         let begun = Instant::now();
         let mut lines = Vec::new();
-        let mut delivered = 0;
-        for path in self.files(&[FINISHED]) {
+        let (mut delivered, mut foreign) = (0, Foreign::default());
+        for (name, folder) in self.waiting() {
             if begun.elapsed() > FLUSH_TIME_MAX {
                 break;
             }
-            let (kept, delivery) = match self.take(&path) {
-                Ok(Some(taken)) => taken,
-                Ok(None) => continue,
-                // Another run was quicker, or it is not ours to read.
-                Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => continue,
-                Err(error) => {
-                    lines.push(format!("warning: {} is no event and is removed: {error}", path.display()));
-                    fs::remove_file(&path).ok();
+            let path = folder.path().join(&name);
+            let (kept, delivery) = match self.take(folder, name) {
+                Ok(Found::Entry(kept, delivery)) => (kept, delivery),
+                // Another run was quicker.
+                Ok(Found::NotForUs) | Err(_) => continue,
+                Ok(Found::Foreign(error)) if foreign.count < FOREIGN_MAX => {
+                    foreign.add(|| format!("{}: {error}", path.display()));
+                    continue;
+                }
+                // They come last.
+                Ok(Found::Foreign(_)) => break,
+                Ok(Found::Broken(error)) => {
+                    lines.push(format!("warning: {} is no event and is left alone: {error}", path.display()));
                     continue;
                 }
             };
@@ -151,74 +198,87 @@ impl Spool {
                 }
             }
         }
+        lines.extend(foreign.told());
         if delivered > 0 {
             lines.push(format!("delivered {delivered} that earlier runs left"));
         }
-        self.sweep(SystemClock.now());
+        sweep(&places::existing(&self.directory).own, SystemClock.now());
         lines
     }
 
-    /// The entry in a file, unless it is for another server or its process is still at it.
-    fn take(&self, path: &Path) -> io::Result<Option<(Kept, Delivery)>> {
-        let file = File::open(path)?;
+    /// What is there to be delivered, oldest first, and what others may have put there after all that.
+    fn waiting(&self) -> Vec<(String, Arc<Folder>)> {
+        let named = |folder: Folder| {
+            let folder = Arc::new(folder);
+            places::files(&folder, &[FINISHED]).into_iter().map(move |name| (name, Arc::clone(&folder)))
+        };
+        let Places { own, shared } = places::existing(&self.directory);
+        let mut waiting: Vec<_> = own.into_iter().flat_map(named).collect();
+        waiting.sort_by(|(one, _), (other, _)| one.cmp(other));
+        waiting.extend(shared.into_iter().flat_map(named));
+        waiting
+    }
+
+    /// What is in a file of the spool. An error where it has gone.
+    fn take(&self, folder: Arc<Folder>, name: String) -> io::Result<Found> {
+        let file = match places::open(&folder, &name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
+            Err(error) => return Ok(Found::Foreign(error)),
+            Ok(file) => file,
+        };
         if in_use(&file) {
-            return Ok(None);
+            return Ok(Found::NotForUs);
         }
-        let mut text = Vec::new();
-        (&file).take(ENTRY_BYTES_MAX + 1).read_to_end(&mut text)?;
-        let entry: SpoolEntry = serde_json::from_slice(&text)?;
+        let entry: SpoolEntry = match serde_json::from_slice(&places::read(&file)?) {
+            Ok(entry) => entry,
+            Err(error) => return Ok(Found::Broken(error)),
+        };
         if entry.url != self.url {
-            return Ok(None);
+            return Ok(Found::NotForUs);
         }
-        let kept = Kept { path: path.to_owned(), _lock: file };
-        Ok(Some((kept, Delivery { key: entry.key, body: entry.body })))
+        Ok(Found::Entry(Kept { folder, name, _lock: file }, Delivery { key: entry.key, body: entry.body }))
     }
+}
 
-    /// The oldest go when there are too many, finished or not, but never one that its process still sends.
-    fn make_room(&self) {
-        let files = self.files(&[FINISHED, UNFINISHED]);
-        let excess = (files.len() + 1).saturating_sub(ENTRIES_MAX);
-        let mut removed = 0;
-        for path in files {
-            if removed == excess {
-                break;
-            }
-            if File::open(&path).is_ok_and(|file| !in_use(&file)) && fs::remove_file(&path).is_ok() {
-                removed += 1;
-            }
+/// The oldest go when there are too many, finished or not, but never one that its process still sends.
+fn make_room(folder: &Folder) {
+    let files = places::files(folder, &[FINISHED, UNFINISHED]);
+    let excess = (files.len() + 1).saturating_sub(ENTRIES_MAX);
+    let mut removed = 0;
+    for name in files {
+        if removed == excess {
+            break;
         }
-        if removed > 0 {
-            let place = self.directory.display();
-            cli::note(&format!("warning: {place} holds {ENTRIES_MAX} events, the oldest {removed} are given up"));
+        if places::open(folder, &name).is_ok_and(|file| !in_use(&file)) && folder.remove(&name).is_ok() {
+            removed += 1;
         }
     }
+    if removed > 0 {
+        let place = folder.path().display();
+        cli::note(&format!("warning: {place} holds {ENTRIES_MAX} events, the oldest {removed} are given up"));
+    }
+}
 
-    /// Removes what a run that was killed did not finish to write.
-    fn sweep(&self, now: Timestamp) {
-        for path in self.files(&[UNFINISHED]) {
-            let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-            let written = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-            if written.is_some_and(|at| now.since(Timestamp::from_millis(millis_of(at))) > UNFINISHED_AGE_MAX) {
-                fs::remove_file(&path).ok();
+/// Removes what a run that was killed did not finish to write.
+fn sweep(folders: &[Folder], now: Timestamp) {
+    let is_old = |file: File| {
+        let written = file.metadata().and_then(|metadata| metadata.modified()).ok();
+        let written = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        written.is_some_and(|at| now.since(Timestamp::from_millis(millis_of(at))) > UNFINISHED_AGE_MAX)
+    };
+    for folder in folders {
+        for name in places::files(folder, &[UNFINISHED]) {
+            if places::open(folder, &name).is_ok_and(is_old) {
+                folder.remove(&name).ok();
             }
         }
-    }
-
-    /// Files with one of these endings, oldest first: their names begin with the time.
-    fn files(&self, endings: &[&str]) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return Vec::new() };
-        let paths = entries.flatten().map(|entry| entry.path());
-        let wanted = |path: &PathBuf| path.extension().is_some_and(|end| endings.iter().any(|ending| end == *ending));
-        let mut files: Vec<PathBuf> = paths.filter(wanted).collect();
-        files.sort();
-        files
     }
 }
 
 /// Takes the lock of a file, or says that another process has it.
 /// Where a file system has no locks the worst is a repetition, which the server recognizes.
 fn in_use(file: &File) -> bool {
-    matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))
+    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 fn dropped(delivery: &Delivery, error: &ClientError) -> String {

@@ -1,17 +1,19 @@
 //! The server's own secret, under which access tokens are made: 32 random bytes in a file that only its user may read.
 
 use std::fmt;
-use std::fs;
-use std::fs::File;
-use std::fs::OpenOptions;
 use std::io;
+use std::io::Read as _;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// The file's name in the storage directory.
-const FILE_NAME: &str = "access-token.key";
+use crate::files::ACCESS_TOKEN_KEY;
+use crate::files::ACCESS_TOKEN_KEY_DRAFT;
+use crate::files::Audience;
+use crate::files::Home;
+
+/// So much is read of a file that should have 32 bytes.
+const READ_MAX: u64 = 4096;
 
 /// A key that is never printed.
 #[derive(Clone)]
@@ -48,15 +50,20 @@ impl SecretError {
 }
 
 impl Secret {
-    /// The secret of the server that keeps its data in `directory`; made when there is none yet.
-    pub fn open(directory: &Path) -> Result<Self, SecretError> {
-        let path = directory.join(FILE_NAME);
-        match fs::read(&path) {
+    /// The secret of the server that keeps its data in `home`; made when there is none yet.
+    pub fn open(home: &Home) -> Result<Self, SecretError> {
+        let path = home.folder().path().join(ACCESS_TOKEN_KEY);
+        let read = || -> io::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            home.read(ACCESS_TOKEN_KEY)?.take(READ_MAX).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match read() {
             Ok(bytes) => match <[u8; 32]>::try_from(bytes) {
                 Ok(bytes) => Ok(Self(bytes)),
                 Err(bytes) => Err(SecretError::Length { path, length: bytes.len() }),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(directory, &path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(home, &path),
             Err(source) => Err(SecretError::File { act: "read", path, source }),
         }
     }
@@ -78,15 +85,14 @@ impl Secret {
     }
 
     /// Written beside its place and renamed, so that a crash leaves either no secret or a whole one.
-    fn create(directory: &Path, path: &Path) -> Result<Self, SecretError> {
+    fn create(home: &Home, path: &Path) -> Result<Self, SecretError> {
         let secret = Self::passing()?;
-        let draft = path.with_extension("new");
         let write = || {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+            let mut file = home.create(ACCESS_TOKEN_KEY_DRAFT, Audience::Writers)?;
             file.write_all(&secret.0)?;
             file.sync_all()?;
-            fs::rename(&draft, path)?;
-            File::open(directory)?.sync_all()
+            home.rename(ACCESS_TOKEN_KEY_DRAFT, ACCESS_TOKEN_KEY)?;
+            home.sync()
         };
         write().map_err(|source| SecretError::File { act: "write", path: path.to_owned(), source })?;
         Ok(secret)
@@ -101,6 +107,7 @@ impl fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -108,15 +115,16 @@ mod tests {
     #[test]
     fn is_made_once_and_is_for_its_user_only() {
         let directory = tempfile::tempdir().unwrap();
-        let made = Secret::open(directory.path()).unwrap();
+        let home = Home::open(directory.path()).unwrap();
+        let made = Secret::open(&home).unwrap();
         assert_ne!(made.0, [0; 32]);
-        assert_eq!(Secret::open(directory.path()).unwrap().0, made.0);
-        let path = directory.path().join(FILE_NAME);
+        assert_eq!(Secret::open(&home).unwrap().0, made.0);
+        let path = directory.path().join(ACCESS_TOKEN_KEY);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 
         fs::write(&path, [1; 31]).unwrap();
-        let error = Secret::open(directory.path()).unwrap_err();
+        let error = Secret::open(&home).unwrap_err();
         assert!(error.to_string().contains("31 bytes"), "{error}");
         assert_eq!(format!("{made:?}"), "Secret(..)");
     }
