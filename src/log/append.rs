@@ -199,7 +199,7 @@ impl<D: Disk> SegmentLog<D> {
     /// Sees to it that the active segment reaches `end`. After a failure it is as long as it was.
     fn extend(&mut self, end: u64) -> Result<(), AppendError> {
         if end > self.active.allocated {
-            let len = self.reach(end);
+            let len = self.reach(self.active.allocated, end);
             if let Err(error) = self.active.file.allocate(len) {
                 return Err(self.cut_back(self.active.allocated, error));
             }
@@ -215,7 +215,7 @@ impl<D: Disk> SegmentLog<D> {
 
     fn begin_segment(&mut self, need: u64) -> Result<(), AppendError> {
         let header = FileHeader { kind: FileKind::Segment, log_id: self.log_id, position: self.chain.next, prev_crc: self.chain.crc };
-        let len = self.reach(FILE_HEADER_BYTES as u64 + need);
+        let len = self.reach(0, FILE_HEADER_BYTES as u64 + need);
         let mut created = create_segment(&*self.disk, &header, Origin::New(len));
         if let Err(CreateError::Write(error)) = &created
             && self.has_reserve_of(need, error)

@@ -98,10 +98,11 @@ impl<D: Disk> SegmentLog<D> {
             position: 1,
             prev_crc: 0,
         };
-        let (active, crc) =
-            create_segment(&disk, &header, Origin::New(reach(&disk, &options, FILE_HEADER_BYTES as u64))).map_err(|error| match error {
+        let (active, crc) = create_segment(&disk, &header, Origin::New(reach(&disk, &options, 0, FILE_HEADER_BYTES as u64))).map_err(
+            |error| match error {
                 CreateError::Write(source) | CreateError::Sync(source) => open_error(&disk, &FileKind::Segment.name(1), source),
-            })?;
+            },
+        )?;
         let log = Self {
             reserve: Reserve::find(&disk),
             disk: Arc::new(disk),

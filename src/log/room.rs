@@ -63,8 +63,9 @@ impl Reserve {
     }
 }
 
-pub(crate) fn reach<D: Disk>(disk: &D, options: &Options, end: u64) -> u64 {
-    let ahead = disk.space().map_or(0, |space| space.free / AHEAD_PART);
+pub(crate) fn reach<D: Disk>(disk: &D, options: &Options, allocated: u64, end: u64) -> u64 {
+    let need = end.saturating_sub(allocated);
+    let ahead = disk.space().map_or(0, |space| space.free.saturating_sub(need) / AHEAD_PART);
     options.segment_bytes.min(end.saturating_add(ahead)).max(end)
 }
 
@@ -144,8 +145,8 @@ impl<D: Disk> SegmentLog<D> {
     }
 
     /// How far a segment that must reach `end` is extended: ahead of its needs, but not where there is little room.
-    pub(crate) fn reach(&self, end: u64) -> u64 {
-        reach(&*self.disk, &self.options, end)
+    pub(crate) fn reach(&self, allocated: u64, end: u64) -> u64 {
+        reach(&*self.disk, &self.options, allocated, end)
     }
 
     /// Gives up what is of no use but in an emergency, because there is one: checkpoints before the newest, and what the last

@@ -255,11 +255,13 @@ impl<L: Log> Committer<L> {
         let all = by_age.max(by_size);
         // What was retired has to be carried on, whatever there is of room.
         let free = self.log.room().map_or(0, |room| room.space.free.saturating_add(room.reserve_bytes));
-        // Of what is old by age, and no longer due, only what is open stays.
+        // Of what is old by age, and no longer due, only what is open stays. Where that is much, the oldest segments may be all open,
+        // so that there is no more room without them; else some at a time make room sooner.
         let is_open_alone = by_size <= by_age && self.options.retention.is_some_and(|retention| retention >= NOT_DUE);
-        let stays = if is_open_alone { self.log.carried_bytes(self.count_open()) } else { u64::MAX };
+        let stays = self.log.carried_bytes(self.count_open());
+        let is_much = is_open_alone && stays >= self.log.checkpoint_bytes(1) / 2;
         let mut count = all;
-        while count > 1 && self.log.checkpoint_bytes(count).min(stays) > free {
+        while count > 1 && self.log.checkpoint_bytes(count) > free && !(is_much && count == all && stays <= free) {
             count /= 2;
         }
         if count > 0 && self.log.checkpoint_bytes(count) > free {

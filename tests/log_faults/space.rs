@@ -177,9 +177,9 @@ fn room_is_reserved_again_after_a_write_that_failed() {
 fn a_segment_takes_a_part_of_the_room_ahead_and_no_more() {
     let options = Options { segment_bytes: 4000, ..small() };
     // Bytes that are free when the first append needs more than the header; bytes that the segment has then, of which 140 are used.
-    for (free, bytes) in [(100_000, 4000), (32_000, 140 + 1993), (1600, 140 + 93), (100, 140)] {
+    for (free, bytes) in [(100_000, 4000), (32_100, 140 + 2000), (1700, 140 + 100), (100, 140)] {
         let disk = FaultyDisk::new();
-        disk.set_capacity(Some(41));
+        disk.set_capacity(Some(40));
         let mut log = open(&disk, options).unwrap().log;
         disk.set_capacity(Some(disk.used() + free));
         assert!(log.append(&crate::batch(&[vec![1; 56]])).is_ok(), "{free}");
