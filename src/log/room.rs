@@ -38,6 +38,8 @@ pub struct Room {
     pub log_bytes: u64,
     /// Bytes kept back.
     pub reserve_bytes: u64,
+    /// Bytes of the newest checkpoint.
+    pub carried_bytes: u64,
     /// At most so many bytes the next checkpoint takes, if it stands for the oldest segment.
     pub checkpoint_bytes: u64,
 }
@@ -78,6 +80,7 @@ impl<D: Disk> SegmentLog<D> {
             space,
             log_bytes: self.log_bytes(),
             reserve_bytes: checkpoint.saturating_add(segment),
+            carried_bytes: self.checkpoints.last().map_or(0, |(_, bytes)| *bytes),
             checkpoint_bytes: self.checkpoint_bytes(1),
         })
     }

@@ -102,7 +102,7 @@ pub(super) struct Forgetting<C> {
     upto: Position,
     /// There is more that is old than was begun with, for want of room.
     has_more: bool,
-    /// Bytes that the log took, where it goes for these.
+    /// Bytes that were carried on before, where it goes for the size of the log.
     size: Option<u64>,
     stage: Stage<C>,
 }
@@ -213,7 +213,7 @@ impl<L: Log> Committer<L> {
         let steady = self.clock.read().steady;
         self.look_at_room();
         // Where nearly all of it is carried on, the next would not go either.
-        if forgetting.size.is_some_and(|before| self.room.takes.saturating_add(bytes / 8) > before) {
+        if forgetting.size.is_some_and(|before| self.room.carried.saturating_sub(before) > bytes - bytes / 8) {
             self.room.stuck = steady.saturating_add(EVERY);
             self.say_beyond();
         }
@@ -271,14 +271,15 @@ impl<L: Log> Committer<L> {
         // By a longer retention, or an earlier clock, less is old than was retired already without a checkpoint.
         let upto = old.max(self.state.course.retired);
         let stage = if self.log.checkpoint_position().is_none_or(|checkpoint| checkpoint < upto) {
-            match self.state.course.marks.received_after(upto).filter(|_| old == upto) {
+            // Whatever was received before the next record is at or before this one.
+            match self.state.course.marks.received_after(Position(upto.0 + 1)).filter(|_| old == upto) {
                 Some(before) => Stage::Retire { before, left: self.rounds() },
                 None => Stage::Checkpoint,
             }
         } else {
             self.removal(upto)
         };
-        let size = (by_size > by_age).then_some(self.room.takes);
+        let size = (by_size > by_age).then_some(self.room.carried);
         Ok(Some(Forgetting { upto, has_more: count < all, size, stage }))
     }
 

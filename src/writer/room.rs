@@ -35,6 +35,8 @@ pub(super) struct Room {
     pub(super) refusal: Option<NoRoom>,
     /// Bytes that the log takes, with what is kept back.
     pub(super) takes: u64,
+    /// Bytes of what is carried on of what was older.
+    pub(super) carried: u64,
     /// Bytes by which the log is larger than `--storage.retention.size`.
     pub(super) beyond: u64,
     /// The steady clock from which on retention may look again where it is wanted at once.
@@ -63,7 +65,7 @@ impl<L: Log> Committer<L> {
         let enough = if before.is_some() { wanted.saturating_add(wanted / AGAIN_PART) } else { wanted };
         self.room.refusal = (free < enough).then_some(NoRoom { free, wanted });
         let takes = room.log_bytes.saturating_add(room.reserve_bytes);
-        self.room.takes = takes;
+        (self.room.takes, self.room.carried) = (takes, room.carried_bytes);
         self.room.beyond = self.options.retention_size.map_or(0, |most| takes.saturating_sub(most));
         self.room.said &= self.room.beyond > 0;
         match (before, self.room.refusal) {
