@@ -300,6 +300,10 @@ pub(crate) fn refused_by_writer(refused: &Refused) -> ApiError {
 /// One sentence for each, and nothing of the cause: that is the business of who runs the server.
 pub(crate) fn unavailable(error: &SubmitError) -> ApiError {
     let (reason, message) = match error {
+        SubmitError::Log(error) if error.is_of_room() => {
+            let message = "the event log cannot be written now; nothing was kept, send it again";
+            return ApiError { retry_after: Some(ROOM_RETRY_SECONDS), ..ApiError::unavailable("disk", message) };
+        }
         SubmitError::Busy => ("busy", "busy: too many requests are waiting to be written; send it again"),
         SubmitError::Log(_) => ("log", "the event log cannot be written now; nothing was kept, send it again"),
         SubmitError::Latched(_) => ("latched", "the event log takes nothing more until the server is restarted; send it again then"),

@@ -82,6 +82,11 @@ pub enum AppendError {
 }
 
 impl AppendError {
+    /// Whether there was no room for it.
+    pub fn is_of_room(&self) -> bool {
+        matches!(self, Self::DiskFull { .. })
+    }
+
     /// Whether nothing more is taken until the log is opened again.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Latched(_) | Self::Foreign(_) | Self::Disordered)

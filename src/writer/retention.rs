@@ -232,7 +232,7 @@ impl<L: Log> Committer<L> {
 
     fn give_up(&mut self, forgetting: Forgetting<L::Compaction>) {
         if let Stage::Compact(compaction) = forgetting.stage {
-            self.log.abandon(compaction);
+            self.in_log(|this| this.log.abandon(compaction));
         }
     }
 

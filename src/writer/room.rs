@@ -3,7 +3,6 @@
 
 use super::commit::Committer;
 use crate::account::STOP_BYTES;
-use crate::log::AppendError;
 use crate::log::Log;
 use crate::telemetry::set_size;
 use std::time::Duration;
@@ -123,7 +122,7 @@ impl<L: Log> Committer<L> {
 
     /// Whether there is so little room that retention should look at once.
     pub(super) fn is_short_of_room(&self) -> bool {
-        let is_full = matches!(&*self.health.read(), super::Health::Failing(error) if matches!(**error, AppendError::DiskFull { .. }));
+        let is_full = matches!(&*self.health.read(), super::Health::Failing(error) if error.is_of_room());
         is_full || self.room.refusal.is_some()
     }
 }

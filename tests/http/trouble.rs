@@ -99,7 +99,8 @@ async fn a_full_disk_is_said_without_what_is_full() {
     let server = on_all_of(&disk);
     assert_eq!(server.put(r#"{"event_name":"before"}"#, &[]).await.status, 200);
     disk.set_capacity(Some(disk.used()));
-    check_every_door(&server, FULL, "5", is_inner).await;
+    check_every_door(&server, FULL, "60", is_inner).await;
+    assert!(server.get("/metrics").await.text().contains("change_events_refused_total{reason=\"disk\"} "));
     assert_eq!(server.get("/-/ready").await.status, 200, "it may work again");
     disk.set_capacity(None);
     assert_eq!(server.put(r#"{"event_name":"after"}"#, &[]).await.status, 200);

@@ -41,9 +41,10 @@ proptest! {
         let seen = look.end(&schedule.end_look());
         prop_assert_eq!((&seen.rows, seen.cut), (&expected.rows, expected.cut));
         prop_assert!(seen.until > ms(now) && seen.until <= expected.until);
-        // What was to be forgotten meanwhile still is.
+        // What was to be forgotten meanwhile still is, when all that waits has had its turn: one place a hold, at the least.
+        let end = received + 3 * HOUR + 200 * hold;
         for number in 0..1000 {
-            schedule.apply(ms(received + 3 * HOUR), &sample(100 + number % 8, received + 3 * HOUR));
+            schedule.apply(ms(end), &sample(100 + number % 8, end));
         }
         prop_assert!(schedule.lines.state().all(|(series, _)| series >= 100));
     }
