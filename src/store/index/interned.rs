@@ -86,7 +86,7 @@ impl LabelIndex {
         Ok(interned)
     }
 
-    /// Notes who brought a name; see [`LabelNames::note_sender`].
+    /// Notes who brought a name; see `LabelNames::note_sender`.
     pub(in crate::store) fn note_sender(&self, name: &str, sender: u64) {
         self.names.note_sender(name, sender);
     }
