@@ -92,7 +92,7 @@ fn storage(directory: &Path, args: &Args) -> Result<ExitCode, Failure> {
         }
         _ => return Err(Failure::running(CheckError::NoDirectory(directory.to_owned()))),
     }
-    let disk = FsDisk::open(directory).map_err(Failure::running)?;
+    let disk = FsDisk::open_as_it_is(directory).map_err(Failure::running)?;
     let mut unread = Unread::default();
     let report = log::check_records(&disk, &mut |frame| unread.look_at(frame)).map_err(Failure::running)?;
     if report.segments.is_empty() && report.checkpoint.is_none() && report.problems.is_empty() {

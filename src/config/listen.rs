@@ -40,11 +40,22 @@ pub(super) fn is_on_loopback_only(addresses: &[SocketAddr]) -> bool {
     !addresses.is_empty() && addresses.iter().all(|address| is_loopback(address.ip()))
 }
 
-/// The name of this machine, and its first part where it has several.
+/// The name of this machine, its first part where it has several, and the names that `/etc/hosts` has for addresses of loopback.
 pub(super) fn machine_names() -> Vec<String> {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let short = name.split_once('.').map(|(short, _)| short.to_owned());
-    short.into_iter().chain([name]).collect()
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    short.into_iter().chain([name]).chain(loopback_names(&hosts)).collect()
+}
+
+/// The names of addresses of loopback in the text of `/etc/hosts`.
+fn loopback_names(hosts: &str) -> Vec<String> {
+    let names = |line: &str| {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace().map(str::to_owned);
+        let address = words.next().and_then(|address| address.parse().ok());
+        if address.is_some_and(is_loopback) { words.collect() } else { Vec::new() }
+    };
+    hosts.lines().flat_map(names).collect()
 }
 
 /// The host that a URL names, without user and port.
@@ -58,5 +69,16 @@ fn is_loopback(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_loopback(),
         IpAddr::V6(address) => address.is_loopback() || address.to_ipv4_mapped().is_some_and(|mapped| mapped.is_loopback()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_loopback_are_those_that_the_machine_has_for_it() {
+        let hosts = "127.0.0.1\tlocalhost events.test # evil.example\n# 127.0.0.1 no.example\n192.0.2.1 other.example\n::1 six.test\n\nx y\n127.0.0.1";
+        assert_eq!(loopback_names(hosts), ["localhost", "events.test", "six.test"]);
     }
 }

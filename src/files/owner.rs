@@ -87,12 +87,15 @@ pub fn explained(folder: &Path, path: &Path, error: io::Error) -> io::Error {
     if error.kind() != io::ErrorKind::PermissionDenied {
         return error;
     }
+    // A link says nothing of what it leads to, as far as that can be looked at.
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let metadata = |path: &Path| std::fs::metadata(path).or_else(|_| std::fs::symlink_metadata(path)).ok();
     // What cannot even be looked at is in a folder that is closed.
-    let found = path.ancestors().find_map(|path| Some((path, std::fs::symlink_metadata(nonempty(path)).ok()?)));
+    let found = path.ancestors().find_map(|path| Some((path, metadata(nonempty(path))?)));
     let me = our_uid();
     match found {
         Some((path, is)) if is.uid() != me => {
-            let (path, folder) = (nonempty(path).to_owned(), folder.to_owned());
+            let (path, folder) = (real(nonempty(path)), real(folder));
             let denied = Denied { path, uid: is.uid(), mode: is.mode() & 0o7777, me, folder, source: error };
             io::Error::new(io::ErrorKind::PermissionDenied, denied)
         }

@@ -76,11 +76,20 @@ pub struct FsDisk {
 }
 
 impl FsDisk {
-    /// Makes the directory when it is not there, and locks it against other processes.
+    /// Makes the directory when it is not there, and locks it against other processes, so that no other user can do so from then on.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        Self::locked(directory, Lock::take_for_good)
+    }
+
+    /// The same for a while: whoever could lock it before still can.
+    pub fn open_as_it_is(directory: &Path) -> Result<Self, OpenError> {
+        Self::locked(directory, Lock::take)
+    }
+
+    fn locked(directory: &Path, take: fn(&Home) -> Result<Lock, LockError>) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { file: directory.display().to_string(), source };
         let home = Home::open(directory).map_err(failed)?;
-        let lock = Lock::take(&home).map_err(|error| match error {
+        let lock = take(&home).map_err(|error| match error {
             LockError::Held(by) => OpenError::InUse { directory: directory.display().to_string(), by },
             LockError::Io(source) => OpenError::Io { file: home.folder().path().join(LOCK).display().to_string(), source },
         })?;

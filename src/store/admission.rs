@@ -114,6 +114,13 @@ impl Admission {
         Self { most: Some(most), ..Self::default() }
     }
 
+    /// One that was admitted is refused for another reason: the next like it is new.
+    pub fn forget(&mut self, organization: &str, id: EdgeId) {
+        if let Some(pending) = self.by_organization.get_mut(organization) {
+            pending.new_edges.remove(&id);
+        }
+    }
+
     /// Says who sends what is asked about from now on.
     pub fn by(&mut self, sender: u64) -> &mut Self {
         self.sender = sender;

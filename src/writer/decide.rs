@@ -79,7 +79,11 @@ impl<L: Log> Committer<L> {
         let less = self.state.memory.store.admit_change(what, self.received, admission).map_err(Refused::Limit)?;
         let lost = match less {
             Some(Less { what: less, lost }) => {
-                *record = self.encoded(&less)?;
+                *record = self.encoded(&less).inspect_err(|_| {
+                    if let Change::Put(put) = &less {
+                        put.edges().for_each(|edge| admission.forget(&edge.organization, edge.id()));
+                    }
+                })?;
                 *what = less;
                 Some(Box::new(lost))
             }
@@ -188,7 +192,10 @@ impl<L: Log> Committer<L> {
                         decided.less_of_edges.insert(decided.edges.len(), Box::new(less.lost));
                         None
                     }
-                    Err(refused) => Some(Err(refused)),
+                    Err(refused) => {
+                        decided.admission.forget(&edge.organization, *id);
+                        Some(Err(refused))
+                    }
                 },
                 Ok(Admitted::Known) => Some(Ok(Taken { id: *id, exposure: None, unlabelled: None })),
                 Err(refusal) => Some(Err(refusal.into())),

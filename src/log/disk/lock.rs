@@ -48,14 +48,22 @@ impl Lock {
             lock(&file, home)?;
             let is = rustix::fs::fstat(&file).map_err(io::Error::from)?;
             if home.folder().stat_of(LOCK).is_ok_and(|now| same(&now, &is)) {
-                return Ok(match home.is_open(&is, Audience::Writers).then(|| renewed(home)) {
-                    Some(Ok(new)) => Self { file: new, before: Some(file) },
-                    // As good as it was.
-                    Some(Err(_)) | None => Self { file, before: None },
-                });
+                return Ok(Self { file, before: None });
             }
         }
         Err(LockError::Io(io::Error::other("it is replaced all the time")))
+    }
+
+    /// The same, and puts another file in its place where others could open it.
+    pub(super) fn take_for_good(home: &Home) -> Result<Self, LockError> {
+        let mut lock = Self::take(home)?;
+        let is = rustix::fs::fstat(&lock.file).map_err(io::Error::from)?;
+        if home.is_open(&is, Audience::Writers)
+            && let Ok(new) = renewed(home)
+        {
+            lock.before = Some(std::mem::replace(&mut lock.file, new));
+        }
+        Ok(lock)
     }
 }
 
@@ -126,7 +134,7 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> Result<Lock, String> {
-        Lock::take(&Home::open(path).unwrap()).map_err(|error| match error {
+        Lock::take_for_good(&Home::open(path).unwrap()).map_err(|error| match error {
             LockError::Held(by) => by,
             LockError::Io(error) => panic!("{error}"),
         })
@@ -158,6 +166,9 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let (old, program_of_before) = (File::open(&path).unwrap(), File::open(&path).unwrap());
+        // Who only looks leaves it as it is.
+        drop(Lock::take(&Home::open(home.path()).unwrap()).ok().unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
         let lock = open(home.path()).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(program_of_before.try_lock().is_err() && File::open(&path).unwrap().try_lock().is_err());

@@ -57,8 +57,12 @@ impl Spent {
 
     /// Books a key of requests, which those that bring stops have too.
     pub(super) fn book_claim(&mut self, account: &Account) -> Result<(), Refusal> {
-        self.bytes += Store::cost_of_claim();
-        if self.bytes > account.margin() { Err(refuse(account)) } else { Ok(()) }
+        let bytes = self.bytes + Store::cost_of_claim();
+        if bytes > account.margin() {
+            return Err(refuse(account));
+        }
+        self.bytes = bytes;
+        Ok(())
     }
 
     /// Whether there is room, and some to spare, since a table that grows for one grows for others as well.

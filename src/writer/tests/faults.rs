@@ -196,3 +196,27 @@ async fn what_is_too_large_for_the_log_is_refused_also_when_the_log_takes_nothin
     assert!(matches!(answers.as_deref(), Ok([Err(Refused::TooLarge { .. }), Err(Refused::TooLarge { .. })])), "{answers:?}");
     assert!(writer.edges(&Source::default(), [edge(limit), edge(2)].into_iter().collect()).await.is_err());
 }
+
+/// At the limit of label sets a stop has the labels of its start, with which it may be too large: neither it nor the same one behind
+/// it in the commit is there then.
+#[tokio::test]
+async fn what_is_too_large_with_other_labels_is_refused_however_often_it_is_sent() {
+    let memory = memory_with(crate::store::Options { label_sets_max: 1, ..crate::store::Options::default() });
+    let log = crate::log::Options { frame_bytes: 4096, ..crate::log::Options::default() };
+    let opened = open(FaultyDisk::new(), log, &memory).unwrap();
+    let clock = Arc::new(ManualClock::at(START));
+    let (writer, _running) = Writer::start(opened, Options::default(), clock, Arc::default(), Vec::new()).unwrap();
+    let labelled =
+        |edge: Edge, value: &str| Edge { labels: LabelSet::from_sorted([("event_name", "job"), ("note", value)]).unwrap(), ..edge };
+    let start = labelled(job(EdgeState::Start, START, "1"), &"x".repeat(1000));
+    writer.edge(&Source::default(), start.clone()).await.unwrap().unwrap();
+    let stop = labelled(stop_after(&start, 1), "y");
+    let stop = |bytes: usize| Edge { attributes: Some("x".repeat(bytes).into()), ..stop.clone() };
+    let twice = |bytes| [stop(bytes), stop(bytes)].into_iter().collect();
+    let answers = writer.edges(&Source::default(), twice(writer.record_bytes_max - 300)).await.unwrap();
+    assert!(answers.iter().all(|answer| matches!(answer, Err(Refused::TooLarge { .. }))), "{answers:?}");
+    assert_eq!(memory.store.stats(START).open, 1);
+    let answers = writer.edges(&Source::default(), twice(1000)).await.unwrap();
+    assert!(matches!(&answers[..], [Ok(Taken { exposure: Some(_), .. }), Ok(Taken { exposure: None, .. })]), "{answers:?}");
+    assert_eq!(memory.store.stats(START).open, 0);
+}
