@@ -59,8 +59,9 @@ each a `deployment_id` or `entity_id` of its own.
 The exit code is that of the command: 128 + n when signal n ended it, 127 when there is no such command, 126 when it \
 cannot be run. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to it.
 
-The command never waits for the server. At its end the stop is tried for --retry-for; a signal cuts that short. What is \
-not delivered then is kept in the spool and delivered by the next `exec` to the same server and organization. With \
+The command never waits for the server. At its end the stop is tried for --retry-for; a signal cuts that short, and so \
+does a server that says to come back later than that. What is not \
+delivered then is kept in the spool and delivered by the next `exec` to the same server and organization. With \
 --strict the command is run only once the server has taken the start, and a stop that is not taken makes exit code 1 \
 of 0.";
 
@@ -197,7 +198,7 @@ struct Reporter {
 impl Run<'_> {
     /// Waits until the server has the start; without it the job is not run. A signal is for the job to see.
     fn await_start(&mut self, relay: &Relay, started: Timestamp, attributes: &Map<String, Value>) -> Result<(), Failure> {
-        self.inbox.wait(&self.args.server, |inbox| inbox.start.is_some());
+        self.inbox.wait(&self.args.server, State::Start);
         let reason = match (&self.inbox.start, relay.asked_to_end()) {
             (Some(Ok(_)), _) | (None, Some(_)) => return Ok(()),
             (Some(Err(error)), _) => cli::with_causes(error),
@@ -219,7 +220,7 @@ impl Run<'_> {
     fn finish(&mut self, started: Timestamp, attributes: Map<String, Value>) -> Result<bool, Failure> {
         let stop = self.stop(started, attributes)?;
         self.keep(stop, Then::Send);
-        self.inbox.wait(&self.args.server, |inbox| inbox.start.is_some() && inbox.stop.is_some());
+        self.inbox.wait(&self.args.server, State::Stop);
         self.wait_kept();
         self.inbox.tell();
         let delivered = matches!((&self.inbox.start, &self.inbox.stop), (Some(Ok(_)), Some(Ok(_))));
