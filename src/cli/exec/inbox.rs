@@ -15,8 +15,8 @@ use crate::client::Accepted;
 use crate::client::ClientError;
 use crate::client::State;
 
-/// How long the spool may take to keep something, once there is nothing else to wait for.
-const KEPT_WITHIN: Duration = Duration::from_secs(5);
+/// How long after the end of the job the spool may take to keep something: nothing is sent before that.
+pub(super) const KEPT_WITHIN: Duration = Duration::from_secs(5);
 /// How soon a signal is noticed while nothing else happens.
 const SIGNALS_LOOKED_FOR: Duration = Duration::from_millis(50);
 
@@ -74,9 +74,9 @@ impl Inbox {
     }
 
     /// Waits for what becomes of this end and of those before it, for `--retry-for` but at least for one try. Not until then where
-    /// no other try of this end comes in time, or where a signal says that it is
+    /// no other try of this end comes in time, where the spool does not have it all by `kept_by`, or where a signal says that it is
     /// enough.
-    pub(super) fn wait(&mut self, server: &ServerArgs, end: State) {
+    pub(super) fn wait(&mut self, server: &ServerArgs, end: State, kept_by: Option<Instant>) {
         while let Ok(wake) = self.wakes.try_recv() {
             self.take(wake);
         }
@@ -89,7 +89,8 @@ impl Inbox {
             let now = Instant::now();
             let left = deadline.saturating_duration_since(now);
             let too_late = self.next_try.is_some_and(|(of, at)| of == end && at > deadline);
-            if self.interrupted || left.is_zero() || too_late {
+            let disk_hangs = kept_by.is_some_and(|by| now >= by) && !self.is_kept();
+            if self.interrupted || left.is_zero() || too_late || disk_hangs {
                 return;
             }
             match self.wakes.recv_timeout(left.min(SIGNALS_LOOKED_FOR)) {
@@ -113,9 +114,8 @@ impl Inbox {
         }
     }
 
-    /// Waits until it is known what the spool has. A disk may hang.
-    pub(super) fn wait_kept(&mut self) {
-        let kept_by = Instant::now() + KEPT_WITHIN;
+    /// Waits until it is known what the spool has, or until then. A disk may hang.
+    pub(super) fn wait_kept(&mut self, kept_by: Instant) {
         while !self.is_kept() {
             match self.wakes.recv_timeout(kept_by.saturating_duration_since(Instant::now())) {
                 Ok(wake) => self.take(wake),
