@@ -34,6 +34,7 @@ use crate::time::SystemClock;
 use crate::time::Timestamp;
 use crate::time::millis_of;
 use inbox::Inbox;
+use inbox::KEPT_WITHIN;
 use inbox::Wake;
 use job::Ending;
 use reporter::Parcel;
@@ -59,8 +60,9 @@ each a `deployment_id` or `entity_id` of its own.
 The exit code is that of the command: 128 + n when signal n ended it, 127 when there is no such command, 126 when it \
 cannot be run. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to it.
 
-The command never waits for the server. At its end the stop is tried for --retry-for; a signal cuts that short. What is \
-not delivered then is kept in the spool and delivered by the next `exec` to the same server and organization. With \
+The command never waits for the server. At its end the stop is tried for --retry-for; a signal cuts that short, and so \
+does a server that says to come back later than that, or, after 5 s, a disk of the spool that hangs. What is not \
+delivered then is kept in the spool and delivered by the next `exec` to the same server and organization. With \
 --strict the command is run only once the server has taken the start, and a stop that is not taken makes exit code 1 \
 of 0.";
 
@@ -197,7 +199,7 @@ struct Reporter {
 impl Run<'_> {
     /// Waits until the server has the start; without it the job is not run. A signal is for the job to see.
     fn await_start(&mut self, relay: &Relay, started: Timestamp, attributes: &Map<String, Value>) -> Result<(), Failure> {
-        self.inbox.wait(&self.args.server, |inbox| inbox.start.is_some());
+        self.inbox.wait(&self.args.server, State::Start, None);
         let reason = match (&self.inbox.start, relay.asked_to_end()) {
             (Some(Ok(_)), _) | (None, Some(_)) => return Ok(()),
             (Some(Err(error)), _) => cli::with_causes(error),
@@ -207,7 +209,7 @@ impl Run<'_> {
                 attributes.insert(RESULT.to_owned(), Value::from("cancelled"));
                 let stop = self.stop(started, attributes)?;
                 self.keep(stop, Then::Leave);
-                self.wait_kept();
+                self.wait_kept(Instant::now() + KEPT_WITHIN);
                 self.inbox.trouble.clone().unwrap_or_else(|| "no answer yet".to_owned())
             }
         };
@@ -215,12 +217,13 @@ impl Run<'_> {
         Err(Failure::running(format!("the command was not run, because the start is not reported: {reason}")))
     }
 
-    /// Sends the stop, for as long as the flags say; whether the server has both ends.
+    /// Sends the stop, for as long as the flags say and the spool allows; whether the server has both ends.
     fn finish(&mut self, started: Timestamp, attributes: Map<String, Value>) -> Result<bool, Failure> {
+        let kept_by = Instant::now() + KEPT_WITHIN;
         let stop = self.stop(started, attributes)?;
         self.keep(stop, Then::Send);
-        self.inbox.wait(&self.args.server, |inbox| inbox.start.is_some() && inbox.stop.is_some());
-        self.wait_kept();
+        self.inbox.wait(&self.args.server, State::Stop, self.spool.is_some().then_some(kept_by));
+        self.wait_kept(kept_by);
         self.inbox.tell();
         let delivered = matches!((&self.inbox.start, &self.inbox.stop), (Some(Ok(_)), Some(Ok(_))));
         if !delivered {
@@ -230,9 +233,9 @@ impl Run<'_> {
     }
 
     /// Waits until it is known what the spool has, where there is one.
-    fn wait_kept(&mut self) {
+    fn wait_kept(&mut self, kept_by: Instant) {
         if self.spool.is_some() {
-            self.inbox.wait_kept();
+            self.inbox.wait_kept(kept_by);
         }
     }
 

@@ -242,3 +242,53 @@ fn strict_fails_when_the_stop_is_not_taken() {
         assert_eq!(bench.spooled_edges().len(), 1);
     }
 }
+
+/// A server over a limit says to come back much later than `--retry-for` lasts.
+fn later(status: u16) -> Reply {
+    Reply::With(status, ("Retry-After", "600".to_owned()), json!({"error": "too many"}).to_string())
+}
+
+#[test]
+fn nobody_waits_for_a_try_that_would_come_too_late() {
+    for (status, taken, strict, code) in [(429, 0, false, 5), (503, 0, false, 5), (429, 1, false, 5), (429, 1, true, 5), (429, 0, true, 1)]
+    {
+        let server = FakeServer::start(move |_, before| if before < taken { Reply::accepted() } else { later(status) });
+        let bench = Bench::new(&server.url());
+        let flags = if strict { &["--retry-for", "60s", "--strict"][..] } else { &["--retry-for", "60s"] };
+        let ended = run(&mut bench.exec(flags, "exit 5"));
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert!(ended.took < Duration::from_secs(20), "{ended:?}");
+        assert!(ended.stderr.contains("too many") && !ended.stderr.contains("trying again"), "{ended:?}");
+        let kept = if code == 5 { 2 - taken } else { 0 };
+        assert_eq!(ended.stderr.matches("it is kept in").count(), kept, "{ended:?}");
+        assert_eq!(bench.spooled_edges().len(), 2 - taken, "{ended:?}");
+    }
+}
+
+#[test]
+fn a_try_that_comes_in_time_is_waited_for() {
+    let server = FakeServer::start(|_, before| match before {
+        1 => Reply::With(429, ("Retry-After", "1".to_owned()), String::new()),
+        _ => Reply::accepted(),
+    });
+    let bench = Bench::new(&server.url());
+    let ended = run(&mut bench.exec(&["--retry-for", "60s"], ":"));
+    assert_eq!((ended.code, server.requests().len()), (Some(0), 3), "{ended:?}");
+    assert!(ended.stderr.contains("trying again") && !ended.stderr.contains("not reported"), "{ended:?}");
+    assert!(bench.spooled().is_empty());
+}
+
+/// What the server said of the start while the job was running is not what it says of the stop.
+#[test]
+fn a_start_that_has_to_wait_does_not_keep_the_stop_from_being_sent() {
+    let server = FakeServer::start(|request, _| if request.json()["event_state"] == "start" { later(429) } else { Reply::accepted() });
+    let bench = Bench::new(&server.url());
+    let job = "until [ -e end ] || [ ! -d \"$PWD\" ]; do sleep 0.01; done";
+    let mut child = Running::start(bench.exec(&["--retry-for", "60s"], job).stderr(Stdio::null()));
+    server.wait_for(1);
+    fs::write(bench.path("end"), "").unwrap();
+    assert_eq!(child.code(), Some(0));
+    assert_eq!(server.edges().last().unwrap()["event_state"], "stop");
+    let kept = bench.spooled_edges();
+    assert_eq!((kept.len(), &kept[0]["event_state"]), (1, &json!("start")));
+}

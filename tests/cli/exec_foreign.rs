@@ -102,22 +102,54 @@ fn each_end_says_for_itself_whether_it_is_kept() {
     assert_eq!(bench.spooled_edges()[0]["event_state"], "stop");
 }
 
-/// A disk whose syncs do not end, for programs that load it.
-const HUNG_DISK: &str = "#include <unistd.h>\nint fsync(int f) { for (;;) pause(); }\nint fdatasync(int f) { for (;;) pause(); }\n";
+/// A disk whose syncs do not end once the file `HUNG` is there, for programs that load it.
+const HUNG_DISK: &str = r#"#include <stdlib.h>
+#include <unistd.h>
+static int hangs(void) { while (access(getenv("HUNG"), F_OK) == 0) usleep(10000); return 0; }
+int fsync(int f) { return hangs(); }
+int fdatasync(int f) { return hangs(); }
+"#;
 
-#[test]
-fn a_disk_that_hangs_keeps_nothing_and_the_job_ends_as_it_ended() {
-    let server = FakeServer::start(|_, _| Reply::accepted());
-    let bench = Bench::new(&server.url());
+/// The command on such a disk.
+fn on_hung_disk(bench: &Bench, mut command: Command) -> Command {
     let (source, library) = (bench.path("disk.c"), bench.path("disk.so"));
     fs::write(&source, HUNG_DISK).unwrap();
     assert!(Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status().unwrap().success());
-    let mut command = bench.exec(&["--retry-for", "0", "--timeout", "1s"], "exit 7");
-    command.env("LD_PRELOAD", &library);
+    command.env("LD_PRELOAD", &library).env("HUNG", bench.path("hung"));
+    command
+}
+
+#[test]
+fn a_disk_that_hangs_keeps_nothing_and_the_job_ends_as_it_ended() {
+    for flags in [&["--retry-for", "0", "--timeout", "1s"][..], &["--retry-for", "60s"]] {
+        let server = FakeServer::start(|_, _| Reply::accepted());
+        let bench = Bench::new(&server.url());
+        fs::write(bench.path("hung"), "").unwrap();
+        let ended = ends(on_hung_disk(&bench, bench.exec(flags, "exit 7")));
+        assert_eq!(ended.code, Some(7), "{ended:?}");
+        assert!(ended.took < Duration::from_secs(20), "{ended:?}");
+        assert_eq!(ended.stderr.matches("it is lost, unless").count(), 2, "{ended:?}");
+        assert!(server.edges().is_empty() && bench.spooled_edges().is_empty(), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_disk_that_hangs_later_holds_the_exit_code_no_longer() {
+    let server = FakeServer::start(|_, _| Reply::accepted());
+    let bench = Bench::new(&server.url());
+    let job = "until [ -e told ] || [ ! -d \"$PWD\" ]; do sleep 0.01; done; touch hung; exit 7";
+    let command = on_hung_disk(&bench, bench.exec(&["--retry-for", "60s"], job));
+    let told = bench.path("told");
+    let teller = std::thread::spawn(move || {
+        server.wait_for(1);
+        fs::write(told, "").unwrap();
+        server
+    });
     let ended = ends(command);
-    assert_eq!(ended.code, Some(7), "{ended:?}");
-    assert_eq!(ended.stderr.matches("it is lost, unless").count(), 2, "{ended:?}");
-    assert!(server.edges().is_empty() && bench.spooled_edges().is_empty(), "{ended:?}");
+    let server = teller.join().unwrap();
+    assert_eq!((ended.code, server.edges().len()), (Some(7), 1), "{ended:?}");
+    assert!(ended.took < Duration::from_secs(20), "{ended:?}");
+    assert!(ended.stderr.contains("the stop is not reported") && ended.stderr.contains("it is lost, unless"), "{ended:?}");
 }
 
 #[test]

@@ -248,8 +248,19 @@ fn a_spool_that_cannot_be_written_costs_the_job_nothing() {
     fs::write(bench.path("file"), "").unwrap();
     let ended = run(&mut bench.exec(&["--retry-for", "0", "--spool-dir", "file"], "exit 2"));
     assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(ended.stderr.contains("it is lost, because file does not take it"), "{ended:?}");
+    let file = bench.path("file");
+    assert!(ended.stderr.contains(&format!("it is lost, because {} does not take it", file.display())), "{ended:?}");
     there.store(true, Ordering::SeqCst);
     let ended = run(&mut bench.exec(&["--spool-dir", "file"], "exit 2"));
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(2), ""), "{ended:?}");
+}
+
+/// Whoever reads it later, in the log of a job, is somewhere else.
+#[test]
+fn where_it_is_kept_is_said_from_the_root() {
+    let (server, _) = away();
+    let bench = Bench::new(&server.url());
+    let ended = run(&mut bench.exec(&["--retry-for", "0", "--spool-dir", "left"], ":"));
+    let said = format!("it is kept in {} for the next run", bench.path("left").display());
+    assert_eq!(ended.stderr.matches(&said).count(), 2, "{ended:?}");
 }

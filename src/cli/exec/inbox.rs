@@ -13,17 +13,18 @@ use crate::cli;
 use crate::cli::server::ServerArgs;
 use crate::client::Accepted;
 use crate::client::ClientError;
+use crate::client::State;
 
-/// How long the spool may take to keep something, once there is nothing else to wait for.
-const KEPT_WITHIN: Duration = Duration::from_secs(5);
+/// How long after the end of the job the spool may take to keep something: nothing is sent before that.
+pub(super) const KEPT_WITHIN: Duration = Duration::from_secs(5);
 /// How soon a signal is noticed while nothing else happens.
 const SIGNALS_LOOKED_FOR: Duration = Duration::from_millis(50);
 
 /// Something for the main thread.
 #[derive(Debug)]
 pub(super) enum Wake {
-    /// A try failed and there will be another one.
-    Trouble(String),
+    /// A try to deliver this end failed, why, and when the next one is.
+    Trouble { end: State, reason: String, next_try: Instant },
     /// The start is delivered, or refused.
     Start(Result<Accepted, ClientError>),
     /// The stop is.
@@ -48,6 +49,8 @@ pub(super) struct Inbox {
     pub(super) start_kept: Option<io::Result<PathBuf>>,
     /// The same of the stop.
     pub(super) stop_kept: Option<io::Result<PathBuf>>,
+    /// When that end is tried again.
+    next_try: Option<(State, Instant)>,
     interrupted: bool,
     tries_failed: usize,
     notes: Vec<String>,
@@ -63,14 +66,17 @@ impl Inbox {
             trouble: None,
             start_kept: None,
             stop_kept: None,
+            next_try: None,
             interrupted: false,
             tries_failed: 0,
             notes: Vec::new(),
         }
     }
 
-    /// Waits until `done`, for `--retry-for` but at least for one try, or until a signal says that it is enough.
-    pub(super) fn wait(&mut self, server: &ServerArgs, done: impl Fn(&Self) -> bool) {
+    /// Waits for what becomes of this end and of those before it, for `--retry-for` but at least for one try. Not until then where
+    /// no other try of this end comes in time, where the spool does not have it all by `kept_by`, or where a signal says that it is
+    /// enough.
+    pub(super) fn wait(&mut self, server: &ServerArgs, end: State, kept_by: Option<Instant>) {
         while let Ok(wake) = self.wakes.try_recv() {
             self.take(wake);
         }
@@ -78,10 +84,13 @@ impl Inbox {
         let patience = if server.retry_for.is_zero() { server.timeout } else { server.retry_for };
         let deadline = Instant::now() + patience;
         let mut told = server.retry_for.is_zero();
-        while !done(self) {
+        while self.start.is_none() || (end == State::Stop && self.stop.is_none()) {
             self.interrupted |= self.relay.asked_to_end().is_some();
-            let left = deadline.saturating_duration_since(Instant::now());
-            if self.interrupted || left.is_zero() {
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
+            let too_late = self.next_try.is_some_and(|(of, at)| of == end && at > deadline);
+            let disk_hangs = kept_by.is_some_and(|by| now >= by) && !self.is_kept();
+            if self.interrupted || left.is_zero() || too_late || disk_hangs {
                 return;
             }
             match self.wakes.recv_timeout(left.min(SIGNALS_LOOKED_FOR)) {
@@ -93,7 +102,11 @@ impl Inbox {
                 if server.retry_for.is_zero() {
                     return;
                 }
-                if !told && let Some(trouble) = &self.trouble {
+                let in_time = self.next_try.is_some_and(|(_, at)| at <= deadline);
+                if !told
+                    && in_time
+                    && let Some(trouble) = &self.trouble
+                {
                     told = true;
                     cli::note(&format!("{trouble}; trying again for {}s, a signal ends that", patience.as_secs()));
                 }
@@ -101,22 +114,27 @@ impl Inbox {
         }
     }
 
-    /// Waits until it is known of each end that the server does not have whether the spool has it. A disk may hang.
-    pub(super) fn wait_kept(&mut self) {
-        let deadline = Instant::now() + KEPT_WITHIN;
-        let known = |result: &Option<Result<Accepted, ClientError>>, kept: &Option<_>| kept.is_some() || matches!(result, Some(Ok(_)));
-        while !known(&self.start, &self.start_kept) || !known(&self.stop, &self.stop_kept) {
-            match self.wakes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    /// Waits until it is known what the spool has, or until then. A disk may hang.
+    pub(super) fn wait_kept(&mut self, kept_by: Instant) {
+        while !self.is_kept() {
+            match self.wakes.recv_timeout(kept_by.saturating_duration_since(Instant::now())) {
                 Ok(wake) => self.take(wake),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
+    /// Whether it is known of each end that the server does not have whether the spool has it.
+    fn is_kept(&self) -> bool {
+        let known = |result: &Option<Result<Accepted, ClientError>>, kept: &Option<_>| kept.is_some() || matches!(result, Some(Ok(_)));
+        known(&self.start, &self.start_kept) && known(&self.stop, &self.stop_kept)
+    }
+
     fn take(&mut self, wake: Wake) {
         match wake {
-            Wake::Trouble(trouble) => {
-                self.trouble = Some(trouble);
+            Wake::Trouble { end, reason, next_try } => {
+                self.trouble = Some(reason);
+                self.next_try = Some((end, next_try));
                 self.tries_failed += 1;
             }
             Wake::Start(result) => self.start = Some(result),

@@ -9,6 +9,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use super::inbox::Wake;
 use super::spool::Kept;
@@ -74,11 +75,11 @@ pub(super) fn spawn(client: Client, spool: Option<Spool>, start: Delivery, wakes
             (_, Err(RecvTimeoutError::Timeout)) => true,
             (_, Ok(_) | Err(RecvTimeoutError::Disconnected)) => false,
         };
-        let result = deliver(&client, &start, &wakes, until_stop);
+        let result = deliver(&client, &start, State::Start, &wakes, until_stop);
         start.settle(&result);
         wakes.send(Wake::Start(result)).ok();
         let Some(stop) = stop.or_else(|| incoming.recv().ok()) else { return };
-        let result = deliver(&client, &stop, &wakes, |pause| {
+        let result = deliver(&client, &stop, State::Stop, &wakes, |pause| {
             thread::sleep(pause);
             true
         });
@@ -92,11 +93,15 @@ pub(super) fn spawn(client: Client, spool: Option<Spool>, start: Delivery, wakes
 fn deliver(
     client: &Client,
     parcel: &Parcel,
+    end: State,
     wakes: &Sender<Wake>,
     mut wait: impl FnMut(Duration) -> bool,
 ) -> Result<Accepted, ClientError> {
     retry::until_done(
         || client.put(&parcel.delivery),
-        |error, pause| wakes.send(Wake::Trouble(cli::with_causes(error))).is_ok() && wait(pause),
+        |error, pause| {
+            let trouble = Wake::Trouble { end, reason: cli::with_causes(error), next_try: Instant::now() + pause };
+            wakes.send(trouble).is_ok() && wait(pause)
+        },
     )
 }

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::fs::TryLockError;
 use std::io;
 use std::io::Write as _;
+use std::path;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,9 +79,9 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The folder that it is in.
+    /// The folder that it is in, for words.
     pub(super) fn place(&self) -> PathBuf {
-        self.folder.path().to_owned()
+        absolute(self.folder.path())
     }
 
     /// It is not needed any more.
@@ -128,8 +129,9 @@ impl Spool {
         Self { directory, url: client.url().to_owned(), begun }
     }
 
-    pub(super) fn directory(&self) -> &Path {
-        &self.directory
+    /// For words: the folders above it may be closed to us, so it is used as it was given.
+    pub(super) fn directory(&self) -> PathBuf {
+        absolute(&self.directory)
     }
 
     /// Keeps an edge; it is on the disk when this returns, and so is its name.
@@ -238,6 +240,11 @@ impl Spool {
         }
         Ok(Found::Entry(Kept { folder, name, _lock: file }, Delivery { key: entry.key, body: entry.body }))
     }
+}
+
+/// As whoever is somewhere else needs it.
+fn absolute(path: &Path) -> PathBuf {
+    path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The oldest go when there are too many, finished or not, but never one that its process still sends.
