@@ -54,7 +54,7 @@ pub trait Log: Send {
     fn checkpoint_bytes(&self, segments: usize) -> u64;
 
     /// Keeps room back for when there is none: see [`SegmentLog::keep_reserve`].
-    fn keep_reserve(&mut self, carried: u64);
+    fn keep_reserve(&mut self, carried: u64, leave: u64) -> bool;
 
     /// About as many bytes a checkpoint takes that carries no more than so many records.
     fn carried_bytes(&self, records: u64) -> u64;
@@ -141,8 +141,8 @@ where
         self.checkpoint_bytes(segments)
     }
 
-    fn keep_reserve(&mut self, carried: u64) {
-        self.keep_reserve(carried);
+    fn keep_reserve(&mut self, carried: u64, leave: u64) -> bool {
+        self.keep_reserve(carried, leave)
     }
 
     fn carried_bytes(&self, records: u64) -> u64 {

@@ -23,7 +23,7 @@ use crate::log::frame::FRAME_HEADER_BYTES;
 const AHEAD_PART: u64 = 16;
 /// What is kept back grows by as much at a time, and what is kept back for a segment has no more; nor than a quarter of a segment.
 const RESERVE_STEP_BYTES: u64 = 1 << 20;
-/// This part of what is free is left when that is not enough.
+/// This part of what is free, and kept back, is left when that is not enough.
 const LEFT_PART: u64 = 8;
 /// A record of a segment takes so many bytes more in a checkpoint.
 const CARRIED_BYTES: u64 = 8;
@@ -60,9 +60,20 @@ pub(crate) struct Reserve {
 impl Reserve {
     /// What an earlier process kept back.
     pub(crate) fn find<D: Disk>(disk: &D) -> Self {
-        let bytes = |name| disk.open(name).and_then(|file| file.len()).unwrap_or(0);
-        Self { checkpoint: bytes(RESERVE), segment: bytes(SEGMENT_RESERVE), taken: false, is_open: false }
+        Self { checkpoint: filled(disk, RESERVE), segment: filled(disk, SEGMENT_RESERVE), taken: false, is_open: false }
     }
+}
+
+/// Sees to it that a file has room for all of its bytes, which a copy of it may not have; how many it has.
+fn filled<D: Disk>(disk: &D, name: &str) -> u64 {
+    let Ok(mut file) = disk.open_writable(name) else { return 0 };
+    let bytes = file.len().unwrap_or(0);
+    if bytes == 0 || file.allocate(bytes).is_ok() {
+        return bytes;
+    }
+    // It is made again when there is room.
+    drop(file.truncate(0));
+    0
 }
 
 pub(crate) fn reach<D: Disk>(disk: &D, options: &Options, allocated: u64, end: u64) -> u64 {
@@ -109,17 +120,20 @@ impl<D: Disk> SegmentLog<D> {
         (used / all + CARRIED_BYTES).saturating_mul(records).saturating_mul(3) / 2 + self.step()
     }
 
-    /// Keeps back what the next checkpoint takes at most, or what one takes that stands for all segments, if so many records are
-    /// carried on, and something for a segment, as far as there is room, of which it leaves a little; gives back what is too much. Waits for the disk where there is something to do.
+    /// Keeps back what the next checkpoint takes at most, or about what one takes that stands for all segments, if so many records are
+    /// carried on, and something for a segment, as far as there is room, of which it leaves so much; gives back what is too much.
+    /// Waits for the disk where there is something to do, and says whether there was.
     ///
     /// It is not synced: after a power loss there may be less of it, or none, and it is made again.
-    pub fn keep_reserve(&mut self, carried: u64) {
+    pub fn keep_reserve(&mut self, carried: u64, leave: u64) -> bool {
         let step = self.step();
-        let all = if carried > 0 { self.carried_bytes(carried) } else { 0 };
+        let all = if carried > 0 { self.carried_bytes(carried).min(self.checkpoint_bytes(self.segments.len())) } else { 0 };
         let wanted = self.checkpoint_bytes(1).max(all).div_ceil(step).saturating_mul(step);
+        let Reserve { checkpoint, segment, .. } = self.reserve;
         // First what cannot be done without.
-        self.reserve.checkpoint = self.keep(RESERVE, self.reserve.checkpoint, (wanted, step));
-        self.reserve.segment = self.keep(SEGMENT_RESERVE, self.reserve.segment, (step, step));
+        self.reserve.checkpoint = self.keep(RESERVE, checkpoint, (wanted, step), leave);
+        self.reserve.segment = self.keep(SEGMENT_RESERVE, segment, (step, step), leave);
+        (checkpoint, segment) != (self.reserve.checkpoint, self.reserve.segment)
     }
 
     /// By how much what is kept back grows, and how much of it is for a segment.
@@ -128,14 +142,16 @@ impl<D: Disk> SegmentLog<D> {
     }
 
     /// Makes a file of what is kept back as large as it should be, or as it can be if that is a step at least; how large it is.
-    fn keep(&self, name: &str, bytes: u64, (wanted, step): (u64, u64)) -> u64 {
+    fn keep(&self, name: &str, bytes: u64, (wanted, step): (u64, u64), leave: u64) -> u64 {
         if bytes > wanted.saturating_mul(2) {
             let cut = self.disk.open_writable(name).and_then(|mut file| file.truncate(wanted));
             return if cut.is_ok() { wanted } else { bytes };
         }
         let Some(space) = self.disk.space().ok().filter(|_| bytes < wanted) else { return bytes };
-        let to = wanted.min(bytes.saturating_add(space.free - space.free / LEFT_PART));
-        if to < wanted && to.saturating_sub(bytes) < step {
+        // However often it is looked at, it comes to the same.
+        let room = bytes.saturating_add(space.free);
+        let to = wanted.min(room.saturating_sub(leave.max(room / LEFT_PART)));
+        if to <= bytes || to < wanted && to - bytes < step {
             return bytes;
         }
         let kept = if bytes == 0 { self.disk.create(name) } else { self.disk.open_writable(name) };

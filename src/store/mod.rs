@@ -7,6 +7,7 @@ mod admission;
 mod arrivals;
 mod by_time;
 mod bytes;
+mod carried;
 mod change;
 mod claims;
 mod collect;

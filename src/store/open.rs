@@ -159,6 +159,11 @@ impl OpenEvents {
         self.by_time.len()
     }
 
+    /// The first starts of all.
+    pub(super) fn heads(&self) -> impl Iterator<Item = EdgeNo> {
+        self.by_time.values().copied()
+    }
+
     /// The bytes that they take. Series are taken to have one each.
     pub(super) fn bytes(&self) -> usize {
         let by_time = tree(self.len(), size_of::<(TimeKey, EdgeNo)>()) + self.lapsing.len() * size_of::<TimeKey>();

@@ -253,16 +253,19 @@ impl<L: Log> Committer<L> {
         let by_age = self.options.retention.map_or(0, |retention| self.count_old(closed, retention));
         let by_size = self.count_beyond(closed, steady);
         let all = by_age.max(by_size);
-        // What was retired has to be carried on, whatever there is of room.
-        let free = self.log.room().map_or(0, |room| room.space.free.saturating_add(room.reserve_bytes));
+        // What was retired has to be carried on, whatever there is of room; and others may take by then what is free now.
+        let free = self.log.room().map_or(0, |room| {
+            let is_kept_back = self.is_short_of_room() && room.reserve_bytes >= self.log.checkpoint_bytes(1);
+            if is_kept_back { room.reserve_bytes } else { room.space.free.saturating_add(room.reserve_bytes) }
+        });
         // Of what is old by age, and no longer due, only what is open stays. Where that is much, the oldest segments may be all open,
         // so that there is no more room without them; else some at a time make room sooner.
         let is_open_alone = by_size <= by_age && self.options.retention.is_some_and(|retention| retention >= NOT_DUE);
-        let stays = self.log.carried_bytes(self.count_open());
-        let is_much = is_open_alone && stays >= self.log.checkpoint_bytes(1) / 2;
         let mut count = all;
-        while count > 1 && self.log.checkpoint_bytes(count) > free && !(is_much && count == all && stays <= free) {
-            count /= 2;
+        if count > 1 && self.log.checkpoint_bytes(count) > free && !(is_open_alone && self.fits_what_is_open(free)) {
+            while count > 1 && self.log.checkpoint_bytes(count) > free {
+                count /= 2;
+            }
         }
         if count > 0 && self.log.checkpoint_bytes(count) > free {
             self.log.make_way();
@@ -281,6 +284,16 @@ impl<L: Log> Committer<L> {
         };
         let size = (by_size > by_age).then_some(self.room.carried);
         Ok(Some(Forgetting { upto, has_more: count < all, size, stage }))
+    }
+
+    /// Whether what is open is most of the oldest segment, and its records fit into so many bytes, with something to spare.
+    fn fits_what_is_open(&self, free: u64) -> bool {
+        let about = self.log.carried_bytes(self.count_open());
+        if about < self.log.checkpoint_bytes(1) / 2 || about > free.saturating_mul(4) {
+            return false;
+        }
+        let stays = self.state.memory.store.bytes_of_open_records();
+        stays.saturating_add(stays / 8) <= free
     }
 
     /// Closes the last segment when it spans a good part of the retention time.

@@ -32,7 +32,7 @@ pub struct NoRoom {
 pub(super) struct Room {
     /// Why new events are refused now.
     pub(super) refusal: Option<NoRoom>,
-    /// Bytes that the log takes, with what is kept back.
+    /// Bytes that the log takes, without what is kept back, for which nothing has to go.
     pub(super) takes: u64,
     /// Bytes of what is carried on of what was older.
     pub(super) carried: u64,
@@ -50,22 +50,24 @@ impl<L: Log> Committer<L> {
     /// Looks how much room there is, and keeps back what retention needs of it.
     pub(super) fn look_at_room(&mut self) {
         let open = self.forgetting.is_none().then(|| self.count_open());
+        let min_free = self.options.min_free;
+        let wanted = |size: u64| min_free.unwrap_or_else(|| MIN_FREE_BYTES.min(size / MIN_FREE_PART));
         let room = self.in_log(|this| {
-            if let Some(open) = open {
-                this.log.keep_reserve(open);
-            }
-            this.log.room()
+            let room = this.log.room()?;
+            let Some(open) = open else { return Ok(room) };
+            let wanted = wanted(room.space.size);
+            let is_other = this.log.keep_reserve(open, wanted.saturating_add(wanted / AGAIN_PART));
+            if is_other { this.log.room() } else { Ok(room) }
         });
         // Where the disk does not say, what was known is.
         let Ok(room) = room else { return };
         let (free, size) = (room.space.free, room.space.size);
-        let wanted = self.options.min_free.unwrap_or_else(|| MIN_FREE_BYTES.min(size / MIN_FREE_PART));
+        let wanted = wanted(size);
         let before = self.room.refusal;
         let enough = if before.is_some() { wanted.saturating_add(wanted / AGAIN_PART) } else { wanted };
         self.room.refusal = (free < enough).then_some(NoRoom { free, wanted });
-        let takes = room.log_bytes.saturating_add(room.reserve_bytes);
-        (self.room.takes, self.room.carried) = (takes, room.carried_bytes);
-        self.room.beyond = self.options.retention_size.map_or(0, |most| takes.saturating_sub(most));
+        (self.room.takes, self.room.carried) = (room.log_bytes, room.carried_bytes);
+        self.room.beyond = self.options.retention_size.map_or(0, |most| room.log_bytes.saturating_sub(most));
         self.room.said &= self.room.beyond > 0;
         match (before, self.room.refusal) {
             (None, Some(_)) => {
@@ -81,7 +83,7 @@ impl<L: Log> Committer<L> {
         set_size(&telemetry.storage_retention_size_bytes, self.options.retention_size.unwrap_or(0));
         set_size(&telemetry.storage_beyond_bytes, self.room.beyond);
         set_size(&telemetry.storage_reserve_bytes, room.reserve_bytes);
-        set_size(&telemetry.log_bytes, takes);
+        set_size(&telemetry.log_bytes, room.log_bytes.saturating_add(room.reserve_bytes));
         telemetry.storage_refusing.set(i64::from(self.room.refusal.is_some()));
     }
 

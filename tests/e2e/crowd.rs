@@ -244,9 +244,9 @@ fn readers_who_do_not_read_take_no_place_and_no_memory_of_others() {
     let list = http::get(&format!("{url}?limit=1000")).unwrap();
     assert_eq!(list.status, 200, "{}", list.text);
     let displaced = "change_events_http_connections_displaced_total";
-    assert!(
-        figure(&exporter, &format!("{displaced}{{was=\"reading\"}}")) + figure(&exporter, &format!("{displaced}{{was=\"silent\"}}")) > 30.0
-    );
+    // What they were doing then is a matter of how busy the machine is.
+    let ended = |was: &str| figure(&exporter, &format!("{displaced}{{was=\"{was}\"}}"));
+    assert!(["reading", "silent", "queued"].map(ended).iter().sum::<f64>() > 30.0);
     drop(readers);
     let begun = Instant::now();
     while figure(&exporter, "change_events_http_connections") > 2.0

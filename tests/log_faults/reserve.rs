@@ -24,7 +24,7 @@ fn filled(ledger: &mut Ledger) -> (FaultyDisk, SegmentLog<FaultyDisk>) {
     let mut log = open(&disk, options()).unwrap().log;
     for number in 0..100 {
         ledger.append(&mut log, &records(number, 3, 60)).unwrap();
-        log.keep_reserve(0);
+        log.keep_reserve(0, 0);
     }
     assert!(log.segments().len() > 3, "{:?}", log.segments());
     (disk, log)
@@ -79,7 +79,7 @@ fn check_goes(take: &dyn Fn(&FaultyDisk), is_full: bool) {
         let Some(gone) = gone else {
             panic!("round {round}: none of {:?}, {kept_back} bytes were kept back, {:?}", log.segments(), log.room());
         };
-        log.keep_reserve(0);
+        log.keep_reserve(0, 0);
         take(&disk);
         ledger.acknowledged.retain(|position, _| *position > gone.last.0 || is_open(Position(*position)));
         assert_eq!(open(&disk.fork(), options()).unwrap().records, ledger.acknowledged, "with no room");
@@ -132,7 +132,7 @@ fn a_full_disk_that_crashes_while_room_is_made_loses_nothing() {
     // Either may be there: what was asked for, and what was answered.
     let mut between = ledger.clone();
     assert!(forget_oldest(&mut log, &mut ledger, 200, None).is_some());
-    log.keep_reserve(0);
+    log.keep_reserve(0, 0);
     (between.tried_checkpoint, between.unknown) = (ledger.tried_checkpoint, ledger.acknowledged.clone());
     between.unknown.retain(|position, _| !between.acknowledged.contains_key(position));
     let (mut random, states) = (Random(7), disk.history());
@@ -147,7 +147,7 @@ fn a_full_disk_that_crashes_while_room_is_made_loses_nothing() {
             let mut opened = open(&crashed, options()).unwrap();
             between.verify(&opened.records, &format_args!("{number}, crash {keep}"));
             // It goes on, with what is kept back by then, and with what is written into that.
-            opened.log.keep_reserve(0);
+            opened.log.keep_reserve(0, 0);
             assert!(opened.log.append(&crate::batch(&records(400, 2, 60))).is_ok());
             opened.log.compact(opened.log.last(), &mut |_, _| true).unwrap();
             let again = open(&crashed, options()).unwrap().records;
@@ -169,7 +169,7 @@ fn a_full_disk_that_fails_while_room_is_made_loses_nothing() {
         let (begun, before) = (disk.calls().len(), log.room().unwrap().reserve_bytes);
         disk.fail_call(begun + call, [Fault::Before, Fault::Halfway, Fault::After][call % 3]);
         let done = forget_oldest(&mut log, &mut ledger, 200, None).is_some();
-        log.keep_reserve(0);
+        log.keep_reserve(0, 0);
         if disk.calls().len() <= begun + call {
             break;
         }

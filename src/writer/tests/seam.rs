@@ -100,8 +100,8 @@ impl Log for Relay {
         self.local.checkpoint_bytes(segments)
     }
 
-    fn keep_reserve(&mut self, carried: u64) {
-        self.local.keep_reserve(carried);
+    fn keep_reserve(&mut self, carried: u64, leave: u64) -> bool {
+        self.local.keep_reserve(carried, leave)
     }
 
     fn carried_bytes(&self, records: u64) -> u64 {
