@@ -42,7 +42,6 @@ impl Tenant {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Options;
     use super::*;
     use crate::event::Command;
     use crate::event::Edge;
@@ -50,6 +49,7 @@ mod tests {
     use crate::event::Identity;
     use crate::event::record::Record as _;
     use crate::labels::LabelSet;
+    use crate::store::Options;
     use crate::time::Timestamp;
 
     #[test]
