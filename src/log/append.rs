@@ -34,6 +34,7 @@ use crate::log::hwm::HighWater;
 use crate::log::hwm::HwmFile;
 use crate::log::reader::Extent;
 use crate::log::replay::Source;
+use crate::log::room::Closed;
 use crate::log::room::Reserve;
 use crate::log::scan::Chain;
 
@@ -61,7 +62,7 @@ pub struct SegmentLog<D: Disk> {
     pub(crate) segments: Vec<u64>,
     pub(crate) active: Active<D::File>,
     /// Bytes of the others, in their order.
-    pub(crate) closed: Vec<u64>,
+    pub(crate) closed: Closed,
     /// The checkpoints there are, oldest first, and how many bytes they have.
     pub(crate) checkpoints: Vec<(u64, u64)>,
     /// What is kept back for when there is no room.

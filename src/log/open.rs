@@ -32,6 +32,7 @@ use crate::log::replay::Tail;
 use crate::log::replay::Visit;
 use crate::log::replay::io_error;
 use crate::log::replay::open_header;
+use crate::log::room::Closed;
 use crate::log::room::Reserve;
 use crate::log::room::reach;
 use crate::log::scan::Chain;
@@ -110,7 +111,7 @@ impl<D: Disk> SegmentLog<D> {
             log_id: header.log_id,
             segments: vec![1],
             active,
-            closed: Vec::new(),
+            closed: Closed::default(),
             checkpoints: Vec::new(),
             chain: Chain { next: 1, crc },
             checkpoint: None,

@@ -38,7 +38,7 @@ impl<D: Disk> SegmentLog<D> {
     /// The segments in order. The last one is appended to and cannot be removed; see [`SegmentLog::rotate`].
     pub fn segments(&self) -> Vec<SegmentInfo> {
         let nexts = self.segments.iter().skip(1).copied().chain([self.chain.next]);
-        let bytes = self.closed.iter().copied().chain([self.active.allocated]);
+        let bytes = self.closed.iter().chain([self.active.allocated]);
         let segments = self.segments.iter().zip(nexts).zip(bytes);
         let info = |((first, next), bytes): ((&u64, u64), u64)| SegmentInfo {
             first: Position(*first),
@@ -76,7 +76,6 @@ impl<D: Disk> SegmentLog<D> {
                 break;
             }
             let name = FileKind::Segment.name(first);
-            let bytes = self.closed.first().copied().unwrap_or(0);
             match self.disk.remove(&name) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     let file = self.disk.path(&name);
@@ -85,10 +84,9 @@ impl<D: Disk> SegmentLog<D> {
                 _ => {}
             }
             self.segments.remove(0);
-            self.closed.drain(..1);
-            self.publish();
             removed.segments += 1;
-            removed.bytes += bytes;
+            removed.bytes += self.closed.pop();
+            self.publish();
         }
         Ok(removed)
     }

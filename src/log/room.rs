@@ -4,6 +4,7 @@
 //! Kept back are two files: one that becomes the next checkpoint, and one that becomes the next segment. They get their room
 //! while there is some, and need none, nor a new file, when they take their names.
 
+use std::collections::VecDeque;
 use std::io;
 
 use crate::log::Options;
@@ -42,6 +43,46 @@ pub struct Room {
     pub carried_bytes: u64,
     /// At most so many bytes the next checkpoint takes, if it stands for the oldest segment.
     pub checkpoint_bytes: u64,
+}
+
+/// What the segments before the last take. It is asked with every commit, however many there are.
+#[derive(Debug, Default)]
+pub(crate) struct Closed {
+    each: VecDeque<u64>,
+    sum: u64,
+}
+
+impl Closed {
+    /// Adds the newest.
+    pub(crate) fn push(&mut self, bytes: u64) {
+        self.each.push_back(bytes);
+        self.sum = self.sum.saturating_add(bytes);
+    }
+
+    /// Takes away the oldest; 0 where there is none.
+    pub(crate) fn pop(&mut self) -> u64 {
+        let bytes = self.each.pop_front().unwrap_or(0);
+        self.sum = self.sum.saturating_sub(bytes);
+        bytes
+    }
+
+    /// Of each, from the oldest on.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
+        self.each.iter().copied()
+    }
+
+    /// Of so many of the oldest.
+    fn oldest(&self, segments: usize) -> u64 {
+        if segments < self.each.len() { self.iter().take(segments).fold(0, u64::saturating_add) } else { self.sum }
+    }
+}
+
+impl FromIterator<u64> for Closed {
+    fn from_iter<I: IntoIterator<Item = u64>>(sizes: I) -> Self {
+        let mut all = Self::default();
+        sizes.into_iter().for_each(|bytes| all.push(bytes));
+        all
+    }
 }
 
 /// What is kept back.
@@ -99,13 +140,14 @@ impl<D: Disk> SegmentLog<D> {
     /// Bytes of all segments and checkpoints, with what they have ahead.
     fn log_bytes(&self) -> u64 {
         let checkpoints = self.checkpoints.iter().map(|(_, bytes)| *bytes);
-        self.closed.iter().copied().chain([self.active.allocated]).chain(checkpoints).fold(0, u64::saturating_add)
+        checkpoints.fold(self.closed.sum.saturating_add(self.active.allocated), u64::saturating_add)
     }
 
     /// At most so many bytes a checkpoint takes that stands for this many of the oldest segments.
     pub fn checkpoint_bytes(&self, segments: usize) -> u64 {
         let before = self.checkpoints.last().map_or(0, |(_, bytes)| *bytes);
-        let used = self.closed.iter().copied().chain([self.active.offset]).take(segments).fold(0, u64::saturating_add);
+        let active = if segments > self.closed.each.len() { self.active.offset } else { 0 };
+        let used = self.closed.oldest(segments).saturating_add(active);
         let next = self.segments.get(segments).copied().unwrap_or(self.chain.next);
         let records = next.saturating_sub(self.segments.first().copied().unwrap_or(next));
         let carried = before.saturating_add(used).saturating_add(records.saturating_mul(CARRIED_BYTES));
@@ -115,7 +157,7 @@ impl<D: Disk> SegmentLog<D> {
 
     /// About as many bytes a checkpoint takes that carries no more than so many records, by what records take here; rather more.
     pub fn carried_bytes(&self, records: u64) -> u64 {
-        let used = self.closed.iter().copied().fold(self.active.offset, u64::saturating_add);
+        let used = self.closed.sum.saturating_add(self.active.offset);
         let all = self.chain.next.saturating_sub(self.segments.first().copied().unwrap_or(0)).max(1);
         (used / all + CARRIED_BYTES).saturating_mul(records).saturating_mul(3) / 2 + self.step()
     }
