@@ -9,12 +9,12 @@
 
 mod bytes;
 mod interned;
+mod scan;
 
 pub(super) use interned::Interned;
 
 use super::bytes::Sum;
 use super::bytes::allocated;
-use super::effort::Effort;
 use super::names::LabelNames;
 use super::number::Number as _;
 use super::number::SeriesNo;
@@ -39,10 +39,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
-/// How many values a regular expression is tried on before the label's lock is given up for a moment.
-const SCAN_SLICE: usize = 4096;
-/// Most values with a prefix that are written down at once.
-const PREFIXED_MAX: usize = 1 << 20;
 /// The sorted runs are made anew when more than this many of their values are forgotten, and more than a quarter of those that
 /// are left.
 const DEAD_MIN: usize = 1024;
@@ -110,6 +106,8 @@ struct Values {
     sorted: Runs,
     /// Values that were on no series while they could not be forgotten.
     idle: Vec<ValueNo>,
+    /// How often a number came free, and may be another value's since.
+    vacated: u64,
     /// What the texts take, and what was said to take all.
     text_bytes: usize,
     reported: usize,
@@ -302,80 +300,6 @@ impl LabelName {
     pub(super) fn equal(&self, value: &str) -> Set<SeriesNo> {
         self.values.read().postings(value).map(Postings::to_set).unwrap_or_default()
     }
-
-    /// The series that have this label with a value that does not satisfy the matcher.
-    pub(super) fn not_matching(&self, matcher: &Matcher, effort: &Effort) -> Set<SeriesNo> {
-        self.whose(|text| !matcher.matches_within(text, effort), effort)
-    }
-
-    /// The series that have this label with a value that satisfies the matcher.
-    pub(super) fn matching(&self, matcher: &Matcher, effort: &Effort) -> Set<SeriesNo> {
-        if let MatchKind::Regex(_) = &matcher.kind {
-            let (prefix, free) = matcher.literal_prefix();
-            if !prefix.is_empty()
-                && let Some(found) = self.with_prefix(&prefix, |text| free || matcher.matches_within(text, effort), effort)
-            {
-                return found;
-            }
-        }
-        self.whose(|text| matcher.matches_within(text, effort), effort)
-    }
-
-    /// The series that have this label with a value that `keep` accepts; too few when the effort is spent.
-    pub(super) fn whose(&self, keep: impl Fn(&str) -> bool, effort: &Effort) -> Set<SeriesNo> {
-        let mut found = Set::default();
-        let mut singles = Vec::new();
-        let mut from = 0;
-        loop {
-            let (values, begun) = (self.values.read(), effort.left());
-            let slice = values.rows.stretch(from, SCAN_SLICE);
-            for value in slice {
-                effort.take(1);
-                from += 1;
-                if !value.series.is_empty() && keep(&value.text) {
-                    value.series.add_to(&mut found, &mut singles);
-                }
-                if effort.is_due(begun) {
-                    break;
-                }
-            }
-            if slice.is_empty() || effort.is_spent() {
-                found.add_all(singles);
-                return found;
-            }
-        }
-    }
-
-    /// The same of those that begin with `prefix`; `None` when these are so many that it is better to look at all.
-    fn with_prefix(&self, prefix: &str, keep: impl Fn(&str) -> bool, effort: &Effort) -> Option<Set<SeriesNo>> {
-        let mut numbers = {
-            let values = self.values.read();
-            let text = |number: ValueNo| values.rows.get(number).map_or("", |value| &*value.text);
-            if values.sorted.count_prefix(prefix, text) > PREFIXED_MAX {
-                return None;
-            }
-            let mut numbers = Vec::new();
-            values.sorted.with_prefix(prefix, text, |number| numbers.push(number));
-            numbers
-        };
-        let (mut found, mut singles) = (Set::default(), Vec::new());
-        while !numbers.is_empty() && !effort.is_spent() {
-            let (values, begun) = (self.values.read(), effort.left());
-            while let Some(number) = numbers.pop() {
-                effort.take(1);
-                // By now it may be the number of another one.
-                let value = values.rows.get(number).filter(|value| !value.series.is_empty() && value.text.starts_with(prefix));
-                if let Some(value) = value.filter(|value| keep(&value.text)) {
-                    value.series.add_to(&mut found, &mut singles);
-                }
-                if effort.is_due(begun) {
-                    break;
-                }
-            }
-        }
-        found.add_all(singles);
-        Some(found)
-    }
 }
 
 impl Values {
@@ -473,6 +397,7 @@ impl Values {
                 self.text_bytes -= allocated(std::mem::take(&mut value.text).len());
             }
             self.rows.vacate(number);
+            self.vacated += 1;
         }
         let Some(mut anew) = self.anew.take() else { return };
         let text_of = |number: ValueNo| self.rows.get(number).map_or("", |value| &*value.text);
