@@ -4,6 +4,7 @@
 //! value below is a text of this program. Gauges that mirror another part's state are set just before rendering.
 //! Also here: the metrics of the process ([`process`]) and where log lines go ([`logging`]).
 
+mod lines;
 pub mod logging;
 mod process;
 mod requests;
@@ -186,6 +187,8 @@ metrics! {
     reload_success_seconds: Number = "config_last_reload_success_timestamp_seconds";
     /// Reloads of the configuration file that failed.
     reloads_failed: Counter = "config_reloads_failed";
+    /// Log lines that were left out because what is written to standard error was not read.
+    stderr_lines_left_out: Counter = "stderr_lines_left_out";
     /// A constant 1, labelled with the version and revision of this program.
     build_info: Family<Labels<2>, Gauge> = "build_info";
 }

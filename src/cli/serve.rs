@@ -101,7 +101,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     set_up_allocator();
     let flags = &args.flags;
     logging::init(flags.log_level, flags.log_format);
-    panics::ending(|| run_all(flags))
+    let ended = panics::ending(|| run_all(flags));
+    logging::flush();
+    ended
 }
 
 fn run_all(flags: &Flags) -> Result<ExitCode, Failure> {

@@ -33,6 +33,7 @@ use crate::store::ClusterId;
 use crate::store::Effort;
 use crate::store::selector::Patterns;
 use crate::telemetry;
+use crate::telemetry::logging;
 use crate::time::Reading;
 use crate::time::duration;
 
@@ -140,6 +141,7 @@ fn own_metrics(app: &App, format: Format) -> String {
     ] {
         telemetry::mirror(&telemetry.unexposed.get_or_create(&[("reason", reason)]), total);
     }
+    telemetry::mirror(&telemetry.stderr_lines_left_out, logging::left_out());
     if let Ok(writer) = app.writer() {
         telemetry.log_stalled_seconds.set(writer.stalled().unwrap_or_default().as_secs_f64());
         for (kind, waiting) in writer.queue_depth() {

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use crate::cli::Failure;
 use crate::cli::serve::panics;
 use crate::http::threads::Threads;
+use crate::telemetry::logging;
 use crate::threads::Helpers;
 use crate::threads::Panicked;
 use crate::writer;
@@ -48,7 +49,9 @@ pub(super) fn make() -> Result<Made, Failure> {
     let (runtime, connections) = runtime(processors).map_err(Failure::running)?;
     let (workers, workers_wanted) = threads.grow();
     let helpers = Helpers::usual();
-    let (made, wanted) = (connections + workers + helpers.count(), processors + workers_wanted + Helpers::usual_count());
+    let lines = usize::from(logging::start().is_ok());
+    let made = connections + workers + helpers.count() + lines;
+    let wanted = processors + workers_wanted + Helpers::usual_count() + 1;
     if made < wanted {
         tracing::warn!(
             made,
