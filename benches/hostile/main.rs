@@ -1,13 +1,15 @@
 //! How others fare while somebody attacks: health, single puts and pages of victims in processes of their own, and what is
 //! resident, lost or left behind.
 //!
-//! `cargo bench --bench hostile [-- [--binary PATH] [--seconds N] [--anonymous] [part of a name]...]`; `--binary` measures another build. Prints a
-//! table, asserts nothing. `docs/figures.md` has the machine's.
+//! `cargo bench --bench hostile [-- [--binary PATH]... [--seconds N] [--anonymous] [part of a name]...]`; `--binary` measures another
+//! build, several of them are measured beside each other. `friendly` is what it takes when nobody attacks. Prints a table, asserts
+//! nothing. `docs/figures.md` has the machine's.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a bench program")]
 
 mod attacks;
 mod disk;
 mod files;
+mod friendly;
 mod http;
 mod http_small;
 mod limits;
@@ -21,6 +23,7 @@ mod victim;
 use attacks::Attack;
 use server::Plan;
 use server::Server;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -35,7 +38,7 @@ use victim::Wish;
 const QUIET: Duration = Duration::from_secs(3);
 
 struct Arguments {
-    binary: PathBuf,
+    binaries: Vec<PathBuf>,
     attack: Duration,
     tokens: bool,
     names: Vec<String>,
@@ -43,31 +46,21 @@ struct Arguments {
 
 impl Arguments {
     fn read() -> Self {
-        let mut read = Self {
-            binary: PathBuf::from(env!("CARGO_BIN_EXE_change-events")),
-            attack: Duration::from_secs(8),
-            tokens: true,
-            names: Vec::new(),
-        };
+        let mut read = Self { binaries: Vec::new(), attack: Duration::from_secs(8), tokens: true, names: Vec::new() };
         let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
         while let Some(argument) = arguments.next() {
             match &*argument {
-                "--binary" => read.binary = arguments.next().unwrap().into(),
+                "--binary" => read.binaries.push(arguments.next().unwrap().into()),
                 "--seconds" => read.attack = Duration::from_secs(arguments.next().unwrap().parse().unwrap()),
                 "--anonymous" => read.tokens = false,
                 _ => read.names.push(argument),
             }
         }
+        if read.binaries.is_empty() {
+            read.binaries.push(PathBuf::from(env!("CARGO_BIN_EXE_change-events")));
+        }
         read
     }
-}
-
-/// Processor time that this process took, its children apart.
-fn own_processor_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
 }
 
 /// Takes `share` of a processor, or of several, until it is dropped.
@@ -107,8 +100,8 @@ fn look(server: &Server, during: impl FnOnce()) -> Vec<Waits> {
     victims.into_iter().map(Victim::end).collect()
 }
 
-fn run(attack: &Attack, arguments: &Arguments) {
-    let knows_memory = std::process::Command::new(&arguments.binary)
+fn run(attack: &Attack, binary: &Path, arguments: &Arguments) {
+    let knows_memory = std::process::Command::new(binary)
         .args(["serve", "--help"])
         .output()
         .is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--limit.memory"));
@@ -118,7 +111,7 @@ fn run(attack: &Attack, arguments: &Arguments) {
         flags.push(format!("--limit.memory={}", attack.memory));
     }
     let plan = Plan {
-        binary: arguments.binary.clone(),
+        binary: binary.to_owned(),
         flags,
         tokens: arguments.tokens,
         config: attack.config.to_owned(),
@@ -129,10 +122,10 @@ fn run(attack: &Attack, arguments: &Arguments) {
     let is_retirement = attack.name.starts_with("retirement");
     // The first request of anybody sets a retirement off.
     let quiet = if is_retirement { Vec::new() } else { look(&server, || std::thread::sleep(QUIET)) };
-    let (spent, begun) = (own_processor_time(), Instant::now());
+    let (spent, begun) = (server::processor_time("self"), Instant::now());
     let mut came = String::new();
     let waits = look(&server, || came = (attack.run)(&server, Instant::now() + arguments.attack));
-    let share = own_processor_time().saturating_sub(spent).as_secs_f64() / begun.elapsed().as_secs_f64();
+    let share = server::processor_time("self").saturating_sub(spent).as_secs_f64() / begun.elapsed().as_secs_f64();
     println!("{}: {came}", attack.name);
     if !server.lives() {
         println!("    THE SERVER DIED, {} MiB resident at most\n{}", server.most_resident() >> 20, server.last_words());
@@ -186,11 +179,17 @@ fn main() {
         return victim::suffer(&first[1..]);
     }
     let arguments = Arguments::read();
-    println!("{}, {}", arguments.binary.display(), if arguments.tokens { "two organizations with tokens" } else { "anonymous" });
-    let wanted = |attack: &&Attack| arguments.names.is_empty() || arguments.names.iter().any(|name| attack.name.contains(&**name));
+    let builds: Vec<String> = arguments.binaries.iter().map(|binary| binary.display().to_string()).collect();
+    println!("{}, {}", builds.join(", then "), if arguments.tokens { "two organizations with tokens" } else { "anonymous" });
+    let wants = |what: &str| arguments.names.is_empty() || arguments.names.iter().any(|name| what.contains(&**name));
+    if wants("friendly") {
+        friendly::compare(&arguments.binaries, arguments.tokens);
+    }
     let all = attacks::ALL.iter().chain(questions::ALL).chain(readers::ALL).chain(tokens::ALL);
     let all = all.chain(disk::ALL).chain(stalls::ALL).chain(http_small::ALL).chain(limits::ALL).chain(files::ALL);
-    for attack in all.filter(wanted) {
-        run(attack, &arguments);
+    for attack in all.filter(|attack| wants(attack.name)) {
+        for binary in &arguments.binaries {
+            run(attack, binary, &arguments);
+        }
     }
 }

@@ -170,6 +170,11 @@ impl Server {
         resident(self.child.id())
     }
 
+    /// What it took of the processors since it started.
+    pub(crate) fn processor_time(&self) -> Duration {
+        processor_time(&self.process().to_string())
+    }
+
     /// The number of its process.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
@@ -219,6 +224,14 @@ fn resident(process: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok()).unwrap_or(0) * 1024
+}
+
+/// What a process took of the processors, its children apart; `self` is this one.
+pub(crate) fn processor_time(process: &str) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
 }
 
 fn spawn(plan: &Plan, directory: &Path) -> (Child, SocketAddr, Duration) {
