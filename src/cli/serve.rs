@@ -3,14 +3,13 @@
 //! Wiring only. Order: configuration, listening, replay of the log while pages answer 503, ready; on a signal: not ready,
 //! drain, sync, exit. Exit codes: 0 stopped, 1 failed while running, 2 wrong flags or configuration, 3 log damaged.
 
+mod allocator;
 mod panics;
 mod reload;
 mod threads;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,8 +97,8 @@ pub(crate) struct Args {
 
 /// Serves until a signal says stop.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    set_up_allocator();
     let flags = &args.flags;
+    allocator::set_up(flags);
     logging::init(flags.log_level, flags.log_format);
     let ended = panics::ending(|| run_all(flags));
     logging::flush();
@@ -113,19 +112,6 @@ fn run_all(flags: &Flags) -> Result<ExitCode, Failure> {
     // What still runs by now was cut off by a second signal or by its time.
     runtime.shutdown_background();
     ended.map(|()| ExitCode::SUCCESS)
-}
-
-/// Lets the allocator give back at once what is free, and use no huge pages, so that what is resident is what is on the account. It
-/// reads that from the environment before the first line of the program, which therefore starts once more, with the same process id.
-fn set_up_allocator() {
-    const SETTINGS: [(&str, &str); 2] = [("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_ALLOW_THP", "0")];
-    let missing = || SETTINGS.iter().filter(|(name, _)| std::env::var_os(name).is_none());
-    if missing().next().is_none() {
-        return;
-    }
-    let Ok(program) = std::env::current_exe() else { return };
-    // It returns only when that does not work; then more is resident than has to be.
-    drop(Command::new(program).args(std::env::args_os().skip(1)).envs(missing().copied()).exec());
 }
 
 /// Everything that was asked for, checked.

@@ -72,7 +72,7 @@ impl Places {
                 shared.free -= 1;
                 return Ok(Place(Some(Arc::clone(&self.shared))));
             }
-            if shared.waiting.room(source, WAITING_MAX) == 0 {
+            if !shared.waiting.has_room(source, WAITING_MAX) {
                 return Err(ApiError::unavailable("busy", "busy: too many bodies wait to be read; send it again"));
             }
             let (sender, handed) = oneshot::channel();

@@ -189,7 +189,11 @@ impl<D: Disk> SegmentLog<D> {
             let cut = self.disk.open_writable(name).and_then(|mut file| file.truncate(wanted));
             return if cut.is_ok() { wanted } else { bytes };
         }
-        let Some(space) = self.disk.space().ok().filter(|_| bytes < wanted) else { return bytes };
+        // With each commit nearly always.
+        if bytes >= wanted {
+            return bytes;
+        }
+        let Ok(space) = self.disk.space() else { return bytes };
         // However often it is looked at, it comes to the same.
         let room = bytes.saturating_add(space.free);
         let to = wanted.min(room.saturating_sub(leave.max(room / LEFT_PART)));

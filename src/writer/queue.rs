@@ -131,7 +131,7 @@ impl Entrance {
         }
         let now = state.now;
         let line = state.line(kind);
-        if line.turns.room(source, QUEUE_MAX) == 0 {
+        if !line.turns.has_room(source, QUEUE_MAX) {
             return Err(SubmitError::Busy);
         }
         if line.turns.is_empty() {
@@ -282,6 +282,10 @@ impl State {
     fn fill(&mut self, turn: &mut Turn) {
         let kinds = self.lines().iter().filter(|(_, line)| !line.turns.is_empty()).count();
         let most = if kinds > 1 { TURN } else { TURN_ALONE };
+        // Mostly it is all that waits.
+        for given in self.single.turns.take_within(SINGLES) {
+            self.put(Kind::Single, given, turn);
+        }
         while turn.cost < SINGLES && self.give(Kind::Single, turn) {}
         while turn.cost < most {
             let waiting = self.lines().into_iter().filter(|(kind, line)| turn.takes(*kind) && !line.turns.is_empty());
@@ -299,21 +303,28 @@ impl State {
 
     /// Adds one of a kind to the turn, if one can go into it.
     fn give(&mut self, kind: Kind, turn: &mut Turn) -> bool {
-        let line = self.line(kind);
         while turn.takes(kind)
-            && let Some(given) = line.turns.pop()
+            && let Some(given) = self.line(kind).turns.pop()
         {
-            if kind == Kind::Single && turn.postpones(&given) {
-                turn.postponed.push(given);
-                continue;
+            if self.put(kind, given, turn) {
+                return true;
             }
-            line.had = line.had.saturating_add(kind.weighted(given.cost));
-            turn.cost = turn.cost.saturating_add(given.cost);
-            turn.waited.push((kind, given.item.since.elapsed()));
-            turn.waiting.add(given.item.submission);
-            return true;
         }
         false
+    }
+
+    /// Adds this one to the turn, if it can go into it.
+    fn put(&mut self, kind: Kind, given: Given<Queued>, turn: &mut Turn) -> bool {
+        if kind == Kind::Single && (!turn.takes(kind) || turn.postpones(&given)) {
+            turn.postponed.push(given);
+            return false;
+        }
+        let line = self.line(kind);
+        line.had = line.had.saturating_add(kind.weighted(given.cost));
+        turn.cost = turn.cost.saturating_add(given.cost);
+        turn.waited.push((kind, given.item.since.elapsed()));
+        turn.waiting.add(given.item.submission);
+        true
     }
 }
 

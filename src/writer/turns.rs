@@ -16,6 +16,9 @@ use std::hash::Hasher as _;
 /// Of so many that are given out one is the oldest that waits, whosever it is.
 const OLDEST_EVERY: u64 = 4;
 
+/// So many wait at most without a turn, while nothing waits that has one.
+const FRESH_MAX: usize = 1024;
+
 /// Who hands something over. Its names are hashed: it is copied more often than anything else of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Source(Path);
@@ -53,6 +56,10 @@ impl Source {
 /// One that found `k` others waiting is passed by at most `3 (k + 1)` that came later.
 #[derive(Debug)]
 pub struct Turns<T> {
+    /// What came while nothing was in turn, in that order: where all of it is taken at once nobody's turn has to be known.
+    fresh: VecDeque<Given<T>>,
+    /// What that costs.
+    fresh_cost: u64,
     all: Ring<Ring<Ring<Flow<T>>>>,
     /// By number, which is the order in which they came.
     by_age: BTreeMap<u64, Source>,
@@ -76,37 +83,73 @@ pub struct Given<T> {
 
 impl<T> Default for Turns<T> {
     fn default() -> Self {
-        Self { all: Ring::default(), by_age: BTreeMap::new(), number: 0, given: 0 }
+        Self { fresh: VecDeque::new(), fresh_cost: 0, all: Ring::default(), by_age: BTreeMap::new(), number: 0, given: 0 }
     }
 }
 
 impl<T> Turns<T> {
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.all.count
+        self.all.count + self.fresh.len()
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
-        self.all.count == 0
+        self.len() == 0
     }
 
-    /// How many more may come from a source where `most` may wait: each that waits takes a place of all, one of its organization,
+    /// Whether one more may come from a source where `most` may wait: each that waits takes a place of all, one of its organization,
     /// one of its sender and one of its connection. So an organization leaves half of what the others leave, and so on.
-    pub fn room(&self, source: &Source, most: usize) -> usize {
+    pub fn has_room(&mut self, source: &Source, most: usize) -> bool {
+        // None takes more than those four.
+        self.len() < most / 4 || self.room(source, most) > 0
+    }
+
+    /// How many more may come from it.
+    fn room(&mut self, source: &Source, most: usize) -> usize {
+        self.put_in_turn();
         self.all.room(&source.0, most)
     }
 
     /// Adds one. What it costs is in any unit.
     pub fn push(&mut self, source: &Source, cost: u64, item: T) {
-        let number = self.number;
+        let (number, cost) = (self.number, cost.max(1));
         self.number += 1;
-        self.by_age.insert(number, *source);
-        self.all.push(&source.0, Queued { number, cost: cost.max(1), item }, End::Back);
+        if self.all.count == 0 && self.fresh.len() < FRESH_MAX {
+            self.fresh_cost = self.fresh_cost.saturating_add(cost);
+            self.fresh.push_back(Given { item, cost, source: *source, number });
+        } else {
+            self.put_in_turn();
+            self.add(Given { item, cost, source: *source, number }, End::Back);
+        }
+    }
+
+    fn put_in_turn(&mut self) {
+        self.fresh_cost = 0;
+        while let Some(given) = self.fresh.pop_front() {
+            self.add(given, End::Back);
+        }
+    }
+
+    fn add(&mut self, given: Given<T>, end: End) {
+        let Given { item, cost, source, number } = given;
+        self.by_age.insert(number, source);
+        self.all.push(&source.0, Queued { number, cost, item }, end);
+    }
+
+    /// All that waits, in the order in which it came, if it costs no more than this and nothing was left of it before.
+    pub fn take_within(&mut self, most: u64) -> VecDeque<Given<T>> {
+        if self.all.count > 0 || self.fresh_cost > most {
+            return VecDeque::new();
+        }
+        self.fresh_cost = 0;
+        self.given += self.fresh.len() as u64;
+        std::mem::take(&mut self.fresh)
     }
 
     /// The next.
     pub fn pop(&mut self) -> Option<Given<T>> {
+        self.put_in_turn();
         let is_by_age = self.given % OLDEST_EVERY == OLDEST_EVERY - 1;
         let oldest = if is_by_age { self.by_age.first_key_value() } else { None };
         let Queued { number, cost, item } = self.all.take(oldest.map(|(_, source)| &source.0))?;
@@ -118,9 +161,8 @@ impl<T> Turns<T> {
     /// Puts one back to where it was. Several of one source come back in the opposite order.
     pub fn put_back(&mut self, given: Given<T>) {
         self.given -= 1;
-        let Given { item, cost, source, number } = given;
-        self.all.push(&source.0, Queued { number, cost, item }, End::Front);
-        self.by_age.insert(number, source);
+        self.put_in_turn();
+        self.add(given, End::Front);
     }
 }
 

@@ -9,13 +9,18 @@ fn source(organization: u8, sender: u8, connection: u8) -> Source {
 enum Step {
     Push(u8, u8, u8, u64),
     Pop,
+    /// Takes all that waits, if it costs no more than this.
+    All(u64),
     /// Takes so many and puts them back.
     Peek(u8),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let push = || (0..3_u8, 0..2_u8, 0..3_u8, prop_oneof![Just(1), 1..2000_u64]).prop_map(|(a, b, c, cost)| Step::Push(a, b, c, cost));
-    prop::collection::vec(prop_oneof![4 => push(), 3 => Just(Step::Pop), 1 => (1..4_u8).prop_map(Step::Peek)], 0..200)
+    prop::collection::vec(
+        prop_oneof![4 => push(), 3 => Just(Step::Pop), 1 => (0..4000_u64).prop_map(Step::All), 1 => (1..4_u8).prop_map(Step::Peek)],
+        0..200,
+    )
 }
 
 /// What is known of one that waits.
@@ -68,7 +73,11 @@ fn play(steps: &[Step]) -> Vec<usize> {
         match *step {
             Step::Push(organization, sender, connection, cost) => {
                 let source = source(organization, sender, connection);
-                assert_eq!(turns.room(&source, 20), model.room(&source, 20));
+                let room = model.room(&source, 20);
+                assert_eq!(turns.has_room(&source, 20), room > 0);
+                if cost % 8 == 0 {
+                    assert_eq!(turns.room(&source, 20), room);
+                }
                 turns.push(&source, cost, pushed);
                 model.push(pushed, source);
                 pushed += 1;
@@ -77,6 +86,14 @@ fn play(steps: &[Step]) -> Vec<usize> {
                 let given = turns.pop();
                 assert_eq!(given.is_some(), !model.0.is_empty());
                 if let Some(given) = given {
+                    model.given(&given);
+                    order.push(given.item);
+                }
+            }
+            Step::All(most) => {
+                let all = turns.take_within(most);
+                assert!(all.is_empty() || all.len() == model.0.len() && all.iter().map(|given| given.cost).sum::<u64>() <= most);
+                for given in all {
                     model.given(&given);
                     order.push(given.item);
                 }
