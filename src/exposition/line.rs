@@ -202,10 +202,21 @@ impl Queues {
             }
             return line(self.plain.on(On::Both).places().copied().collect());
         }
-        let mut places: Vec<Place> = self.plain.places().chain(windowed.places()).copied().collect();
-        places.sort_by_key(|place| place.exposed);
-        line(places)
+        line(merged(self.plain.places(), windowed.places()))
     }
+}
+
+/// Both, by `exposed`, as each is; of two at the same time the first of `plain`.
+fn merged<'a>(plain: impl Iterator<Item = &'a Place>, windowed: impl Iterator<Item = &'a Place>) -> Vec<Place> {
+    let (mut plain, mut windowed) = (plain.peekable(), windowed.peekable());
+    let mut places = Vec::with_capacity(plain.size_hint().0 + windowed.size_hint().0);
+    while let Some(next) = windowed.peek() {
+        let exposed = next.exposed;
+        let before = plain.next_if(|place| place.exposed <= exposed);
+        places.extend(before.or_else(|| windowed.next()));
+    }
+    places.extend(plain);
+    places
 }
 
 fn line(places: Vec<Place>) -> Line {

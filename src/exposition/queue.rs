@@ -126,12 +126,15 @@ pub(super) enum Coalesced {
 
 impl Queue {
     /// The queue of these places, which are sorted by `exposed`, as it stands at `moment`.
-    pub(super) fn at(places: impl Iterator<Item = Place>, moment: Timestamp) -> Self {
+    pub(super) fn at(mut places: impl Iterator<Item = Place>, moment: Timestamp) -> Self {
         let mut queue = Self::default();
-        for place in places {
+        while let Some(place) = places.next() {
             if place.exposed > moment {
+                // So do all that come.
+                queue.waiting.reserve(1 + places.size_hint().1.unwrap_or_default());
                 queue.waiting.push(place);
-                continue;
+                queue.waiting.extend(places);
+                break;
             }
             queue.newest = [queue.newest, queue.last].into_iter().flatten().filter(|past| past.at > place.at).max_by_key(|past| past.at);
             queue.last = Some(place);
