@@ -1,4 +1,7 @@
 //! Log lines on their way out: whoever has one to write never waits for whoever reads them.
+//!
+//! tracing-appender does nearly that: it panics where there is no room for its thread, bounds lines but not their bytes, and may wait
+//! for standard output when it ends.
 
 use std::fmt;
 use std::io;
