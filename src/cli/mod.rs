@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
+use crate::telemetry::logging;
 pub(crate) use crate::telemetry::logging::with_causes;
 
 mod attribute;
@@ -116,8 +117,10 @@ pub fn report(failure: &Failure) {
 /// Says one line on standard error; when even that is closed there is nobody left to tell.
 /// Part of it may come from a server, so nothing in it reaches the terminal as a command.
 pub(crate) fn note(line: &str) {
-    let line = line.replace(char::is_control, " ");
-    writeln!(io::stderr().lock(), "change-events: {line}").ok();
+    let line = format!("change-events: {}\n", line.replace(char::is_control, " "));
+    if !logging::say(&line) {
+        show(&line);
+    }
 }
 
 /// Writes lines of our own making to standard error.

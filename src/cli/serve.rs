@@ -15,6 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use rustix::event;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::Timespec;
+use rustix::io::Errno;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
@@ -112,6 +117,21 @@ fn run_all(flags: &Flags) -> Result<ExitCode, Failure> {
     // What still runs by now was cut off by a second signal or by its time.
     runtime.shutdown_background();
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Says a line on standard output, unless nobody reads that: then it is left out, after a second.
+fn say(line: &str) -> Result<(), Failure> {
+    const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+    let stdout = io::stdout();
+    let mut ready = [PollFd::new(&stdout, PollFlags::OUT)];
+    // A pipe that says that it has room has it for a line.
+    loop {
+        match event::poll(&mut ready, Some(&PATIENCE)) {
+            Ok(0) => return Ok(()),
+            Err(Errno::INTR) => {}
+            _ => return cli::print(line),
+        }
+    }
 }
 
 /// Everything that was asked for, checked.
@@ -239,7 +259,7 @@ async fn listen(plan: &Plan) -> Result<Vec<TcpListener>, Failure> {
     for address in &plan.addresses {
         let listener = bind(*address).await.map_err(|source| Failure::running(ServeError::Listen { address: *address, source }))?;
         let address = listener.local_addr().map_err(Failure::running)?;
-        cli::print(&format!("listening on http://{address}{}\n", plan.app.route_prefix()))?;
+        say(&format!("listening on http://{address}{}\n", plan.app.route_prefix()))?;
         listeners.push(listener);
     }
     Ok(listeners)
@@ -315,7 +335,7 @@ fn start(plan: &Plan, open: OpenedLog, thread: writer::Thread) -> Result<Running
     let (clock, telemetry) = (Arc::<BelievedClock>::clone(&plan.clock), Arc::clone(&plan.telemetry));
     let (writer, running) = Writer::start_on(thread, opened, plan.writer.clone(), clock, telemetry, Vec::new());
     plan.app.set_ready(writer, secret);
-    cli::print(&replayed)?;
+    say(&replayed)?;
     Ok(running)
 }
 
@@ -343,7 +363,7 @@ async fn close(plan: Plan, serving: JoinHandle<()>, running: Running) -> Result<
     drop(plan);
     let joined = tokio::time::timeout(CLOSE_PATIENCE, operations.run(move || running.join())).await;
     match joined {
-        Ok(Ok(Ok(()))) => cli::print("stopped\n"),
+        Ok(Ok(Ok(()))) => say("stopped\n"),
         Ok(Ok(Err(error))) => Err(Failure::running(error)),
         Ok(Err(error)) => Err(Failure::running(error)),
         Err(_) => Err(Failure::running(ServeError::WriterStays)),

@@ -31,8 +31,10 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Taken by the thread that writes, as soon as there is one.
+    /// Taken by the thread that writes.
     out: Option<Out>,
+    /// There is that thread, which takes `out` when it comes to it.
+    is_started: bool,
     waiting: Vec<u8>,
     is_writing: bool,
     left_out: u64,
@@ -56,8 +58,17 @@ impl Lines {
     /// where the system has no room for a thread; all stays as it was then.
     pub(super) fn start(&self, tell: fn(u64)) -> io::Result<()> {
         let lines = self.clone();
-        thread::Builder::new().name("lines".to_owned()).spawn(move || lines.go_on(tell))?;
+        let mut state = self.0.state.lock();
+        if !state.is_started {
+            thread::Builder::new().name("lines".to_owned()).spawn(move || lines.go_on(tell))?;
+            state.is_started = true;
+        }
         Ok(())
+    }
+
+    /// Whether there is a thread that writes them.
+    pub(super) fn is_started(&self) -> bool {
+        self.0.state.lock().is_started
     }
 
     /// How many were left out.
@@ -87,7 +98,6 @@ impl Lines {
                 state.told = state.left_out;
                 (mem::take(&mut state.waiting), untold)
             };
-            // Who has closed it wants none.
             drop(out.write_all(&lines).and_then(|()| out.flush()));
             if untold > 0 {
                 tell(untold);
@@ -100,8 +110,9 @@ impl Write for Lines {
     /// Takes a whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut state = self.0.state.lock();
-        if let Some(out) = &mut state.out {
-            out.write_all(line)?;
+        if !state.is_started {
+            // Who has closed it wants none.
+            drop(state.out.as_mut().map(|out| out.write_all(line)));
         } else if state.waiting.len() + line.len() > WAITING_MAX {
             state.left_out += 1;
         } else {
@@ -145,9 +156,6 @@ mod tests {
         let ((asked, written), (let_go, may)) = (mpsc::channel(), mpsc::channel());
         let mut lines = Lines::new(Slow { asked, may });
         lines.start(|count| TOLD.lock().push(count)).unwrap();
-        while lines.0.state.lock().out.is_some() {
-            thread::yield_now();
-        }
         lines.write_all(b"first\n").unwrap();
         assert_eq!(written.recv().unwrap(), b"first\n");
         let long = vec![b'x'; WAITING_MAX / 4];

@@ -57,6 +57,17 @@ pub fn start() -> io::Result<()> {
     LINES.start(|lines| tracing::warn!(lines, "log lines were left out: what is written to standard error was not read"))
 }
 
+/// Says something that is no log line, behind those that wait; false where nobody does that, and who says it has to write it.
+pub fn say(line: &str) -> bool {
+    use io::Write as _;
+    let is_started = LINES.is_started();
+    if is_started {
+        drop(LINES.clone().write_all(line.as_bytes()));
+        flush();
+    }
+    is_started
+}
+
 /// How many lines were left out.
 pub fn left_out() -> u64 {
     LINES.left_out()

@@ -3,12 +3,16 @@
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::io::Read as _;
+use std::path::Path;
 use std::process::Child;
 use std::process::Command;
+use std::process::ExitStatus;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::pipe;
+use rustix::process::Pid;
+use rustix::process::Signal;
 
 use crate::support::exporter;
 use crate::support::http;
@@ -64,9 +68,70 @@ fn log_lines_that_nobody_reads_hold_up_nobody() {
         unread.read_to_string(&mut text).unwrap();
         text
     });
-    let process = rustix::process::Pid::from_child(&started.0);
-    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(Pid::from_child(&started.0), Signal::TERM).unwrap();
     assert!(started.0.wait().unwrap().success());
     let text = reader.join().unwrap();
     assert!(text.contains("log lines were left out"), "{}", &text[text.len().saturating_sub(2000)..]);
+}
+
+fn serve(data: &Path, program: &mut Command) -> Started {
+    program.args(["serve", "--web.listen-address=127.0.0.1:0"]).arg(format!("--storage.path={}", data.display()));
+    Started(program.stdin(Stdio::null()).spawn().unwrap())
+}
+
+fn end(mut started: Started) -> ExitStatus {
+    rustix::process::kill_process(Pid::from_child(&started.0), Signal::TERM).unwrap();
+    wait::until("it ends", HELD_UP, || started.0.try_wait().unwrap())
+}
+
+/// The line of its status that says which signals are ignored.
+fn ignores_closed_pipes(started: &Started) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", started.0.id())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim().to_owned();
+    u64::from_str_radix(&ignored, 16).unwrap() & 1 << (Signal::PIPE.as_raw() - 1) != 0
+}
+
+#[test]
+fn it_starts_where_its_lines_cannot_be_written() {
+    for _ in 0..8 {
+        let data = tempfile::tempdir().unwrap();
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut started = serve(data.path(), Command::new(exporter::binary()).stdout(Stdio::piped()).stderr(full));
+        let mut said = BufReader::new(started.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(said.any(|line| line.starts_with("ready")), "it is ready");
+        assert!(end(started).success());
+    }
+}
+
+#[test]
+fn it_ends_where_nobody_reads_what_it_says() {
+    let data = tempfile::tempdir().unwrap();
+    let (unread, both) = pipe::pipe().unwrap();
+    pipe::fcntl_setpipe_size(&unread, 4096).unwrap();
+    let mut started =
+        serve(data.path(), Command::new(exporter::binary()).stdout(both.try_clone().unwrap()).stderr(both.try_clone().unwrap()));
+    let log = data.path().join("00000000000000000001.log");
+    wait::until("it has a log", PATIENCE, || log.exists().then_some(()));
+    rustix::io::write(&both, &[b'x'; 2048]).unwrap();
+    // The rest of the room: a pipe that is full says so.
+    rustix::fs::fcntl_setfl(&both, rustix::fs::OFlags::NONBLOCK).unwrap();
+    while rustix::io::write(&both, b"x").is_ok() {}
+    rustix::fs::fcntl_setfl(&both, rustix::fs::OFlags::empty()).unwrap();
+    assert!(started.0.try_wait().unwrap().is_none());
+    assert!(end(started).success());
+}
+
+/// The program cannot be started once more for its allocator, and goes on as it is.
+#[test]
+fn a_program_that_is_no_longer_there_outlives_closed_connections() {
+    let data = tempfile::tempdir().unwrap();
+    let copy = data.path().join("program");
+    std::fs::copy(exporter::binary(), &copy).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec 9<\"$0\"; rm \"$0\"; exec /proc/self/fd/9 \"$@\""]).arg(&copy).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut started = serve(data.path(), &mut shell);
+    let mut said = BufReader::new(started.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.starts_with("ready")), "it is ready");
+    assert!(ignores_closed_pipes(&started));
+    assert!(end(started).success());
 }

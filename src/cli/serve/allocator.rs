@@ -1,9 +1,14 @@
 //! How the allocator is set up: by its environment, so before the first line of the program.
 
 use std::env;
-use std::os::unix::process::CommandExt as _;
+use std::ffi::CString;
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
-use std::process::Command;
+
+use nix::unistd;
 
 use crate::config::ConfigFile;
 use crate::config::Flags;
@@ -21,15 +26,20 @@ pub(super) fn set_up(flags: &Flags) {
         return;
     }
     let Ok(program) = env::current_exe() else { return };
-    let mut again = Command::new(program);
-    again.args(env::args_os().skip(1));
-    for (name, value) in [(PURGE_DELAY, purge_delay(flags)), (HUGE_PAGES, "0")] {
-        if env::var_os(name).is_none() {
-            again.env(name, value);
-        }
+    // Started by the loader by hand, which would not find the program again.
+    if program.file_name().is_some_and(|name| name.as_bytes().starts_with(b"ld-")) {
+        return;
     }
-    // It returns only when that does not work; then more is resident than has to be.
-    drop(again.exec());
+    let settings = [(PURGE_DELAY, purge_delay(flags)), (HUGE_PAGES, "0")].map(|(name, value)| (name.into(), value.into()));
+    let missing = settings.into_iter().filter(|(name, _)| env::var_os(name).is_none());
+    let variables: Vec<OsString> = env::vars_os().chain(missing).map(|(name, value)| [name, value].join(OsStr::new("="))).collect();
+    let texts = |all: Vec<OsString>| all.into_iter().map(|text| CString::new(text.into_vec())).collect::<Result<Vec<_>, _>>();
+    let again = (CString::new(program.into_os_string().into_vec()), texts(env::args_os().collect()), texts(variables));
+    // It returns only when that does not work; then more is resident than has to be. `Command::exec` would let a closed connection end
+    // the process from then on.
+    if let (Ok(program), Ok(arguments), Ok(variables)) = again {
+        unistd::execve(&program, &arguments, &variables).ok();
+    }
 }
 
 /// For how many milliseconds the allocator keeps what is free. A moment saves a sixth of the processor time of small requests, which
