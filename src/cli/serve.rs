@@ -106,7 +106,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     allocator::set_up(flags);
     logging::init(flags.log_level, flags.log_format);
     let ended = panics::ending(|| run_all(flags));
-    logging::flush();
+    if ended.is_ok() {
+        // An error is said behind all lines, and waited for then.
+        logging::flush();
+    }
     ended
 }
 

@@ -3,6 +3,9 @@
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::io::Read as _;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Child;
 use std::process::Command;
@@ -10,6 +13,7 @@ use std::process::ExitStatus;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use rustix::pipe;
 use rustix::process::Pid;
 use rustix::process::Signal;
@@ -84,7 +88,14 @@ fn end(mut started: Started) -> ExitStatus {
     wait::until("it ends", HELD_UP, || started.0.try_wait().unwrap())
 }
 
-/// The line of its status that says which signals are ignored.
+/// Takes all the room of a pipe.
+fn fill(pipe: &OwnedFd) {
+    rustix::fs::fcntl_setfl(pipe, OFlags::NONBLOCK).unwrap();
+    while rustix::io::write(pipe, b"x").is_ok() {}
+    rustix::fs::fcntl_setfl(pipe, OFlags::empty()).unwrap();
+}
+
+/// Whether a pipe that the other side closed is an error to it, and not its end.
 fn ignores_closed_pipes(started: &Started) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", started.0.id())).unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim().to_owned();
@@ -112,13 +123,33 @@ fn it_ends_where_nobody_reads_what_it_says() {
         serve(data.path(), Command::new(exporter::binary()).stdout(both.try_clone().unwrap()).stderr(both.try_clone().unwrap()));
     let log = data.path().join("00000000000000000001.log");
     wait::until("it has a log", PATIENCE, || log.exists().then_some(()));
-    rustix::io::write(&both, &[b'x'; 2048]).unwrap();
-    // The rest of the room: a pipe that is full says so.
-    rustix::fs::fcntl_setfl(&both, rustix::fs::OFlags::NONBLOCK).unwrap();
-    while rustix::io::write(&both, b"x").is_ok() {}
-    rustix::fs::fcntl_setfl(&both, rustix::fs::OFlags::empty()).unwrap();
+    fill(&both);
     assert!(started.0.try_wait().unwrap().is_none());
     assert!(end(started).success());
+}
+
+#[test]
+fn a_second_signal_ends_it_where_nobody_reads_its_lines() {
+    let data = tempfile::tempdir().unwrap();
+    let (unread, lines) = pipe::pipe().unwrap();
+    pipe::fcntl_setpipe_size(&unread, 4096).unwrap();
+    let mut started = serve(data.path(), Command::new(exporter::binary()).stdout(Stdio::piped()).stderr(lines.try_clone().unwrap()));
+    let mut said = BufReader::new(started.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let address = said.find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned)).unwrap();
+    assert!(said.any(|line| line.starts_with("ready")), "it is ready");
+    fill(&lines);
+    // A request that is under way keeps it from ending with the first.
+    let mut request = TcpStream::connect(&address).unwrap();
+    let head = "PUT /api/v4/organizations/acme/change_events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n";
+    request.write_all(format!("{head}Expect: 100-continue\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    request.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100");
+    let process = Pid::from_child(&started.0);
+    rustix::process::kill_process(process, Signal::TERM).unwrap();
+    wait::until("it takes no more", PATIENCE, || TcpStream::connect(&address).is_err().then_some(()));
+    assert!(started.0.try_wait().unwrap().is_none(), "it waits for the request");
+    assert_eq!(end(started).code(), Some(1));
 }
 
 /// The program cannot be started once more for its allocator, and goes on as it is.

@@ -6,6 +6,7 @@
 
 mod agents;
 mod alerts;
+mod allocator;
 mod crowd;
 mod disk;
 mod events;

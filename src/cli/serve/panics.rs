@@ -11,7 +11,6 @@ use std::thread;
 
 use crate::cli;
 use crate::cli::Failure;
-use crate::telemetry::logging;
 use crate::threads::Panicked;
 
 type Told = Rc<dyn Fn(&PanicHookInfo<'_>)>;
@@ -41,7 +40,6 @@ pub(super) fn ending<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, 
     let end = |panic: &PanicHookInfo<'_>| {
         let what = panic.payload_as_str().unwrap_or("unknown");
         let place = panic.location().map(|place| format!(" ({place})")).unwrap_or_default();
-        logging::flush();
         cli::note(&format!("error: {Panicked}: {what}{place}"));
         process::exit(1);
     };
