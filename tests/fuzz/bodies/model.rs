@@ -1,4 +1,4 @@
-//! Events as the words at the head of `src/store/fold.rs` make them of edges, taken literally and from the beginning each time.
+//! Events as the words at the head of `src/store/fold/mod.rs` make them of edges, taken literally and from the beginning each time.
 
 use change_events::event::Edge;
 use change_events::event::EdgeId;

@@ -10,7 +10,7 @@ mod model;
 
 macro_rules! payload {
     ($name:literal) => {
-        include_str!(concat!("../../../examples/payloads/", $name))
+        include_str!(concat!("../../../../examples/payloads/", $name))
     };
 }
 
@@ -211,7 +211,7 @@ fn clusters_decide_where_and_add_labels() {
 #[test]
 fn every_payload_is_taken_and_explained() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/payloads");
-    let readme = include_str!("../../../examples/payloads/README.md");
+    let readme = include_str!("../../../../examples/payloads/README.md");
     let mut taken = 0;
     for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).filter(|path| !path.ends_with("README.md")) {
         let name = file.file_name().unwrap().to_str().unwrap();
@@ -233,7 +233,7 @@ fn every_payload_is_taken_and_explained() {
 
 /// The list in `examples/labels-drop.yml`.
 fn drop_list() -> Vec<String> {
-    let items = include_str!("../../../examples/labels-drop.yml").lines().filter_map(|line| line.trim().strip_prefix("- "));
+    let items = include_str!("../../../../examples/labels-drop.yml").lines().filter_map(|line| line.trim().strip_prefix("- "));
     items.map(|item| item.split(" #").next().unwrap_or_default().trim().trim_matches('"').to_owned()).collect()
 }
 
