@@ -328,6 +328,23 @@ fn the_pages_of_limits_and_of_commands_leave_none_out() {
 }
 
 #[test]
+fn the_page_of_configuration_has_every_key() {
+    let source = read("src/config/file.rs");
+    let wire = Regex::new(r"(?s)\nstruct Wire\w* \{\n(.*?)\n\}").unwrap();
+    let field = Regex::new(r"(?m)^    (\w+): ").unwrap();
+    let keys: BTreeSet<&str> = wire
+        .captures_iter(&source)
+        .flat_map(|found| field.captures_iter(found.get(1).unwrap().as_str()))
+        .map(|found| found.get(1).unwrap().as_str())
+        .collect();
+    assert!(keys.contains("organizations") && keys.contains("supersede"), "the keys were not understood: {keys:?}");
+    let page = read("docs/configuration.md");
+    let named: BTreeSet<&str> = Regex::new(r"\w+").unwrap().find_iter(&page).map(|word| word.as_str()).collect();
+    let missing: Vec<_> = keys.difference(&named).collect();
+    assert!(missing.is_empty(), "docs/configuration.md says nothing of {missing:?}");
+}
+
+#[test]
 fn every_flag_that_documents_name_exists() {
     let program = change_events::cli::Cli::command();
     let mut known = BTreeSet::new();
