@@ -145,7 +145,7 @@ fn check_put(puts: &[(i64, Option<i64>)], left: &[(EdgeState, i64)]) {
     let edge = |(state, time)| Edge { identity: Identity::of_id("own"), ..edge(state, time) };
     let edges = |(start, stop): (i64, Option<i64>)| (edge((EdgeState::Start, start)), stop.map(|stop| edge((EdgeState::Stop, stop))));
     for (received, (start, stop)) in (1..).zip(puts.iter().map(|put| edges(*put))) {
-        let put = Put { id: "own".into(), created: None, start, stop, details: Details::default() };
+        let put = Put { id: "own".into(), created: None, number: None, start, stop, details: Details::default() };
         store.apply(at(received), &Command::Change(Change::Put(Box::new(put))));
     }
     store.apply(at(50), &Command::Change(Change::Delete(Delete { organization: "acme".into(), id: "own".into(), span: None })));

@@ -4,10 +4,13 @@ mod forgotten;
 mod limits;
 mod memory;
 mod names;
+mod numbers;
 mod parts;
 mod questions;
 mod retired;
 mod room;
+
+pub(super) use numbers::arriving;
 
 use super::*;
 use crate::event::Delete;
@@ -301,6 +304,7 @@ fn tagged(said: &Said) -> Put {
     Put {
         id: id.into(),
         created: None,
+        number: None,
         start: if said.state == EdgeState::Point { Edge { state: EdgeState::Point, ..start } } else { start },
         stop,
         details,
