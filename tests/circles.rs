@@ -16,51 +16,7 @@ use std::path::Path;
 use syn::visit::Visit;
 
 /// The circles that stay, each with all of its files, and why.
-const STAY: [(&[&str], &str); 6] = [
-    (&["formats/apitraffic/metadata.rs", "formats/apitraffic/mod.rs"], MOVING),
-    (
-        &[
-            "formats/attributes.rs",
-            "formats/clusters.rs",
-            "formats/identity.rs",
-            "formats/mapping/mod.rs",
-            "formats/mapping/options.rs",
-            "formats/mod.rs",
-        ],
-        MOVING,
-    ),
-    (
-        &[
-            "http/apitraffic/list.rs",
-            "http/apitraffic/mod.rs",
-            "http/app.rs",
-            "http/change_events/answer.rs",
-            "http/change_events/groups.rs",
-            "http/change_events/mod.rs",
-            "http/change_events/stream/mod.rs",
-            "http/ets/answer.rs",
-            "http/ets/list.rs",
-            "http/ets/mod.rs",
-            "http/ets/page.rs",
-            "http/ets/tree.rs",
-            "http/front.rs",
-            "http/list.rs",
-            "http/metrics.rs",
-            "http/oauth.rs",
-            "http/openapi.rs",
-            "http/operating.rs",
-            "http/routes/mod.rs",
-            "http/wholes.rs",
-        ],
-        MOVING,
-    ),
-    (&["http/body/mod.rs", "http/body/pace.rs"], MOVING),
-    (&["http/server/connection.rs", "http/server/unread.rs"], MOVING),
-    (&["http/server/connections.rs", "http/server/mod.rs"], MOVING),
-];
-
-/// Of folders that are being divided: these go with that.
-const MOVING: &str = "doors, what they have in common and the machinery of HTTP are being moved into folders of their own";
+const STAY: [(&[&str], &str); 0] = [];
 
 /// Names through so many re-exports are looked up.
 const DEPTH_MAX: usize = 32;
