@@ -11,6 +11,7 @@ pub use super::pattern::Patterns;
 use super::pattern::Priced;
 pub use super::pattern::REGEX_BYTES_MAX;
 pub use super::pattern::Regex;
+use crate::shown::cut;
 use promql_parser::label::MatchOp;
 use promql_parser::parser::Expr;
 use std::sync::Arc;
@@ -307,7 +308,7 @@ impl Pricing<'_> {
 fn refusal(error: PatternError, pattern: &str) -> SelectorError {
     match error {
         PatternError::Syntax(words) => SelectorError::Regex(words),
-        PatternError::Large => SelectorError::LargeRegex { pattern: pattern.chars().take(80).collect::<String>().into() },
+        PatternError::Large => SelectorError::LargeRegex { pattern: cut(pattern).into() },
     }
 }
 
