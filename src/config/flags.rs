@@ -10,12 +10,15 @@ use crate::config::ConfigFile;
 use crate::config::Limits;
 use crate::config::listen;
 use crate::config::size;
+use crate::doors::ets;
 use crate::exposition;
+use crate::http::app::Settings;
 use crate::http::app::WebOptions;
 use crate::http::auth::Access;
 use crate::http::hosts;
 use crate::http::hosts::Hosts;
 use crate::http::server;
+use crate::shown::cut;
 use crate::store;
 use crate::telemetry::logging;
 use crate::threads::Helpers;
@@ -191,6 +194,13 @@ impl Flags {
         options
     }
 
+    /// What requests are answered by, of the file and of these flags.
+    pub fn settings(&self, file: &ConfigFile) -> Result<Settings, ConfigError> {
+        let mut settings = file.settings(&self.limits)?;
+        settings.doors.insert(ets::Options { strict: self.ets_strict });
+        Ok(settings)
+    }
+
     /// Where things are served, by a server that listens on these addresses.
     pub fn web(&self, addresses: &[SocketAddr]) -> Result<WebOptions, ConfigError> {
         let path_of_url = self.web_external_url.as_deref().map(path_of_url).transpose()?;
@@ -210,7 +220,7 @@ impl Flags {
         let telemetry_path = self.web_telemetry_path.clone();
         let hosts = self.hosts()?;
         let hosts = listen::is_on_loopback_only(addresses).then_some(hosts);
-        Ok(WebOptions { route_prefix, telemetry_path, external_url, hosts, ets_strict: self.ets_strict })
+        Ok(WebOptions { route_prefix, telemetry_path, external_url, hosts })
     }
 
     /// The names of this server.
@@ -218,8 +228,7 @@ impl Flags {
         let mut hosts = Hosts::default();
         for name in &self.web_allowed_hosts {
             if !hosts.add(name) {
-                let shown: String = name.chars().take(80).collect();
-                let rule = format!("`{shown}` must be a host name without a port, `*.` and such a name, or `*`");
+                let rule = format!("`{}` must be a host name without a port, `*.` and such a name, or `*`", cut(name));
                 return Err(ConfigError::flag("--web.allowed-hosts", rule));
             }
         }

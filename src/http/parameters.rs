@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use crate::http::error::ApiError;
+use crate::shown::cut;
+use crate::shown::shown;
 use crate::store::Matcher;
 use crate::store::selector;
 use crate::store::selector::Patterns;
@@ -59,7 +61,7 @@ impl<'a> Parameters<'a> {
             return Err(ApiError::malformed(format!("match[]: more than {SELECTORS_MAX} selectors")));
         }
         selector::parse_all(&texts, patterns).map_err(|(place, error)| {
-            let cut: String = texts.get(place).map(|text| text.chars().take(80).collect()).unwrap_or_default();
+            let cut = texts.get(place).map_or("", |text| cut(text));
             let message = format!("match[]: selector {cut:?}: {error}");
             if error.is_limit() { ApiError::too_much(message) } else { ApiError::malformed(message) }
         })
@@ -79,37 +81,9 @@ pub(crate) fn moment<E>(text: &str, parse: impl Fn(&str) -> Result<Timestamp, E>
     })
 }
 
-/// A stranger's text, cut to a length that fits a message.
-pub(crate) fn shown(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default())),
-        None => Cow::Borrowed(text),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::ets;
-
-    #[test]
-    fn a_plus_that_became_a_space_is_a_plus() {
-        #[track_caller]
-        fn check(text: &str, seconds: Option<i64>) {
-            assert_eq!(moment(text, ets::parse_moment).ok(), seconds.map(|seconds| Timestamp::from_millis(seconds * 1000)), "{text}");
-        }
-        check("2018-12-31T18:38:52 00:00", Some(1_546_281_532));
-        check("2018-12-31T18:38:52.000000 00:00", Some(1_546_281_532));
-        check("2018-12-31 18:38:52 01:00", Some(1_546_277_932));
-        check("2018-12-31T18:38 0100", Some(1_546_277_880));
-        check("20181231T183852 00", Some(1_546_281_532));
-        check("2018-12-31 18:38", Some(1_546_281_480));
-        check("2018-12-31T18:38:52+00:00", Some(1_546_281_532));
-        check("2018-12-31 ", None);
-        check("", None);
-        check("None", None);
-        check("invalid frm time", None);
-    }
 
     #[test]
     fn unknown_and_repeated_parameters_are_named() {

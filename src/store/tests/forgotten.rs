@@ -199,3 +199,18 @@ fn a_put_whose_start_came_again_by_itself_is_remembered() {
     }
     assert_eq!((said(&store), said(&again)), ("b".to_owned(), "b".to_owned()));
 }
+
+#[test]
+fn a_supersede_group_goes_with_its_last_identity() {
+    let store = Store::new(Options::default());
+    let said = |state, time, entity| Said { state, at: time, entity, outcome: 0, superseding: true }.edge();
+    let groups = || store.tenant("acme").unwrap().core.read().groups.len();
+    for round in 0..3 {
+        for edge in [said(EdgeState::Start, 1000, 1), said(EdgeState::Start, 2000, 2), said(EdgeState::Stop, 3000, 2)] {
+            put(&store, &edge, round * 100);
+        }
+        assert_eq!(groups(), 1);
+        store.apply(LATER, &Command::Retire { before: at(round * 100 + 50), upto: 0 });
+        assert_eq!((groups(), store.stats(at(0)).edges), (0, 0));
+    }
+}

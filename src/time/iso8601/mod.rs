@@ -49,8 +49,15 @@ impl Timestamp {
     }
 }
 
+/// The form in every answer: `2026-02-20T10:00:00.000Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(*self, f)
+    }
+}
+
 /// Writes `2026-02-20T10:00:00.000Z`, years outside 0000 to 9999 as `+012026`; outside the calendar, the milliseconds.
-pub(super) fn write(at: Timestamp, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn write(at: Timestamp, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let days = at.millis().div_euclid(MILLIS_PER_DAY);
     let Some(date) = i32::try_from(days).ok().and_then(NaiveDate::from_epoch_days) else {
         return write!(f, "{}ms", at.millis());
@@ -235,6 +242,11 @@ fn offset(input: &mut Input<'_>) -> Result<i64, TimeError> {
     }
     let span = i64::from(hour) * MILLIS_PER_HOUR + i64::from(minute) * MILLIS_PER_MINUTE;
     Ok(if ahead { span } else { -span })
+}
+
+/// Whether digits are a date rather than Unix seconds: `2026` and `20260220` are dates in ISO 8601; as Unix seconds they would be moments in 1970.
+pub fn looks_like_a_date(text: &str) -> bool {
+    matches!(text.len(), 4 | 7 | 8) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
