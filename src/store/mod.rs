@@ -4,7 +4,9 @@
 //! readers see whole commands. Nothing is shared between two tenants.
 
 mod admission;
+mod applied;
 mod arrivals;
+mod arrived;
 mod by_time;
 mod bytes;
 mod carried;
@@ -18,20 +20,24 @@ mod effort;
 mod fold;
 mod gauges;
 mod groups;
+mod ids;
 mod index;
 mod indexed;
 mod names;
 mod number;
 mod open;
+mod organization;
 mod pattern;
 mod pieces;
 mod postings;
+mod query;
 mod rows;
 mod runs;
 mod seed;
 pub mod select;
 pub mod selector;
 mod seq;
+mod sizes;
 mod steps;
 mod table;
 mod tenant;
@@ -49,35 +55,43 @@ pub use admission::Less;
 pub use admission::Limited;
 pub use admission::Refusal;
 pub use admission::Unlabelled;
-pub use change::AppliedChange;
-pub use change::Cause;
-pub use change::Withdrawn;
+pub use applied::Applied;
+pub use applied::AppliedChange;
+pub use applied::AppliedEdge;
+pub use applied::Cause;
+pub use applied::RetiredPart;
+pub use applied::SampleKind;
+pub use applied::Withdrawn;
+pub use arrived::Arrival;
+pub use arrived::Arrived;
 pub use claims::CLAIM_AGE;
 pub use claims::Claimed;
 pub use effort::Effort;
 pub use effort::STEPS_MAX;
 pub use effort::TooMuch;
-pub use select::ANSWER_BYTES;
-pub use select::Cursor;
-pub use select::Keep;
-pub use select::Order;
-pub use select::Query;
+pub use gauges::OpenGauge;
+pub use ids::ClusterId;
+pub use ids::SeriesId;
+pub use ids::TenantId;
+pub use organization::Tenant;
+pub use query::ANSWER_BYTES;
+pub use query::Cursor;
+pub use query::Keep;
+pub use query::Query;
 pub use select::Selected;
 pub use selector::Matcher;
 pub use view::EdgeView;
 pub use view::EventView;
+pub use view::Order;
 
-use self::claims::Claims;
+use self::admission::FULL;
 use self::core::Core;
 use crate::account::Account;
 use crate::event::Change;
 use crate::event::Claim;
 use crate::event::Command;
-use crate::event::Edge;
-use crate::event::EdgeId;
 use crate::time::Timestamp;
 use index::LabelIndex;
-use index::LabelRef;
 use parking_lot::Mutex;
 use parking_lot::RwLock;
 use seed::Seed;
@@ -86,13 +100,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tenant::Clusters;
 
 /// Most label names of one tenant.
 pub const LABEL_NAMES_MAX: usize = 10_000;
-
-const FULL: Refusal = Refusal::of_program("rows", u32::MAX as usize);
-const FULL_OF_NAMES: Refusal = Refusal::of_program("label names", u16::MAX as usize + 1);
 
 /// What bounds and shapes the store.
 #[derive(Clone, Debug)]
@@ -130,90 +140,6 @@ impl Default for Options {
     }
 }
 
-/// A tenant's number, dense from 0 in order of first use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TenantId(pub u32);
-
-/// A cluster's number within its tenant; 0 is the default one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClusterId(pub u16);
-
-/// A series of a tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SeriesId {
-    /// Dense from 0; used again after the series was retired.
-    pub number: u32,
-    /// Which of the series that had this number it is.
-    pub generation: u32,
-}
-
-/// What applying a command came to.
-#[derive(Clone, Debug)]
-pub enum Applied {
-    /// An edge is in the store.
-    Edge(AppliedEdge),
-    /// An `Idempotency-Key` was looked up.
-    Claim(Claimed),
-    /// An event was put, described or deleted.
-    Changed(AppliedChange),
-    /// Some of what is old was looked at, and forgotten if it could be.
-    Retired(RetiredPart),
-    /// It says something of the log, or forgets what is old.
-    Nothing,
-    /// The store is at a hard bound of its numbering; nothing was kept. Admission prevents it.
-    Full(Refusal),
-}
-
-/// What a part of a retirement came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RetiredPart {
-    /// How many edges went.
-    pub gone: usize,
-    /// How many edges are to be left out by the part after it.
-    pub next: u32,
-    /// Something stayed that may go when all parts are done.
-    pub again: bool,
-}
-
-/// Where an edge went, for the page.
-#[derive(Clone, Debug)]
-pub struct AppliedEdge {
-    /// Its id.
-    pub id: EdgeId,
-    /// It repeats an edge that was there; nothing was added.
-    pub duplicate: bool,
-    /// Whose it is.
-    pub tenant: Arc<Tenant>,
-    /// Where its sample goes.
-    pub cluster: ClusterId,
-    /// The series of its sample.
-    pub series: SeriesId,
-    /// Whether the sample says something new.
-    pub kind: SampleKind,
-    /// The sample's time.
-    pub at: Timestamp,
-    /// The sample's value.
-    pub value: f64,
-}
-
-/// Whether a sample says something new.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SampleKind {
-    /// It opens or closes an event, or is a point.
-    Change,
-    /// A further start while the event was open.
-    Heartbeat,
-}
-
-/// The oldest open start of a label set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenGauge {
-    /// The series of the start.
-    pub series: SeriesId,
-    /// Since when it is open.
-    pub since: Timestamp,
-}
-
 /// How much there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -240,23 +166,6 @@ pub struct Store {
     tenants: RwLock<BTreeMap<Arc<str>, Arc<Tenant>>>,
 }
 
-/// One organization's events.
-#[derive(Debug)]
-pub struct Tenant {
-    id: TenantId,
-    organization: Arc<str>,
-    open_max_age: Duration,
-    index: LabelIndex,
-    core: RwLock<Core>,
-    clusters: RwLock<Clusters>,
-    claims: Mutex<Claims>,
-    account: Account,
-    /// What it last told the account that it takes.
-    reported: AtomicUsize,
-    /// And how many events are open.
-    reported_open: AtomicUsize,
-}
-
 impl Store {
     /// An empty store.
     pub fn new(options: Options) -> Self {
@@ -278,16 +187,17 @@ impl Store {
         self.tenants.read().values().map(Arc::clone).collect()
     }
 
-    /// Folds one command of the log in. `received` never decreases from one command to the next.
-    pub fn apply(&self, received: Timestamp, command: &Command) -> Applied {
+    /// Folds one command of the log in.
+    pub fn apply_record(&self, arrival: Arrival, command: &Command) -> Applied {
+        let received = arrival.received;
         match command {
             Command::Edge(edge) => {
                 let mut applied = Vec::with_capacity(1);
-                self.apply_edges(&[(received, edge, edge.id())], &mut applied);
+                self.apply_edges(&[(arrival, edge, edge.id())], &mut applied);
                 applied.pop().unwrap_or(Err(FULL)).map_or_else(Applied::Full, Applied::Edge)
             }
             Command::Claim(claim) => Applied::Claim(self.apply_claim(received, claim)),
-            Command::Change(change) => self.apply_change(received, change).map_or_else(Applied::Full, Applied::Changed),
+            Command::Change(change) => self.apply_change(arrival, change).map_or_else(Applied::Full, Applied::Changed),
             Command::Settings(_) | Command::Clock { .. } => Applied::Nothing,
             Command::Retire { before, .. } => {
                 for tenant in self.tenants() {
@@ -314,7 +224,7 @@ impl Store {
         self.tenant(organization).map_or(0, |tenant| tenant.core.read().old(before))
     }
 
-    /// As [`Store::apply`], of a claim.
+    /// As [`Store::apply_record`], of a claim.
     pub fn apply_claim(&self, received: Timestamp, claim: &Claim) -> Claimed {
         let tenant = self.tenant_or_new(&claim.organization);
         let claimed = tenant.claims.lock().claim(received, claim);
@@ -322,9 +232,9 @@ impl Store {
         claimed
     }
 
-    /// As [`Store::apply`], of a change of a whole event. Refused only at a hard bound of the numbering.
-    pub fn apply_change(&self, received: Timestamp, change: &Change) -> Result<AppliedChange, Refusal> {
-        self.tenant_or_new(change.organization()).change(received, change)
+    /// As [`Store::apply_record`], of a change of a whole event. Refused only at a hard bound of the numbering.
+    pub fn apply_change(&self, arrival: Arrival, change: &Change) -> Result<AppliedChange, Refusal> {
+        self.tenant_or_new(change.organization()).change(arrival, change)
     }
 
     /// How far before its start a stop may be, where its record says nothing else.
@@ -357,9 +267,9 @@ impl Store {
         }
     }
 
-    /// Folds in some edges, each with its time of receipt and its id, and adds to `applied` what each came to. Readers wait until all of
-    /// a tenant's are in, so there should not be more than a hundred or so.
-    pub fn apply_edges(&self, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
+    /// Folds in some edges, and adds to `applied` what each came to. Readers wait until all of a tenant's are in, so there should
+    /// not be more than a hundred or so.
+    pub fn apply_edges(&self, edges: &[Arrived<'_>], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
         for run in edges.chunk_by(|(_, a, _), (_, b, _)| a.organization == b.organization) {
             if let Some((_, first, _)) = run.first() {
                 self.tenant_or_new(&first.organization).apply(run, applied);
@@ -387,6 +297,12 @@ impl Store {
             Command::Change(Change::Delete(delete)) => core.remembers_delete(delete),
             Command::Settings(_) | Command::Retire { .. } | Command::RetirePart(_) | Command::Clock { .. } => false,
         }
+    }
+
+    /// As [`Store::apply_record`], of the record that a test has next.
+    #[cfg(test)]
+    pub(crate) fn apply(&self, received: Timestamp, command: &Command) -> Applied {
+        self.apply_record(tests::arriving(received), command)
     }
 
     /// All that the log is folded into, at `now`, in lines.

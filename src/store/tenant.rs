@@ -1,21 +1,21 @@
 //! One organization's events, as readers ask for them and as the store folds edges into them.
 
 use super::AppliedEdge;
+use super::Arrived;
 use super::ClusterId;
 use super::FULL;
-use super::LabelRef;
-use super::OpenGauge;
 use super::Refusal;
 use super::SampleKind;
 use super::SeriesId;
 use super::Tenant;
 use super::TenantId;
-use super::core;
 use super::core::Core;
 use super::core::New;
 use super::core::Opening;
 use super::edges;
 use super::gauges::GaugeLook;
+use super::gauges::OpenGauge;
+use super::index::LabelRef;
 use super::number::Number as _;
 use super::number::SeriesNo;
 use crate::event::Edge;
@@ -27,19 +27,11 @@ use crate::time::Timestamp;
 use parking_lot::RwLockReadGuard;
 #[cfg(test)]
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How many open events are looked at before the writer is let in.
 const GAUGES_AT_ONCE: usize = 1024;
-
-/// The clusters of a tenant by number and by name; number 0 is the default one.
-#[derive(Debug)]
-pub(super) struct Clusters {
-    pub(super) names: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, ClusterId>,
-}
 
 impl Tenant {
     /// Its number.
@@ -91,7 +83,7 @@ impl Tenant {
     #[cfg(test)]
     pub(crate) fn every_edge(&self) -> Vec<(EdgeId, Timestamp)> {
         let core = self.core.read();
-        core.edges.iter().filter(|row| row.part != edges::Part::Vacant).map(|row| (core::edge_id(row.id), row.received)).collect()
+        core.edges.iter().filter(|row| row.part != edges::Part::Vacant).map(|row| (edges::edge_id(row.id), row.received)).collect()
     }
 
     /// Every key that is bound at `now`, with its body and what an absent timestamp means.
@@ -128,7 +120,7 @@ impl Tenant {
         Some(next.plus(self.open_max_age).plus(Duration::from_millis(1)))
     }
 
-    pub(super) fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
+    pub(super) fn apply(self: &Arc<Self>, edges: &[Arrived<'_>], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
         let labels = match self.index.intern(edges.iter().map(|(_, edge, _)| &edge.labels)) {
             Ok(labels) => labels,
             Err(full) => return applied.extend(edges.iter().map(|_| Err(full.clone()))),
@@ -137,8 +129,8 @@ impl Tenant {
             if edges.len() > 1 {
                 core.look_ahead(edges);
             }
-            for (set, &(received, edge, id)) in edges.iter().enumerate() {
-                let added = labels.labels(set).and_then(|labels| self.add(core, labels, (received, edge, id)));
+            for (set, &arrived) in edges.iter().enumerate() {
+                let added = labels.labels(set).and_then(|labels| self.add(core, labels, arrived));
                 applied.push(added.ok_or(FULL));
             }
         });
@@ -156,17 +148,12 @@ impl Tenant {
     }
 
     /// Folds in an edge with these labels. `None` at a hard bound.
-    pub(super) fn add(
-        self: &Arc<Self>,
-        core: &mut Core,
-        labels: &[LabelRef],
-        (received, edge, id): (Timestamp, &Edge, EdgeId),
-    ) -> Option<AppliedEdge> {
+    pub(super) fn add(self: &Arc<Self>, core: &mut Core, labels: &[LabelRef], (arrival, edge, id): Arrived<'_>) -> Option<AppliedEdge> {
         let cluster = self.intern_cluster(core, &edge.cluster);
-        let added = core.add(&New { edge, id, labels, cluster, received })?;
+        let added = core.add(&New { edge, id, labels, cluster, arrival })?;
         let row = core.row(added.edge)?;
         Some(AppliedEdge {
-            id: core::edge_id(row.id),
+            id: edges::edge_id(row.id),
             duplicate: added.duplicate,
             tenant: Arc::clone(self),
             cluster,
@@ -224,11 +211,5 @@ impl Tenant {
         }
         clusters.numbers.insert(Arc::clone(name), number);
         number
-    }
-}
-
-impl Default for Clusters {
-    fn default() -> Self {
-        Self { names: vec!["".into()], numbers: HashMap::from([("".into(), ClusterId(0))]) }
     }
 }

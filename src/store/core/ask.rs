@@ -5,8 +5,6 @@ use super::EdgeRow;
 use super::Member;
 use super::Part;
 use super::SeriesRow;
-use super::edge_id;
-use super::halves;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
@@ -14,6 +12,8 @@ use crate::event::Identity;
 use crate::store::SeriesId;
 use crate::store::details::Detailed;
 use crate::store::edges::EdgeKey;
+use crate::store::edges::edge_id;
+use crate::store::edges::halves;
 use crate::store::edges::key_to;
 use crate::store::number::EdgeNo;
 use crate::store::number::Number as _;
@@ -98,6 +98,24 @@ impl Core {
     pub(super) fn came(&self, edge: EdgeNo) -> [Timestamp; 2] {
         let first = self.row(edge).map_or(Timestamp::MIN, |row| row.received);
         [first, self.renewed.get(&edge).copied().unwrap_or(first)]
+    }
+
+    /// The position in the log of the record that brought the edge.
+    pub(in crate::store) fn position(&self, edge: EdgeNo) -> u64 {
+        self.row(edge).map_or(u64::MAX, |row| row.position)
+    }
+
+    /// The first edge of the event with this number.
+    pub(in crate::store) fn numbered(&self, number: u64) -> Option<EdgeNo> {
+        if let Some(anchor) = self.details.numbered(number) {
+            return Some(self.head(anchor));
+        }
+        let is_present = |edge: &EdgeNo| self.row(*edge).is_some_and(|row| !matches!(row.part, Part::Past { .. }));
+        let heads = self.arrivals.at(number, |edge| self.position(edge)).filter(is_present).map(|edge| self.head(edge));
+        // What has an id of its own has one number only, whatever edges it was given since.
+        let has_it = |head: &EdgeNo| self.details(*head).and_then(|detailed| detailed.number).is_none_or(|own| own == number);
+        let mut heads = heads.filter(has_it);
+        heads.next()
     }
 
     pub(in crate::store) fn value(&self, edge: EdgeNo) -> f64 {

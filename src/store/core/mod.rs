@@ -3,6 +3,7 @@
 mod ask;
 mod bytes;
 mod intern;
+mod label_bytes;
 mod retire;
 #[cfg(test)]
 mod state;
@@ -12,6 +13,7 @@ mod whole;
 pub(super) use ask::Opening;
 pub(super) use whole::Lost;
 
+use super::Arrival;
 use super::ClusterId;
 use super::arrivals::Arrivals;
 use super::by_time::EventsByTime;
@@ -23,6 +25,7 @@ use super::edges::IdentityEdges;
 use super::edges::IdentityRow;
 use super::edges::Members;
 use super::edges::Part;
+use super::edges::halves;
 use super::fold::Changes;
 use super::fold::Fold;
 use super::fold::Look;
@@ -47,7 +50,7 @@ use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
-use bytes::LabelBytes;
+use label_bytes::LabelBytes;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -146,14 +149,14 @@ pub(super) fn time_key_in(rows: &Rows<EdgeNo, EdgeRow>) -> impl Fn(EdgeNo) -> Ti
     |edge| rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::time_key)
 }
 
-/// An edge to be added, its id, its labels in the index, to which cluster, and when it was received.
+/// An edge to be added, its id, its labels in the index, to which cluster, and by which record.
 #[derive(Clone, Copy)]
 pub(super) struct New<'a> {
     pub(super) edge: &'a Edge,
     pub(super) id: EdgeId,
     pub(super) labels: &'a [LabelRef],
     pub(super) cluster: ClusterId,
-    pub(super) received: Timestamp,
+    pub(super) arrival: Arrival,
 }
 
 /// What the sender of an edge added.
@@ -161,16 +164,6 @@ pub(super) struct Added {
     pub(super) edge: EdgeNo,
     pub(super) series: SeriesNo,
     pub(super) duplicate: bool,
-}
-
-pub(super) fn halves(wide: u128) -> [u64; 2] {
-    let bytes = wide.to_le_bytes();
-    let (low, high) = bytes.split_at(8);
-    [low, high].map(|half| half.try_into().map_or(0, u64::from_le_bytes))
-}
-
-pub(super) fn edge_id(id: [u64; 2]) -> EdgeId {
-    EdgeId((u128::from(id[1]) << 64) | u128::from(id[0]))
 }
 
 /// For tables of what is known by a hash already: half of it, mixed so that nobody can choose it.
@@ -189,8 +182,8 @@ impl Core {
         if let Some(found) = self.find_edge(new.id) {
             let row = self.row(found)?;
             let series = row.series;
-            if new.received > row.received {
-                self.renewed.insert(found, new.received);
+            if new.arrival.received > row.received {
+                self.renewed.insert(found, new.arrival.received);
             }
             return Some(Added { edge: found, series, duplicate: true });
         }
@@ -199,11 +192,11 @@ impl Core {
 
     /// Adds an edge that is not there.
     fn insert(&mut self, new: &New<'_>) -> Option<Added> {
-        let New { edge, id, received, .. } = *new;
+        let New { edge, id, arrival: Arrival { position, received }, .. } = *new;
         let series = self.intern_series(new)?;
         let identity = self.intern_identity(edge)?;
         let part = Part::alone(edge.state);
-        let number = self.edges.insert(EdgeRow { id: halves(id.0), at: edge.at, received, series, identity, part })?;
+        let number = self.edges.insert(EdgeRow { id: halves(id.0), at: edge.at, received, position, series, identity, part })?;
         self.know(id, number);
         if edge.value.to_bits() != 1f64.to_bits() {
             self.values.insert(number, edge.value);
