@@ -7,11 +7,13 @@ pub mod apitraffic;
 mod attributes;
 pub mod clusters;
 pub mod ets;
+pub mod grafana;
 mod identity;
 mod json;
 pub mod last9;
 pub mod mapping;
 mod names;
+pub mod tags;
 pub mod whole;
 
 use crate::event::Edge;
