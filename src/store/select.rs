@@ -7,6 +7,7 @@ use super::Tenant;
 use super::collect::Collector;
 use super::collect::Slice;
 use super::core::Core;
+use super::details::Tag;
 use super::effort::Effort;
 use super::effort::STEPS_AT_ONCE;
 use super::effort::TooMuch;
@@ -32,6 +33,8 @@ pub struct Query {
     /// [`Details::all_tags`](crate::event::Details::all_tags)), or a label; `type` is the name of the event too. Keys may
     /// have colons in them, and whoever asks cannot say which colon stands between key and value: `key:value` counts.
     pub tags: Vec<(Box<str>, Box<str>)>,
+    /// Keys of tags, or names of labels, all of which the event has, with whatever values, or none.
+    pub keys: Vec<Box<str>>,
     /// Only events of which this one may be the parent, where their details say which one is; of others `keep` decides.
     pub parent: Option<Box<str>>,
     /// Only events that have this in their name or description, as details or as labels, or in `event_name`, whatever the case.
@@ -67,6 +70,8 @@ pub enum Order {
     Start,
     /// When they ended; what is open first.
     End,
+    /// When they ended, what is open first; where that is the same, when they began. There is no going on after a [`Cursor`].
+    EndStart,
     /// When the last edge or detail of them was received.
     Update,
 }
@@ -87,17 +92,38 @@ impl Query {
         self.skip.saturating_add(self.limit)
     }
 
+    /// Its tags and keys.
+    pub(super) fn found_by(&self) -> impl Iterator<Item = Tag<'_>> {
+        let tags = self.tags.iter().map(|(key, value)| Tag::Is(key, value));
+        tags.chain(self.keys.iter().map(|key| Tag::Has(key)))
+    }
+
     /// Whether it takes all of an event to see if it is meant.
     fn looks_closely(&self) -> bool {
-        !self.tags.is_empty() || self.text.is_some() || self.keep.is_some()
+        !self.tags.is_empty() || !self.keys.is_empty() || self.text.is_some() || self.keep.is_some()
     }
 }
 
 impl Default for Query {
     fn default() -> Self {
-        let (selectors, tags) = Default::default();
+        let (selectors, tags, keys) = Default::default();
         let (parent, text, start, end, open, keep, after) = Default::default();
-        Self { selectors, tags, parent, text, start, end, open, keep, order: Order::Start, skip: 0, limit: 100, bytes: ANSWER_BYTES, after }
+        Self {
+            selectors,
+            tags,
+            keys,
+            parent,
+            text,
+            start,
+            end,
+            open,
+            keep,
+            order: Order::Start,
+            skip: 0,
+            limit: 100,
+            bytes: ANSWER_BYTES,
+            after,
+        }
     }
 }
 
@@ -278,7 +304,7 @@ fn cheaper_by_series(matching: u64, events: usize, limit: usize) -> bool {
 /// The events that may be in the answer, when looking at each of them is cheaper than walking all events in order.
 fn candidates(core: &Core, query: &Query, indexed: &Indexed, effort: &Effort) -> Option<Vec<EdgeNo>> {
     let Indexed { wanted, tagged, .. } = indexed;
-    let by_tag = query.tags.iter().zip(tagged).map(|(tag, series)| (tag, series, core.details.tagged_count(&tag.0, &tag.1)));
+    let by_tag = query.found_by().zip(tagged).map(|(tag, series)| (tag, series, core.details.tagged_count(tag)));
     let fewest = by_tag.min_by_key(|(_, series, anchors)| series.len() + anchors);
     let fewest_count = fewest.as_ref().map_or(u64::MAX, |(_, series, anchors)| series.len() + anchors);
     let cheaper = |matching: u64| cheaper_by_series(matching, core.by_time.len(), query.most());
@@ -297,10 +323,10 @@ fn candidates(core: &Core, query: &Query, indexed: &Indexed, effort: &Effort) ->
             }
             add_events(core, series, effort, &mut heads)?;
         }
-        (_, Some(((key, value), by_label, anchors))) if cheaper(fewest_count) && anchors <= COLLECTED_MAX as u64 => {
+        (_, Some((tag, by_label, anchors))) if cheaper(fewest_count) && anchors <= COLLECTED_MAX as u64 => {
             add_events(core, by_label, effort, &mut heads)?;
             effort.take(2 * anchors);
-            heads.extend(core.details.tagged(key, value).into_iter().map(|anchor| core.head(anchor)));
+            heads.extend(core.details.tagged(tag).into_iter().map(|anchor| core.head(anchor)));
         }
         _ => return None,
     }

@@ -113,7 +113,7 @@ impl EventView {
     pub fn time(&self, order: Order) -> Timestamp {
         match order {
             Order::Start => self.began(),
-            Order::End => self.ended().unwrap_or(Timestamp::MAX),
+            Order::End | Order::EndStart => self.ended().unwrap_or(Timestamp::MAX),
             Order::Update => self.updated,
         }
     }
