@@ -15,13 +15,14 @@
 
 use axum::http::StatusCode;
 use axum::routing::put;
+use change_events::doors;
 use change_events::exposition::Pages;
 use change_events::http::app::App;
 use change_events::http::app::Parts;
 use change_events::http::app::Settings;
 use change_events::http::app::WebOptions;
 use change_events::http::auth::Secret;
-use change_events::http::routes;
+use change_events::http::router::router;
 use change_events::http::server;
 use change_events::http::threads::Threads;
 use change_events::log::FsDisk;
@@ -118,7 +119,7 @@ fn serve(directory: &Path) -> (SocketAddr, CancellationToken, Arc<Telemetry>) {
     };
     let app = Arc::new(App::new(parts, WebOptions::default(), Settings::default()));
     app.set_ready(writer, Secret::open(&change_events::files::Home::open(directory).unwrap()).unwrap());
-    let router = routes::router(&app).route("/bare", put(|| async { StatusCode::NO_CONTENT }));
+    let router = router(&app, doors::ALL).route("/bare", put(|| async { StatusCode::NO_CONTENT }));
     let (stop, ours) = (CancellationToken::new(), Arc::clone(&telemetry));
     let (sender, receiver) = std::sync::mpsc::channel();
     let stopped = stop.clone();

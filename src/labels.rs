@@ -1,6 +1,6 @@
 //! Label sets: what makes a series. Sorted by name, names unique, flat in memory.
 //!
-//! Not for rules about which attributes become labels (that is `formats`), nor for text on a page (that is `exposition`).
+//! Not for rules about which attributes become labels (that is `mapping`), nor for text on a page (that is `exposition`).
 
 use std::fmt;
 

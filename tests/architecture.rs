@@ -14,7 +14,7 @@ use clap::CommandFactory as _;
 use regex::Regex;
 
 /// Each module and the ones it may use, lowest first: a module never uses one below it in this list.
-const MODULES: [(&str, &[&str]); 17] = [
+const MODULES: [(&str, &[&str]); 19] = [
     ("account", &[]),
     ("threads", &[]),
     ("files", &[]),
@@ -23,17 +23,37 @@ const MODULES: [(&str, &[&str]); 17] = [
     ("event", &["time", "labels"]),
     ("store", &["account", "time", "labels", "event"]),
     ("exposition", &["account", "threads", "time", "labels", "event", "store"]),
-    ("formats", &["time", "labels", "event"]),
+    ("mapping", &["time", "labels", "event"]),
     ("log", &["files"]),
     ("telemetry", &[]),
     ("writer", &["account", "threads", "time", "labels", "event", "store", "exposition", "log", "telemetry"]),
     ("client", &["time"]),
     ("rules", &["time"]),
-    ("http", &["account", "threads", "files", "time", "labels", "event", "store", "exposition", "formats", "telemetry", "writer"]),
-    ("config", &["account", "threads", "time", "store", "exposition", "formats", "telemetry", "writer", "http"]),
+    ("http", &["account", "threads", "files", "time", "store", "exposition", "mapping", "telemetry", "writer"]),
+    ("intake", &["account", "time", "event", "store", "exposition", "mapping", "telemetry", "writer", "http"]),
+    (
+        "doors",
+        &["account", "threads", "time", "labels", "event", "store", "exposition", "mapping", "telemetry", "writer", "http", "intake"],
+    ),
+    ("config", &["account", "threads", "time", "store", "exposition", "mapping", "telemetry", "writer", "http", "doors"]),
     (
         "cli",
-        &["account", "threads", "files", "time", "store", "exposition", "log", "telemetry", "writer", "client", "rules", "http", "config"],
+        &[
+            "account",
+            "threads",
+            "files",
+            "time",
+            "store",
+            "exposition",
+            "log",
+            "telemetry",
+            "writer",
+            "client",
+            "rules",
+            "http",
+            "doors",
+            "config",
+        ],
     ),
 ];
 
@@ -110,6 +130,65 @@ fn lower_modules_never_use_higher_ones() {
     let missing: Vec<_> = lower.iter().filter(|module| !seen.contains(**module)).collect();
     assert!(missing.is_empty(), "in the list and not in src: {missing:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The folders of `src/doors`.
+fn doors() -> Vec<String> {
+    let entries = fs::read_dir(root().join("src/doors")).unwrap().map(Result::unwrap);
+    let folders = entries.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name().into_string().unwrap());
+    let doors: Vec<String> = folders.collect();
+    assert!(doors.len() > 3, "{doors:?}");
+    doors
+}
+
+/// What is of a vendor and of the whole program, not of a door: the name of the family, and a header that many scripts send.
+const OF_THE_PROGRAM: [&str; 2] = ["last9_change_events", "x-last9-api-token"];
+
+#[test]
+fn only_the_doors_know_a_door() {
+    let mut wrong = Vec::new();
+    for door in doors() {
+        let name = Regex::new(&format!(r"(?i)(?:\b|_){door}(?:\b|_)")).unwrap();
+        for path in ["src/http", "src/intake", "src/mapping"].into_iter().flat_map(|folder| files(folder, &["rs"])) {
+            for (number, line) in code(&path) {
+                let line = OF_THE_PROGRAM.into_iter().fold(line.to_lowercase(), |line, known| line.replace(known, ""));
+                // Words that are doors and words.
+                let is_word = ["operating", "scrape"].contains(&door.as_str());
+                if !is_word && name.is_match(&line) || line.contains("crate::doors") {
+                    wrong.push(format!("{}:{number}: names the door {door}: {line}", path.display()));
+                }
+            }
+        }
+        for path in files(&format!("src/doors/{door}"), &["rs"]) {
+            for (number, line) in code(&path) {
+                let others = line.matches("crate::doors::").count() - line.matches(&format!("crate::doors::{door}::")).count();
+                // A door may list all of them, as its document does, and single out none.
+                if others > line.matches("crate::doors::ALL").count() {
+                    wrong.push(format!("{}:{number}: a door names another one: {line}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_reads_bytes_knows_neither_requests_nor_memory() {
+    let mut wrong = Vec::new();
+    let mut wires = 0;
+    for path in files("src/doors", &["rs"])
+        .into_iter()
+        .filter(|path| path.components().any(|part| part.as_os_str().to_string_lossy().trim_end_matches(".rs") == "wire"))
+    {
+        wires += 1;
+        for (number, line) in code(&path) {
+            if ["crate::http", "crate::intake", "crate::store", "crate::writer", "axum::", "hyper::"].iter().any(|used| line.contains(used))
+            {
+                wrong.push(format!("{}:{number}: {line}", path.display()));
+            }
+        }
+    }
+    assert!(wires > 3 && wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -250,15 +329,15 @@ fn the_readme_lists_every_metric_of_our_own() {
 /// The statuses that the document of the routes and the code that answers name.
 fn answered_statuses() -> BTreeSet<u16> {
     let documented = Regex::new(r#""([1-5]\d\d)": \{"#).unwrap();
-    let document = read("src/http/openapi.json");
-    let mut statuses: BTreeSet<u16> = documented.captures_iter(&document).map(|found| found[1].parse().unwrap()).collect();
+    let parts: String = files("src/doors", &["json"]).into_iter().map(read).collect();
+    let mut statuses: BTreeSet<u16> = documented.captures_iter(&parts).map(|found| found[1].parse().unwrap()).collect();
     let named = Regex::new(r"\bStatusCode::([A-Z_]+)\b").unwrap();
     let by_name: BTreeMap<String, u16> = (100..600)
         .filter_map(|status| Some((axum::http::StatusCode::from_u16(status).ok()?.canonical_reason()?, status)))
         .map(|(reason, status)| (reason.to_uppercase().replace([' ', '-'], "_"), status))
         .collect();
     let mapped = Regex::new(r"=> ([45]\d\d)\b").unwrap();
-    for path in files("src/http", &["rs"]).into_iter().chain(files("src/formats", &["rs"])) {
+    for path in ["src/http", "src/intake", "src/doors", "src/mapping"].into_iter().flat_map(|folder| files(folder, &["rs"])) {
         for (number, line) in code(&path) {
             for found in named.captures_iter(&line) {
                 let status = by_name.get(&found[1]);

@@ -10,17 +10,12 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::http::Extensions;
 use serde::Deserialize;
 use serde_saphyr::Budget;
 
 use crate::config::ConfigError;
 use crate::config::Limits;
-use crate::formats::clusters;
-use crate::formats::clusters::Clusters;
-use crate::formats::mapping::Mapping;
-use crate::formats::mapping::options::LabelRules;
-use crate::formats::mapping::options::MappingOptions;
-use crate::formats::mapping::options::PairingRule;
 use crate::http::app::Settings;
 use crate::http::auth::Access;
 use crate::http::auth::Credential;
@@ -28,6 +23,12 @@ use crate::http::auth::Organization;
 use crate::http::auth::Scope;
 use crate::http::auth::TokenHash;
 use crate::http::body;
+use crate::mapping::Mapping;
+use crate::mapping::clusters;
+use crate::mapping::clusters::Clusters;
+use crate::mapping::options::LabelRules;
+use crate::mapping::options::MappingOptions;
+use crate::mapping::options::PairingRule;
 use crate::time::Timestamp;
 
 /// A configuration file that holds together.
@@ -142,6 +143,7 @@ impl ConfigFile {
             clusters,
             default_clusters: by_default.remove(&None).unwrap_or_default(),
             limits: request,
+            doors: Extensions::new(),
         })
     }
 

@@ -10,7 +10,9 @@ use crate::config::ConfigFile;
 use crate::config::Limits;
 use crate::config::listen;
 use crate::config::size;
+use crate::doors::ets;
 use crate::exposition;
+use crate::http::app::Settings;
 use crate::http::app::WebOptions;
 use crate::http::auth::Access;
 use crate::http::hosts;
@@ -191,6 +193,13 @@ impl Flags {
         options
     }
 
+    /// What requests are answered by, of the file and of these flags.
+    pub fn settings(&self, file: &ConfigFile) -> Result<Settings, ConfigError> {
+        let mut settings = file.settings(&self.limits)?;
+        settings.doors.insert(ets::Options { strict: self.ets_strict });
+        Ok(settings)
+    }
+
     /// Where things are served, by a server that listens on these addresses.
     pub fn web(&self, addresses: &[SocketAddr]) -> Result<WebOptions, ConfigError> {
         let path_of_url = self.web_external_url.as_deref().map(path_of_url).transpose()?;
@@ -210,7 +219,7 @@ impl Flags {
         let telemetry_path = self.web_telemetry_path.clone();
         let hosts = self.hosts()?;
         let hosts = listen::is_on_loopback_only(addresses).then_some(hosts);
-        Ok(WebOptions { route_prefix, telemetry_path, external_url, hosts, ets_strict: self.ets_strict })
+        Ok(WebOptions { route_prefix, telemetry_path, external_url, hosts })
     }
 
     /// The names of this server.

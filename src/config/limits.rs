@@ -4,9 +4,9 @@ use serde::Deserialize;
 
 use crate::account;
 use crate::account::Shares;
-use crate::formats::mapping::options;
 use crate::http::body;
 use crate::http::server;
+use crate::mapping::options;
 use crate::store;
 
 /// Limits as given; what is absent has its default.

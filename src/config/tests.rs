@@ -3,6 +3,7 @@ use clap::Parser as _;
 use super::*;
 use crate::account::Account;
 use crate::http::auth::Access;
+use crate::http::auth::Presented;
 use crate::http::auth::Secret;
 use crate::telemetry::logging::with_causes;
 use crate::threads::Helpers;
@@ -47,8 +48,8 @@ fn the_file_of_the_design_is_read() {
     assert_eq!(&*settings.clusters("acme").resolve("eu").unwrap().name, "eu");
     assert!(settings.clusters("acme").resolve("us").is_err());
     let secret = Secret::from_bytes([0; 32]);
-    let headers = axum::http::HeaderMap::from_iter([(axum::http::header::AUTHORIZATION, "Bearer abc".parse().unwrap())]);
-    let grant = settings.access.authorize(&headers, Timestamp::from_millis(0), &secret).unwrap();
+    let presented = Presented::Token("abc".into());
+    let grant = settings.access.authorize(&presented, Timestamp::from_millis(0), &secret).unwrap();
     assert_eq!((&*grant.organization, &*grant.token), ("acme", "ci"));
     assert!(settings.access.exchange("123456", Timestamp::from_millis(0), &secret).is_err());
 }

@@ -5,20 +5,18 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::http::Extensions;
 use axum::http::StatusCode;
 use parking_lot::RwLock;
+use tokio_util::sync::CancellationToken;
 
 use crate::account::Full;
 use crate::account::Item;
 use crate::account::Lease;
 use crate::account::Taker;
 use crate::exposition::Pages;
-use crate::formats::clusters::Clusters;
-use crate::formats::mapping::Mapping;
 use crate::http::auth::Access;
 use crate::http::auth::AuthError;
 use crate::http::auth::Secret;
@@ -27,11 +25,11 @@ use crate::http::auth::wrong::WrongTokens;
 use crate::http::body;
 use crate::http::body::Limits;
 use crate::http::body::budget::Budget;
-use crate::http::change_events;
 use crate::http::error::ApiError;
 use crate::http::hosts::Hosts;
 use crate::http::places;
 use crate::http::places::Places;
+use crate::http::refusals;
 use crate::http::seats::Crowded;
 use crate::http::seats::Seat;
 use crate::http::seats::Seats;
@@ -41,6 +39,9 @@ use crate::http::server::Peer;
 use crate::http::server::Readers;
 use crate::http::threads::Team;
 use crate::http::threads::Threads;
+use crate::mapping::Context;
+use crate::mapping::Mapping;
+use crate::mapping::clusters::Clusters;
 use crate::store::ANSWER_BYTES;
 use crate::store::Effort;
 use crate::store::Store;
@@ -49,6 +50,7 @@ use crate::store::selector::Patterns;
 use crate::telemetry::Telemetry;
 use crate::threads::Workers;
 use crate::time::Clock;
+use crate::time::Timestamp;
 use crate::writer::Health;
 use crate::writer::Source;
 use crate::writer::Writer;
@@ -76,12 +78,19 @@ pub struct Settings {
     pub default_clusters: Clusters,
     /// Bounds of a request.
     pub limits: Limits,
+    /// What single doors are told, each by a type of its own.
+    pub doors: Extensions,
 }
 
 impl Settings {
     /// The clusters that an organization may name.
     pub fn clusters(&self, organization: &str) -> &Clusters {
         self.clusters.get(organization).unwrap_or(&self.default_clusters)
+    }
+
+    /// What an event of this organization is read in.
+    pub(crate) fn context(&self, organization: &Arc<str>, now: Timestamp) -> Context<'_> {
+        Context { organization: Arc::clone(organization), now, mapping: &self.mapping, clusters: self.clusters(organization) }
     }
 }
 
@@ -96,13 +105,11 @@ pub struct WebOptions {
     pub external_url: Option<String>,
     /// The names by which it may be asked for while it asks for no token; none: by any, since other machines reach it.
     pub hosts: Option<Hosts>,
-    /// Whether a change of an unknown event is refused at the door of ETS too (`--ets.strict`).
-    pub ets_strict: bool,
 }
 
 impl Default for WebOptions {
     fn default() -> Self {
-        Self { route_prefix: String::new(), telemetry_path: "/metrics".to_owned(), external_url: None, hosts: None, ets_strict: false }
+        Self { route_prefix: String::new(), telemetry_path: "/metrics".to_owned(), external_url: None, hosts: None }
     }
 }
 
@@ -140,7 +147,7 @@ pub struct App {
     settings: RwLock<Arc<Settings>>,
     ready: OnceLock<Ready>,
     reload: OnceLock<Reload>,
-    stopping: AtomicBool,
+    stopping: CancellationToken,
 }
 
 /// What there is once the log was read.
@@ -183,7 +190,7 @@ impl App {
             settings: RwLock::new(Arc::new(settings)),
             ready: OnceLock::new(),
             reload: OnceLock::new(),
-            stopping: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
             web,
             store,
             pages,
@@ -202,9 +209,14 @@ impl App {
         self.reload.set(reload).ok();
     }
 
+    /// Cancelled when the server is about to stop: what would go on for long ends then.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
     /// The server is about to stop: it is no longer ready.
     pub fn set_stopping(&self) {
-        self.stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
     }
 
     /// Replaces the settings for every request that comes from now on.
@@ -284,14 +296,14 @@ impl App {
     /// The writer, if what is handed to it now would be queued: a body that will be refused does not have to be read.
     pub(crate) fn taking(&self) -> Result<&Writer, ApiError> {
         let writer = self.writer()?;
-        writer.takes().map_err(|error| change_events::unavailable(&error))?;
+        writer.takes().map_err(|error| refusals::unavailable(&error))?;
         Ok(writer)
     }
 
     /// Whether the log was read, the server goes on, and the log may take more and does not wait for its disk; a log that failed
     /// and may work again counts.
     pub(crate) fn readiness(&self) -> Result<(), ApiError> {
-        if self.stopping.load(Ordering::Acquire) {
+        if self.stopping.is_cancelled() {
             return Err(ApiError::unavailable("stopping", "the server is stopping"));
         }
         let writer = self.writer()?;

@@ -13,7 +13,6 @@ use axum::response::Response;
 
 use crate::http::app::App;
 use crate::http::error::ApiError;
-use crate::http::error::ErrorForm;
 use crate::telemetry::RouteMetrics;
 
 /// Most headers of a request. hyper's own bound of 100 lies on its stack; a lower one there would cost every request an allocation.
@@ -36,7 +35,7 @@ impl Front {
     }
 
     /// The answer to a request that no route may see, in the shape that `errors` says, given the prefix of all paths.
-    pub(crate) fn refuse(&self, request: &Request, errors: impl FnOnce(&str) -> ErrorForm) -> Option<Response> {
+    pub(crate) fn refuse(&self, request: &Request, errors: impl FnOnce(&str) -> fn(&ApiError) -> Response) -> Option<Response> {
         let headers = request.headers();
         let (error, closes) = if let Err(error) = check_form(headers) {
             // Whoever stands between may see another request in it.
@@ -48,7 +47,7 @@ impl Front {
         };
         self.app.telemetry.refused.get_or_create(&[("reason", error.reason)]).inc();
         self.metrics.observe(error.status.as_u16(), Duration::ZERO);
-        let mut response = errors(&self.app.web.route_prefix).refuse(&error);
+        let mut response = errors(&self.app.web.route_prefix)(&error);
         if closes {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -1,24 +1,20 @@
-//! The HTTP edge: one list of routes, thin handlers (extract, call, respond), the accept loop, tokens and scopes.
+//! The machinery of the HTTP edge, which knows no door: accept loop, bodies and their limits, tokens and scopes, routes and
+//! the router that is made of them, errors as data.
 
-mod apitraffic;
 pub mod app;
 pub mod auth;
+pub mod authorize;
 pub mod body;
-mod change_events;
 pub mod error;
-mod ets;
 mod front;
 pub mod hosts;
-mod list;
-mod metrics;
-mod negotiate;
-mod oauth;
-mod openapi;
-mod operating;
-mod parameters;
+pub(crate) mod html;
+pub(crate) mod negotiate;
+pub(crate) mod parameters;
 mod places;
-pub mod routes;
+pub(crate) mod refusals;
+pub mod route;
+pub mod router;
 mod seats;
 pub mod server;
 pub mod threads;
-mod wholes;

@@ -90,26 +90,6 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::ets;
-
-    #[test]
-    fn a_plus_that_became_a_space_is_a_plus() {
-        #[track_caller]
-        fn check(text: &str, seconds: Option<i64>) {
-            assert_eq!(moment(text, ets::parse_moment).ok(), seconds.map(|seconds| Timestamp::from_millis(seconds * 1000)), "{text}");
-        }
-        check("2018-12-31T18:38:52 00:00", Some(1_546_281_532));
-        check("2018-12-31T18:38:52.000000 00:00", Some(1_546_281_532));
-        check("2018-12-31 18:38:52 01:00", Some(1_546_277_932));
-        check("2018-12-31T18:38 0100", Some(1_546_277_880));
-        check("20181231T183852 00", Some(1_546_281_532));
-        check("2018-12-31 18:38", Some(1_546_281_480));
-        check("2018-12-31T18:38:52+00:00", Some(1_546_281_532));
-        check("2018-12-31 ", None);
-        check("", None);
-        check("None", None);
-        check("invalid frm time", None);
-    }
 
     #[test]
     fn unknown_and_repeated_parameters_are_named() {

@@ -11,24 +11,25 @@ use axum::Router;
 use axum::body::Body;
 use change_events::config::ConfigFile;
 use change_events::config::Limits;
+use change_events::doors;
 use change_events::event::Change;
 use change_events::event::Delete;
 use change_events::event::Expect;
 use change_events::event::Version;
 use change_events::exposition;
 use change_events::exposition::Pages;
-use change_events::formats::clusters::Clusters;
 use change_events::http::app::App;
 use change_events::http::app::Parts;
 use change_events::http::app::Settings;
 use change_events::http::app::WebOptions;
 use change_events::http::auth::Secret;
-use change_events::http::routes;
+use change_events::http::router::router;
 use change_events::http::threads::Threads;
 use change_events::log;
 use change_events::log::faulty::Call;
 use change_events::log::faulty::Fault;
 use change_events::log::faulty::FaultyDisk;
+use change_events::mapping::clusters::Clusters;
 use change_events::store;
 use change_events::store::Store;
 use change_events::telemetry::Telemetry;
@@ -176,7 +177,7 @@ impl<'a> Inside<'a> {
         let options = writer::Options { retention, ..writer::Options::default() };
         let (writer, running) = Writer::start(opened, options, Arc::<GatedClock>::clone(&self.clock), telemetry, Vec::new()).unwrap();
         app.set_ready(writer.clone(), Secret::from_bytes([1; 32]));
-        self.started = Some(Started { router: routes::router(&app), writer, running });
+        self.started = Some(Started { router: router(&app, doors::ALL), writer, running });
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 
 use axum::body::Body;
 use axum::http::Method;
+use change_events::doors::ets;
+use change_events::http::app::Settings;
 use change_events::http::app::WebOptions;
 use serde_json::Value;
 use serde_json::json;
@@ -305,7 +307,10 @@ async fn posts_merge_update_and_insert() {
 
 #[tokio::test]
 async fn strict_servers_do_not_pretend() {
-    let server = Server::starting("", WebOptions { ets_strict: true, ..WebOptions::default() });
+    let server = Server::starting("", WebOptions::default());
+    let mut settings = Settings::clone(&server.app.settings());
+    settings.doors.insert(ets::Options { strict: true });
+    server.app.set_settings(settings);
     server.finish_start();
     let body = |insert: bool| json!({"event": {"id": "new"}, "insert": insert}).to_string();
     assert_refused(&send(&server, Method::POST, body(false)).await, 404, "Not Found");

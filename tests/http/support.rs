@@ -12,6 +12,7 @@ use axum::http::Response;
 use change_events::account::Account;
 use change_events::config::ConfigFile;
 use change_events::config::Limits;
+use change_events::doors;
 use change_events::exposition;
 use change_events::exposition::Pages;
 use change_events::http::app::App;
@@ -19,7 +20,7 @@ use change_events::http::app::Parts;
 use change_events::http::app::Settings;
 use change_events::http::app::WebOptions;
 use change_events::http::auth::Secret;
-use change_events::http::routes;
+use change_events::http::router::router;
 use change_events::http::threads::Threads;
 use change_events::log;
 use change_events::log::Disk;
@@ -144,7 +145,7 @@ impl Server {
             threads: Threads::start().unwrap(),
         };
         let app = Arc::new(App::new(parts, web, settings(yaml)));
-        let router = routes::router(&app);
+        let router = router(&app, doors::ALL);
         Self { app, router, clock, telemetry, directory, memory, writer: Mutex::default() }
     }
 

@@ -25,7 +25,6 @@ use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::account::Account;
@@ -39,12 +38,13 @@ use crate::cli::serve::threads::Made;
 use crate::config::ConfigError;
 use crate::config::ConfigFile;
 use crate::config::Flags;
+use crate::doors;
 use crate::exposition::Pages;
 use crate::files::Closed;
 use crate::http::app::App;
 use crate::http::app::Parts;
 use crate::http::auth::Secret;
-use crate::http::routes;
+use crate::http::router::router;
 use crate::http::server;
 use crate::http::threads::Threads;
 use crate::log::Disk as _;
@@ -154,7 +154,7 @@ struct Plan {
 impl Plan {
     fn new(flags: &Flags, threads: Threads, helpers: Helpers) -> Result<Self, ConfigError> {
         let file = flags.config_file.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?;
-        let settings = file.settings(&flags.limits)?;
+        let settings = flags.settings(&file)?;
         let addresses = flags.addresses(&settings.access)?;
         let telemetry = Arc::new(Telemetry::new());
         telemetry.set_build(env!("CARGO_PKG_VERSION"), option_env!("CHANGE_EVENTS_REVISION").unwrap_or("unknown"));
@@ -218,10 +218,10 @@ async fn serve(mut plan: Plan, writer: writer::Thread) -> Result<(), Failure> {
     let hangups = signal(SignalKind::hangup()).map_err(Failure::running)?;
     let reloading = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&plan.reloader).on_signal(hangups, plan.operations.clone())));
     let listeners = listen(&plan).await?;
-    let stop = CancellationToken::new();
-    let router = routes::router(&plan.app);
+    let stop = plan.app.stopping().clone();
+    let router = router(&plan.app, doors::ALL);
     let connections = Arc::clone(plan.app.connections());
-    let serving = tokio::spawn(server::run(listeners, router, plan.server.clone(), connections, Arc::clone(&plan.telemetry), stop.clone()));
+    let serving = tokio::spawn(server::run(listeners, router, plan.server.clone(), connections, Arc::clone(&plan.telemetry), stop));
 
     let opened = tokio::select! {
         opened = open(&plan) => opened,
@@ -235,9 +235,8 @@ async fn serve(mut plan: Plan, writer: writer::Thread) -> Result<(), Failure> {
 
     let writer_ended = signals.stop_or_end(&running).await;
     drop(reloading);
-    plan.app.set_stopping();
     tracing::info!("stopping: requests have {} s to end", plan.server.drain.as_secs());
-    stop.cancel();
+    plan.app.set_stopping();
     tokio::select! {
         ended = close(plan, serving, running) => ended?,
         () = signals.stop() => return Err(Failure::running(ServeError::SecondSignal)),

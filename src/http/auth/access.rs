@@ -5,21 +5,19 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
-
 use crate::http::auth::ACCESS_TOKEN_LIFE;
 use crate::http::auth::AuthError;
 use crate::http::auth::Credential;
 use crate::http::auth::Exchanged;
 use crate::http::auth::Grant;
 use crate::http::auth::Organization;
+use crate::http::auth::Presented;
 use crate::http::auth::Scopes;
 use crate::http::auth::Secret;
 use crate::http::auth::TOKEN_BYTES_MAX;
 use crate::http::auth::TokenHash;
 use crate::http::auth::access_token;
 use crate::http::auth::access_token::Claims;
-use crate::http::auth::bearer;
 use crate::time::Timestamp;
 
 /// All organizations; none of them: the anonymous one, which asks for no token.
@@ -80,12 +78,16 @@ impl Access {
         self.is_anonymous() || self.organizations.get(slug).is_some_and(is_named)
     }
 
-    /// What the token in `headers` grants now.
-    pub fn authorize(&self, headers: &HeaderMap, now: Timestamp, secret: &Secret) -> Result<Grant, AuthError> {
+    /// What the bearer of this may do now.
+    pub fn authorize(&self, presented: &Presented<'_>, now: Timestamp, secret: &Secret) -> Result<Grant, AuthError> {
         if self.is_anonymous() {
             return Ok(self.anonymous_grant());
         }
-        let token = bearer(headers)?.ok_or(AuthError::Missing)?;
+        let token = match presented {
+            Presented::Token(token) => &**token,
+            Presented::Refused(error) => return Err(error.clone()),
+            Presented::InBody => return Err(AuthError::Missing),
+        };
         if token.len() > TOKEN_BYTES_MAX {
             return Err(AuthError::Unknown);
         }

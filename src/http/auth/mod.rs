@@ -6,6 +6,7 @@
 
 mod access;
 mod access_token;
+mod presented;
 mod secret;
 pub(crate) mod wrong;
 
@@ -15,14 +16,14 @@ use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use axum::http::StatusCode;
-use axum::http::header;
 use sha2::Digest as _;
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 pub use crate::http::auth::access::Access;
+pub use crate::http::auth::presented::Presented;
+pub use crate::http::auth::presented::bearer;
 pub use crate::http::auth::secret::Secret;
 pub use crate::http::auth::secret::SecretError;
 use crate::http::error::ApiError;
@@ -30,9 +31,6 @@ use crate::time::Timestamp;
 
 /// How long an access token made from a refresh token is valid.
 pub const ACCESS_TOKEN_LIFE: Duration = Duration::from_hours(24);
-
-/// The header that Last9's clients put their token in.
-const LAST9_HEADER: &str = "x-last9-api-token";
 
 /// Longer texts are no tokens; nobody reckons up what they come to.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -243,23 +241,6 @@ impl From<AuthError> for ApiError {
         };
         Self::new(status, "credentials", error.to_string())
     }
-}
-
-/// The token of a request: `X-LAST9-API-TOKEN: Bearer ...`, `Authorization: Bearer ...`, or the `Bearer: ...` of old scripts.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, AuthError> {
-    for name in [LAST9_HEADER, header::AUTHORIZATION.as_str()] {
-        if let Some(value) = headers.get(name) {
-            return value.to_str().ok().and_then(without_scheme).map(Some).ok_or(AuthError::NotBearer);
-        }
-    }
-    Ok(headers.get("bearer").and_then(|value| value.to_str().ok()).map(str::trim))
-}
-
-fn without_scheme(value: &str) -> Option<&str> {
-    let (scheme, token) = value.trim().split_once(' ')?;
-    let is_bearer = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("bearer:");
-    let token = token.trim();
-    (is_bearer && !token.is_empty()).then_some(token)
 }
 
 #[cfg(test)]

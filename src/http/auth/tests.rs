@@ -48,9 +48,8 @@ fn organizations() -> Vec<Organization> {
 
 #[track_caller]
 fn check(name: &str, value: &str, expected: Result<(&str, &str), AuthError>) {
-    let mut headers = HeaderMap::new();
-    headers.insert(axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
-    let granted = access().authorize(&headers, now(), &secret());
+    let (parts, ()) = axum::http::Request::builder().header(name, value).body(()).unwrap().into_parts();
+    let granted = access().authorize(&bearer(&parts), now(), &secret());
     let granted = granted.map(|grant| (grant.organization.to_string(), grant.token.to_string()));
     assert_eq!(granted, expected.map(|(organization, token)| (organization.to_owned(), token.to_owned())), "{name}: {value}");
 }
@@ -91,8 +90,8 @@ fn an_account_is_the_slug_or_another_name_of_the_same_organization() {
     assert!(Access::default().is_account("", "any"));
 }
 
-fn with_token(token: &str) -> HeaderMap {
-    HeaderMap::from_iter([(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap())])
+fn with_token(token: &str) -> Presented<'_> {
+    Presented::Token(token.into())
 }
 
 #[test]
@@ -144,7 +143,7 @@ fn without_organizations_nobody_is_asked() {
     let open = Access::default();
     let grant = open.authorize(&with_token("anything"), now(), &secret()).unwrap();
     assert_eq!((&*grant.organization, grant.scopes), ("", Scopes::all()));
-    assert!(open.authorize(&HeaderMap::new(), now(), &secret()).is_ok());
+    assert!(open.authorize(&Presented::Refused(AuthError::Missing), now(), &secret()).is_ok());
     let token = open.exchange("anything", now(), &secret()).unwrap().access_token;
     // Such a token is worth nothing once there are organizations.
     assert_eq!(access().authorize(&with_token(&token), now(), &secret()).unwrap_err(), AuthError::Unknown);
@@ -153,7 +152,7 @@ fn without_organizations_nobody_is_asked() {
 #[test]
 fn debug_output_holds_no_secret() {
     let exchanged = access().exchange("refresh-token", now(), &secret()).unwrap();
-    let shown = format!("{:?} {exchanged:?} {:?}", access(), secret());
+    let shown = format!("{:?} {exchanged:?} {:?} {:?}", access(), secret(), with_token(&exchanged.access_token));
     assert!(!shown.contains(&exchanged.access_token), "{shown}");
     assert!(!shown.contains(&hex::encode(TokenHash::of("writer-token").0)), "{shown}");
     assert!(shown.contains("acme"), "{shown}");

@@ -1,5 +1,9 @@
 //! Any bytes as what strangers send: they are refused, or become edges whose labels are labels and whose records read back.
 
+use change_events::doors::apitraffic::wire::Fields;
+use change_events::doors::ets::wire as ets;
+use change_events::doors::last9::wire as last9;
+use change_events::doors::last9::wire::Body;
 use change_events::event::Change;
 use change_events::event::Command;
 use change_events::event::Edge;
@@ -7,17 +11,13 @@ use change_events::event::Put;
 use change_events::event::record::Decoder;
 use change_events::event::record::Record as _;
 use change_events::event::record::stamp;
-use change_events::formats::Context;
-use change_events::formats::FormatError;
-use change_events::formats::apitraffic::Fields;
-use change_events::formats::clusters::Clusters;
-use change_events::formats::ets;
-use change_events::formats::last9;
-use change_events::formats::last9::Body;
-use change_events::formats::mapping::Mapping;
-use change_events::formats::whole::End;
-use change_events::formats::whole::Whole;
 use change_events::labels::LabelSet;
+use change_events::mapping::Context;
+use change_events::mapping::FormatError;
+use change_events::mapping::Mapping;
+use change_events::mapping::clusters::Clusters;
+use change_events::mapping::whole::End;
+use change_events::mapping::whole::Whole;
 use change_events::store::selector;
 use change_events::store::selector::MatchKind;
 use change_events::time::Timestamp;

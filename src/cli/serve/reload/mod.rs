@@ -68,7 +68,7 @@ impl Reloader {
 
     fn read(&self) -> Result<Settings, ConfigError> {
         let file = self.flags.config_file.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?;
-        let settings = file.settings(&self.flags.limits)?;
+        let settings = self.flags.settings(&file)?;
         self.flags.addresses(&settings.access)?;
         if self.flags.limits(&file).settled() != self.settled.settled() {
             tracing::warn!("some of the limits that changed take effect at the next start only");

@@ -1,0 +1,3 @@
+//! Grafana's annotations, `/api/annotations`.
+
+pub mod wire;

@@ -1,0 +1,178 @@
+//! The Last9 change event: one JSON object with `event_name`, `event_state`, `timestamp`, `attributes`,
+//! `data_source_name` and `value`, or an array of them.
+//!
+//! Strict where the sender would be surprised later: an unknown field, a repeated name or a wrong type is refused.
+//! `null` means absent everywhere.
+
+use crate::event::Edge;
+use crate::event::EdgeState;
+use crate::mapping::Context;
+use crate::mapping::FormatError;
+use crate::mapping::Parsed;
+use crate::mapping::attributes;
+use crate::mapping::attributes::Flat;
+use crate::mapping::json;
+use crate::mapping::json::JsonKind;
+use crate::mapping::labels::Incoming;
+use crate::mapping::shown::quoted;
+use crate::mapping::shown::shown_json;
+use crate::time::Timestamp;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A request's body: an object, or an array of them with an answer for each.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one of a request")]
+pub enum Body {
+    /// One object.
+    One(Result<Parsed, FormatError>),
+    /// An array, in its order.
+    Many(Vec<Result<Parsed, FormatError>>),
+}
+
+/// The event in `body`, which is one JSON object.
+pub fn parse_one(body: &[u8], context: &Context<'_>) -> Result<Parsed, FormatError> {
+    parse_object(text(body)?, context)
+}
+
+/// The event or events in `body`, which is a JSON object or an array of them.
+pub fn parse_body(body: &[u8], context: &Context<'_>) -> Result<Body, FormatError> {
+    let text = text(body)?;
+    if JsonKind::of(text.trim_ascii_start()) != JsonKind::Array {
+        return Ok(Body::One(parse_object(text, context)));
+    }
+    let items = json::elements(text).map_err(|error| FormatError::malformed("body", error.to_string()))?;
+    let limit = context.mapping.limits().batch_items;
+    if items.is_empty() {
+        return Err(FormatError::malformed("body", "an empty array holds no event"));
+    }
+    if items.len() > limit {
+        return Err(FormatError::TooMany { items: items.len(), limit });
+    }
+    Ok(Body::Many(items.into_iter().map(|item| parse_object(item, context)).collect()))
+}
+
+/// What was sent, field by field, as JSON text.
+#[derive(Default)]
+struct Fields<'a> {
+    event_name: Option<&'a str>,
+    event_state: Option<&'a str>,
+    timestamp: Option<&'a str>,
+    attributes: Option<&'a str>,
+    data_source_name: Option<&'a str>,
+    value: Option<&'a str>,
+}
+
+fn parse_object(text: &str, context: &Context<'_>) -> Result<Parsed, FormatError> {
+    let limit = context.mapping.limits().item_bytes;
+    if text.len() > limit {
+        return Err(FormatError::TooLong { limit });
+    }
+    let fields = fields(text)?;
+    let event_name = event_name(fields.event_name)?;
+    let state = fields.event_state.map(event_state).transpose()?;
+    let at = fields.timestamp.map(timestamp).transpose()?.unwrap_or(context.now);
+    let value = fields.value.map(value).transpose()?.unwrap_or(1.0);
+    let cluster = fields.data_source_name.map(|json| string("data_source_name", json)).transpose()?.unwrap_or_default();
+    let cluster = context.clusters.resolve(&cluster)?;
+    let attributes = fields.attributes.map(attributes).transpose()?.unwrap_or_default();
+    let mapped =
+        context.mapping.map(&Incoming { event_name: &event_name, state, attributes: &attributes, cluster_labels: cluster.labels })?;
+    let mut edge = Edge {
+        organization: Arc::clone(&context.organization),
+        cluster: cluster.name,
+        configured: cluster.configured,
+        value,
+        lapses: mapped.lapses,
+        supersede: mapped.supersede,
+        former: Some(mapped.former),
+        attributes: (!mapped.verbatim).then(|| json::compact(fields.attributes.unwrap_or("{}"))),
+        ..Edge::new(mapped.state, at, mapped.identity, mapped.labels)
+    };
+    edge.named = mapped.uncut.map(|labels| edge.id_by(&labels));
+    Ok(Parsed { edge, warnings: mapped.warnings })
+}
+
+/// The body as text, without the byte order mark that some shells put before it.
+fn text(body: &[u8]) -> Result<&str, FormatError> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let text = std::str::from_utf8(body)
+        .map_err(|error| FormatError::malformed("body", format!("must be UTF-8, and is not from byte {} on", error.valid_up_to())))?;
+    if text.trim_ascii().is_empty() { Err(FormatError::malformed("body", "is empty")) } else { Ok(text) }
+}
+
+fn fields(text: &str) -> Result<Fields<'_>, FormatError> {
+    let members = json::members(text).map_err(|error| match JsonKind::of(text.trim_ascii_start()) {
+        JsonKind::Object => FormatError::malformed("body", error.to_string()),
+        _ => FormatError::malformed(format!("body {}", shown_json(text.trim_ascii())), "must be a JSON object, or an array of them"),
+    })?;
+    if let Some(name) = json::repeated(&members) {
+        return Err(FormatError::malformed(format!("field {}", quoted(name)), "given twice"));
+    }
+    let mut fields = Fields::default();
+    for member in &members {
+        let field = match &*member.name {
+            "event_name" => &mut fields.event_name,
+            "event_state" => &mut fields.event_state,
+            "timestamp" => &mut fields.timestamp,
+            "attributes" => &mut fields.attributes,
+            "data_source_name" => &mut fields.data_source_name,
+            "value" => &mut fields.value,
+            name => {
+                return Err(FormatError::malformed(
+                    format!("field {}", quoted(name)),
+                    "unknown; known are event_name, event_state, timestamp, attributes, data_source_name and value",
+                ));
+            }
+        };
+        *field = (JsonKind::of(member.value) != JsonKind::Null).then_some(member.value);
+    }
+    Ok(fields)
+}
+
+fn event_name(json: Option<&str>) -> Result<Cow<'_, str>, FormatError> {
+    let name = string("event_name", json.ok_or_else(|| FormatError::malformed("event_name", "must be given"))?)?;
+    if name.is_empty() { Err(FormatError::malformed("event_name \"\"", "must not be empty")) } else { Ok(name) }
+}
+
+fn event_state(json: &str) -> Result<EdgeState, FormatError> {
+    match &*string("event_state", json)? {
+        "start" => Ok(EdgeState::Start),
+        "stop" => Ok(EdgeState::Stop),
+        _ => Err(wrong("event_state", json, "must be start or stop, or absent for a point in time")),
+    }
+}
+
+fn timestamp(json: &str) -> Result<Timestamp, FormatError> {
+    Timestamp::parse(&string("timestamp", json)?).map_err(|error| wrong("timestamp", json, &format!("must be ISO 8601; {error}")))
+}
+
+fn value(json: &str) -> Result<f64, FormatError> {
+    let kind = JsonKind::of(json);
+    if kind != JsonKind::Number {
+        return Err(wrong("value", json, &format!("must be a number, not {kind}")));
+    }
+    let value: f64 = json.parse().map_err(|_| wrong("value", json, "must be a number"))?;
+    if value.is_finite() { Ok(value) } else { Err(wrong("value", json, "must be finite")) }
+}
+
+fn attributes(json: &str) -> Result<Flat<'_>, FormatError> {
+    match JsonKind::of(json) {
+        JsonKind::Object => attributes::flatten(json),
+        kind => Err(wrong("attributes", json, &format!("must be an object, not {kind}"))),
+    }
+}
+
+fn string<'a>(field: &str, json: &'a str) -> Result<Cow<'a, str>, FormatError> {
+    match JsonKind::of(json) {
+        JsonKind::String => json::string(json).map_err(|error| wrong(field, json, &error.to_string())),
+        kind => Err(wrong(field, json, &format!("must be a string, not {kind}"))),
+    }
+}
+
+fn wrong(field: &str, json: &str, rule: &str) -> FormatError {
+    FormatError::malformed(format!("{field} {}", shown_json(json)), rule)
+}
+
+#[cfg(test)]
+mod tests;
