@@ -1,7 +1,7 @@
 //! Memory per event and selector latency at 1 M events, and how put and query change as the store grows.
 //!
 //! `cargo bench --bench memory`, or with ` -- runs` how fast runs of edges go in, and with ` -- account` what the store says that
-//! it takes beside what it does; prints figures, asserts nothing. README's table has the machine's.
+//! it takes beside what it does; prints figures, asserts nothing. `docs/figures.md` has the machine's.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

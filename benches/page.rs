@@ -1,6 +1,6 @@
 //! A page of 100 k series: as text, compressed for the first time, again unchanged, and after a hundredth of it changed.
 //!
-//! `cargo bench --bench page`; prints figures, asserts nothing. README's table has the machine's.
+//! `cargo bench --bench page`; prints figures, asserts nothing. `docs/figures.md` has the machine's.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -1,7 +1,7 @@
 //! Search over 1 M events, three tenths of them with details of their own: how long a page of 100 takes by each kind of
 //! question that an index answers.
 //!
-//! `cargo bench --bench search`; prints figures, asserts nothing. README's table has the machine's.
+//! `cargo bench --bench search`; prints figures, asserts nothing. `docs/figures.md` has the machine's.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_possible_wrap, reason = "a bench program")]
 
 use change_events::event::Change;

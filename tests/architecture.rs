@@ -59,6 +59,10 @@ const MODULES: [(&str, &[&str]); 19] = [
 
 const FILE_LINES_MAX: usize = 500;
 
+const README_LINES_MAX: usize = 250;
+/// Words that are not in a block of code: what somebody reads who is in a hurry.
+const README_WORDS_MAX: usize = 800;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -84,6 +88,12 @@ fn files(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// The documents at the root and those of `docs/`.
+fn documents() -> Vec<PathBuf> {
+    let at_the_root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from);
+    at_the_root.into_iter().chain(files("docs", &["md"])).collect()
 }
 
 /// The lines of code of a file, with their numbers: no comments, no documentation.
@@ -220,8 +230,7 @@ fn source_files_are_small_and_plain() {
             }
         }
     }
-    let documents = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "ARCHITECTURE.md"].map(PathBuf::from);
-    for document in documents.into_iter().chain(files("docs", &["md"])) {
+    for document in documents() {
         let text = read(&document);
         let lines = text.lines().enumerate().filter(|(_, line)| !line.is_ascii());
         wrong.extend(lines.map(|(index, _)| format!("{}:{}: not ASCII", document.display(), index + 1)));
@@ -289,12 +298,12 @@ fn every_metric_that_rules_dashboards_and_documents_name_exists() {
         let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
         declared.contains_key(name) || family.is_some_and(|family| declared.contains_key(family))
     };
-    let mut documents = files("alerts", &["yml", "md"]);
-    documents.extend(files("grafana", &["json", "yml", "md"]));
-    documents.extend(files("examples", &["yml", "yaml", "md"]));
-    documents.extend(["README.md", "CHANGELOG.md", "ARCHITECTURE.md"].map(PathBuf::from));
+    let mut named_in = documents();
+    named_in.extend(files("alerts", &["yml", "md"]));
+    named_in.extend(files("grafana", &["json", "yml", "md"]));
+    named_in.extend(files("examples", &["yml", "yaml", "md"]));
     let mut wrong = Vec::new();
-    for path in documents {
+    for path in named_in {
         for name in metric_names(&read(&path)).iter().filter(|name| !exists(name)) {
             wrong.push(format!("{}: no such metric: {name}", path.display()));
         }
@@ -315,15 +324,15 @@ fn rows(document: &str) -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn the_readme_lists_every_metric_of_our_own() {
-    let rows = rows(&read("README.md"));
+fn the_page_of_metrics_lists_every_one_of_our_own() {
+    let rows = rows(&read("docs/metrics.md"));
     let mut missing = Vec::new();
     for (name, help) in declared_metrics().iter().filter(|(name, _)| name.starts_with("change_events_")) {
         if !rows.get(name).is_some_and(|cells| cells.contains(help)) {
             missing.push(format!("| `{name}` | {help} |"));
         }
     }
-    assert!(missing.is_empty(), "README.md lacks these rows of its table of metrics:\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "docs/metrics.md lacks these rows:\n{}", missing.join("\n"));
 }
 
 /// The statuses that the document of the routes and the code that answers name.
@@ -365,8 +374,8 @@ fn every_status_has_its_metric() {
 }
 
 #[test]
-fn the_readme_lists_every_flag_of_serve_with_its_default() {
-    let rows = rows(&read("README.md"));
+fn the_page_of_flags_lists_every_one_of_serve_with_its_default() {
+    let rows = rows(&read("docs/flags.md"));
     let program = change_events::cli::Cli::command();
     let serve = program.find_subcommand("serve").unwrap();
     let said = Regex::new(r"Default:? ([^.]+)").unwrap();
@@ -382,7 +391,36 @@ fn the_readme_lists_every_flag_of_serve_with_its_default() {
             missing.push(format!("| `{flag}` | {default} | {about} |"));
         }
     }
-    assert!(missing.is_empty(), "README.md lacks these rows of its table of flags:\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "docs/flags.md lacks these rows:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn the_pages_of_limits_and_of_commands_leave_none_out() {
+    let program = change_events::cli::Cli::command();
+    let flags = program.find_subcommand("serve").unwrap().get_arguments().filter_map(clap::Arg::get_long);
+    let limits = flags.filter(|flag| flag.starts_with("limit.")).map(|flag| ("docs/limits.md", format!("`--{flag}`")));
+    let named = program.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+    let commands = named.filter(|name| *name != "help").map(|name| ("docs/commands.md", name.to_owned()));
+    let cell = |document: &str, name: &str| read(document).lines().any(|line| line.starts_with("| ") && line.contains(name));
+    let missing: Vec<_> = limits.chain(commands).filter(|(document, name)| !cell(document, name)).collect();
+    assert!(missing.is_empty(), "no row of a table has these: {missing:?}");
+}
+
+#[test]
+fn the_page_of_configuration_has_every_key() {
+    let source = read("src/config/file.rs");
+    let wire = Regex::new(r"(?s)\nstruct Wire\w* \{\n(.*?)\n\}").unwrap();
+    let field = Regex::new(r"(?m)^    (\w+): ").unwrap();
+    let keys: BTreeSet<&str> = wire
+        .captures_iter(&source)
+        .flat_map(|found| field.captures_iter(found.get(1).unwrap().as_str()))
+        .map(|found| found.get(1).unwrap().as_str())
+        .collect();
+    assert!(keys.contains("organizations") && keys.contains("supersede"), "the keys were not understood: {keys:?}");
+    let page = read("docs/configuration.md");
+    let named: BTreeSet<&str> = Regex::new(r"\w+").unwrap().find_iter(&page).map(|word| word.as_str()).collect();
+    let missing: Vec<_> = keys.difference(&named).collect();
+    assert!(missing.is_empty(), "docs/configuration.md says nothing of {missing:?}");
 }
 
 #[test]
@@ -397,12 +435,15 @@ fn every_flag_that_documents_name_exists() {
     known.extend(["--help", "--version"].map(str::to_owned));
     let flag = Regex::new(r"(?:^|[\s`(=])(--[a-z][a-z0-9.-]*[a-z0-9])").unwrap();
     let mut wrong = Vec::new();
-    for document in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "alerts/README.md"] {
-        let text = read(document).replace("\\\n", " ");
+    let mut named_in = documents();
+    named_in.retain(|document| document != Path::new("CONTRIBUTING.md")); // its flags are those of cargo
+    named_in.extend(["alerts", "grafana", "examples"].into_iter().flat_map(|folder| files(folder, &["md"])));
+    for document in named_in {
+        let text = read(&document).replace("\\\n", " ");
         for line in text.lines().filter(|line| !FOREIGN_COMMANDS.iter().any(|command| line.contains(command))) {
             for captures in flag.captures_iter(line) {
                 if !known.contains(&captures[1]) {
-                    wrong.push(format!("{document}: no such flag: {} in {line:?}", &captures[1]));
+                    wrong.push(format!("{}: no such flag: {} in {line:?}", document.display(), &captures[1]));
                 }
             }
         }
@@ -425,9 +466,9 @@ fn documents_point_to_what_exists() {
     let link = Regex::new(r"\]\(([^)#:]*)(?:#([^):]*))?\)").unwrap();
     let path = Regex::new(r"`((?:src|tests|alerts|examples|docs|grafana|benches)/[\w./-]*)`").unwrap();
     let mut wrong = Vec::new();
-    let mut documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).to_vec();
-    documents.extend(["alerts", "examples", "docs"].into_iter().flat_map(|folder| files(folder, &["md"])));
-    for document in documents {
+    let mut pointing = documents();
+    pointing.extend(["alerts", "grafana", "examples"].into_iter().flat_map(|folder| files(folder, &["md"])));
+    for document in pointing {
         let text = read(&document);
         let folder = document.parent().unwrap();
         let links = link.captures_iter(&text).filter_map(|found| Some((folder.join(&found[1]), found.get(2)?.as_str().to_owned())));
@@ -444,6 +485,26 @@ fn documents_point_to_what_exists() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_readme_is_read_in_two_minutes() {
+    let text = read("README.md");
+    let lines = text.lines().count();
+    assert!(lines <= README_LINES_MAX, "README.md has {lines} lines, more than {README_LINES_MAX}: tables are for docs/");
+    let fenced = Regex::new(r"(?s)```.*?```|<!--.*?-->|\]\([^)]*\)").unwrap();
+    let words = fenced.replace_all(&text, " ").split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count();
+    assert!(words <= README_WORDS_MAX, "README.md has {words} words beside its blocks, more than {README_WORDS_MAX}");
+}
+
+#[test]
+fn the_map_of_documents_has_every_page() {
+    let link = Regex::new(r"\]\((?:\.\./)?([^)#:]*)\)").unwrap();
+    let map = read("docs/README.md");
+    let linked: BTreeSet<PathBuf> = link.captures_iter(&map).map(|found| PathBuf::from(&found[1])).collect();
+    let pages = files("docs", &["md"]).into_iter().map(|page| page.strip_prefix("docs").unwrap().to_owned());
+    let missing: Vec<_> = pages.filter(|page| page.as_os_str() != "README.md" && !linked.contains(page)).collect();
+    assert!(missing.is_empty(), "docs/README.md has no line for {missing:?}");
 }
 
 #[test]

@@ -1,20 +1,23 @@
-//! The README and the pages on the APIs are run as they stand.
+//! The README and the pages of `docs/` are run as they stand.
 //!
 //! A fenced block after the line `<!-- test -->` is run by bash, all of them in their order, in one folder, against one
-//! server; what `<!-- output -->` stands before has to be what the last one printed. `<!-- serve -->` begins anew with the
-//! server that the block starts. Times, ids and tokens differ from run to run and are compared as such.
+//! server; what `<!-- output -->` stands before has to be what the last one printed. `<!-- file NAME -->` puts the block into
+//! that file of the folder. `<!-- serve -->` begins anew with the server that the block starts. Times, ids and tokens differ
+//! from run to run and are compared as such.
 
 use regex::Regex;
 
 use crate::shell;
 use crate::support::examples;
 use crate::support::exporter::Exporter;
+use crate::support::servers;
 
 #[derive(Debug, PartialEq)]
 enum Mark {
     Test,
     Output,
     Serve,
+    File(String),
 }
 
 /// The marked blocks of a document, each with its line.
@@ -26,6 +29,7 @@ fn blocks(document: &str, text: &str) -> Vec<(Mark, usize, String)> {
             "<!-- test -->" => Mark::Test,
             "<!-- output -->" => Mark::Output,
             "<!-- serve -->" => Mark::Serve,
+            other if other.starts_with("<!-- file ") => Mark::File(other.split(' ').nth(2).unwrap().to_owned()),
             other => {
                 assert!(!other.trim_start().starts_with("<!--"), "{document}:{}: unknown mark {other}", number + 1);
                 continue;
@@ -71,7 +75,27 @@ fn serve(script: &str, folder: &std::path::Path) -> Exporter {
 
 #[test]
 fn the_readme_does_what_it_says() {
-    check("README.md", 10);
+    check("README.md", 5);
+}
+
+#[test]
+fn the_page_on_sending_does_what_it_says() {
+    check("docs/sending.md", 5);
+}
+
+#[test]
+fn the_page_on_reading_does_what_it_says() {
+    check("docs/reading.md", 2);
+}
+
+#[test]
+fn the_page_on_configuration_does_what_it_says() {
+    check("docs/configuration.md", 3);
+}
+
+#[test]
+fn the_page_on_commands_does_what_it_says() {
+    check("docs/commands.md", 1);
 }
 
 #[test]
@@ -99,6 +123,8 @@ fn check(document: &str, least: usize) {
     for (mark, line, block) in blocks(document, &text) {
         match mark {
             Mark::Serve => exporter = Some(serve(&block, folder.path())),
+            Mark::File(name) => std::fs::write(folder.path().join(name), block).unwrap(),
+            Mark::Test if block.contains("promtool ") && servers::require("promtool").is_none() => {}
             Mark::Test => {
                 let exporter = exporter.get_or_insert_with(|| Exporter::start(&[]));
                 printed = shell::succeed(&block, folder.path(), exporter.target(), &[]);
@@ -108,4 +134,16 @@ fn check(document: &str, least: usize) {
         }
     }
     assert!(count >= least, "only {count} blocks of {document} are marked");
+}
+
+#[test]
+fn every_page_with_marked_blocks_is_run() {
+    let entries = std::fs::read_dir(examples::path("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let pages = pages.map(|path| format!("docs/{}", path.file_name().unwrap().display()));
+    for page in pages.chain(["README.md", "alerts/README.md", "grafana/README.md"].map(str::to_owned)) {
+        let marked = !blocks(&page, &examples::with(&page, &[])).is_empty();
+        let run = include_str!("readme.rs").contains(&format!("check(\"{page}\", "));
+        assert_eq!(marked, run, "{page}: has it marked blocks, and is there a test that runs them?");
+    }
 }

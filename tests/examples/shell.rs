@@ -1,14 +1,17 @@
-//! Runs lines of shell as a user would type them, with this build's `change-events` in the path.
+//! Runs lines of shell as a user would type them, with this build's `change-events` in the path, and the servers of the tests.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::support::exporter;
+use crate::support::servers;
 
 /// Runs a script in a folder. `address` is the server that `127.0.0.1:10555` in the script means.
 pub(crate) fn run(script: &str, folder: &Path, address: &str, variables: &[(&str, &str)]) -> Output {
     let programs = exporter::binary().parent().unwrap().to_owned();
-    let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap()))).unwrap();
+    let path =
+        std::env::join_paths([programs, servers::folder()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())))
+            .unwrap();
     Command::new("bash")
         .args(["-euo", "pipefail", "-c", &script.replace("127.0.0.1:10555", address)])
         .current_dir(folder)

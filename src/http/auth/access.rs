@@ -5,19 +5,19 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::http::auth::ACCESS_TOKEN_LIFE;
-use crate::http::auth::AuthError;
-use crate::http::auth::Credential;
-use crate::http::auth::Exchanged;
-use crate::http::auth::Grant;
-use crate::http::auth::Organization;
-use crate::http::auth::Presented;
-use crate::http::auth::Scopes;
-use crate::http::auth::Secret;
-use crate::http::auth::TOKEN_BYTES_MAX;
-use crate::http::auth::TokenHash;
 use crate::http::auth::access_token;
 use crate::http::auth::access_token::Claims;
+use crate::http::auth::error::AuthError;
+use crate::http::auth::presented::Presented;
+use crate::http::auth::scope::Scopes;
+use crate::http::auth::secret::Secret;
+use crate::http::auth::token::ACCESS_TOKEN_LIFE;
+use crate::http::auth::token::Credential;
+use crate::http::auth::token::Exchanged;
+use crate::http::auth::token::Grant;
+use crate::http::auth::token::Organization;
+use crate::http::auth::token::TOKEN_BYTES_MAX;
+use crate::http::auth::token::TokenHash;
 use crate::time::Timestamp;
 
 /// All organizations; none of them: the anonymous one, which asks for no token.

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::header;
 use axum::http::request;
 
-use crate::http::auth::AuthError;
+use crate::http::auth::error::AuthError;
 
 /// The header that many scripts put their token in.
 const TOKEN_HEADER: &str = "x-last9-api-token";

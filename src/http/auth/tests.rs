@@ -1,4 +1,8 @@
+use std::time::Duration;
+
 use super::*;
+use crate::http::auth::token::TOKEN_BYTES_MAX;
+use crate::time::Timestamp;
 
 const DAY: Duration = Duration::from_hours(24);
 

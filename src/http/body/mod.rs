@@ -8,7 +8,6 @@ pub(crate) mod inflate;
 pub(crate) mod pace;
 
 use std::fmt;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -25,6 +24,7 @@ use crate::http::body::budget::SMALL_BYTES;
 use crate::http::body::inflate::Encoding;
 use crate::http::body::inflate::InflateError;
 use crate::http::body::inflate::Inflater;
+pub use crate::http::body::pace::Pace;
 use crate::http::body::pace::PaceError;
 use crate::http::body::pace::PacedBody;
 use crate::http::error::ApiError;
@@ -47,17 +47,6 @@ pub struct Limits {
     pub pace: Pace,
 }
 
-/// How slow a sender of a body may be. Only time that the server spends waiting for the sender counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// Waiting that is free.
-    pub grace: Duration,
-    /// Bytes that buy a second of waiting beyond that.
-    pub bytes_per_second: u32,
-    /// Longest single wait.
-    pub silence: Duration,
-}
-
 /// Inflated bodies up to this size may have any ratio: small JSON that repeats itself compresses very well.
 pub const RATIO_FREE_BYTES: usize = 1024 * 1024;
 
@@ -77,12 +66,6 @@ impl Default for Limits {
             stream_bytes: None,
             pace: Pace::default(),
         }
-    }
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { grace: Duration::from_secs(10), bytes_per_second: 8 * 1024, silence: Duration::from_secs(30) }
     }
 }
 

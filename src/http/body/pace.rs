@@ -11,7 +11,22 @@ use hyper::body::Body as _;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 
-use crate::http::body::Pace;
+/// How slow a sender of a body may be. Only time that the server spends waiting for the sender counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Waiting that is free.
+    pub grace: Duration,
+    /// Bytes that buy a second of waiting beyond that.
+    pub bytes_per_second: u32,
+    /// Longest single wait.
+    pub silence: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(10), bytes_per_second: 8 * 1024, silence: Duration::from_secs(30) }
+    }
+}
 
 /// A body, frame by frame.
 #[derive(Debug)]

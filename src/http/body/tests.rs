@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use std::io::Write as _;
 use std::sync::Arc;
 

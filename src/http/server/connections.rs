@@ -16,11 +16,11 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::http::server::Options;
 use crate::http::server::connection;
 use crate::http::server::connection::Connection;
 use crate::http::server::connection::Lane;
 use crate::http::server::connection::Place;
+use crate::http::server::options::Options;
 use crate::http::server::worth::Crowd;
 use crate::http::server::worth::READER_GRACE;
 use crate::http::server::worth::Worth;

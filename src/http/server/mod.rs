@@ -5,6 +5,8 @@
 
 mod connection;
 mod connections;
+mod options;
+mod settle;
 mod stall;
 mod unread;
 mod watched;
@@ -46,11 +48,12 @@ use crate::http::server::connection::Place;
 pub(crate) use crate::http::server::connection::queued;
 pub use crate::http::server::connections::Connections;
 pub(crate) use crate::http::server::connections::Readers;
+pub use crate::http::server::options::Options;
+use crate::http::server::settle::Course;
+use crate::http::server::settle::Outcome;
 use crate::http::server::stall::LINGER;
 use crate::http::server::stall::Slow;
 use crate::http::server::stall::StallGuard;
-use crate::http::server::unread::Course;
-use crate::http::server::unread::Outcome;
 use crate::telemetry::Telemetry;
 
 /// How long to leave the listener alone when nothing can be accepted, or nobody has a place.
@@ -67,39 +70,6 @@ const SCRAPE_SLACK: Duration = Duration::from_secs(1);
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Files the process wants beside its connections: the log, the database of zones, standard streams.
 const OTHER_FILES: u64 = 256;
-
-/// How connections are treated.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Connections at the same time (`--limit.connections`).
-    pub connections: usize,
-    /// Further connections, for when nobody of those can be ended: operators are answered there, and some scrapes, one request each.
-    pub reserved_connections: usize,
-    /// Time for a request's headers to arrive, counted from the end of the last answer: ends silent and idle connections too.
-    pub header_timeout: Duration,
-    /// The same on a reserved connection.
-    pub reserved_header_timeout: Duration,
-    /// Time without progress after which the reader of an answer is given up.
-    pub write_stall: Duration,
-    /// Time that the writing of one answer may wait for its reader in all; a scraper may say that it waits for less.
-    pub write_total: Duration,
-    /// Time that requests have to end after a stop.
-    pub drain: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            connections: 10_000,
-            reserved_connections: 64,
-            header_timeout: Duration::from_secs(10),
-            reserved_header_timeout: Duration::from_secs(2),
-            write_stall: Duration::from_secs(10),
-            write_total: Duration::from_mins(2),
-            drain: Duration::from_secs(25),
-        }
-    }
-}
 
 /// Serves `router` on all `listeners` until `stop`; then accepts no more, lets requests end, and returns.
 /// Connections that outlast [`Options::drain`] are cut.
@@ -264,7 +234,7 @@ async fn speak(stream: TcpStream, connection: &Arc<Connection>, router: Router, 
 
 /// Does away with what is left of the request's body, so that the answer is true about what comes after it.
 async fn settle(mut response: Response, connection: &Connection, course: Option<Course>, telemetry: &Telemetry) -> Response {
-    let outcome = unread::settle(connection, course, response.status(), response.headers()).await;
+    let outcome = settle::settle(connection, course, response.status(), response.headers()).await;
     if let Some(outcome) = outcome.label() {
         telemetry.unread_bodies.get_or_create(&[("outcome", outcome)]).inc();
     }

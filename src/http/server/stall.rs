@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use tokio::time::Sleep;
 
 use crate::http::server::connection::Connection;
-use crate::http::server::unread::UNREAD_BYTES_MAX;
+use crate::http::server::settle::UNREAD_BYTES_MAX;
 
 /// How long a closed connection still reads what comes, however much. Beyond that it only waits for the other side to have read and to close.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
