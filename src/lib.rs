@@ -18,6 +18,7 @@ pub mod labels;
 pub mod log;
 pub mod mapping;
 pub mod rules;
+pub mod shown;
 pub mod store;
 pub mod telemetry;
 pub mod threads;

@@ -14,28 +14,43 @@ use clap::CommandFactory as _;
 use regex::Regex;
 
 /// Each module and the ones it may use, lowest first: a module never uses one below it in this list.
-const MODULES: [(&str, &[&str]); 19] = [
+const MODULES: [(&str, &[&str]); 20] = [
+    ("shown", &[]),
     ("account", &[]),
     ("threads", &[]),
     ("files", &[]),
-    ("time", &[]),
+    ("time", &["shown"]),
     ("labels", &[]),
     ("event", &["time", "labels"]),
-    ("store", &["account", "time", "labels", "event"]),
+    ("store", &["shown", "account", "time", "labels", "event"]),
     ("exposition", &["account", "threads", "time", "labels", "event", "store"]),
-    ("mapping", &["time", "labels", "event"]),
+    ("mapping", &["shown", "time", "labels", "event"]),
     ("log", &["files"]),
     ("telemetry", &[]),
     ("writer", &["account", "threads", "time", "labels", "event", "store", "exposition", "log", "telemetry"]),
-    ("client", &["time"]),
+    ("client", &["shown", "time"]),
     ("rules", &["time"]),
-    ("http", &["account", "threads", "files", "time", "store", "exposition", "mapping", "telemetry", "writer"]),
-    ("intake", &["account", "time", "event", "store", "exposition", "mapping", "telemetry", "writer", "http"]),
+    ("http", &["shown", "account", "threads", "files", "time", "store", "exposition", "mapping", "telemetry", "writer"]),
+    ("intake", &["shown", "account", "time", "event", "store", "exposition", "mapping", "telemetry", "writer", "http"]),
     (
         "doors",
-        &["account", "threads", "time", "labels", "event", "store", "exposition", "mapping", "telemetry", "writer", "http", "intake"],
+        &[
+            "shown",
+            "account",
+            "threads",
+            "time",
+            "labels",
+            "event",
+            "store",
+            "exposition",
+            "mapping",
+            "telemetry",
+            "writer",
+            "http",
+            "intake",
+        ],
     ),
-    ("config", &["account", "threads", "time", "store", "exposition", "mapping", "telemetry", "writer", "http", "doors"]),
+    ("config", &["shown", "account", "threads", "time", "store", "exposition", "mapping", "telemetry", "writer", "http", "doors"]),
     (
         "cli",
         &[

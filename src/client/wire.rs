@@ -10,6 +10,7 @@ use serde_json::Number;
 use serde_json::Value;
 
 use super::shown;
+use crate::shown::cut;
 use crate::time::Timestamp;
 
 /// Which end of a change an edge is.
@@ -200,6 +201,6 @@ pub struct AnswerError {
 
 impl AnswerError {
     fn new(text: &str, error: serde_json::Error) -> Self {
-        Self { error, beginning: shown(text).chars().take(80).collect() }
+        Self { error, beginning: cut(&shown(text)).into() }
     }
 }

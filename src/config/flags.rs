@@ -18,6 +18,7 @@ use crate::http::auth::Access;
 use crate::http::hosts;
 use crate::http::hosts::Hosts;
 use crate::http::server;
+use crate::shown::cut;
 use crate::store;
 use crate::telemetry::logging;
 use crate::threads::Helpers;
@@ -227,8 +228,7 @@ impl Flags {
         let mut hosts = Hosts::default();
         for name in &self.web_allowed_hosts {
             if !hosts.add(name) {
-                let shown: String = name.chars().take(80).collect();
-                let rule = format!("`{shown}` must be a host name without a port, `*.` and such a name, or `*`");
+                let rule = format!("`{}` must be a host name without a port, `*.` and such a name, or `*`", cut(name));
                 return Err(ConfigError::flag("--web.allowed-hosts", rule));
             }
         }

@@ -1,5 +1,7 @@
 //! Sizes as Prometheus writes them: `512MB`, `10GB`; units are powers of 1024.
 
+use crate::shown::cut;
+
 const UNITS: [(&str, u32); 7] = [("EB", 60), ("PB", 50), ("TB", 40), ("GB", 30), ("MB", 20), ("KB", 10), ("B", 0)];
 
 /// A text is no size.
@@ -12,7 +14,7 @@ pub(super) fn parse(text: &str) -> Result<u64, SizeError> {
     if text == "0" {
         return Ok(0);
     }
-    let wrong = || SizeError(text.chars().take(80).collect());
+    let wrong = || SizeError(cut(text).into());
     let (number, shift) = UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift))).ok_or_else(wrong)?;
     let digits = Some(number).filter(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
     let bytes = digits.and_then(|digits| digits.parse::<u64>().ok()?.checked_mul(1 << shift));

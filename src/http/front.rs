@@ -13,14 +13,13 @@ use axum::response::Response;
 
 use crate::http::app::App;
 use crate::http::error::ApiError;
+use crate::shown::cut;
 use crate::telemetry::RouteMetrics;
 
 /// Most headers of a request. hyper's own bound of 100 lies on its stack; a lower one there would cost every request an allocation.
 const HEADERS_MAX: usize = 64;
 /// Bytes of a request line and its headers together. hyper refuses what it finds no end of by then, and sees some that are longer.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// Characters of what was sent that an answer repeats.
-const SHOWN_CHARS: usize = 80;
 
 /// Refuses what no route should see.
 pub(crate) struct Front {
@@ -67,7 +66,7 @@ impl Front {
         let message = format!(
             "Host `{}` is no name of this server, which listens on loopback only and asks for no token, so that a page of another site could \
              be behind it: ask for localhost, an address or the name of this machine, or say --web.allowed-hosts or --web.external-url",
-            shown(&foreign)
+            cut(&foreign)
         );
         Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, "host", message).at("Host"))
     }
@@ -87,7 +86,7 @@ fn check_coding(headers: &HeaderMap) -> Result<(), ApiError> {
     let said = lines.join(", ");
     let codings: Vec<&str> = said.split(',').map(str::trim).collect();
     let is_chunked = |coding: &&str| coding.eq_ignore_ascii_case("chunked");
-    let message = |rule| format!("Transfer-Encoding `{}`: {rule}", shown(&said));
+    let message = |rule| format!("Transfer-Encoding `{}`: {rule}", cut(&said));
     match codings.iter().find(|coding| !coding.is_empty() && !is_chunked(coding)) {
         Some(_) => {
             let message = message("only `chunked` is known; a compressed body says so in Content-Encoding");
@@ -123,8 +122,4 @@ fn target_bytes(request: &Request) -> usize {
     origin
         + uri.scheme_str().map_or(0, |scheme| scheme.len() + "://".len())
         + uri.authority().map_or(0, |authority| authority.as_str().len())
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(SHOWN_CHARS).collect()
 }

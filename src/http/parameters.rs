@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use crate::http::error::ApiError;
+use crate::shown::cut;
+use crate::shown::shown;
 use crate::store::Matcher;
 use crate::store::selector;
 use crate::store::selector::Patterns;
@@ -59,7 +61,7 @@ impl<'a> Parameters<'a> {
             return Err(ApiError::malformed(format!("match[]: more than {SELECTORS_MAX} selectors")));
         }
         selector::parse_all(&texts, patterns).map_err(|(place, error)| {
-            let cut: String = texts.get(place).map(|text| text.chars().take(80).collect()).unwrap_or_default();
+            let cut = texts.get(place).map_or("", |text| cut(text));
             let message = format!("match[]: selector {cut:?}: {error}");
             if error.is_limit() { ApiError::too_much(message) } else { ApiError::malformed(message) }
         })
@@ -77,14 +79,6 @@ pub(crate) fn moment<E>(text: &str, parse: impl Fn(&str) -> Result<Timestamp, E>
         let offset = text.rsplit_once(' ').filter(|(before, _)| before.contains(['T', ':']));
         offset.and_then(|(before, offset)| parse(&format!("{before}+{offset}")).ok()).ok_or(error)
     })
-}
-
-/// A stranger's text, cut to a length that fits a message.
-pub(crate) fn shown(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default())),
-        None => Cow::Borrowed(text),
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::intake::actor::Actor;
-use crate::mapping::shown;
+use crate::shown::cut;
 
 /// Whether a body of this media type is JSON: also what curl and Python send unless told otherwise, since no other reading of
 /// such a body makes sense.
@@ -21,7 +21,7 @@ pub(crate) fn is_json(media_type: &str) -> bool {
 
 /// 415: a body of this media type means nothing here; `instead` says what to send.
 pub(crate) fn unsupported(media_type: &str, instead: &str) -> ApiError {
-    let message = format!("Content-Type `{}` is not supported: send {instead}", shown::shown(media_type).text);
+    let message = format!("Content-Type `{}` is not supported: send {instead}", cut(media_type));
     ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", message)
 }
 

@@ -35,7 +35,7 @@ use crate::writer::Made;
 use crate::writer::Unchanged;
 
 /// How often a change is tried while others change the same event.
-const TRIES: usize = 16;
+pub(crate) const TRIES: usize = 16;
 
 /// An event after a change.
 #[derive(Debug)]

@@ -7,7 +7,7 @@
 use crate::mapping::FormatError;
 use crate::mapping::json;
 use crate::mapping::json::JsonKind;
-use crate::mapping::shown::quoted;
+use crate::shown::quoted;
 use std::borrow::Cow;
 
 /// How many objects and arrays may stand inside each other.

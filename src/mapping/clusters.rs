@@ -3,7 +3,7 @@
 use crate::mapping::FormatError;
 use crate::mapping::names::NAME_RULE as NAME_OF_LABEL_RULE;
 use crate::mapping::names::is_label_name;
-use crate::mapping::shown::quoted;
+use crate::shown::quoted;
 use std::collections::HashMap;
 use std::sync::Arc;
 

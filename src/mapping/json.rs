@@ -11,6 +11,11 @@ use std::fmt;
 /// Up to this many names are compared each with each, which needs no memory.
 const PAIRWISE_MAX: usize = 24;
 
+/// The text without the byte order mark that some editors and shells put in front of it.
+pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 /// One member of an object.
 #[derive(Debug)]
 pub(crate) struct Member<'a> {

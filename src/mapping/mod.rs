@@ -13,7 +13,6 @@ mod label;
 pub(crate) mod labels;
 pub(crate) mod names;
 pub mod options;
-pub(crate) mod shown;
 pub mod tags;
 mod warning;
 pub mod whole;

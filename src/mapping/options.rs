@@ -2,7 +2,7 @@
 
 use crate::labels::LABELS_MAX;
 use crate::labels::TEXT_MAX;
-use crate::mapping::shown::quoted;
+use crate::shown::quoted;
 
 /// How attributes become labels, as configured. The default is what works with every known sender.
 #[derive(Clone, Debug)]

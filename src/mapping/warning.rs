@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::mapping::shown::quoted;
+use crate::shown::quoted;
 
 /// Something that the labels do not say as it was sent; the event keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]

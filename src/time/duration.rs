@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::shown::cut;
+
 /// Units from long to short, in milliseconds.
 const UNITS: [(&str, u64); 7] =
     [("y", 365 * 86_400_000), ("w", 7 * 86_400_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
@@ -16,7 +18,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let wrong = || DurationError(text.chars().take(80).collect());
+    let wrong = || DurationError(cut(text).into());
     let mut rest = text;
     let mut millis: u64 = 0;
     let mut units = UNITS.iter();

@@ -35,9 +35,6 @@ use crate::intake::wholes::ChangedEvent;
 use crate::intake::wholes::IfMatch;
 use crate::store::EventView;
 
-/// How often a POST is tried while others put and delete the same event.
-const TRIES: usize = 8;
-
 /// Puts an event that is not there.
 pub(super) async fn put(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     let sent = Sent::of(&app, call).await?;
@@ -60,7 +57,7 @@ pub(super) async fn post(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let Request { change, operation, insert } = request;
     let new = Event::new(change.clone(), uuid4()?, actor.now);
     let id = new.as_ref().map_or_else(|_| change.id.clone().unwrap_or_default(), |new| new.id.clone());
-    for _ in 0..TRIES {
+    for _ in 0..wholes::TRIES {
         let edit = |event: &EventView, whole| {
             let shown = view::event(event);
             let after = wire::apply(operation, shown.clone(), &change).map_err(refusal)?;

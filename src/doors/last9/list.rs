@@ -15,10 +15,10 @@ use crate::http::error::ApiError;
 use crate::http::error::held_json_response;
 use crate::http::parameters::Parameters;
 use crate::http::parameters::moment;
-use crate::http::parameters::shown;
 use crate::http::route::Call;
 use crate::labels::EVENT_NAME;
 use crate::labels::LabelSet;
+use crate::shown::shown;
 use crate::store::Cursor;
 use crate::store::EdgeView;
 use crate::store::EventView;
@@ -27,6 +27,7 @@ use crate::store::Selected;
 use crate::store::selector::Patterns;
 use crate::time::Timestamp;
 use crate::time::iso8601::TimeError;
+use crate::time::iso8601::looks_like_a_date;
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1000;
@@ -92,11 +93,6 @@ fn iso8601_or_seconds(text: &str) -> Result<Timestamp, TimeError> {
         Some(at) if !looks_like_a_date(text) => Ok(at),
         _ => Timestamp::parse(text),
     }
-}
-
-/// `2026` and `20260220` are dates in ISO 8601; as Unix seconds they would be moments in 1970.
-fn looks_like_a_date(text: &str) -> bool {
-    matches!(text.len(), 4 | 7 | 8) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[derive(Serialize)]

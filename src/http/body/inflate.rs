@@ -12,6 +12,8 @@ use zstd::stream::raw::InBuffer;
 use zstd::stream::raw::Operation as _;
 use zstd::stream::raw::OutBuffer;
 
+use crate::shown::cut;
+
 /// Most bytes that one step takes in or gives out, give or take a deflate block.
 const STEP_BYTES: usize = 64 * 1024;
 /// Largest zstd window, as a power of two: what RFC 8878 asks every decoder to support.
@@ -52,7 +54,7 @@ impl Encoding {
             "" | "identity" => Ok(Self::Identity),
             "gzip" | "x-gzip" => Ok(Self::Gzip),
             "zstd" => Ok(Self::Zstd),
-            _ => Err(InflateError::Unsupported(name.chars().take(80).collect())),
+            _ => Err(InflateError::Unsupported(cut(name).into())),
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::mapping::options::LabelRules;
 use crate::mapping::options::Limits;
 use crate::mapping::options::MappingError;
 use crate::mapping::options::MappingOptions;
-use crate::mapping::shown::quoted;
+use crate::shown::quoted;
 use std::borrow::Cow;
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
 //! Bare tags that name an event: the usual ones, and those of the configuration.
 
-use crate::mapping::shown::quoted;
 use crate::mapping::tags::tag::word;
 use crate::mapping::tags::words;
+use crate::shown::quoted;
 use std::collections::HashMap;
 use std::collections::HashSet;
 

@@ -16,6 +16,8 @@ use promql_parser::label::MatchOp;
 use promql_parser::parser::Expr;
 use std::sync::Arc;
 
+use crate::shown::cut;
+
 /// Longest selector in bytes.
 pub const SELECTOR_BYTES_MAX: usize = 8 << 10;
 /// Most matchers in all selectors of one request.
@@ -305,7 +307,7 @@ impl Pricing<'_> {
 fn refusal(error: PatternError, pattern: &str) -> SelectorError {
     match error {
         PatternError::Syntax(words) => SelectorError::Regex(words),
-        PatternError::Large => SelectorError::LargeRegex { pattern: pattern.chars().take(80).collect::<String>().into() },
+        PatternError::Large => SelectorError::LargeRegex { pattern: cut(pattern).into() },
     }
 }
 

@@ -237,5 +237,10 @@ fn offset(input: &mut Input<'_>) -> Result<i64, TimeError> {
     Ok(if ahead { span } else { -span })
 }
 
+/// Whether digits are a date rather than Unix seconds: `2026` and `20260220` are dates in ISO 8601; as Unix seconds they would be moments in 1970.
+pub fn looks_like_a_date(text: &str) -> bool {
+    matches!(text.len(), 4 | 7 | 8) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests;

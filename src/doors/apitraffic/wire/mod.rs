@@ -8,10 +8,11 @@ use crate::event::Details;
 use crate::mapping::FormatError;
 use crate::mapping::json;
 use crate::mapping::json::JsonKind;
-use crate::mapping::shown::quoted;
-use crate::mapping::shown::shown_json;
 use crate::mapping::whole::End;
 use crate::mapping::whole::Whole;
+use crate::shown::cut;
+use crate::shown::quoted;
+use crate::shown::shown_json;
 use crate::time::Timestamp;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -200,7 +201,7 @@ pub fn check_order(at: Timestamp, end: End, given: EndedAt) -> Result<(), FieldE
 
 /// The body as text, without the byte order mark that some shells put before it.
 fn text(body: &[u8]) -> Result<&str, FieldError> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let body = json::without_mark(body);
     let text = std::str::from_utf8(body)
         .map_err(|error| FieldError::body(format!("must be UTF-8, and is not from byte {} on", error.valid_up_to())))?
         .trim_ascii();
@@ -208,7 +209,7 @@ fn text(body: &[u8]) -> Result<&str, FieldError> {
 }
 
 fn shortened(name: &str) -> Box<str> {
-    name.chars().take(crate::mapping::shown::SHOWN_CHARACTERS).collect::<String>().into()
+    cut(name).into()
 }
 
 fn string<'a>(field: &str, json: &'a str) -> Result<Cow<'a, str>, FieldError> {

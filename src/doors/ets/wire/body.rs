@@ -11,9 +11,9 @@ use crate::doors::ets::wire::Tags;
 use crate::doors::ets::wire::check_id;
 use crate::doors::ets::wire::moment;
 use crate::mapping::FormatError;
-use crate::mapping::shown::quoted;
-use crate::mapping::shown::shown;
-use crate::mapping::shown::shown_json;
+use crate::shown::cut;
+use crate::shown::quoted;
+use crate::shown::shown_json;
 use crate::time::Timestamp;
 use serde::Deserialize;
 use serde::Deserializer;
@@ -76,7 +76,7 @@ fn request(body: Body) -> Result<Request, EtsError> {
         None | Some(Value::Null) => Operation::default(),
         Some(Value::String(text)) if text == "merge" => Operation::Merge,
         Some(Value::String(text)) if text == "update" => Operation::Update,
-        Some(Value::String(text)) => return Err(EtsError::Operation(shown(&text).text.to_owned())),
+        Some(Value::String(text)) => return Err(EtsError::Operation(cut(&text).to_owned())),
         Some(other) => return Err(EtsError::Operation(shown_json(&other.to_string()))),
     };
     let change = Fields {

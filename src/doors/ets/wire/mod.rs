@@ -172,7 +172,7 @@ fn check_id(field: &str, id: &str) -> Result<(), FormatError> {
     let characters = id.chars().count();
     if characters > EVENT_ID_MAX {
         return Err(FormatError::malformed(
-            format!("{field} {}", crate::mapping::shown::quoted(id)),
+            format!("{field} {}", crate::shown::quoted(id)),
             format!("{characters} characters: at most {EVENT_ID_MAX}"),
         ));
     }

@@ -2,6 +2,7 @@
 
 use crate::time::Timestamp;
 use crate::time::iso8601::TimeError;
+use crate::time::iso8601::looks_like_a_date;
 
 /// The years that the clients of ETS can hold, in Unix seconds.
 const SECONDS: std::ops::Range<f64> = -62_135_596_800.0..253_402_300_800.0;
@@ -37,11 +38,6 @@ fn of_decimal(text: &str) -> Option<i64> {
     let millis = format!("{whole}{thousandths:0<3}").parse::<i64>().ok()?;
     let is_beyond = rest.bytes().any(|byte| byte != b'0');
     Some(if digits.len() == text.len() { millis } else { -millis - i64::from(is_beyond) })
-}
-
-/// `2026` and `20260220` are dates in ISO 8601; as Unix seconds they would be moments in 1970.
-fn looks_like_a_date(text: &str) -> bool {
-    matches!(text.len(), 4 | 7 | 8) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `MM/DD/YY:HH:MM:SS` as ISO 8601. The century is that of Python's `%y`: 69 is 1969, 68 is 2068.

@@ -3,7 +3,7 @@
 use crate::mapping::FormatError;
 use crate::mapping::json;
 use crate::mapping::json::JsonKind;
-use crate::mapping::shown::shown_json;
+use crate::shown::shown_json;
 use crate::time::Timestamp;
 use std::borrow::Cow;
 

@@ -14,8 +14,8 @@ use crate::mapping::attributes::Flat;
 use crate::mapping::json;
 use crate::mapping::json::JsonKind;
 use crate::mapping::labels::Incoming;
-use crate::mapping::shown::quoted;
-use crate::mapping::shown::shown_json;
+use crate::shown::quoted;
+use crate::shown::shown_json;
 use crate::time::Timestamp;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ fn parse_object(text: &str, context: &Context<'_>) -> Result<Parsed, FormatError
 
 /// The body as text, without the byte order mark that some shells put before it.
 fn text(body: &[u8]) -> Result<&str, FormatError> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let body = json::without_mark(body);
     let text = std::str::from_utf8(body)
         .map_err(|error| FormatError::malformed("body", format!("must be UTF-8, and is not from byte {} on", error.valid_up_to())))?;
     if text.trim_ascii().is_empty() { Err(FormatError::malformed("body", "is empty")) } else { Ok(text) }
