@@ -1,13 +1,9 @@
-//! Leases of an item of the account, and what each of those may have who take of it.
+//! Leases of an item of the account: of all that there is, and of what each that takes of it may have.
 
-use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
-use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 
@@ -16,63 +12,12 @@ use crate::account::Full;
 use crate::account::Item;
 use crate::account::UNIT;
 use crate::account::Whose;
+use crate::account::takers::Key;
+use crate::account::takers::Taker;
 use crate::account::units;
 
 /// How long anybody waits for memory before being told that there is none.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Who takes of an item: of all that there is an organization has at most half, and one sender a quarter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taker {
-    /// By a hash of its name.
-    pub organization: u64,
-    /// The same of a token, or an address.
-    pub sender: u64,
-}
-
-/// An organization, or one of its senders.
-type Key = (u64, Option<u64>);
-
-impl Taker {
-    /// Of which one has what part.
-    fn parts(self) -> [(Key, Whose, u32); 2] {
-        [((self.organization, Some(self.sender)), Whose::Sender, 4), ((self.organization, None), Whose::Organization, 2)]
-    }
-}
-
-/// What each that takes of an item may still take. Who takes nothing is forgotten.
-#[derive(Default)]
-pub(super) struct Takers(Mutex<Known>);
-
-#[derive(Default)]
-struct Known {
-    free: HashMap<Key, Weak<Semaphore>>,
-    /// When so many are known, those are looked for who take nothing any more.
-    swept_at: usize,
-}
-
-impl fmt::Debug for Takers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Takers({})", self.0.lock().free.len())
-    }
-}
-
-impl Takers {
-    fn of(&self, key: Key, most: u32) -> Arc<Semaphore> {
-        const FEW: usize = 64;
-        let mut known = self.0.lock();
-        if let Some(free) = known.free.get(&key).and_then(Weak::upgrade) {
-            return free;
-        }
-        if known.free.len() >= known.swept_at {
-            known.free.retain(|_, free| free.strong_count() > 0);
-            known.swept_at = FEW + 2 * known.free.len();
-        }
-        let free = Arc::new(Semaphore::new(most as usize));
-        known.free.insert(key, Arc::downgrade(&free));
-        free
-    }
-}
 
 /// Units that are held of something that has so many.
 #[derive(Debug)]
@@ -128,6 +73,35 @@ impl Part {
     }
 }
 
+impl Account {
+    /// A lease of nothing yet.
+    pub fn open(&self, item: Item) -> Lease {
+        Lease::new(self.clone(), item, None)
+    }
+
+    /// The same for one of many who take of an item, none of whom gets all of it.
+    pub fn open_for(&self, item: Item, taker: Taker) -> Lease {
+        Lease::new(self.clone(), item, Some(taker))
+    }
+
+    /// A lease of so many bytes, if they are there. What nobody shares of pages may take what is free of the first half of what all
+    /// share, which needs no more than the other half.
+    pub fn lease(&self, item: Item, bytes: usize) -> Result<Lease, Full> {
+        let taken = |item| self.leased(item).saturating_add(bytes);
+        let borrows = item == Item::PrivatePages
+            && taken(Item::PrivatePages) > self.shares().private_pages
+            && taken(Item::Pages) <= self.shares().pages / 2;
+        let mut lease = self.open(if borrows { Item::Pages } else { item });
+        lease.grow(bytes)?;
+        Ok(lease)
+    }
+}
+
+/// Of which one has what part.
+fn parts(taker: Taker) -> [(Key, Whose, u32); 2] {
+    [((taker.organization, Some(taker.sender)), Whose::Sender, 4), ((taker.organization, None), Whose::Organization, 2)]
+}
+
 /// Bytes of an item that are given back when this is dropped.
 #[derive(Debug)]
 pub struct Lease {
@@ -141,7 +115,7 @@ pub struct Lease {
 
 impl Lease {
     /// Of nothing yet.
-    pub(super) fn new(account: Account, item: Item, taker: Option<Taker>) -> Self {
+    fn new(account: Account, item: Item, taker: Option<Taker>) -> Self {
         Self { account, item, taker, bytes: 0, parts: Vec::new() }
     }
 
@@ -211,7 +185,7 @@ impl Lease {
             let most = (pool.most / part).max(1);
             Part { free: pool.takers.of(key, most), whose, most, held: None }
         };
-        self.parts = self.taker.into_iter().flat_map(Taker::parts).map(of_taker).collect();
+        self.parts = self.taker.into_iter().flat_map(parts).map(of_taker).collect();
         self.parts.push(Part { free: Arc::clone(&pool.free), whose: Whose::All, most: pool.most, held: None });
     }
 
@@ -323,7 +297,7 @@ mod tests {
         for sender in 0..1000 {
             drop(of(4, sender, 1).await.unwrap());
         }
-        assert!(account.pool(Item::Bodies).takers.0.lock().free.len() < 100, "who takes nothing is forgotten");
+        assert!(account.pool(Item::Bodies).takers.known() < 100, "who takes nothing is forgotten");
     }
 
     #[test]

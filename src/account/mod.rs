@@ -7,13 +7,14 @@
 
 mod lease;
 mod machine;
+mod takers;
 
 pub use crate::account::lease::Lease;
-pub use crate::account::lease::Taker;
 pub use crate::account::machine::Limit;
 pub use crate::account::machine::resident_bytes;
+pub use crate::account::takers::Taker;
 
-use crate::account::lease::Takers;
+use crate::account::takers::Takers;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -214,28 +215,6 @@ impl Account {
     /// How it is divided.
     pub fn shares(&self) -> &Shares {
         &self.0.shares
-    }
-
-    /// A lease of nothing yet.
-    pub fn open(&self, item: Item) -> Lease {
-        Lease::new(self.clone(), item, None)
-    }
-
-    /// The same for one of many who take of an item, none of whom gets all of it.
-    pub fn open_for(&self, item: Item, taker: Taker) -> Lease {
-        Lease::new(self.clone(), item, Some(taker))
-    }
-
-    /// A lease of so many bytes, if they are there. What nobody shares of pages may take what is free of the first half of what all
-    /// share, which needs no more than the other half.
-    pub fn lease(&self, item: Item, bytes: usize) -> Result<Lease, Full> {
-        let taken = |item| self.leased(item).saturating_add(bytes);
-        let borrows = item == Item::PrivatePages
-            && taken(Item::PrivatePages) > self.shares().private_pages
-            && taken(Item::Pages) <= self.shares().pages / 2;
-        let mut lease = self.open(if borrows { Item::Pages } else { item });
-        lease.grow(bytes)?;
-        Ok(lease)
     }
 
     /// Bytes of an item that are leased now.

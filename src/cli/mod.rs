@@ -4,28 +4,34 @@
 //! To add one: a file, a `mod` line, a variant of [`Command`] and an arm of [`Cli::run`].
 //! Subcommands decide and print; the work is done by the other modules.
 
-use std::error::Error;
-use std::io;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
-
-use crate::telemetry::logging;
-pub(crate) use crate::telemetry::logging::with_causes;
 
 mod attribute;
 mod check;
 mod close;
 mod completions;
 mod exec;
+mod failure;
 mod listing;
 mod open;
+mod random;
 mod rules;
+mod say;
 mod send;
 mod serve;
 mod server;
 mod token;
+
+pub use crate::cli::failure::Failure;
+pub(crate) use crate::cli::random::random;
+pub(crate) use crate::cli::random::random_key;
+pub(crate) use crate::cli::say::note;
+pub(crate) use crate::cli::say::print;
+pub use crate::cli::say::report;
+pub(crate) use crate::cli::say::show;
+pub(crate) use crate::telemetry::logging::with_causes;
 
 /// What `--help` shows below the list of subcommands.
 const EXIT_CODES: &str = "\
@@ -72,86 +78,6 @@ impl Cli {
             Command::Completions(args) => completions::run(args, &mut Self::command()),
         }
     }
-}
-
-/// Why a subcommand did not do what it was asked; the variant decides the exit code.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The command line asks for what does not exist or contradicts itself.
-    #[error(transparent)]
-    Usage(Box<dyn Error + Send + Sync>),
-    /// It was asked for properly and did not work out.
-    #[error(transparent)]
-    Running(Box<dyn Error + Send + Sync>),
-    /// The log holds bytes that were acknowledged once and cannot be read now.
-    #[error(transparent)]
-    Damaged(Box<dyn Error + Send + Sync>),
-}
-
-impl Failure {
-    /// A [`Failure::Usage`] from an error or a text.
-    pub(crate) fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Usage(error.into())
-    }
-
-    /// A [`Failure::Running`] from an error or a text.
-    pub(crate) fn running(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Running(error.into())
-    }
-
-    /// The documented exit code.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Running(_) => ExitCode::from(1),
-            Self::Usage(_) => ExitCode::from(2),
-            Self::Damaged(_) => ExitCode::from(3),
-        }
-    }
-}
-
-/// Says on standard error what went wrong, with every cause.
-pub fn report(failure: &Failure) {
-    note(&format!("error: {}", with_causes(failure)));
-}
-
-/// Says one line on standard error; when even that is closed there is nobody left to tell.
-/// Part of it may come from a server, so nothing in it reaches the terminal as a command.
-pub(crate) fn note(line: &str) {
-    let line = format!("change-events: {}\n", line.replace(char::is_control, " "));
-    if !logging::say(&line) {
-        show(&line);
-    }
-}
-
-/// Writes lines of our own making to standard error.
-pub(crate) fn show(text: &str) {
-    io::stderr().lock().write_all(text.as_bytes()).ok();
-}
-
-/// Writes to standard output. A reader that has gone (`| head`) is not a failure.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::running(error)),
-        _ => Ok(()),
-    }
-}
-
-/// Why there are no random bytes.
-#[derive(Debug, thiserror::Error)]
-#[error("no random numbers")]
-struct RandomError(#[source] getrandom::Error);
-
-/// Random bytes from the system.
-pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Failure> {
-    let mut bytes = [0; LENGTH];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::running(RandomError(error)))?;
-    Ok(bytes)
-}
-
-/// An idempotency key that nobody else has: 128 random bits.
-pub(crate) fn random_key() -> Result<String, Failure> {
-    random::<16>().map(hex::encode)
 }
 
 #[cfg(test)]

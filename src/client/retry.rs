@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 
-use super::ClientError;
+use super::error::ClientError;
 use crate::time::Timestamp;
 
 /// Before the second try.

@@ -9,7 +9,7 @@ use serde_json::Map;
 use serde_json::Number;
 use serde_json::Value;
 
-use super::shown;
+use super::shown::shown;
 use crate::shown::cut;
 use crate::time::Timestamp;
 

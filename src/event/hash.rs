@@ -2,12 +2,31 @@
 //! for two things: BLAKE3, cut. Logs of the first format have XXH3 in their place, which is still computed to find what they
 //! hold. Not for tables, which are seeded.
 
-use super::Edge;
-use super::Identity;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// What most of what is hashed fits into.
-const USUAL_BYTES: usize = 512;
+pub(super) const USUAL_BYTES: usize = 512;
+
+/// What makes a start and a stop belong together: a hash of (rule, event name, identifying attributes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity(pub u128);
+
+impl Identity {
+    /// The identity given by `parts`; the first part should name the rule, so that rules never meet.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
+        Parts::of(parts).identity()
+    }
+
+    /// The identity of an event with an id of its own (rule 1).
+    pub fn of_id(id: &str) -> Self {
+        Self::of(["id", id])
+    }
+
+    /// The same in logs of the first format, whose events keep it.
+    pub fn former_of_id(id: &str) -> Self {
+        Parts::of(["id", id]).former_identity()
+    }
+}
 
 /// Texts of which each counts for itself: `["ab", "c"]` is not `["a", "bc"]`.
 #[derive(Clone, Debug)]
@@ -49,25 +68,8 @@ pub fn former_fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u128
     xxh3_128(&Parts::of_bytes(parts).0)
 }
 
+/// The first 128 bits of a hash of all of them.
 pub(super) fn digest(bytes: &[u8]) -> u128 {
     let hash = blake3::hash(bytes);
     hash.as_bytes().first_chunk().map_or(0, |half| u128::from_le_bytes(*half))
-}
-
-pub(super) fn of_edge(edge: &Edge, labels: &str) -> u128 {
-    digest(&content(edge, labels))
-}
-
-pub(super) fn former_of_edge(edge: &Edge) -> u128 {
-    xxh3_128(&content(edge, edge.labels.encoding()))
-}
-
-/// What makes an edge the same as another: identity, state, time and labels.
-fn content(edge: &Edge, labels: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    bytes.extend_from_slice(&edge.identity.0.to_le_bytes());
-    bytes.push(edge.state as u8);
-    bytes.extend_from_slice(&edge.at.millis().to_le_bytes());
-    bytes.extend_from_slice(labels.as_bytes());
-    bytes
 }

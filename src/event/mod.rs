@@ -1,14 +1,11 @@
 //! The domain: edges, events, and the commands that the log keeps. No I/O, no clock, no wire format.
 
 mod details;
+mod edge;
 mod hash;
 pub mod record;
 
-use crate::labels::EVENT_NAME;
-use crate::labels::LabelSet;
 use crate::time::Timestamp;
-use std::fmt;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,160 +20,14 @@ pub use details::Key;
 pub use details::Put;
 pub use details::Span;
 pub use details::Version;
+pub use edge::Edge;
+pub use edge::EdgeId;
+pub use edge::EdgeState;
+pub use edge::Former;
+pub use hash::Identity;
 pub use hash::Parts;
 pub use hash::fingerprint;
 pub use hash::former_fingerprint;
-
-/// Which end of a change an edge is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EdgeState {
-    /// The change began. Sorts before a stop at the same time.
-    Start,
-    /// The change ended.
-    Stop,
-    /// The change has no duration; its sample is labelled `start`.
-    Point,
-}
-
-impl EdgeState {
-    /// The value of the label `event_state` on this edge's sample.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Start | Self::Point => "start",
-            Self::Stop => "stop",
-        }
-    }
-}
-
-/// What makes a start and a stop belong together: a hash of (rule, event name, identifying attributes).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Identity(pub u128);
-
-impl Identity {
-    /// The identity given by `parts`; the first part should name the rule, so that rules never meet.
-    pub fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
-        Parts::of(parts).identity()
-    }
-
-    /// The identity of an event with an id of its own (rule 1).
-    pub fn of_id(id: &str) -> Self {
-        Self::of(["id", id])
-    }
-
-    /// The same in logs of the first format, whose events keep it.
-    pub fn former_of_id(id: &str) -> Self {
-        Parts::of(["id", id]).former_identity()
-    }
-}
-
-/// What an edge would pair by in a log of an earlier format. Where the log has such an edge already, that decides, and the
-/// record says so; otherwise this is forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Former {
-    /// What it would pair by.
-    pub identity: Identity,
-    /// The group that it would supersede in.
-    pub supersede: Option<Identity>,
-}
-
-/// An edge's name in every answer: a hash of its content (identity, state, time, labels).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EdgeId(pub u128);
-
-impl EdgeId {
-    /// Reads the 32 hex digits that [`fmt::Display`] writes.
-    pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != 32 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            return None;
-        }
-        u128::from_str_radix(text, 16).ok().map(Self)
-    }
-}
-
-impl fmt::Display for EdgeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-/// One end of a change, with everything that was settled before the append: identity, labels after mapping, cluster.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Edge {
-    /// The tenant's slug; empty for the anonymous one.
-    pub organization: Arc<str>,
-    /// The destination of its sample; empty for the organization's default.
-    pub cluster: Arc<str>,
-    /// Start, stop or point.
-    pub state: EdgeState,
-    /// When it happened.
-    pub at: Timestamp,
-    /// The sample's value; finite, 1 unless the sender said otherwise.
-    pub value: f64,
-    /// What it pairs by.
-    pub identity: Identity,
-    /// Identity rule 4: an open event leaves the gauge after `--open.max-age`.
-    pub lapses: bool,
-    /// A newer start with the same group closes the older open one (`supersede` of the configuration).
-    pub supersede: Option<Identity>,
-    /// How far before a start this stop may be and still close it, where the log says nothing else of all edges
-    /// ([`Settings`]).
-    pub skew: Option<Duration>,
-    /// Its id, where that is not the hash of the labels below: they were limited, or an earlier format named it.
-    pub named: Option<EdgeId>,
-    /// What an earlier format would have made of it; not in the log.
-    pub former: Option<Former>,
-    /// Its cluster is one of the configuration, which no limit counts; not in the log.
-    pub configured: bool,
-    /// `event_name` and the attributes after mapping; never `event_state`.
-    pub labels: LabelSet,
-    /// The attributes as sent, as a JSON object; `None` when the labels without `event_name`, as strings, say the same.
-    pub attributes: Option<Box<str>>,
-}
-
-impl Edge {
-    /// An edge of the anonymous organization, for its default cluster, of which nothing else is said.
-    pub fn new(state: EdgeState, at: Timestamp, identity: Identity, labels: LabelSet) -> Self {
-        let (organization, cluster, lapses, supersede, skew, named, former, configured, attributes) = Default::default();
-        Self {
-            organization,
-            cluster,
-            state,
-            at,
-            value: 1.0,
-            identity,
-            lapses,
-            supersede,
-            skew,
-            named,
-            former,
-            configured,
-            labels,
-            attributes,
-        }
-    }
-
-    /// The edge's id: equal for two edges exactly when one repeats the other. Takes a fraction of a microsecond.
-    pub fn id(&self) -> EdgeId {
-        self.named.unwrap_or_else(|| self.id_by(self.labels.encoding()))
-    }
-
-    /// The same edge, whose id this is, with fewer labels, or others: it keeps its id, and what was sent.
-    #[must_use]
-    pub fn with_labels(self, id: EdgeId, labels: LabelSet) -> Self {
-        let attributes = self.attributes.or_else(|| Some(said_by(&self.labels)));
-        Self { named: Some(id), labels, attributes, ..self }
-    }
-
-    /// The id that it has by the labels that there were before any limit (see [`LabelSet::unlimited`]).
-    pub fn id_by(&self, labels: &str) -> EdgeId {
-        EdgeId(hash::of_edge(self, labels))
-    }
-
-    /// The id that the first format gave it.
-    pub fn former_id(&self) -> EdgeId {
-        EdgeId(hash::former_of_edge(self))
-    }
-}
 
 /// The first use of an `Idempotency-Key`: binds it to a body, and fixes the time that an absent timestamp means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -247,32 +98,4 @@ impl Command {
     pub fn edge_id(&self) -> EdgeId {
         if let Self::Edge(edge) = self { edge.id() } else { EdgeId(0) }
     }
-}
-/// The JSON object that labels without `event_name`, as strings, stand for.
-fn said_by(labels: &LabelSet) -> Box<str> {
-    let mut json = String::from("{");
-    for (name, value) in labels.iter().filter(|(name, _)| *name != EVENT_NAME) {
-        if json.len() > 1 {
-            json.push(',');
-        }
-        push_json(&mut json, name);
-        json.push(':');
-        push_json(&mut json, value);
-    }
-    json.push('}');
-    json.into()
-}
-
-/// Adds a text as a JSON string.
-fn push_json(json: &mut String, text: &str) {
-    json.push('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => json.extend(['\\', character]),
-            // Writing to a string does not fail.
-            '\0'..='\u{1f}' => drop(write!(json, "\\u{:04x}", u32::from(character))),
-            _ => json.push(character),
-        }
-    }
-    json.push('"');
 }

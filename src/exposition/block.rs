@@ -3,6 +3,7 @@
 //! Blocks are cut where a line's content says so, not at fixed counts: a line that comes or goes changes one block and
 //! leaves the cuts of all others where they were.
 
+use super::entry::Entry;
 use super::gzip::Compressor;
 use super::gzip::Part;
 use super::text::Family;
@@ -30,23 +31,6 @@ const LINES_MAX: usize = 4096;
 
 /// Labels of so many lines are looked up at once; the writer waits that long.
 pub(super) const LOOKED_UP_AT_ONCE: usize = 64;
-
-/// A line to be: of an edge, or of an open gauge.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Entry {
-    pub(super) series: SeriesId,
-    /// When the sample's place began; of an open gauge the beginning of time.
-    pub(super) exposed: Timestamp,
-    pub(super) at: Timestamp,
-    pub(super) value: f64,
-}
-
-impl Entry {
-    /// What it shares with no other sample that ever was on a page of this family.
-    fn place(&self) -> (SeriesId, Timestamp, Timestamp) {
-        (self.series, self.exposed, self.at)
-    }
-}
 
 /// What keys are made with. Senders choose times and values, and nobody shall be able to make two blocks equal.
 #[derive(Clone, Copy, Debug)]

@@ -9,20 +9,14 @@ use super::cache::Blocks;
 use super::gzip;
 use super::gzip::Compressor;
 use super::gzip::Part;
+use super::parallel::in_parallel;
 use super::text::Family;
 use super::text::Format;
 use crate::account::Full;
-use crate::threads::Helpers;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 
-/// Most threads that work on one page.
-const THREADS_MAX: usize = 4;
-/// Fewer pieces of work than this are not worth another thread.
-const PIECES_PER_THREAD: usize = 4;
 /// Text is made so much at a time, and a line more.
 const PIECE_BYTES: usize = 32 << 10;
 
@@ -169,16 +163,4 @@ fn own_lines(mut own: String) -> Bytes {
         own.push('\n');
     }
     own.into()
-}
-
-/// Does all the work, with helpers when there is much; each thread has a workspace of its own.
-pub(super) fn in_parallel<T: Sync, W>(helpers: &Helpers, pieces: &[T], workspace: impl Fn() -> W + Sync, work: impl Fn(&mut W, &T) + Sync) {
-    let threads = THREADS_MAX.min(pieces.len() / PIECES_PER_THREAD).max(1);
-    let next = AtomicUsize::new(0);
-    helpers.join_in(threads - 1, || {
-        let mut own = workspace();
-        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-            work(&mut own, piece);
-        }
-    });
 }

@@ -6,12 +6,12 @@
 use super::block;
 use super::block::Block;
 use super::block::BlockKey;
-use super::block::Entry;
 use super::block::Known;
 use super::block::Room;
 use super::block::Seed;
-use super::body::in_parallel;
+use super::entry::Entry;
 use super::look::Shown;
+use super::parallel::in_parallel;
 use super::text::Family;
 use crate::account::Full;
 use crate::store::ClusterId;

@@ -1,15 +1,15 @@
 //! Series of which so many samples wait that further ones find no place: what comes of those, without taking their lines
 //! apart. Holds no truth: a sample comes to the same without it, only slower.
 
-use super::AGE_MAX;
-use super::Exposure;
-use super::Sizes;
-use super::line::Queues;
-use super::lines::allocated;
+use super::exposure::Counts;
+use super::exposure::Exposure;
+use super::line::allocated;
+use super::options::AGE_MAX;
+use super::options::Sizes;
+use super::place::Sample;
 use super::queue::BEHIND_MAX;
 use super::queue::WAITING_MAX;
-use super::schedule::Counts;
-use super::schedule::Sample;
+use super::queues::Queues;
 use crate::time::Timestamp;
 use hashbrown::HashMap;
 use hashbrown::HashSet;

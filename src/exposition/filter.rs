@@ -1,7 +1,7 @@
 //! `match[]`: which families and which of their samples a filtered page has.
 
-use super::block::Entry;
 use super::block::LOOKED_UP_AT_ONCE;
+use super::entry::Entry;
 use super::text::Family;
 use crate::store::Effort;
 use crate::store::Matcher;

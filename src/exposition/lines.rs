@@ -3,6 +3,7 @@
 //! Series are numbered as they come, so those of an import are neighbours and need hardly more than their places.
 
 use super::line::Line;
+use super::line::allocated;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 
@@ -24,12 +25,6 @@ pub(super) struct Lines {
 
 /// Lines as they were before they changed, by series; without places where there was none.
 pub(super) type Changed = HashMap<u32, Line>;
-
-/// What an allocator sets aside for so many bytes: its sizes are an eighth apart.
-pub(super) const fn allocated(bytes: usize) -> usize {
-    let step = (bytes.next_power_of_two() / 16).next_multiple_of(8);
-    bytes.next_multiple_of(if step == 0 { 8 } else { step })
-}
 
 impl Lines {
     /// The line of a series, when there is one.
@@ -116,9 +111,9 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exposition::queue::Class;
-    use crate::exposition::queue::On;
-    use crate::exposition::queue::Place;
+    use crate::exposition::place::Class;
+    use crate::exposition::place::On;
+    use crate::exposition::place::Place;
     use crate::time::Timestamp;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -192,12 +187,5 @@ mod tests {
         assert_eq!((changed.len(), changed[&1].places()[0].value, changed[&3].is_empty()), (2, 1.0, true));
         lines.set(2, line(3));
         assert!(!lines.is_changed(2) && lines.end_look().is_empty());
-    }
-
-    #[test]
-    fn what_an_allocator_sets_aside() {
-        for (bytes, expected) in [(0, 0), (1, 8), (40, 40), (64, 64), (65, 72), (320, 320), (330, 352), (40_000, 40_960)] {
-            assert_eq!(allocated(bytes), expected, "{bytes}");
-        }
     }
 }

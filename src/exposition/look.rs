@@ -2,16 +2,15 @@
 //!
 //! What changes meanwhile is kept as it was at first (`lines`), and stands for what it is by then. Not for the text of a page.
 
-use super::AGE_MAX;
-use super::Sizes;
-use super::WINDOW_SLACK;
-use super::block::Entry;
+use super::entry::Entry;
 use super::line::Line;
 use super::lines::Changed;
 use super::lines::Lines;
-use super::queue::On;
-use super::queue::Place;
-use super::schedule::Schedule;
+use super::options::AGE_MAX;
+use super::options::Sizes;
+use super::options::WINDOW_SLACK;
+use super::place::On;
+use super::place::Place;
 use super::steps;
 use super::timeline::Grid;
 use super::timeline::Timeline;
@@ -118,9 +117,8 @@ pub(super) struct Count {
 
 impl Look {
     /// Nothing seen yet.
-    pub(super) fn new(view: View, schedule: &Schedule) -> Self {
-        let Schedule { sizes, timeline, received, .. } = schedule;
-        let (now, grid) = (view.now.max(*received), timeline.grid);
+    pub(super) fn new(view: View, received: Timestamp, sizes: &Sizes, timeline: &Timeline) -> Self {
+        let (now, grid) = (view.now.max(received), timeline.grid);
         let (first, slot) = (grid.slot_of(now.minus(view.keep)), grid.slot_of(now));
         let next = timeline.slots(slot.saturating_add(1), i64::MAX).next();
         let until = next.map_or(Timestamp::MAX, |(at, _)| grid.begin_of(at));

@@ -1,11 +1,5 @@
 //! The pages of all clusters: takes in what the log applies, and renders.
 
-use super::Exposure;
-use super::Options;
-use super::Page;
-use super::PageRequest;
-use super::PageStats;
-use super::Sizes;
 use super::block;
 use super::block::Block;
 use super::block::Known;
@@ -14,14 +8,20 @@ use super::body::PageBody;
 use super::body::Section;
 use super::cache;
 use super::cache::Cache;
+use super::exposure::Counts;
+use super::exposure::Exposure;
 use super::filter;
 use super::filter::Filter;
 use super::look::Shown;
 use super::look::View;
 use super::look::Waiting;
+use super::options::Options;
+use super::options::Sizes;
+use super::page::Page;
+use super::page::PageRequest;
+use super::page::PageStats;
+use super::place::Sample;
 use super::queue::Reach;
-use super::schedule::Counts;
-use super::schedule::Sample;
 use super::schedule::Schedule;
 use super::text::Family;
 use crate::account::Account;

@@ -4,10 +4,9 @@
 //! those that came too late for that (`behind`) wait for gaps between them, in the order they came in. Each holds its
 //! place for `hold`. Not for which series are on a page: that is `schedule`.
 
-use super::AGE_MAX;
-use super::Sizes;
-use super::WINDOW_MAX;
-use super::WINDOW_SLACK;
+use super::options::Sizes;
+use super::place::On;
+use super::place::Place;
 use super::timeline::Anew;
 use super::timeline::Timeline;
 use crate::store::SeriesId;
@@ -18,62 +17,6 @@ use std::time::Duration;
 pub(super) const WAITING_MAX: usize = 1024;
 /// How long after receipt a sample that is behind can wait for a gap.
 pub(super) const BEHIND_MAX: Duration = Duration::from_hours(24);
-
-/// Which pages a place is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum On {
-    /// On pages with and without a window.
-    Both,
-    /// On pages without a window.
-    Plain,
-    /// On pages with a window.
-    Windowed,
-}
-
-/// Who may use how much of the pace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    /// Came in within a hold of its time.
-    Live,
-    /// Came in later than that, an import most likely.
-    Bulk,
-}
-
-/// A sample and when its place begins.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Place {
-    pub(super) exposed: Timestamp,
-    pub(super) at: Timestamp,
-    pub(super) value: f64,
-    /// Orders samples of the same times; part of the edge's id.
-    pub(super) tie: u32,
-    /// Which of the series that had the number of the line it belongs to.
-    pub(super) generation: u32,
-    pub(super) heartbeat: bool,
-    pub(super) class: Class,
-    pub(super) on: On,
-    /// Older than something exposed before it, or too old for a plain page; never on one.
-    pub(super) behind: bool,
-    /// Its event was deleted: it is on no page, and holds its place all the same.
-    pub(super) hidden: bool,
-}
-
-impl On {
-    /// The oldest that any such page shows.
-    pub(super) fn age_max(self) -> Duration {
-        match self {
-            Self::Windowed => WINDOW_MAX.saturating_sub(WINDOW_SLACK),
-            Self::Both | Self::Plain => AGE_MAX,
-        }
-    }
-}
-
-impl Place {
-    /// Whether the place is on this kind of page, or on one of them when asked for both.
-    pub(super) fn is_on(&self, on: On) -> bool {
-        self.on == on || self.on == On::Both || on == On::Both
-    }
-}
 
 /// What a queue needs to know to place a sample.
 #[derive(Debug)]

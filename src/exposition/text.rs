@@ -2,7 +2,7 @@
 //!
 //! Label names are legal since they came in; values are any text. Not for which samples are on a page.
 
-use super::block::Entry;
+use super::entry::Entry;
 use crate::labels::EVENT_STATE;
 use crate::time::Timestamp;
 

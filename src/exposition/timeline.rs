@@ -5,12 +5,12 @@
 //! present. A slot may take the whole window's share: bursts up to the limit appear at once.
 //! Not for the order of the samples of one series: that is `queue`.
 
-use super::Sizes;
 use super::line::Line;
 use super::load::Load;
-use super::queue::Class;
-use super::queue::On;
-use super::queue::Place;
+use super::options::Sizes;
+use super::place::Class;
+use super::place::On;
+use super::place::Place;
 use super::steps;
 use crate::time::Timestamp;
 use crate::time::millis_of;

@@ -19,6 +19,8 @@ use crate::log::error::AppendError;
 use crate::log::error::ReadError;
 use crate::log::error::Unhealthy;
 use crate::log::error::VisitError;
+use crate::log::error::is_disk_full;
+use crate::log::extent::Extent;
 use crate::log::file::FILE_HEADER_BYTES;
 use crate::log::file::FileHeader;
 use crate::log::file::FileKind;
@@ -32,11 +34,10 @@ use crate::log::frame::FrameHeader;
 use crate::log::frame::FrameKind;
 use crate::log::hwm::HighWater;
 use crate::log::hwm::HwmFile;
-use crate::log::reader::Extent;
 use crate::log::replay::Source;
-use crate::log::room::Closed;
-use crate::log::room::Reserve;
 use crate::log::scan::Chain;
+use crate::log::taken::Closed;
+use crate::log::taken::Reserve;
 
 /// Room that the frame buffer keeps between appends.
 const KEPT_BUFFER_BYTES: usize = 4 << 20;
@@ -394,8 +395,4 @@ pub(crate) fn create_segment<D: Disk>(disk: &D, header: &FileHeader, origin: Ori
 /// A full disk is told from other failures: it is nobody's fault and goes away.
 fn write_error(file: String, source: io::Error) -> AppendError {
     if is_disk_full(&source) { AppendError::DiskFull { file, source } } else { AppendError::Write { file, source } }
-}
-
-pub(crate) fn is_disk_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -16,12 +16,12 @@ use crate::log::frame;
 use crate::log::frame::Frame;
 use crate::log::frame::FrameHeader;
 use crate::log::frame::FrameKind;
-use crate::log::replay::io_error;
-use crate::log::replay::open_header;
 use crate::log::scan::After;
 use crate::log::scan::Chain;
 use crate::log::scan::Item;
 use crate::log::scan::Walk;
+use crate::log::scan::io_error;
+use crate::log::scan::open_header;
 
 /// A frame of a checkpoint is written when its payload has reached this size.
 const FRAME_BYTES: usize = 1 << 20;

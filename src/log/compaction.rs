@@ -21,12 +21,12 @@ use crate::log::frame;
 use crate::log::frame::Frame;
 use crate::log::reader::FollowError;
 use crate::log::reader::LogReader;
-use crate::log::replay::io_error;
-use crate::log::replay::open_header;
 use crate::log::scan::After;
 use crate::log::scan::Chain;
 use crate::log::scan::Item;
 use crate::log::scan::Walk;
+use crate::log::scan::io_error;
+use crate::log::scan::open_header;
 
 /// A step reads frames until they have this many bytes, or one that has more.
 const STEP_BYTES: usize = 256 << 10;

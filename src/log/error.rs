@@ -128,3 +128,8 @@ pub enum CheckpointError {
     #[error("the log accepts nothing more: {0}")]
     Latched(Unhealthy),
 }
+
+/// Whether there was no room. It is nobody's fault and goes away.
+pub(crate) fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -18,12 +18,12 @@ use crate::log::frame::Frame;
 use crate::log::hwm;
 use crate::log::hwm::HighWater;
 use crate::log::replay::gap;
-use crate::log::replay::io_error;
 use crate::log::scan::After;
 use crate::log::scan::Chain;
 use crate::log::scan::Item;
 use crate::log::scan::Walk;
 use crate::log::scan::claimed_log_id;
+use crate::log::scan::io_error;
 use crate::log::scan::read_file_header;
 
 /// Something that is not as it was written.

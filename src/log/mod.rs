@@ -10,6 +10,7 @@ mod checkpoint;
 mod compaction;
 mod disk;
 mod error;
+mod extent;
 #[doc(hidden)]
 pub mod faulty;
 mod file;
@@ -24,6 +25,7 @@ mod replay;
 mod retention;
 mod room;
 mod scan;
+mod taken;
 
 use std::fmt;
 use std::time::Duration;

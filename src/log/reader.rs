@@ -9,29 +9,17 @@ use crate::log::append::SegmentLog;
 use crate::log::disk::Disk;
 use crate::log::error::ReadError;
 use crate::log::error::VisitError;
+use crate::log::extent::Extent;
 use crate::log::file::FILE_HEADER_BYTES;
 use crate::log::file::FileKind;
 use crate::log::frame;
 use crate::log::frame::Frame;
-use crate::log::replay::io_error;
-use crate::log::replay::open_header;
 use crate::log::scan::After;
 use crate::log::scan::Chain;
 use crate::log::scan::Item;
 use crate::log::scan::Walk;
-
-/// How far a log is durable, as its readers see it.
-#[derive(Debug, Default)]
-pub(crate) struct Extent {
-    /// First positions of all segments, ascending.
-    pub(crate) segments: Vec<u64>,
-    /// End of the last durable frame of the last one.
-    pub(crate) offset: u64,
-    /// Position after the last durable record.
-    pub(crate) next: u64,
-    /// Position that the newest checkpoint stands for.
-    pub(crate) checkpoint: u64,
-}
+use crate::log::scan::io_error;
+use crate::log::scan::open_header;
 
 /// Reads the records of a [`SegmentLog`], on any thread. It holds nothing up: what was removed before it came there is gone.
 pub struct LogReader<D: Disk> {

@@ -27,11 +27,11 @@ use crate::log::inspect::SegmentSurvey;
 use crate::log::inspect::Survey;
 use crate::log::inspect::survey;
 use crate::log::replay::gap;
-use crate::log::replay::io_error;
 use crate::log::scan::After;
 use crate::log::scan::Chain;
 use crate::log::scan::Item;
 use crate::log::scan::Walk;
+use crate::log::scan::io_error;
 
 /// Bytes copied at once.
 const CHUNK_BYTES: usize = 1 << 20;

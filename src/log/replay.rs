@@ -1,14 +1,9 @@
 //! Reading the records of a log in order: the newest checkpoint, then the segments after it, all verified.
 
-use std::io;
-
 use crate::log::checkpoint;
 use crate::log::disk::Disk;
 use crate::log::error::ReadError;
 use crate::log::error::VisitError;
-use crate::log::file::BadHeader;
-use crate::log::file::FORMAT_VERSION;
-use crate::log::file::FileHeader;
 use crate::log::file::FileKind;
 use crate::log::file::HWM;
 use crate::log::frame;
@@ -18,7 +13,8 @@ use crate::log::scan::After;
 use crate::log::scan::Chain;
 use crate::log::scan::Item;
 use crate::log::scan::Walk;
-use crate::log::scan::read_file_header;
+use crate::log::scan::io_error;
+use crate::log::scan::open_header;
 
 /// What to read.
 pub(crate) struct Source<'a, D> {
@@ -164,27 +160,4 @@ impl Counts {
 /// Positions after `after` that a splice leaves empty.
 pub(crate) fn gap(from: u64, to: u64, after: u64) -> u64 {
     to.saturating_sub(from.max(after + 1))
-}
-
-/// Reads the header of a file and compares it with the file's name, and with the log that it should belong to.
-pub(crate) fn open_header<D: Disk>(
-    disk: &D,
-    file: &D::File,
-    name: &str,
-    kind: FileKind,
-    position: u64,
-    log_id: Option<u64>,
-) -> Result<(FileHeader, u32), ReadError> {
-    let corrupt = |what| ReadError::Corrupt { file: disk.path(name), offset: 0, what };
-    match read_file_header(file, kind).map_err(|source| io_error(disk, name, source))? {
-        Err(BadHeader::Damaged) => Err(corrupt("no valid file header")),
-        Err(BadHeader::Newer(version)) => Err(ReadError::Newer { file: disk.path(name), version, known: FORMAT_VERSION }),
-        Ok((header, _)) if header.position != position => Err(corrupt("the header belongs to a file of another name")),
-        Ok((header, _)) if log_id.is_some_and(|log_id| header.log_id != log_id) => Err(corrupt("the file belongs to another log")),
-        Ok(found) => Ok(found),
-    }
-}
-
-pub(crate) fn io_error<D: Disk>(disk: &D, name: &str, source: io::Error) -> ReadError {
-    ReadError::Io { file: disk.path(name), source }
 }

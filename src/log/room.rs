@@ -4,21 +4,21 @@
 //! Kept back are two files: one that becomes the next checkpoint, and one that becomes the next segment. They get their room
 //! while there is some, and need none, nor a new file, when they take their names.
 
-use std::collections::VecDeque;
 use std::io;
 
 use crate::log::Options;
 use crate::log::SegmentLog;
-use crate::log::append::is_disk_full;
 use crate::log::disk::Disk;
 use crate::log::disk::DiskFile;
 use crate::log::disk::Space;
 use crate::log::error::AppendError;
+use crate::log::error::is_disk_full;
 use crate::log::file::FILE_HEADER_BYTES;
 use crate::log::file::FileKind;
 use crate::log::file::RESERVE;
 use crate::log::file::SEGMENT_RESERVE;
 use crate::log::frame::FRAME_HEADER_BYTES;
+use crate::log::taken::Reserve;
 
 /// A segment takes this part of what is free ahead of its needs, at most.
 const AHEAD_PART: u64 = 16;
@@ -45,78 +45,6 @@ pub struct Room {
     pub checkpoint_bytes: u64,
 }
 
-/// What the segments before the last take. It is asked with every commit, however many there are.
-#[derive(Debug, Default)]
-pub(crate) struct Closed {
-    each: VecDeque<u64>,
-    sum: u64,
-}
-
-impl Closed {
-    /// Adds the newest.
-    pub(crate) fn push(&mut self, bytes: u64) {
-        self.each.push_back(bytes);
-        self.sum = self.sum.saturating_add(bytes);
-    }
-
-    /// Takes away the oldest; 0 where there is none.
-    pub(crate) fn pop(&mut self) -> u64 {
-        let bytes = self.each.pop_front().unwrap_or(0);
-        self.sum = self.sum.saturating_sub(bytes);
-        bytes
-    }
-
-    /// Of each, from the oldest on.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
-        self.each.iter().copied()
-    }
-
-    /// Of so many of the oldest.
-    fn oldest(&self, segments: usize) -> u64 {
-        if segments < self.each.len() { self.iter().take(segments).fold(0, u64::saturating_add) } else { self.sum }
-    }
-}
-
-impl FromIterator<u64> for Closed {
-    fn from_iter<I: IntoIterator<Item = u64>>(sizes: I) -> Self {
-        let mut all = Self::default();
-        sizes.into_iter().for_each(|bytes| all.push(bytes));
-        all
-    }
-}
-
-/// What is kept back.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Reserve {
-    /// Bytes of the file that becomes a checkpoint; 0 when there is none.
-    pub(crate) checkpoint: u64,
-    /// The same of the one that becomes a segment.
-    pub(crate) segment: u64,
-    /// The checkpoint that is being made has the file.
-    pub(crate) taken: bool,
-    /// What is written now may have it.
-    pub(crate) is_open: bool,
-}
-
-impl Reserve {
-    /// What an earlier process kept back.
-    pub(crate) fn find<D: Disk>(disk: &D) -> Self {
-        Self { checkpoint: filled(disk, RESERVE), segment: filled(disk, SEGMENT_RESERVE), taken: false, is_open: false }
-    }
-}
-
-/// Sees to it that a file has room for all of its bytes, which a copy of it may not have; how many it has.
-fn filled<D: Disk>(disk: &D, name: &str) -> u64 {
-    let Ok(mut file) = disk.open_writable(name) else { return 0 };
-    let bytes = file.len().unwrap_or(0);
-    if bytes == 0 || file.allocate(bytes).is_ok() {
-        return bytes;
-    }
-    // It is made again when there is room.
-    drop(file.truncate(0));
-    0
-}
-
 pub(crate) fn reach<D: Disk>(disk: &D, options: &Options, allocated: u64, end: u64) -> u64 {
     let need = end.saturating_sub(allocated);
     let ahead = disk.space().map_or(0, |space| space.free.saturating_sub(need) / AHEAD_PART);
@@ -140,13 +68,13 @@ impl<D: Disk> SegmentLog<D> {
     /// Bytes of all segments and checkpoints, with what they have ahead.
     fn log_bytes(&self) -> u64 {
         let checkpoints = self.checkpoints.iter().map(|(_, bytes)| *bytes);
-        checkpoints.fold(self.closed.sum.saturating_add(self.active.allocated), u64::saturating_add)
+        checkpoints.fold(self.closed.sum().saturating_add(self.active.allocated), u64::saturating_add)
     }
 
     /// At most so many bytes a checkpoint takes that stands for this many of the oldest segments.
     pub fn checkpoint_bytes(&self, segments: usize) -> u64 {
         let before = self.checkpoints.last().map_or(0, |(_, bytes)| *bytes);
-        let active = if segments > self.closed.each.len() { self.active.offset } else { 0 };
+        let active = if segments > self.closed.len() { self.active.offset } else { 0 };
         let used = self.closed.oldest(segments).saturating_add(active);
         let next = self.segments.get(segments).copied().unwrap_or(self.chain.next);
         let records = next.saturating_sub(self.segments.first().copied().unwrap_or(next));
@@ -157,7 +85,7 @@ impl<D: Disk> SegmentLog<D> {
 
     /// About as many bytes a checkpoint takes that carries no more than so many records, by what records take here; rather more.
     pub fn carried_bytes(&self, records: u64) -> u64 {
-        let used = self.closed.sum.saturating_add(self.active.offset);
+        let used = self.closed.sum().saturating_add(self.active.offset);
         let all = self.chain.next.saturating_sub(self.segments.first().copied().unwrap_or(0)).max(1);
         (used / all + CARRIED_BYTES).saturating_mul(records).saturating_mul(3) / 2 + self.step()
     }

@@ -7,9 +7,12 @@ use bytes::Buf;
 use bytes::Bytes;
 use bytes::BytesMut;
 
+use crate::log::disk::Disk;
 use crate::log::disk::DiskFile;
+use crate::log::error::ReadError;
 use crate::log::file::BadHeader;
 use crate::log::file::FILE_HEADER_BYTES;
+use crate::log::file::FORMAT_VERSION;
 use crate::log::file::FileHeader;
 use crate::log::file::FileKind;
 use crate::log::frame::FRAME_HEADER_BYTES;
@@ -354,4 +357,28 @@ impl<'a, F: DiskFile> Walk<'a, F> {
             self.reader.seek(at + found as u64 + 1);
         }
     }
+}
+
+/// Reads the header of a file and compares it with the file's name, and with the log that it should belong to.
+pub(crate) fn open_header<D: Disk>(
+    disk: &D,
+    file: &D::File,
+    name: &str,
+    kind: FileKind,
+    position: u64,
+    log_id: Option<u64>,
+) -> Result<(FileHeader, u32), ReadError> {
+    let corrupt = |what| ReadError::Corrupt { file: disk.path(name), offset: 0, what };
+    match read_file_header(file, kind).map_err(|source| io_error(disk, name, source))? {
+        Err(BadHeader::Damaged) => Err(corrupt("no valid file header")),
+        Err(BadHeader::Newer(version)) => Err(ReadError::Newer { file: disk.path(name), version, known: FORMAT_VERSION }),
+        Ok((header, _)) if header.position != position => Err(corrupt("the header belongs to a file of another name")),
+        Ok((header, _)) if log_id.is_some_and(|log_id| header.log_id != log_id) => Err(corrupt("the file belongs to another log")),
+        Ok(found) => Ok(found),
+    }
+}
+
+/// A call on the file of this name failed.
+pub(crate) fn io_error<D: Disk>(disk: &D, name: &str, source: io::Error) -> ReadError {
+    ReadError::Io { file: disk.path(name), source }
 }

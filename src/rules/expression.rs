@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use crate::rules::Dialect;
-use crate::rules::Pattern;
-use crate::rules::Stuck;
-use crate::rules::lookback;
 use crate::rules::quote;
+use crate::rules::watched::Dialect;
+use crate::rules::watched::Pattern;
+use crate::rules::watched::Stuck;
+use crate::rules::watched::lookback;
 
 const SAMPLES: &str = "last9_change_events";
 const TIMES: &str = "last9_change_events_timestamp_seconds";

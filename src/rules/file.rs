@@ -5,13 +5,13 @@
 
 use std::fmt::Write as _;
 
-use crate::rules::Dialect;
-use crate::rules::Notify;
-use crate::rules::Pattern;
-use crate::rules::Stuck;
 use crate::rules::expression::Expression;
-use crate::rules::lookback;
 use crate::rules::quote;
+use crate::rules::watched::Dialect;
+use crate::rules::watched::Notify;
+use crate::rules::watched::Pattern;
+use crate::rules::watched::Stuck;
+use crate::rules::watched::lookback;
 
 const OPEN_HEADER: &str = "\
 Stuck in a state, by the open-state gauge. Recommended.

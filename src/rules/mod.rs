@@ -11,6 +11,12 @@ use expression::Expression;
 mod expression;
 mod file;
 mod quote;
+mod watched;
+
+pub use watched::Dialect;
+pub use watched::Notify;
+pub use watched::Pattern;
+pub use watched::Stuck;
 
 #[cfg(test)]
 mod tests;
@@ -25,51 +31,6 @@ const LIMIT_MIN: Duration = Duration::from_mins(1);
 const LIMIT_MAX: Duration = Duration::from_hours(365 * 24);
 /// How much of a refused value an error shows, in characters.
 const SHOWN_MAX: usize = 80;
-
-/// What a rule file about a state watches, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stuck {
-    /// The name of the event whose start and stop bound the state.
-    pub event_name: String,
-    /// The value of the attribute `state`; none when the events carry no such attribute.
-    pub state: Option<String>,
-    /// The labels that together tell one entity from another. A start and a stop have to agree in them.
-    pub entity: Vec<String>,
-    /// How long the state may last; whole seconds count.
-    pub limit: Duration,
-    pub pattern: Pattern,
-    pub dialect: Dialect,
-    pub notify: Notify,
-}
-
-/// What in the data tells that a state lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pattern {
-    /// The gauge of open events.
-    Open,
-    /// A start without a later stop.
-    Duration,
-    /// Starts that are sent again and again.
-    Heartbeat,
-}
-
-/// Who evaluates the rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// Prometheus, and whatever speaks its language.
-    Promql,
-    /// vmalert with `VictoriaMetrics`.
-    Metricsql,
-}
-
-/// What becomes one alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notify {
-    /// Each entity.
-    Each,
-    /// All entities together: their count, and the one that is in the state for longest.
-    Grouped,
-}
 
 /// Why no rule file was written.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -124,19 +85,6 @@ pub fn stuck(stuck: &Stuck) -> Result<String, RulesError> {
     check_entity(stuck)?;
     check_limit(stuck.pattern, stuck.limit)?;
     Ok(file::write(stuck, &Expression::of(stuck)))
-}
-
-/// The window in which a start is looked for. A window no longer than the limit never fires, one a little longer
-/// fires and resolves by itself soon after; the table is that of the Last9 document, its first row the floor.
-fn lookback(limit: Duration) -> Duration {
-    let hours = limit.as_secs().div_ceil(3600);
-    Duration::from_hours(match hours {
-        0..=1 => 6,
-        2..=4 => 12,
-        5..=12 => 48,
-        13..=24 => 72,
-        longer => longer.saturating_mul(3),
-    })
 }
 
 fn check_name(field: &'static str, value: &str) -> Result<(), RulesError> {

@@ -9,9 +9,9 @@ use super::Dialect;
 use super::Notify;
 use super::Pattern;
 use super::Stuck;
-use super::lookback;
 use super::quote;
 use super::stuck;
+use super::watched::lookback;
 
 fn queued() -> Stuck {
     Stuck {

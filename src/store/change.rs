@@ -1,14 +1,15 @@
 //! Changes of whole events, on the level of a tenant: what they add to pages and what they take off them.
 
+use super::AppliedChange;
 use super::AppliedEdge;
-use super::ClusterId;
+use super::Cause;
 use super::EventView;
 use super::FULL;
 use super::Refusal;
 use super::SampleKind;
-use super::SeriesId;
 use super::Store;
 use super::Tenant;
+use super::Withdrawn;
 use super::core::Lost;
 use crate::event::Change;
 use crate::event::Delete;
@@ -19,41 +20,6 @@ use crate::event::Span;
 use crate::event::Version;
 use crate::time::Timestamp;
 use std::sync::Arc;
-
-/// What a change of a whole event came to.
-#[derive(Clone, Debug, Default)]
-pub struct AppliedChange {
-    /// The version that the event has now; `None` when it is not there any more, or was not.
-    pub version: Option<Version>,
-    /// Its new samples, for the page.
-    pub added: Vec<AppliedEdge>,
-    /// The samples that it no longer has.
-    pub withdrawn: Vec<Withdrawn>,
-}
-
-/// A sample that its event no longer has.
-#[derive(Clone, Debug)]
-pub struct Withdrawn {
-    /// Whose it is.
-    pub tenant: Arc<Tenant>,
-    /// On which page.
-    pub cluster: ClusterId,
-    /// Its series.
-    pub series: SeriesId,
-    /// Its time.
-    pub at: Timestamp,
-    /// Why it has not.
-    pub cause: Cause,
-}
-
-/// Why an event has a sample no longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The event was put without it: what still waits goes, and where it is shown it stays a sample.
-    Replaced,
-    /// The event was deleted: it leaves the page even where it is shown.
-    Deleted,
-}
 
 impl Tenant {
     /// The event with this id: its own, or that of one of its edges.

@@ -1,7 +1,7 @@
 //! The `Idempotency-Key`s of a tenant that were used within a day.
 
-use super::bytes::tree;
 use super::pieces::Pieces;
+use super::sizes::tree;
 use crate::event::Claim;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;

@@ -3,13 +3,13 @@
 use super::by_time::Looked;
 use super::by_time::TimeKey;
 use super::core::Core;
-use super::core::edge_id;
+use super::edges::edge_id;
 use super::effort::Effort;
 use super::number::EdgeNo;
 use super::number::Number as _;
-use super::select::Cursor;
-use super::select::Order;
-use super::select::Query;
+use super::query::Cursor;
+use super::query::Query;
+use super::view::Order;
 use crate::time::Timestamp;
 use std::cell::Cell;
 use std::cmp::Ordering;

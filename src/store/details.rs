@@ -1,14 +1,14 @@
 //! What events say of themselves beside their edges, and the index of their tags.
 
-use super::bytes::allocated;
-use super::bytes::of_details;
-use super::bytes::tree;
 use super::edges::EdgeKey;
 use super::number::EdgeNo;
 use super::number::IdentityNo;
 use super::number::Number as _;
 use super::number::Set;
 use super::postings::Postings;
+use super::sizes::allocated;
+use super::sizes::of_details;
+use super::sizes::tree;
 use crate::event::Details;
 use crate::event::Version;
 use crate::event::fingerprint;

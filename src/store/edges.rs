@@ -6,6 +6,7 @@ use super::number::IdentityNo;
 use super::number::SeriesNo;
 use super::rows::Rows;
 use super::seq::Seq;
+use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
 use std::ops::Bound;
@@ -89,6 +90,18 @@ pub(super) struct EdgeRow {
     pub(super) series: SeriesNo,
     pub(super) identity: IdentityNo,
     pub(super) part: Part,
+}
+
+/// An id as rows keep it.
+pub(super) fn halves(wide: u128) -> [u64; 2] {
+    let bytes = wide.to_le_bytes();
+    let (low, high) = bytes.split_at(8);
+    [low, high].map(|half| half.try_into().map_or(0, u64::from_le_bytes))
+}
+
+/// The id again.
+pub(super) fn edge_id(id: [u64; 2]) -> EdgeId {
+    EdgeId((u128::from(id[1]) << 64) | u128::from(id[0]))
 }
 
 /// The order of edges within an identity: time, a start before a stop, id.

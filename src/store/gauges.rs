@@ -9,6 +9,15 @@ use super::number::SeriesNo;
 use super::open::OpenEvents;
 use crate::time::Timestamp;
 
+/// The oldest open start of a label set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenGauge {
+    /// The series of the start.
+    pub series: SeriesId,
+    /// Since when it is open.
+    pub since: Timestamp,
+}
+
 /// What was seen so far.
 #[derive(Debug)]
 pub(super) struct GaugeLook {

@@ -3,11 +3,11 @@
 //! belong together, or there is, and the second begins anew.
 
 use super::by_time::TimeKey;
-use super::bytes::tree;
 use super::number::EdgeNo;
 use super::number::GroupNo;
 use super::number::IdentityNo;
 use super::rows::Rows;
+use super::sizes::tree;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 

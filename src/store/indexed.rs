@@ -10,16 +10,14 @@ use super::effort::Effort;
 use super::number::EdgeNo;
 use super::number::SeriesNo;
 use super::number::Set;
-use super::select::Query;
+use super::query::Query;
+use super::selector::FAMILY;
 use super::selector::MatchKind;
 use super::selector::Matcher;
 use crate::event::Details;
 use crate::labels::EVENT_NAME;
 use crate::labels::EVENT_STATE;
 use std::cell::Cell;
-
-/// The family whose samples the edges are; what `__name__` is compared with.
-pub(super) const FAMILY: &str = "last9_change_events";
 
 /// So few series are filtered by their labels rather than by the index.
 const FEW: u64 = 256;

@@ -4,6 +4,7 @@
 //! readers see whole commands. Nothing is shared between two tenants.
 
 mod admission;
+mod applied;
 mod arrivals;
 mod by_time;
 mod bytes;
@@ -18,20 +19,24 @@ mod effort;
 mod fold;
 mod gauges;
 mod groups;
+mod ids;
 mod index;
 mod indexed;
 mod names;
 mod number;
 mod open;
+mod organization;
 mod pattern;
 mod pieces;
 mod postings;
+mod query;
 mod rows;
 mod runs;
 mod seed;
 pub mod select;
 pub mod selector;
 mod seq;
+mod sizes;
 mod steps;
 mod table;
 mod tenant;
@@ -49,25 +54,34 @@ pub use admission::Less;
 pub use admission::Limited;
 pub use admission::Refusal;
 pub use admission::Unlabelled;
-pub use change::AppliedChange;
-pub use change::Cause;
-pub use change::Withdrawn;
+pub use applied::Applied;
+pub use applied::AppliedChange;
+pub use applied::AppliedEdge;
+pub use applied::Cause;
+pub use applied::RetiredPart;
+pub use applied::SampleKind;
+pub use applied::Withdrawn;
 pub use claims::CLAIM_AGE;
 pub use claims::Claimed;
 pub use effort::Effort;
 pub use effort::STEPS_MAX;
 pub use effort::TooMuch;
-pub use select::ANSWER_BYTES;
-pub use select::Cursor;
-pub use select::Keep;
-pub use select::Order;
-pub use select::Query;
+pub use gauges::OpenGauge;
+pub use ids::ClusterId;
+pub use ids::SeriesId;
+pub use ids::TenantId;
+pub use organization::Tenant;
+pub use query::ANSWER_BYTES;
+pub use query::Cursor;
+pub use query::Keep;
+pub use query::Query;
 pub use select::Selected;
 pub use selector::Matcher;
 pub use view::EdgeView;
 pub use view::EventView;
+pub use view::Order;
 
-use self::claims::Claims;
+use self::admission::FULL;
 use self::core::Core;
 use crate::account::Account;
 use crate::event::Change;
@@ -77,7 +91,6 @@ use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::time::Timestamp;
 use index::LabelIndex;
-use index::LabelRef;
 use parking_lot::Mutex;
 use parking_lot::RwLock;
 use seed::Seed;
@@ -86,13 +99,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tenant::Clusters;
 
 /// Most label names of one tenant.
 pub const LABEL_NAMES_MAX: usize = 10_000;
-
-const FULL: Refusal = Refusal::of_program("rows", u32::MAX as usize);
-const FULL_OF_NAMES: Refusal = Refusal::of_program("label names", u16::MAX as usize + 1);
 
 /// What bounds and shapes the store.
 #[derive(Clone, Debug)]
@@ -130,90 +139,6 @@ impl Default for Options {
     }
 }
 
-/// A tenant's number, dense from 0 in order of first use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TenantId(pub u32);
-
-/// A cluster's number within its tenant; 0 is the default one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClusterId(pub u16);
-
-/// A series of a tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SeriesId {
-    /// Dense from 0; used again after the series was retired.
-    pub number: u32,
-    /// Which of the series that had this number it is.
-    pub generation: u32,
-}
-
-/// What applying a command came to.
-#[derive(Clone, Debug)]
-pub enum Applied {
-    /// An edge is in the store.
-    Edge(AppliedEdge),
-    /// An `Idempotency-Key` was looked up.
-    Claim(Claimed),
-    /// An event was put, described or deleted.
-    Changed(AppliedChange),
-    /// Some of what is old was looked at, and forgotten if it could be.
-    Retired(RetiredPart),
-    /// It says something of the log, or forgets what is old.
-    Nothing,
-    /// The store is at a hard bound of its numbering; nothing was kept. Admission prevents it.
-    Full(Refusal),
-}
-
-/// What a part of a retirement came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RetiredPart {
-    /// How many edges went.
-    pub gone: usize,
-    /// How many edges are to be left out by the part after it.
-    pub next: u32,
-    /// Something stayed that may go when all parts are done.
-    pub again: bool,
-}
-
-/// Where an edge went, for the page.
-#[derive(Clone, Debug)]
-pub struct AppliedEdge {
-    /// Its id.
-    pub id: EdgeId,
-    /// It repeats an edge that was there; nothing was added.
-    pub duplicate: bool,
-    /// Whose it is.
-    pub tenant: Arc<Tenant>,
-    /// Where its sample goes.
-    pub cluster: ClusterId,
-    /// The series of its sample.
-    pub series: SeriesId,
-    /// Whether the sample says something new.
-    pub kind: SampleKind,
-    /// The sample's time.
-    pub at: Timestamp,
-    /// The sample's value.
-    pub value: f64,
-}
-
-/// Whether a sample says something new.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SampleKind {
-    /// It opens or closes an event, or is a point.
-    Change,
-    /// A further start while the event was open.
-    Heartbeat,
-}
-
-/// The oldest open start of a label set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenGauge {
-    /// The series of the start.
-    pub series: SeriesId,
-    /// Since when it is open.
-    pub since: Timestamp,
-}
-
 /// How much there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -238,23 +163,6 @@ pub struct Store {
     /// How tables hash.
     seed: RwLock<Seed>,
     tenants: RwLock<BTreeMap<Arc<str>, Arc<Tenant>>>,
-}
-
-/// One organization's events.
-#[derive(Debug)]
-pub struct Tenant {
-    id: TenantId,
-    organization: Arc<str>,
-    open_max_age: Duration,
-    index: LabelIndex,
-    core: RwLock<Core>,
-    clusters: RwLock<Clusters>,
-    claims: Mutex<Claims>,
-    account: Account,
-    /// What it last told the account that it takes.
-    reported: AtomicUsize,
-    /// And how many events are open.
-    reported_open: AtomicUsize,
 }
 
 impl Store {

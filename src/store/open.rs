@@ -2,13 +2,13 @@
 
 use super::ClusterId;
 use super::by_time::TimeKey;
-use super::bytes::allocated;
-use super::bytes::tree;
-use super::core::edge_id;
+use super::edges::edge_id;
 use super::number::EdgeNo;
 use super::number::Number as _;
 use super::number::SeriesNo;
 use super::pieces::Pieces;
+use super::sizes::allocated;
+use super::sizes::tree;
 use crate::time::Timestamp;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

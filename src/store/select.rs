@@ -7,7 +7,6 @@ use super::Tenant;
 use super::collect::Collector;
 use super::collect::Slice;
 use super::core::Core;
-use super::details::Tag;
 use super::effort::Effort;
 use super::effort::STEPS_AT_ONCE;
 use super::effort::TooMuch;
@@ -16,153 +15,12 @@ use super::indexed::Wanted;
 use super::number::EdgeNo;
 use super::number::SeriesNo;
 use super::number::Set;
-use super::selector::Matcher;
+use super::query::Cursor;
+use super::query::Query;
 use super::view::EventView;
+use super::view::Order;
 use crate::store::edges::Part;
-use crate::time::Timestamp;
 use std::collections::HashSet;
-use std::fmt;
-use std::sync::Arc;
-
-/// A question about events.
-#[derive(Clone, Debug)]
-pub struct Query {
-    /// Selectors, any of which may match; none means all events. An event matches when one of its edges satisfies every matcher.
-    pub selectors: Vec<Vec<Matcher>>,
-    /// Tags, all of which the event has: its own, or what other doors call by a name of their own (see
-    /// [`Details::all_tags`](crate::event::Details::all_tags)), or a label; `type` is the name of the event too. Keys may
-    /// have colons in them, and whoever asks cannot say which colon stands between key and value: `key:value` counts.
-    pub tags: Vec<(Box<str>, Box<str>)>,
-    /// Keys of tags, or names of labels, all of which the event has, with whatever values, or none.
-    pub keys: Vec<Box<str>>,
-    /// Only events of which this one may be the parent, where their details say which one is; of others `keep` decides.
-    pub parent: Option<Box<str>>,
-    /// Only events that have this in their name or description, as details or as labels, or in `event_name`, whatever the case.
-    pub text: Option<Box<str>>,
-    /// Only events that had not ended before this; with [`Order::Update`] those that changed at or after it.
-    pub start: Option<Timestamp>,
-    /// Only events that began before this; with [`Order::Update`] those that changed before it.
-    pub end: Option<Timestamp>,
-    /// Only events that are open, or only those that are not.
-    pub open: Option<bool>,
-    /// Whatever else the asker wants of an event; asked last.
-    pub keep: Option<Keep>,
-    /// Which come first.
-    pub order: Order,
-    /// How many events that come first are left out.
-    pub skip: usize,
-    /// Most events in the answer.
-    pub limit: usize,
-    /// Most bytes of all of them, as [`EventView::bytes`] counts; one event is in an answer whatever it has.
-    pub bytes: usize,
-    /// Continue after this event of an earlier answer.
-    pub after: Option<Cursor>,
-}
-
-/// Bytes of events in an answer, where a question says nothing else.
-pub const ANSWER_BYTES: usize = 4 << 20;
-
-/// What events are ordered by: the latest first, and by id where they are equal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// When they began; those with only an end by that.
-    #[default]
-    Start,
-    /// When they ended; what is open first.
-    End,
-    /// When they ended, what is open first; where that is the same, when they began. There is no going on after a [`Cursor`].
-    EndStart,
-    /// When the last edge or detail of them was received.
-    Update,
-}
-
-/// A condition that only a front door knows.
-#[derive(Clone)]
-pub struct Keep(pub Arc<dyn Fn(&EventView) -> bool + Send + Sync>);
-
-impl fmt::Debug for Keep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keep(..)")
-    }
-}
-
-impl Query {
-    /// How many events have to be found.
-    pub(super) fn most(&self) -> usize {
-        self.skip.saturating_add(self.limit)
-    }
-
-    /// Its tags and keys.
-    pub(super) fn found_by(&self) -> impl Iterator<Item = Tag<'_>> {
-        let tags = self.tags.iter().map(|(key, value)| Tag::Is(key, value));
-        tags.chain(self.keys.iter().map(|key| Tag::Has(key)))
-    }
-
-    /// Whether it takes all of an event to see if it is meant.
-    fn looks_closely(&self) -> bool {
-        !self.tags.is_empty() || !self.keys.is_empty() || self.text.is_some() || self.keep.is_some()
-    }
-}
-
-impl Default for Query {
-    fn default() -> Self {
-        let (selectors, tags, keys) = Default::default();
-        let (parent, text, start, end, open, keep, after) = Default::default();
-        Self {
-            selectors,
-            tags,
-            keys,
-            parent,
-            text,
-            start,
-            end,
-            open,
-            keep,
-            order: Order::Start,
-            skip: 0,
-            limit: 100,
-            bytes: ANSWER_BYTES,
-            after,
-        }
-    }
-}
-
-/// Where an answer ended: the time and id of its last event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    pub(super) at: Timestamp,
-    pub(super) id: Box<str>,
-}
-
-impl Cursor {
-    /// Where an answer that ended with this event would go on.
-    pub fn after(event: &EventView, order: Order) -> Self {
-        Self { at: event.time(order), id: event.id.clone() }
-    }
-}
-
-/// The opaque text of a cursor.
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}{}", self.at.millis(), hex::encode(self.id.as_bytes()))
-    }
-}
-
-/// The text is no cursor of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor of an earlier answer")]
-pub struct CursorError;
-
-impl std::str::FromStr for Cursor {
-    type Err = CursorError;
-
-    fn from_str(text: &str) -> Result<Self, CursorError> {
-        let (at, id) = text.split_at_checked(16).ok_or(CursorError)?;
-        let at = u64::from_str_radix(at, 16).map_err(|_| CursorError)?.cast_signed();
-        let id = hex::decode(id).ok().and_then(|id| String::from_utf8(id).ok()).ok_or(CursorError)?;
-        Ok(Self { at: Timestamp::from_millis(at), id: id.into() })
-    }
-}
 
 /// So many events are looked at closely while nobody can write: a few milliseconds.
 const LOOKED_AT_ONCE: usize = 4096;
@@ -361,8 +219,11 @@ mod tests {
     use crate::event::EdgeState;
     use crate::event::Identity;
     use crate::labels::LabelSet;
+    use crate::store::Keep;
     use crate::store::Options;
     use crate::store::Store;
+    use crate::time::Timestamp;
+    use std::sync::Arc;
 
     #[test]
     fn who_writes_gets_a_turn_where_events_are_looked_at_closely() {

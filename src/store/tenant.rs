@@ -3,19 +3,18 @@
 use super::AppliedEdge;
 use super::ClusterId;
 use super::FULL;
-use super::LabelRef;
-use super::OpenGauge;
 use super::Refusal;
 use super::SampleKind;
 use super::SeriesId;
 use super::Tenant;
 use super::TenantId;
-use super::core;
 use super::core::Core;
 use super::core::New;
 use super::core::Opening;
 use super::edges;
 use super::gauges::GaugeLook;
+use super::gauges::OpenGauge;
+use super::index::LabelRef;
 use super::number::Number as _;
 use super::number::SeriesNo;
 use crate::event::Edge;
@@ -27,19 +26,11 @@ use crate::time::Timestamp;
 use parking_lot::RwLockReadGuard;
 #[cfg(test)]
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How many open events are looked at before the writer is let in.
 const GAUGES_AT_ONCE: usize = 1024;
-
-/// The clusters of a tenant by number and by name; number 0 is the default one.
-#[derive(Debug)]
-pub(super) struct Clusters {
-    pub(super) names: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, ClusterId>,
-}
 
 impl Tenant {
     /// Its number.
@@ -91,7 +82,7 @@ impl Tenant {
     #[cfg(test)]
     pub(crate) fn every_edge(&self) -> Vec<(EdgeId, Timestamp)> {
         let core = self.core.read();
-        core.edges.iter().filter(|row| row.part != edges::Part::Vacant).map(|row| (core::edge_id(row.id), row.received)).collect()
+        core.edges.iter().filter(|row| row.part != edges::Part::Vacant).map(|row| (edges::edge_id(row.id), row.received)).collect()
     }
 
     /// Every key that is bound at `now`, with its body and what an absent timestamp means.
@@ -166,7 +157,7 @@ impl Tenant {
         let added = core.add(&New { edge, id, labels, cluster, received })?;
         let row = core.row(added.edge)?;
         Some(AppliedEdge {
-            id: core::edge_id(row.id),
+            id: edges::edge_id(row.id),
             duplicate: added.duplicate,
             tenant: Arc::clone(self),
             cluster,
@@ -224,11 +215,5 @@ impl Tenant {
         }
         clusters.numbers.insert(Arc::clone(name), number);
         number
-    }
-}
-
-impl Default for Clusters {
-    fn default() -> Self {
-        Self { names: vec!["".into()], numbers: HashMap::from([("".into(), ClusterId(0))]) }
     }
 }

@@ -1,8 +1,8 @@
 //! Texts that few edges have, by edge.
 
-use super::bytes::allocated;
-use super::bytes::tree;
 use super::number::EdgeNo;
+use super::sizes::allocated;
+use super::sizes::tree;
 use std::collections::BTreeMap;
 
 /// Texts, and how much they take.

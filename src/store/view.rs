@@ -2,11 +2,10 @@
 
 use super::Tenant;
 use super::core::Core;
-use super::core::edge_id;
 use super::edges::Part;
+use super::edges::edge_id;
 use super::effort::Effort;
 use super::number::EdgeNo;
-use super::select::Order;
 use crate::event::Details;
 use crate::event::EdgeId;
 use crate::event::Identity;
@@ -14,6 +13,21 @@ use crate::event::Version;
 use crate::labels::LabelSet;
 use crate::time::Timestamp;
 use std::sync::Arc;
+
+/// What events are ordered by: the latest first, and by id where they are equal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// When they began; those with only an end by that.
+    #[default]
+    Start,
+    /// When they ended; what is open first.
+    End,
+    /// When they ended, what is open first; where that is the same, when they began. There is no going on after a
+    /// [`Cursor`](crate::store::Cursor).
+    EndStart,
+    /// When the last edge or detail of them was received.
+    Update,
+}
 
 /// An event as readers see it.
 #[derive(Clone, Debug)]

@@ -22,10 +22,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+pub use crate::telemetry::requests::Labels;
 pub use crate::telemetry::requests::RouteMetrics;
-
-/// Labels whose names and values are texts of this program.
-pub type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// A gauge that holds any number.
 pub type Number = Gauge<f64, AtomicU64>;
@@ -243,7 +241,8 @@ impl Telemetry {
 
     /// The metrics of one route, resolved once so that counting a request takes no lookup.
     pub fn route(&self, route: &'static str, method: &'static str) -> RouteMetrics {
-        RouteMetrics::new(self, route, method)
+        let seconds = self.request_seconds.get_or_create_owned(&[("route", route), ("method", method)]);
+        RouteMetrics::new(route, method, self.requests.clone(), seconds)
     }
 }
 

@@ -7,8 +7,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::telemetry::Labels;
-use crate::telemetry::Telemetry;
+/// Labels whose names and values are texts of this program.
+pub type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// The status codes that this server answers, which the test `every_status_has_its_metric` holds; anything else is `other`.
 const CODES: [(u16, &str); 23] = [
@@ -48,14 +48,8 @@ pub struct RouteMetrics {
 }
 
 impl RouteMetrics {
-    pub(super) fn new(telemetry: &Telemetry, route: &'static str, method: &'static str) -> Self {
-        Self {
-            route,
-            method,
-            family: telemetry.requests.clone(),
-            codes: Default::default(),
-            seconds: telemetry.request_seconds.get_or_create_owned(&[("route", route), ("method", method)]),
-        }
+    pub(super) fn new(route: &'static str, method: &'static str, family: Family<Labels<3>, Counter>, seconds: Histogram) -> Self {
+        Self { route, method, family, codes: Default::default(), seconds }
     }
 
     /// Counts one request that was answered with `status` after `elapsed`.
@@ -72,6 +66,7 @@ impl RouteMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Telemetry;
 
     #[test]
     fn counts_by_code() {

@@ -59,13 +59,6 @@ impl Timestamp {
     }
 }
 
-/// The form in every answer: `2026-02-20T10:00:00.000Z`.
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        iso8601::write(*self, f)
-    }
-}
-
 /// `span` in whole milliseconds; more than an `i64` holds becomes its maximum.
 pub fn millis_of(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)

@@ -1,6 +1,5 @@
 //! What senders are told, and why they are refused.
 
-use super::NoRoom;
 use crate::event::EdgeId;
 use crate::exposition::Exposure;
 use crate::log::AppendError;
@@ -26,6 +25,18 @@ pub struct Made {
     pub exposures: Vec<Exposure>,
     /// What their labels do not say, because there was no room for it.
     pub unlabelled: Option<Box<Unlabelled>>,
+}
+
+/// There is less room on the disk than new events are to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "too little room on the disk: {free} bytes are free, and new events leave at least {wanted} (--storage.min-free); stops of what is open and deletions are taken"
+)]
+pub struct NoRoom {
+    /// Bytes that are free.
+    pub free: u64,
+    /// Bytes that new events leave.
+    pub wanted: u64,
 }
 
 /// Why something was not taken that may be taken when it or the limits are others. Nothing was kept of it.

@@ -1,7 +1,6 @@
 //! Applying: commands are folded into memory in the order of the log, in the same way while running and while replaying.
 
 use super::Made;
-use super::Memory;
 use super::Refused;
 use super::Taken;
 use super::Unchanged;
@@ -9,9 +8,10 @@ use super::commit::Committer;
 use super::commit::Proposal;
 use super::course::Decoded;
 use super::course::RefusedRecord;
-use super::decide::Decided;
+use super::decided::Decided;
 use super::feed::Fed;
 use super::feed::Outcome;
+use super::memory::Memory;
 use super::submission::AskEdges;
 use super::submission::Waiting;
 use crate::event::Change;

@@ -1,18 +1,18 @@
 //! A commit in its stages: what waited is decided and proposed to the log; when the log says that it is durable, it is applied
 //! in the order of the log, and answered.
 
-use super::Health;
-use super::Options;
-use super::SubmitError;
+use super::answer::SubmitError;
 use super::counters;
 use super::counters::EdgeCounters;
-use super::decide::Decided;
+use super::decided::Decided;
+use super::disk::LOOK_EVERY;
+use super::disk::Room;
 use super::feed::Follower;
+use super::forgetting::Forgetting;
+use super::health::Health;
+use super::opened::Opened;
+use super::options::Options;
 use super::queue::Exit;
-use super::replay::Opened;
-use super::retention::Forgetting;
-use super::room::LOOK_EVERY;
-use super::room::Room;
 use super::stall::LogCall;
 use super::state::State;
 use super::submission::Waiting;
@@ -152,6 +152,16 @@ impl<L: Log> Committer<L> {
         let decided = self.decide(&mut waiting);
         // Whoever waits is told by the proposal.
         drop(self.propose(Proposal::Submitted(waiting, decided)).and_then(|()| self.land()));
+    }
+
+    /// Puts a jump of the time of receipt into the log, before anything that was received after it. `steady` is the steady
+    /// clock at the present receipt.
+    pub(super) fn note_jump(&mut self, steady: Duration) -> Result<(), SubmitError> {
+        let Some(ahead) = self.state.course.steady.unseen(self.received, steady) else { return Ok(()) };
+        self.commit_own(vec![Command::Clock { ahead }])?;
+        self.state.course.steady.seen(self.received, steady);
+        tracing::info!(seconds = ahead.as_secs(), "time went ahead without being seen to pass; retention counts that after 24 hours more");
+        Ok(())
     }
 
     /// Appends and applies commands of our own.

@@ -1,7 +1,7 @@
 //! What the log says of itself as it goes on: a fold of its records beside that of memory.
 
-use super::Memory;
-use super::retention::Marks;
+use super::marks::Marks;
+use super::memory::Memory;
 use super::steady::SteadyTime;
 use crate::event::Command;
 use crate::event::Edge;

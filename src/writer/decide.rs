@@ -6,6 +6,7 @@ use super::Taken;
 use super::Unchanged;
 use super::commit::BATCH_BYTES;
 use super::commit::Committer;
+use super::decided::Decided;
 use super::submission::AskClaim;
 use super::submission::AskEdges;
 use super::submission::Conditioned;
@@ -27,24 +28,9 @@ use crate::store::Claimed;
 use crate::store::Less;
 use crate::store::Unlabelled;
 use crate::time::Timestamp;
-use std::collections::BTreeMap;
 
 /// At most so many bytes are added to a record by what is decided: the span of an event, or the names and skews of two edges.
 pub(super) const DECIDED_BYTES: usize = 128;
-
-/// What senders are told of what is not in the batch; `None` for what is, in the order of what waits.
-#[derive(Debug, Default)]
-pub(super) struct Decided {
-    pub(super) changes: Vec<Option<Unchanged>>,
-    pub(super) claims: Vec<Option<Result<Claimed, Refused>>>,
-    /// Of all senders, end to end.
-    pub(super) edges: Vec<Option<Result<Taken, Refused>>>,
-    /// What the labels of changes and edges in the batch do not say, by their places above.
-    pub(super) less_of_changes: BTreeMap<usize, Box<Unlabelled>>,
-    pub(super) less_of_edges: BTreeMap<usize, Box<Unlabelled>>,
-    /// What the limits know of it.
-    pub(super) admission: Box<Admission>,
-}
 
 impl<L: Log> Committer<L> {
     /// Puts what is new and admitted into the batch.

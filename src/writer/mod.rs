@@ -10,7 +10,15 @@ mod commit;
 mod counters;
 mod course;
 mod decide;
+mod decided;
+mod disk;
 mod feed;
+mod forgetting;
+mod health;
+mod marks;
+mod memory;
+mod opened;
+mod options;
 mod queue;
 mod replay;
 mod retention;
@@ -25,17 +33,15 @@ use crate::event::Change;
 use crate::event::Claim;
 use crate::event::Edge;
 use crate::event::Expect;
-use crate::exposition::Pages;
 use crate::log::AppendError;
 use crate::log::Log;
 use crate::log::Position;
 use crate::store::Claimed;
-use crate::store::Store;
 use crate::telemetry::Telemetry;
-use crate::telemetry::logging::with_causes;
 use crate::threads::Spare;
 use crate::time::Clock;
 pub use answer::Made;
+pub use answer::NoRoom;
 pub use answer::Refused;
 pub use answer::SubmitError;
 pub use answer::Taken;
@@ -46,15 +52,17 @@ use decide::DECIDED_BYTES;
 pub use feed::Fed;
 pub use feed::Follower;
 pub use feed::Outcome;
+pub use health::Health;
+pub use memory::Memory;
+pub use opened::Opened;
+pub use options::Options;
 use parking_lot::RwLock;
 use queue::Entrance;
 use queue::Kind;
 pub use queue::QUEUE_MAX;
-pub use replay::Opened;
 pub use replay::ReplayError;
 pub use replay::Unread;
 pub use replay::open;
-pub use room::NoRoom;
 use stall::LogCall;
 pub use stall::STALL;
 use stall::Said;
@@ -74,53 +82,6 @@ use tokio::sync::watch;
 pub use turns::Given;
 pub use turns::Source;
 pub use turns::Turns;
-
-/// What the writer needs besides its log.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// How long after its receipt an edge is kept; `None` for ever (`--storage.retention.time`).
-    pub retention: Option<Duration>,
-    /// How many bytes the log may take before its oldest segments go; `None` for any number (`--storage.retention.size`).
-    pub retention_size: Option<u64>,
-    /// How many bytes of the disk new events leave free; `None` for what suits the disk (`--storage.min-free`).
-    pub min_free: Option<u64>,
-    /// How long a sender waits while the disk does not answer (`--storage.sync-timeout`).
-    pub sync_timeout: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { retention: None, retention_size: None, min_free: None, sync_timeout: Duration::from_secs(5) }
-    }
-}
-
-/// Whether writing works.
-#[derive(Clone, Debug, Default)]
-pub enum Health {
-    /// The last append worked.
-    #[default]
-    Ok,
-    /// The last append failed and left nothing behind; the next may work.
-    Failing(Arc<AppendError>),
-    /// A sync failed: nothing is accepted until a restart.
-    Latched(Arc<AppendError>),
-}
-
-impl From<Arc<AppendError>> for Health {
-    fn from(error: Arc<AppendError>) -> Self {
-        if error.is_final() { Self::Latched(error) } else { Self::Failing(error) }
-    }
-}
-
-impl Health {
-    /// Why writing does not work, with all causes; for the log alone.
-    fn reason(&self) -> Option<String> {
-        match self {
-            Self::Ok => None,
-            Self::Failing(error) | Self::Latched(error) => Some(with_causes(error)),
-        }
-    }
-}
 
 /// What became of each edge.
 pub type Answers = Vec<Result<Taken, Refused>>;
@@ -160,23 +121,6 @@ pub enum CloseError {
     /// The writer's thread panicked.
     #[error("the writer ended before its time: this program has a fault")]
     Panicked,
-}
-
-/// What the writer folds the log into.
-#[derive(Clone, Debug)]
-pub struct Memory {
-    /// Events.
-    pub store: Arc<Store>,
-    /// Which sample is on a page when.
-    pub pages: Arc<Pages>,
-}
-
-impl Memory {
-    /// Empties it for a log whose stops have this skew, where their records say nothing else.
-    fn begin(&self, skew: Duration) {
-        self.store.begin(skew);
-        self.pages.begin();
-    }
 }
 
 impl Writer {

@@ -1,49 +1,24 @@
 //! Opening: the log is read and decoded on one thread, and folded into memory on another.
 
-use super::Memory;
 use super::apply::fold;
 use super::course::Course;
 use super::course::Decoded;
 use super::course::RefusedRecord;
+use super::memory::Memory;
+use super::opened::Opened;
 use super::state::State;
 use crate::event::record::Decoder;
 use crate::log::Disk;
 use crate::log::Frame;
-use crate::log::LogReader;
 use crate::log::OpenError;
 use crate::log::Position;
-use crate::log::Replayed;
 use crate::log::SegmentLog;
 use crate::log::VisitError;
 use crate::log::id_of;
-use crate::time::Timestamp;
 use std::sync::mpsc;
 
 /// Pieces of decoded frames that may wait to be applied.
 const PIECES_WAITING: usize = 4;
-
-/// A log that was read into memory.
-#[derive(Debug)]
-pub struct Opened<L> {
-    pub(super) log: L,
-    pub(super) state: State,
-    /// What the log says of the reading.
-    pub replayed: Replayed,
-}
-
-impl<D: Disk> Opened<SegmentLog<D>> {
-    /// Reads the log beside the writer, from this record on; what [`super::Writer::applied`] says is durable is there.
-    pub fn reader(&self, from: Position) -> LogReader<D> {
-        self.log.reader(from)
-    }
-}
-
-impl<L> Opened<L> {
-    /// When the last record was received; [`Timestamp::MIN`] when there is none.
-    pub fn received(&self) -> Timestamp {
-        self.state.course.received
-    }
-}
 
 /// Records that are as they were written, and say nothing that this program understands.
 #[derive(Debug, Default)]

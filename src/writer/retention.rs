@@ -5,8 +5,12 @@
 //! on both sides of the cut stays whole, and a replay of checkpoint and remaining segments folds to the same memory.
 //! How old something is, is counted to the time that can be trusted ([`super::steady`]).
 
-use super::Options;
+use super::answer::SubmitError;
 use super::commit::Committer;
+use super::forgetting::Forgetting;
+use super::forgetting::Round;
+use super::forgetting::Stage;
+use super::options::Options;
 use crate::event::Command;
 use crate::event::RetirePart;
 use crate::event::record::Decoder;
@@ -25,64 +29,16 @@ use std::time::Duration;
 
 /// How often what is too old is looked for.
 const EVERY: Duration = Duration::from_mins(10);
-/// How far apart in time two marks are.
-const MARK_EVERY: Duration = Duration::from_mins(10);
 /// So many edges are looked at between two commits, or a few more that belong to them.
 const PART_EDGES: u32 = if cfg!(test) { 5 } else { 1024 };
 /// The same where there is too little room, or the log too large: at once when something was done, and else so long after.
 const SOON: Duration = Duration::from_secs(1);
 /// After a failure, and where the log is too large and what was oldest would not go.
 const LATER: Duration = Duration::from_secs(10);
-/// Two marks are no further apart in the log than this.
-const MARK_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 256 << 10 };
 /// What was received so long ago is hardly ever still due.
 const NOT_DUE: Duration = Duration::from_hours(48);
 /// A segment is closed, full or not, when it spans this part of the retention time.
 const SEGMENT_PART: u32 = 10;
-
-/// Until when the records up to some positions had been received; enough to find the segments that are too old.
-#[derive(Debug, Default)]
-pub(super) struct Marks {
-    list: VecDeque<(Position, Timestamp)>,
-    newest: Option<(Position, Timestamp)>,
-    /// Bytes since the last mark.
-    bytes: u64,
-}
-
-impl Marks {
-    /// The next records have so many bytes, together.
-    pub(super) fn grow(&mut self, bytes: u64) {
-        self.bytes = self.bytes.saturating_add(bytes);
-    }
-
-    /// The record at `position` was received at `received`; both never go back.
-    pub(super) fn note(&mut self, position: Position, received: Timestamp) {
-        if self.list.back().is_none_or(|mark| received >= mark.1.plus(MARK_EVERY) || self.bytes >= MARK_BYTES) {
-            self.bytes = 0;
-            self.list.extend(self.newest.filter(|newest| self.list.back().is_none_or(|mark| mark.0 < newest.0)));
-            self.list.push_back((position, received));
-        }
-        self.newest = Some((position, received));
-    }
-
-    /// A time by which the record at `position` had been received.
-    fn received_by(&self, position: Position) -> Option<Timestamp> {
-        let index = self.list.partition_point(|mark| mark.0 < position);
-        self.list.get(index).copied().or(self.newest.filter(|newest| newest.0 >= position)).map(|mark| mark.1)
-    }
-
-    /// A time before which only records up to `position` had been received.
-    fn received_after(&self, position: Position) -> Option<Timestamp> {
-        let index = self.list.partition_point(|mark| mark.0 <= position);
-        self.list.get(index.checked_sub(1)?).map(|mark| mark.1)
-    }
-
-    fn forget_below(&mut self, position: Position) {
-        while self.list.get(1).is_some_and(|mark| mark.0 <= position) {
-            self.list.pop_front();
-        }
-    }
-}
 
 /// Why retention could not do its work this time.
 #[derive(Debug, thiserror::Error)]
@@ -90,53 +46,9 @@ enum RetentionError {
     #[error("the active segment cannot be closed")]
     Rotate(#[from] AppendError),
     #[error(transparent)]
-    Retire(#[from] super::SubmitError),
+    Retire(#[from] SubmitError),
     #[error("old segments cannot be removed")]
     Remove(#[from] CheckpointError),
-}
-
-/// What is done about records that are too old, a step at a time between commits.
-#[derive(Debug)]
-pub(super) struct Forgetting<C> {
-    /// The last record of what is old.
-    upto: Position,
-    /// There is more that is old than was begun with, for want of room.
-    has_more: bool,
-    /// Bytes that were carried on before, where it goes for the size of the log.
-    size: Option<u64>,
-    stage: Stage<C>,
-}
-
-#[derive(Debug)]
-enum Stage<C> {
-    /// Edges are taken out of memory.
-    Retire {
-        before: Timestamp,
-        left: VecDeque<Round>,
-    },
-    /// A checkpoint is to be made of what stays, is being made.
-    Checkpoint,
-    Compact(C),
-    /// Segments up to these positions are removed.
-    Remove {
-        left: VecDeque<Position>,
-        removed: Removed,
-    },
-}
-
-/// One look at all old edges of an organization.
-#[derive(Debug)]
-struct Round {
-    organization: Arc<str>,
-    skip: u32,
-    gone: usize,
-    again: bool,
-}
-
-impl Round {
-    fn new(organization: Arc<str>) -> Self {
-        Self { organization, skip: 0, gone: 0, again: false }
-    }
 }
 
 impl<L: Log> Committer<L> {
@@ -403,47 +315,5 @@ impl<L: Log> Committer<L> {
             // It was understood when the log was opened; losing it would be worse than keeping it.
             Err(_) => true,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn marks_are_few_and_say_to_ten_minutes_when_records_were_received(
-            after in prop::collection::vec(prop_oneof![4 => 0u64..400, 1 => 0u64..200_000], 1..80), forgotten in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
-        ) {
-            let mut received = Timestamp::from_millis(1_700_000_000_000);
-            let mut records: Vec<(Position, Timestamp)> = Vec::new();
-            let mut marks = Marks::default();
-            for (position, after) in (1..).map(Position).zip(after) {
-                received = received.plus(Duration::from_secs(after));
-                records.push((position, received));
-                marks.note(position, received);
-            }
-            let mut from = Position(1);
-            for forgotten in [None].into_iter().chain(forgotten.into_iter().map(Some)) {
-                if let Some(forgotten) = forgotten {
-                    from = from.max(records[forgotten.index(records.len())].0);
-                    marks.forget_below(from);
-                }
-                for &(position, received) in records.iter().filter(|(position, _)| *position >= from) {
-                    let by = marks.received_by(position);
-                    prop_assert!(by.is_some_and(|by| by >= received && by < received.plus(MARK_EVERY)), "{position}: {by:?}, and not {received:?}");
-                    let after = marks.received_after(position);
-                    prop_assert!(after.is_some_and(|after| after <= received && after.plus(MARK_EVERY) > received), "{position}: {after:?}, and not {received:?}");
-                }
-                prop_assert_eq!(marks.received_by(Position(records.len() as u64 + 1)), None);
-                // Two for each that begins ten minutes, and one that was before.
-                let slots = records.iter().filter(|(position, _)| *position >= from).fold((0, Timestamp::MIN), |(count, begin), &(_, received)| {
-                    if received >= begin.plus(MARK_EVERY) { (count + 1, received) } else { (count, begin) }
-                });
-                prop_assert!(marks.list.len() <= 2 * slots.0 + 1, "{:?} from {from}", marks.list);
-                prop_assert!(marks.list.iter().is_sorted_by(|one, next| one.0 < next.0), "one is there twice: {:?}", marks.list);
-            }
-        }
     }
 }

@@ -1,50 +1,18 @@
 //! Room on the disk: looked at by the writer's thread alone, so that nobody else waits for a disk that hangs, and told to the
 //! metrics. Where there is too little, what is new is refused, while what ends or deletes something is taken.
 
+use super::answer::NoRoom;
 use super::commit::Committer;
+use super::health::Health;
 use crate::account::STOP_BYTES;
 use crate::log::Log;
 use crate::telemetry::set_size;
-use std::time::Duration;
 
-/// How often room is looked at while nobody sends anything; with each commit besides.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What new events leave free where no flag says it: this, or a part of the disk where that is less.
 const MIN_FREE_BYTES: u64 = 1 << 30;
 const MIN_FREE_PART: u64 = 20;
 /// New events are taken again when this part more is free.
 const AGAIN_PART: u64 = 8;
-
-/// There is less room on the disk than new events are to leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "too little room on the disk: {free} bytes are free, and new events leave at least {wanted} (--storage.min-free); stops of what is open and deletions are taken"
-)]
-pub struct NoRoom {
-    /// Bytes that are free.
-    pub free: u64,
-    /// Bytes that new events leave.
-    pub wanted: u64,
-}
-
-/// What is known of the room.
-#[derive(Debug, Default)]
-pub(super) struct Room {
-    /// Why new events are refused now.
-    pub(super) refusal: Option<NoRoom>,
-    /// Bytes that the log takes, without what is kept back, for which nothing has to go.
-    pub(super) takes: u64,
-    /// Bytes of what is carried on of what was older.
-    pub(super) carried: u64,
-    /// Bytes by which the log is larger than `--storage.retention.size`.
-    pub(super) beyond: u64,
-    /// The steady clock from which on retention may look again where it is wanted at once.
-    pub(super) again: Duration,
-    /// The same where the log is larger than it should be, and what was oldest would not go.
-    pub(super) stuck: Duration,
-    /// It was said that the log is larger than it should be by what has to stay.
-    pub(super) said: bool,
-}
 
 impl<L: Log> Committer<L> {
     /// Looks how much room there is, and keeps back what retention needs of it.
@@ -124,7 +92,7 @@ impl<L: Log> Committer<L> {
 
     /// Whether there is so little room that retention should look at once.
     pub(super) fn is_short_of_room(&self) -> bool {
-        let is_full = matches!(&*self.health.read(), super::Health::Failing(error) if error.is_of_room());
+        let is_full = matches!(&*self.health.read(), Health::Failing(error) if error.is_of_room());
         is_full || self.room.refusal.is_some()
     }
 }

@@ -1,7 +1,7 @@
 //! All that the log is folded into.
 
-use super::Memory;
 use super::course::Course;
+use super::memory::Memory;
 
 /// What a start makes of the log, and what an image of it would hold in place of its records: nothing else of the writer's depends
 /// on them.

@@ -4,10 +4,7 @@
 //! counts it only when 24 hours have passed since. A fold of the log, so a restart changes nothing; but while nothing runs
 //! no time is seen to pass, so the first commit after a pause counts as such a jump as well.
 
-use super::SubmitError;
-use super::commit::Committer;
 use crate::event::Command;
-use crate::log::Log;
 use crate::time::Reading;
 use crate::time::Timestamp;
 use crate::time::millis_of;
@@ -108,27 +105,20 @@ impl SteadyTime {
         self.base = (self.received.unwrap_or(reading.now), reading.steady);
     }
 
+    /// A record says how far the time of receipt had gone ahead by now.
+    pub(super) fn seen(&mut self, received: Timestamp, steady: Duration) {
+        self.base = (received, steady);
+    }
+
     /// By how much the time of receipt went ahead without passing, if that is more than 10 minutes. What it went slower before
     /// makes up for nothing: what was received meanwhile is not older for it.
-    fn unseen(&mut self, received: Timestamp, steady: Duration) -> Option<Duration> {
+    pub(super) fn unseen(&mut self, received: Timestamp, steady: Duration) -> Option<Duration> {
         let passed = steady.saturating_sub(self.base.1);
         let ahead = received.since(self.base.0).checked_sub(passed);
         if ahead.is_none() {
             self.base = (received, steady);
         }
         ahead.filter(|ahead| *ahead > SLACK)
-    }
-}
-
-impl<L: Log> Committer<L> {
-    /// Puts a jump of the time of receipt into the log, before anything that was received after it. `steady` is the steady
-    /// clock at the present receipt.
-    pub(super) fn note_jump(&mut self, steady: Duration) -> Result<(), SubmitError> {
-        let Some(ahead) = self.state.course.steady.unseen(self.received, steady) else { return Ok(()) };
-        self.commit_own(vec![Command::Clock { ahead }])?;
-        self.state.course.steady.base = (self.received, steady);
-        tracing::info!(seconds = ahead.as_secs(), "time went ahead without being seen to pass; retention counts that after 24 hours more");
-        Ok(())
     }
 }
 

@@ -6,7 +6,6 @@ use super::Source;
 use super::SubmitError;
 use super::Taken;
 use super::Unchanged;
-use super::queue;
 use crate::event::Change;
 use crate::event::Claim;
 use crate::event::Edge;
@@ -204,7 +203,7 @@ impl Submission {
 
     /// What it costs in a turn.
     pub(super) fn cost(&self) -> u64 {
-        queue::cost(
+        cost(
             self.records(),
             match self {
                 Self::Edges(ask) => ask.work.records.len(),
@@ -218,6 +217,11 @@ impl Submission {
     pub(super) fn subject(&self) -> Option<u128> {
         if let Self::Change(ask) = self { Some(ask.work.subject()) } else { None }
     }
+}
+
+/// What a record and its bytes cost.
+pub(super) fn cost(records: usize, bytes: usize) -> u64 {
+    (records as u64).saturating_add(bytes as u64 >> 10)
 }
 
 /// Submissions that go into one commit, in the order in which they do.

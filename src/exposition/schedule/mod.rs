@@ -5,12 +5,10 @@
 //! was exposed within [`AGE_MAX`]: what is forgotten then has had its hold, and whatever comes in later and is older
 //! than it is too old for a plain page anyway.
 
-use super::AGE_MAX;
-use super::Exposure;
-use super::Sizes;
 use super::crowd::Crowds;
+use super::exposure::Counts;
+use super::exposure::Exposure;
 use super::line::Line;
-use super::line::Queues;
 use super::lines::Changed;
 use super::lines::Lines;
 use super::look::Count;
@@ -19,11 +17,15 @@ use super::look::Look;
 use super::look::Shown;
 use super::look::View;
 use super::look::Waiting;
-use super::queue::Class;
-use super::queue::On;
-use super::queue::Place;
+use super::options::AGE_MAX;
+use super::options::Sizes;
+use super::place::Class;
+use super::place::On;
+use super::place::Place;
+use super::place::Sample;
 use super::queue::Placing;
 use super::queue::Reach;
+use super::queues::Queues;
 use super::timeline::Forgotten;
 use super::timeline::Timeline;
 use crate::store::SeriesId;
@@ -31,18 +33,6 @@ use crate::time::Timestamp;
 
 /// How much of what is forgotten each sample takes out. It adds less than that.
 const FORGOTTEN_AT_ONCE: usize = 64;
-
-/// A sample to be shown.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Sample {
-    pub(super) series: SeriesId,
-    pub(super) at: Timestamp,
-    pub(super) value: f64,
-    /// Orders samples of the same times, whatever the numbers of their series; part of the edge's id.
-    pub(super) tie: u32,
-    /// It says nothing new, so a later one may stand for it.
-    pub(super) heartbeat: bool,
-}
 
 /// The samples of one cluster of one tenant.
 #[derive(Debug)]
@@ -54,18 +44,6 @@ pub(super) struct Schedule {
     pub(super) timeline: Timeline,
     crowds: Crowds,
     pub(super) counts: Counts,
-}
-
-/// What never came onto a plain page, each by one reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) coalesced: u64,
-    pub(super) late: u64,
-    pub(super) old: u64,
-    pub(super) duplicate: u64,
-    pub(super) crowded: u64,
-    /// Late or old, and not on a page with a window either.
-    pub(super) beyond: u64,
 }
 
 impl Schedule {
@@ -195,7 +173,7 @@ impl Schedule {
     /// Before the last receipt there is no page: it is that of the last receipt then.
     pub(super) fn begin_look(&mut self, view: &View) -> Look {
         self.lines.begin_look();
-        Look::new(*view, self)
+        Look::new(*view, self.received, &self.sizes, &self.timeline)
     }
 
     /// Looks at the lines of `most` more series at most; whether there are more.
@@ -211,7 +189,7 @@ impl Schedule {
     /// The samples of a page.
     #[cfg(test)]
     pub(super) fn shown(&self, view: &View) -> Shown {
-        let mut look = Look::new(*view, self);
+        let mut look = Look::new(*view, self.received, &self.sizes, &self.timeline);
         while self.look(&mut look, 3) {}
         look.end(&Changed::new())
     }

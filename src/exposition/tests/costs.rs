@@ -3,11 +3,11 @@
 use super::*;
 use crate::account::Whose;
 use crate::exposition::block::Block;
-use crate::exposition::block::Entry;
 use crate::exposition::block::Known;
 use crate::exposition::block::Room;
-use crate::exposition::body;
 use crate::exposition::body::Section;
+use crate::exposition::entry::Entry;
+use crate::exposition::parallel::in_parallel;
 use crate::exposition::text::Family;
 use crate::threads::Helpers;
 use bytes::Bytes;
@@ -136,7 +136,7 @@ fn a_page_that_all_share_is_not_refused_for_private_ones() {
     let page = ask(&measured, &shared, NOW).unwrap();
     let one = lent(&measured.account);
     assert!(one > page.body.len() / 4, "{one} bytes of blocks");
-    let selectors = vec![selector::parse("{event_name=\"e\"}").unwrap()];
+    let selectors = vec![store::selector::parse("{event_name=\"e\"}").unwrap()];
     let private = PageRequest { selectors, ..request(Format::Text004) };
     let world = World::with_room(&Options::default(), 7 * one);
     put(&world);
@@ -176,7 +176,7 @@ fn much_work_is_for_a_few_threads_and_little_for_one() {
         let one_more = |count: &AtomicUsize| {
             count.fetch_add(1, Ordering::Relaxed);
         };
-        body::in_parallel(&helpers, &vec![(); pieces], || one_more(&threads), |(), ()| one_more(&done));
+        in_parallel(&helpers, &vec![(); pieces], || one_more(&threads), |(), ()| one_more(&done));
         assert_eq!((threads.into_inner(), done.into_inner()), (expected, pieces));
     }
 }

@@ -19,7 +19,7 @@ use crate::store;
 use crate::store::Applied;
 use crate::store::ClusterId;
 use crate::store::Store;
-use crate::store::selector;
+use crate::time::Timestamp;
 use flate2::bufread::GzDecoder;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -29,6 +29,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 const NOW: i64 = 1_700_000_000_000;
 const SECOND: i64 = 1000;
@@ -243,7 +244,7 @@ fn match_filters_families_and_samples() {
         (vec![r#"{event_state="start",nothing=""}"#], 0, 3, 3, false),
         (vec!["change_events_up"], 0, 0, 0, true),
     ] {
-        let parsed = selectors.iter().map(|selector| selector::parse(selector).unwrap()).collect();
+        let parsed = selectors.iter().map(|selector| store::selector::parse(selector).unwrap()).collect();
         let page = world.page(&PageRequest { selectors: parsed, ..request(Format::Text004) }, own, NOW);
         let count = |family: &str| page.lines().filter(|line| line.starts_with(&format!("{family}{{"))).count();
         assert_eq!(count("last9_change_events_open_timestamp_seconds"), open, "{selectors:?}");

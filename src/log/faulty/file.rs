@@ -1,70 +1,23 @@
-//! The files of a disk that fails on demand.
+//! A disk that fails on demand, called as a log calls it, and its open files.
 
 use std::io;
 
+use crate::log::disk::Disk;
 use crate::log::disk::DiskFile;
+use crate::log::disk::Space;
 use crate::log::faulty::Call;
+use crate::log::faulty::DirectoryOperation;
 use crate::log::faulty::Fault;
 use crate::log::faulty::FaultyDisk;
-use crate::log::faulty::SECTOR_BYTES;
 use crate::log::faulty::disk_full;
 use crate::log::faulty::failure;
+use crate::log::faulty::inode::Inode;
 
 /// An open file of a [`FaultyDisk`].
 #[derive(Clone, Debug)]
 pub struct FaultyFile {
     disk: FaultyDisk,
     inode: usize,
-}
-
-#[derive(Clone, Debug)]
-enum FileOperation {
-    Write { offset: usize, bytes: Vec<u8> },
-    Resize(usize),
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Inode {
-    /// What programs see.
-    pub(super) live: Vec<u8>,
-    durable: Vec<u8>,
-    pending: Vec<FileOperation>,
-    /// Bytes that take room.
-    pub(super) stored: usize,
-}
-
-impl FileOperation {
-    fn apply_some(&self, bytes: &mut Vec<u8>, keep: &mut dyn FnMut() -> bool) {
-        match self {
-            Self::Resize(len) => {
-                if keep() {
-                    bytes.resize(*len, 0);
-                }
-            }
-            Self::Write { offset, bytes: written } => {
-                let mut at = *offset;
-                let mut rest = written.as_slice();
-                while !rest.is_empty() {
-                    let (part, tail) = rest.split_at((SECTOR_BYTES - at % SECTOR_BYTES).min(rest.len()));
-                    if keep() {
-                        put(bytes, at, part);
-                    }
-                    at += part.len();
-                    rest = tail;
-                }
-            }
-        }
-    }
-}
-
-fn put(bytes: &mut Vec<u8>, offset: usize, part: &[u8]) {
-    let end = offset + part.len();
-    if bytes.len() < end {
-        bytes.resize(end, 0);
-    }
-    if let Some(place) = bytes.get_mut(offset..end) {
-        place.copy_from_slice(part);
-    }
 }
 
 /// What one call on a file has to do with.
@@ -77,10 +30,6 @@ struct Access<'a> {
 }
 
 impl FaultyFile {
-    pub(super) fn new(disk: FaultyDisk, inode: usize) -> Self {
-        Self { disk, inode }
-    }
-
     /// Runs one call on the file. What a fault leaves undone is up to `act`, except that reading calls just fail.
     fn call<T>(&self, call: Call, act: impl FnOnce(Access<'_>) -> io::Result<T>) -> io::Result<T> {
         self.disk.gate.pass(call);
@@ -99,35 +48,75 @@ impl FaultyFile {
     }
 }
 
-impl Inode {
-    /// A file whose bytes are all durable.
-    pub(super) fn at_rest(bytes: Vec<u8>) -> Self {
-        Self { stored: bytes.len(), durable: bytes.clone(), live: bytes, pending: Vec::new() }
-    }
-
-    /// What a power loss leaves.
-    pub(super) fn crash(&self, keep: &mut dyn FnMut() -> bool) -> Self {
-        let mut bytes = self.durable.clone();
-        for operation in &self.pending {
-            operation.apply_some(&mut bytes, keep);
-        }
-        Self::at_rest(bytes)
-    }
-
-    fn resize(&mut self, len: usize) {
-        self.live.resize(len, 0);
-        self.pending.push(FileOperation::Resize(len));
-    }
-
-    fn write(&mut self, offset: usize, bytes: &[u8]) {
-        put(&mut self.live, offset, bytes);
-        self.stored = self.stored.max(offset + bytes.len());
-        self.pending.push(FileOperation::Write { offset, bytes: bytes.to_vec() });
-    }
-}
-
 fn size(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX / 2)
+}
+
+impl Disk for FaultyDisk {
+    type File = FaultyFile;
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.call(Call::List, |state| Ok(state.live.keys().cloned().collect()))
+    }
+
+    fn create(&self, name: &str) -> io::Result<FaultyFile> {
+        let inode = self.call(Call::Create, |state| {
+            if state.files.is_some_and(|files| !state.live.contains_key(name) && state.live.len() >= files) {
+                return Err(disk_full());
+            }
+            // A new inode also for a name that exists: nothing relies on the old one's bytes.
+            let inode = state.inodes.len();
+            state.inodes.push(Inode::default());
+            state.change_directory(DirectoryOperation::Link { name: name.to_owned(), inode });
+            Ok(inode)
+        })?;
+        Ok(FaultyFile { disk: self.clone(), inode })
+    }
+
+    fn open(&self, name: &str) -> io::Result<FaultyFile> {
+        let inode = self.call(Call::Open, |state| state.lookup(name))?;
+        Ok(FaultyFile { disk: self.clone(), inode })
+    }
+
+    fn open_writable(&self, name: &str) -> io::Result<FaultyFile> {
+        self.open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.call(Call::Rename, |state| {
+            let inode = state.lookup(from)?;
+            let (from, to) = (from.to_owned(), to.to_owned());
+            state.change_directory(DirectoryOperation::Rename { from, to, inode });
+            Ok(())
+        })
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.call(Call::Remove, |state| {
+            state.lookup(name)?;
+            state.change_directory(DirectoryOperation::Unlink { name: name.to_owned() });
+            Ok(())
+        })
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.call(Call::SyncDir, |state| {
+            state.durable = state.live.clone();
+            state.pending.clear();
+            Ok(())
+        })
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        self.call(Call::Space, |state| {
+            let size = state.capacity.unwrap_or(usize::MAX / 2) as u64;
+            Ok(Space { free: state.free() as u64, size })
+        })
+    }
+
+    fn path(&self, name: &str) -> String {
+        name.to_owned()
+    }
 }
 
 impl DiskFile for FaultyFile {
@@ -166,12 +155,9 @@ impl DiskFile for FaultyFile {
     fn sync(&mut self) -> io::Result<()> {
         self.call(Call::Sync, |access| {
             if matches!(access.fault, None | Some(Fault::After)) {
-                let pending = std::mem::take(&mut access.inode.pending);
-                for operation in pending {
-                    operation.apply_some(&mut access.inode.durable, &mut || true);
-                }
+                access.inode.settle();
             }
-            access.inode.pending.clear();
+            access.inode.give_up();
             Ok(())
         })
     }

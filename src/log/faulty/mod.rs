@@ -4,21 +4,17 @@
 //! have written, as Linux does. A kind of calls can be made to hang. Opening the same disk again is a process that was killed; `crash` is a power loss.
 
 mod file;
+mod inode;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 pub use file::FaultyFile;
-use file::Inode;
+use inode::Inode;
+pub use inode::SECTOR_BYTES;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
-
-use crate::log::disk::Disk;
-use crate::log::disk::Space;
-
-/// What a crash writes whole or not at all.
-pub const SECTOR_BYTES: usize = 512;
 
 /// The operations that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -315,76 +311,5 @@ impl FaultyDisk {
             Some(_) => Err(failure(call)),
             None => outcome,
         }
-    }
-
-    fn file(&self, inode: usize) -> FaultyFile {
-        FaultyFile::new(self.clone(), inode)
-    }
-}
-
-impl Disk for FaultyDisk {
-    type File = FaultyFile;
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.call(Call::List, |state| Ok(state.live.keys().cloned().collect()))
-    }
-
-    fn create(&self, name: &str) -> io::Result<FaultyFile> {
-        let inode = self.call(Call::Create, |state| {
-            if state.files.is_some_and(|files| !state.live.contains_key(name) && state.live.len() >= files) {
-                return Err(disk_full());
-            }
-            // A new inode also for a name that exists: nothing relies on the old one's bytes.
-            let inode = state.inodes.len();
-            state.inodes.push(Inode::default());
-            state.change_directory(DirectoryOperation::Link { name: name.to_owned(), inode });
-            Ok(inode)
-        })?;
-        Ok(self.file(inode))
-    }
-
-    fn open(&self, name: &str) -> io::Result<FaultyFile> {
-        let inode = self.call(Call::Open, |state| state.lookup(name))?;
-        Ok(self.file(inode))
-    }
-
-    fn open_writable(&self, name: &str) -> io::Result<FaultyFile> {
-        self.open(name)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.call(Call::Rename, |state| {
-            let inode = state.lookup(from)?;
-            let (from, to) = (from.to_owned(), to.to_owned());
-            state.change_directory(DirectoryOperation::Rename { from, to, inode });
-            Ok(())
-        })
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.call(Call::Remove, |state| {
-            state.lookup(name)?;
-            state.change_directory(DirectoryOperation::Unlink { name: name.to_owned() });
-            Ok(())
-        })
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        self.call(Call::SyncDir, |state| {
-            state.durable = state.live.clone();
-            state.pending.clear();
-            Ok(())
-        })
-    }
-
-    fn space(&self) -> io::Result<Space> {
-        self.call(Call::Space, |state| {
-            let size = state.capacity.unwrap_or(usize::MAX / 2) as u64;
-            Ok(Space { free: state.free() as u64, size })
-        })
-    }
-
-    fn path(&self, name: &str) -> String {
-        name.to_owned()
     }
 }

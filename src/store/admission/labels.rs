@@ -5,13 +5,9 @@
 //! at most of the names that others leave: however many it sends, there are some for others. Who brought which names is
 //! remembered until a restart; after that they are nobody's, and who sends on has half of what is left.
 
-use super::Pending;
-use super::Refusal;
-use crate::event::Change;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
-use crate::event::Identity;
 use crate::event::Put;
 use crate::event::fingerprint;
 use crate::labels::EVENT_NAME;
@@ -104,7 +100,7 @@ impl Labels {
     }
 
     /// The names for which there is no room.
-    fn over<'e>(&self, tenant: Option<&Tenant>, edge: &'e Edge, sender: u64) -> Vec<&'e str> {
+    pub(super) fn over<'e>(&self, tenant: Option<&Tenant>, edge: &'e Edge, sender: u64) -> Vec<&'e str> {
         if self.has_last_names(edge) {
             return Vec::new();
         }
@@ -114,7 +110,7 @@ impl Labels {
     }
 
     /// Whether there are more label sets with these edges than there may be.
-    fn is_over(&self, tenant: Option<&Tenant>, edges: &[&Edge], options: &Options) -> bool {
+    pub(super) fn is_over(&self, tenant: Option<&Tenant>, edges: &[&Edge], options: &Options) -> bool {
         let Some((before, new)) = &self.sets else { return false };
         let is_known = |edge: &Edge| tenant.is_some_and(|tenant| tenant.core.read().find_edge(edge.id()).is_some());
         let more: HashSet<u128> = edges.iter().filter(|edge| !is_known(edge)).filter_map(|edge| self.new_set(tenant, edge)).collect();
@@ -149,40 +145,8 @@ impl Labels {
     }
 }
 
-impl Pending {
-    /// What is taken instead of an edge whose labels there is no room for.
-    pub(super) fn less_of_edge(&self, edge: &Edge, id: EdgeId, sender: u64, options: &Options) -> Result<Option<Less<Edge>>, Refusal> {
-        let tenant = self.tenant.as_deref();
-        let less = less(edge, id, &self.labels.over(tenant, edge, sender));
-        let taken = less.as_ref().map_or(edge, |less| &less.what);
-        if !self.labels.is_over(tenant, &[taken], options) {
-            return Ok(less);
-        }
-        let open = tenant.filter(|_| edge.state == EdgeState::Stop).and_then(|tenant| tenant.labels_of_open(edge.identity));
-        let open = open.ok_or(Refusal::of_label_sets(options.label_sets_max))?;
-        Ok(as_at_start(edge, id, &open, options))
-    }
-
-    /// The same of a change.
-    pub(super) fn less_of_change(&self, change: &Change, sender: u64, options: &Options) -> Result<Option<Less<Change>>, Refusal> {
-        // What is described keeps the labels of its start.
-        let Change::Put(put) = change else { return Ok(None) };
-        let tenant = self.tenant.as_deref();
-        let over = self.labels.over(tenant, &put.start, sender);
-        let fewer = if over.is_empty() { None } else { less_of_put(put, |edge| less(edge, edge.id(), &over)) };
-        let edges: Vec<&Edge> = fewer.as_ref().map_or(put, |less| &less.what).edges().collect();
-        if !self.labels.is_over(tenant, &edges, options) {
-            return Ok(fewer.map(|Less { what, lost }| Less { what: Change::Put(what), lost }));
-        }
-        let open = tenant.filter(|_| put.stop.is_some()).and_then(|tenant| tenant.labels_of_open(Identity::of_id(&put.id)));
-        let open = open.ok_or(Refusal::of_label_sets(options.label_sets_max))?;
-        let less = less_of_put(put, |edge| as_at_start(edge, edge.id(), &open, options));
-        Ok(less.map(|Less { what, lost }| Less { what: Change::Put(what), lost }))
-    }
-}
-
 /// The event with such edges, if any of them is another one.
-fn less_of_put(put: &Put, less: impl Fn(&Edge) -> Option<Less<Edge>>) -> Option<Less<Box<Put>>> {
+pub(super) fn less_of_put(put: &Put, less: impl Fn(&Edge) -> Option<Less<Edge>>) -> Option<Less<Box<Put>>> {
     let (start, stop) = (less(&put.start), put.stop.as_ref().map(&less));
     let lost = start.as_ref().or(stop.as_ref().and_then(Option::as_ref))?.lost.clone();
     let mut what = Box::new(put.clone());
@@ -196,7 +160,7 @@ fn less_of_put(put: &Put, less: impl Fn(&Edge) -> Option<Less<Edge>>) -> Option<
 }
 
 /// The edge without these labels, which are in its order.
-fn less(edge: &Edge, id: EdgeId, over: &[&str]) -> Option<Less<Edge>> {
+pub(super) fn less(edge: &Edge, id: EdgeId, over: &[&str]) -> Option<Less<Edge>> {
     let (first, others) = over.split_first()?;
     let mut gone = over.iter().peekable();
     let left = edge.labels.iter().filter(|(name, _)| gone.next_if(|gone| *gone == name).is_none());
@@ -205,7 +169,7 @@ fn less(edge: &Edge, id: EdgeId, over: &[&str]) -> Option<Less<Edge>> {
 }
 
 /// The edge with the labels of its start, if they are others.
-fn as_at_start(edge: &Edge, id: EdgeId, start: &LabelSet, options: &Options) -> Option<Less<Edge>> {
+pub(super) fn as_at_start(edge: &Edge, id: EdgeId, start: &LabelSet, options: &Options) -> Option<Less<Edge>> {
     let other = |(name, value): &(&str, &str)| start.value(name) != Some(value);
     let mut lost = edge.labels.iter().filter(other).chain(start.iter().filter(|(name, _)| edge.labels.value(name).is_none()));
     let (first, _) = lost.next()?;

@@ -1,8 +1,8 @@
 //! Whether there is memory for what is to be admitted: new things go into what is left, stops of what is open into what was kept
 //! back for them, and deletions are taken in any case.
 
-use super::Pending;
 use super::Refusal;
+use super::pending::Pending;
 use crate::account::Account;
 use crate::account::STOP_BYTES;
 use crate::event::Change;

@@ -5,6 +5,11 @@ use std::time::Duration;
 /// Names the limit of memory.
 const MEMORY_FLAG: &str = "--limit.memory";
 
+/// A hard bound of the numbering.
+pub(in crate::store) const FULL: Refusal = Refusal::of_program("rows", u32::MAX as usize);
+/// The same of label names.
+pub(in crate::store) const FULL_OF_NAMES: Refusal = Refusal::of_program("label names", u16::MAX as usize + 1);
+
 /// A limit that a command would exceed. Each of them passes: when something ends, or with time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {limit} are there already, the most that {flag} allows")]

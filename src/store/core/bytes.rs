@@ -2,10 +2,9 @@
 
 use super::Core;
 use super::EdgeKey;
-use crate::store::bytes::allocated;
-use crate::store::bytes::lists;
-use crate::store::bytes::tree;
 use crate::store::number::EdgeNo;
+use crate::store::sizes::lists;
+use crate::store::sizes::tree;
 
 impl Core {
     /// In bytes; takes a moment, however much there is. Of what is past, whoever has some is taken to have a few.
@@ -22,26 +21,5 @@ impl Core {
         let past = tree(past.len(), 28) + past.len() * tree(1, size_of::<(EdgeKey, EdgeNo)>()) + tree(replaced.len(), 8);
         let derived = self.open.bytes() + self.details.bytes() + self.groups.bytes();
         rows + tables + in_lists + labels + arrivals.bytes() + some + attributes.bytes() + past + derived
-    }
-}
-
-/// What the labels of all series take.
-#[derive(Debug, Default)]
-pub(super) struct LabelBytes {
-    allocated: usize,
-    count: usize,
-}
-
-impl LabelBytes {
-    /// So many labels of a series came, each of so many bytes.
-    pub(super) fn add(&mut self, labels: usize, bytes: usize) {
-        self.allocated += allocated(labels * bytes);
-        self.count += labels;
-    }
-
-    /// So many went.
-    pub(super) fn remove(&mut self, labels: usize, bytes: usize) {
-        self.allocated -= allocated(labels * bytes);
-        self.count -= labels;
     }
 }

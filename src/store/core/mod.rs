@@ -3,6 +3,7 @@
 mod ask;
 mod bytes;
 mod intern;
+mod label_bytes;
 mod retire;
 #[cfg(test)]
 mod state;
@@ -23,6 +24,7 @@ use super::edges::IdentityEdges;
 use super::edges::IdentityRow;
 use super::edges::Members;
 use super::edges::Part;
+use super::edges::halves;
 use super::fold::Changes;
 use super::fold::Fold;
 use super::fold::Look;
@@ -47,7 +49,7 @@ use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
-use bytes::LabelBytes;
+use label_bytes::LabelBytes;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -161,16 +163,6 @@ pub(super) struct Added {
     pub(super) edge: EdgeNo,
     pub(super) series: SeriesNo,
     pub(super) duplicate: bool,
-}
-
-pub(super) fn halves(wide: u128) -> [u64; 2] {
-    let bytes = wide.to_le_bytes();
-    let (low, high) = bytes.split_at(8);
-    [low, high].map(|half| half.try_into().map_or(0, u64::from_le_bytes))
-}
-
-pub(super) fn edge_id(id: [u64; 2]) -> EdgeId {
-    EdgeId((u128::from(id[1]) << 64) | u128::from(id[0]))
 }
 
 /// For tables of what is known by a hash already: half of it, mixed so that nobody can choose it.

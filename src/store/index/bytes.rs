@@ -2,8 +2,8 @@
 
 use super::LabelIndex;
 use super::LabelName;
-use super::Values;
-use crate::store::bytes::Sum;
+use super::name::Values;
+use crate::store::sizes::Sum;
 
 /// A name, in all tables, without its values.
 const NAME_BYTES: usize = 512;

@@ -1,7 +1,7 @@
 //! Values of a label that match: many are looked at, and others are let in between.
 
 use super::LabelName;
-use super::Value;
+use super::name::Value;
 use crate::store::effort::Effort;
 use crate::store::number::SeriesNo;
 use crate::store::number::Set;

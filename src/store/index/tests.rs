@@ -1,5 +1,9 @@
+use super::name::DEAD_MIN;
 use super::*;
 use crate::labels::LabelSet;
+use crate::store::number::Number as _;
+use crate::store::number::ValueNo;
+use crate::store::postings::Postings;
 use crate::store::steps;
 
 fn series(place: u32) -> SeriesNo {

@@ -4,7 +4,6 @@
 //! counted, then it is parsed, then the regular expressions are read and priced, and only then are they compiled.
 
 use super::effort::Effort;
-use super::indexed::FAMILY;
 pub use super::pattern::COMPILED_BYTES_MAX;
 use super::pattern::Pattern;
 use super::pattern::PatternError;
@@ -12,11 +11,13 @@ pub use super::pattern::Patterns;
 use super::pattern::Priced;
 pub use super::pattern::REGEX_BYTES_MAX;
 pub use super::pattern::Regex;
+use crate::shown::cut;
 use promql_parser::label::MatchOp;
 use promql_parser::parser::Expr;
 use std::sync::Arc;
 
-use crate::shown::cut;
+/// The family whose samples the edges are; what `__name__` is compared with.
+pub(super) const FAMILY: &str = "last9_change_events";
 
 /// Longest selector in bytes.
 pub const SELECTOR_BYTES_MAX: usize = 8 << 10;

@@ -49,8 +49,15 @@ impl Timestamp {
     }
 }
 
+/// The form in every answer: `2026-02-20T10:00:00.000Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(*self, f)
+    }
+}
+
 /// Writes `2026-02-20T10:00:00.000Z`, years outside 0000 to 9999 as `+012026`; outside the calendar, the milliseconds.
-pub(super) fn write(at: Timestamp, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn write(at: Timestamp, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let days = at.millis().div_euclid(MILLIS_PER_DAY);
     let Some(date) = i32::try_from(days).ok().and_then(NaiveDate::from_epoch_days) else {
         return write!(f, "{}ms", at.millis());

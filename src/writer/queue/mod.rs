@@ -34,11 +34,6 @@ const SINGLES: u64 = TURN / 2;
 /// So many that cannot go into a turn are passed over; then it takes no more of their kind.
 const POSTPONED_MAX: usize = 64;
 
-/// What a record and its bytes cost.
-pub(super) fn cost(records: usize, bytes: usize) -> u64 {
-    (records as u64).saturating_add(bytes as u64 >> 10)
-}
-
 /// How something came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

@@ -13,6 +13,7 @@ use crate::writer::submission::Conditioned;
 use crate::writer::submission::Edges;
 use crate::writer::submission::Encoded;
 use crate::writer::submission::Held;
+use crate::writer::submission::cost;
 use proptest::prelude::*;
 
 fn source(organization: usize, connection: usize) -> Source {

@@ -26,10 +26,12 @@ use crate::event::Version;
 use crate::exposition::Exposure;
 use crate::exposition::Format;
 use crate::exposition::PageRequest;
+use crate::exposition::Pages;
 use crate::labels::LabelSet;
 use crate::log::faulty::Call;
 use crate::log::faulty::Fault;
 use crate::log::faulty::FaultyDisk;
+use crate::store::Store;
 use crate::time::ManualClock;
 use crate::time::Timestamp;
 

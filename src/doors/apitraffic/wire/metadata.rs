@@ -1,6 +1,5 @@
 //! Metadata: any JSON object, kept as it was written, as long as whoever reads it back can.
 
-use crate::doors::apitraffic::wire::FieldError;
 use crate::mapping::json;
 use crate::mapping::json::JsonKind;
 use serde::Deserializer;
@@ -11,15 +10,15 @@ use std::fmt;
 /// How many objects and arrays may stand inside each other. Common readers stop at 128, with what is around it.
 const DEPTH_MAX: usize = 100;
 
-/// The object without the space between its tokens; empty for `null`.
-pub(super) fn parse(json: &str) -> Result<Box<str>, FieldError> {
+/// The object without the space between its tokens; empty for `null`. Else the rule that it breaks.
+pub(super) fn parse(json: &str) -> Result<Box<str>, String> {
     match JsonKind::of(json) {
         JsonKind::Null => return Ok("".into()),
         JsonKind::Object => {}
-        kind => return Err(FieldError::new("metadata", json, format!("must be an object, not {kind}"))),
+        kind => return Err(format!("must be an object, not {kind}")),
     }
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    Readable(DEPTH_MAX).deserialize(&mut deserializer).map_err(|error| FieldError::new("metadata", json, error.to_string()))?;
+    Readable(DEPTH_MAX).deserialize(&mut deserializer).map_err(|error| error.to_string())?;
     Ok(json::compact(json))
 }
 

@@ -170,7 +170,7 @@ impl Fields {
             "environments" => self.environments = Some(scopes("environments", json)?),
             "startedAt" => self.started_at = if is_null { None } else { Some(timestamp("startedAt", json)?) },
             "endedAt" => self.ended_at = if is_null { EndedAt::Null } else { EndedAt::At(timestamp("endedAt", json)?) },
-            "metadata" => self.metadata = Some(metadata::parse(json)?),
+            "metadata" => self.metadata = Some(metadata::parse(json).map_err(|rule| FieldError::new("metadata", json, rule))?),
             name if READ_ONLY.contains(&name) => {}
             name => {
                 let error = FormatError::malformed(format!("field {}", quoted(name)), format!("unknown; known are {KNOWN}"));
