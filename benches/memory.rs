@@ -16,6 +16,7 @@ use change_events::event::Edge;
 use change_events::event::EdgeState;
 use change_events::event::Identity;
 use change_events::labels::LabelSet;
+use change_events::store::Arrival;
 use change_events::store::Options;
 use change_events::store::Query;
 use change_events::store::Store;
@@ -84,11 +85,13 @@ fn select(store: &Store, text: &str, limit: usize) -> (f64, usize) {
 fn apply_runs() -> f64 {
     let store = Store::new(Options { open_events_max: usize::MAX, ..Options::default() });
     let state = |state| move |number| Edge { state, ..edge(number) };
-    let mut spent = Duration::ZERO;
+    let (mut spent, mut position) = (Duration::ZERO, 1);
     for state in [state(EdgeState::Start), state(EdgeState::Stop)] {
         for run in 0..EVENTS / RUN / 2 {
             let edges: Vec<Edge> = (run * RUN..(run + 1) * RUN).map(&state).collect();
-            let run: Vec<_> = edges.iter().map(|edge| (edge.at, edge, edge.id())).collect();
+            let arrivals = (position..).map(|position| Arrival { position, received: Timestamp::from_millis(BASE) });
+            let run: Vec<_> = edges.iter().zip(arrivals).map(|(edge, arrival)| (arrival, edge, edge.id())).collect();
+            position += RUN as u64;
             let begun = Instant::now();
             store.apply_edges(&run, &mut Vec::with_capacity(RUN));
             spent += begun.elapsed();
@@ -101,7 +104,8 @@ fn apply_runs() -> f64 {
 fn account(name: &str) {
     let store = Store::new(Options { open_events_max: usize::MAX, ..Options::default() });
     let time = |number: usize| Timestamp::from_millis(BASE + number as i64 * 40);
-    let put = |number: usize, edge: Edge| drop(store.apply(time(number), &Command::Edge(edge)));
+    let arrival = |number: usize, received| Arrival { position: number as u64 + 1, received };
+    let put = |number: usize, edge: Edge| drop(store.apply_record(arrival(number, time(number)), &Command::Edge(edge)));
     let before = resident();
     for number in 0..EVENTS {
         match name {
@@ -121,10 +125,10 @@ fn account(name: &str) {
     print("");
     if name == "half" {
         let (before, late) = (time(EVENTS / 2), time(EVENTS * 100));
-        store.apply(late, &Command::Retire { before, upto: 0 });
+        store.apply_record(arrival(EVENTS, late), &Command::Retire { before, upto: 0 });
         print(", half of it retired");
         for number in 0..EVENTS / 2 {
-            store.apply(late, &Command::Edge(edge(number)));
+            store.apply_record(arrival(EVENTS + 1 + number, late), &Command::Edge(edge(number)));
         }
         print(", and filled again");
     }
@@ -157,7 +161,8 @@ fn main() {
     for number in 0..EVENTS {
         let command = Command::Edge(edge(number));
         let begun = Instant::now();
-        store.apply(Timestamp::from_millis(BASE + number as i64 * 40), &command);
+        let arrival = Arrival { position: number as u64 + 1, received: Timestamp::from_millis(BASE + number as i64 * 40) };
+        store.apply_record(arrival, &command);
         spent += begun.elapsed();
         if sizes.contains(&(number + 1)) {
             let query = select(&store, r#"{service_name="service-7",team="team-7",version="v1.7"}"#, 20).0;

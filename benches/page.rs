@@ -21,6 +21,7 @@ use change_events::exposition::Pages;
 use change_events::labels::LabelSet;
 use change_events::store;
 use change_events::store::Applied;
+use change_events::store::Arrival;
 use change_events::store::ClusterId;
 use change_events::store::Store;
 use change_events::threads::Helpers;
@@ -38,17 +39,21 @@ struct World {
     store: Store,
     pages: Pages,
     applied: Duration,
+    /// Of the last record.
+    position: u64,
 }
 
 impl World {
     fn new() -> Self {
         let store = Store::new(store::Options { open_events_max: usize::MAX, ..store::Options::default() });
         let pages = Pages::new(&Options { max_samples: SERIES, helpers: Helpers::usual(), ..Options::default() });
-        Self { store, pages, applied: Duration::ZERO }
+        Self { store, pages, applied: Duration::ZERO, position: 0 }
     }
 
     fn put(&mut self, now: i64, edge: Edge) {
-        if let Applied::Edge(applied) = self.store.apply(Timestamp::from_millis(now), &Command::Edge(edge)) {
+        self.position += 1;
+        let arrival = Arrival { position: self.position, received: Timestamp::from_millis(now) };
+        if let Applied::Edge(applied) = self.store.apply_record(arrival, &Command::Edge(edge)) {
             let begun = Instant::now();
             self.pages.apply(Timestamp::from_millis(now), &applied);
             self.applied += begun.elapsed();

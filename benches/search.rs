@@ -12,6 +12,7 @@ use change_events::event::EdgeState;
 use change_events::event::Identity;
 use change_events::event::Put;
 use change_events::labels::LabelSet;
+use change_events::store::Arrival;
 use change_events::store::Options;
 use change_events::store::Order;
 use change_events::store::Query;
@@ -66,13 +67,13 @@ fn fill(store: &Store) {
         let end = (number % 20 != 0).then(|| begin.plus(std::time::Duration::from_mins(1)));
         let start = edge(number, EdgeState::Start, begin);
         let stop = end.map(|end| edge(number, EdgeState::Stop, end));
-        let received = at(number);
+        let arrival = |which| Arrival { position: 2 * number as u64 + which, received: at(number) };
         if number % 10 < 3 {
-            let put = Put { id: format!("event-{number}").into(), created: None, start, stop, details: details(number) };
-            store.apply(received, &Command::Change(Change::Put(put.into())));
+            let put = Put { id: format!("event-{number}").into(), created: None, number: None, start, stop, details: details(number) };
+            store.apply_record(arrival(1), &Command::Change(Change::Put(put.into())));
         } else {
-            for edge in std::iter::once(start).chain(stop) {
-                store.apply(received, &Command::Edge(edge));
+            for (which, edge) in (1..).zip(std::iter::once(start).chain(stop)) {
+                store.apply_record(arrival(which), &Command::Edge(edge));
             }
         }
     }

@@ -91,6 +91,8 @@ pub struct Put {
     pub id: Box<str>,
     /// When the event was first put; `None` means now.
     pub created: Option<Timestamp>,
+    /// The event's number, where another put gave it that; `None` means the position of this one's record. The writer sets it.
+    pub number: Option<u64>,
     /// Its start, or the point.
     pub start: Edge,
     /// Its stop, unless it is open or a point.

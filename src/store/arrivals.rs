@@ -1,4 +1,4 @@
-//! Edges in the order of their receipt, in chunks, so that any of them is taken out, and any place found, without moving the rest.
+//! Edges in the order of their receipt, which is that of the log, in chunks, so that any of them is taken out, and any place found, without moving the rest.
 
 use super::number::EdgeNo;
 use crate::time::Timestamp;
@@ -94,6 +94,16 @@ impl Arrivals {
         part.iter().rev().chain(before).copied()
     }
 
+    /// Those that the record at this position of the log brought.
+    pub(super) fn at(&self, position: u64, position_of: impl Fn(EdgeNo) -> u64) -> impl Iterator<Item = EdgeNo> {
+        let is_before = |&edge: &EdgeNo| position_of(edge) < position;
+        // The first that is not before may be the first of its chunk.
+        let index = self.chunks.partition_point(|chunk| chunk.edges.first().is_some_and(is_before)).saturating_sub(1);
+        let offset = self.chunks.get(index).map_or(0, |chunk| chunk.edges.partition_point(is_before));
+        let behind = self.chunks.range(index.min(self.chunks.len())..).flat_map(|chunk| &chunk.edges).skip(offset);
+        behind.copied().take_while(move |&edge| position_of(edge) == position)
+    }
+
     /// So many behind the first `skip`, and the place behind them.
     pub(super) fn stretch(&self, skip: usize, most: usize) -> (Vec<EdgeNo>, Place) {
         let (mut found, mut place, mut left) = (Vec::with_capacity(most.min(self.len)), Place::default(), skip);
@@ -155,6 +165,11 @@ mod tests {
         for upto in times.iter().copied().map(Timestamp::from_millis) {
             let back: Vec<EdgeNo> = model.iter().rev().copied().filter(|&edge| time(edge) <= upto).collect();
             assert_eq!(arrivals.back(upto, time).collect::<Vec<_>>(), back);
+            if let Ok(position) = u64::try_from(upto.millis()) {
+                // As if those that came at one time had come in one record.
+                let of_one: Vec<EdgeNo> = model.iter().copied().filter(|&edge| time(edge) == upto).collect();
+                assert_eq!(arrivals.at(position, |edge| time(edge).millis().unsigned_abs()).collect::<Vec<_>>(), of_one);
+            }
             assert_eq!(arrivals.before(upto, time), model.iter().filter(|&&edge| time(edge) < upto).count());
         }
     }

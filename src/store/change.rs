@@ -2,6 +2,7 @@
 
 use super::AppliedChange;
 use super::AppliedEdge;
+use super::Arrival;
 use super::Cause;
 use super::EventView;
 use super::FULL;
@@ -18,7 +19,6 @@ use crate::event::Edge;
 use crate::event::Put;
 use crate::event::Span;
 use crate::event::Version;
-use crate::time::Timestamp;
 use std::sync::Arc;
 
 impl Tenant {
@@ -26,6 +26,12 @@ impl Tenant {
     pub fn event(&self, id: &str) -> Option<EventView> {
         let core = self.core.read();
         self.view(&core, core.resolve(id)?)
+    }
+
+    /// The event with this number: of one that came as edges, that of any of its edges. Costs as much as by an id.
+    pub fn event_by_number(&self, number: u64) -> Option<EventView> {
+        let core = self.core.read();
+        self.view(&core, core.numbered(number)?)
     }
 
     /// Whether the event with this id is open.
@@ -40,19 +46,19 @@ impl Tenant {
         core.resolve(id).map(|head| core.version(head))
     }
 
-    pub(super) fn change(self: &Arc<Self>, received: Timestamp, change: &Change) -> Result<AppliedChange, Refusal> {
+    pub(super) fn change(self: &Arc<Self>, arrival: Arrival, change: &Change) -> Result<AppliedChange, Refusal> {
         match change {
-            Change::Put(put) => self.put(received, put),
-            Change::Describe(describe) => self.describe(received, describe),
+            Change::Put(put) => self.put(arrival, put),
+            Change::Describe(describe) => self.describe(arrival, describe),
             Change::Delete(delete) => Ok(self.delete(delete)),
         }
     }
 
-    fn put(self: &Arc<Self>, received: Timestamp, put: &Put) -> Result<AppliedChange, Refusal> {
+    fn put(self: &Arc<Self>, arrival: Arrival, put: &Put) -> Result<AppliedChange, Refusal> {
         let labels = self.index.intern(put.edges().map(|edge| &edge.labels))?;
         self.write(|core| {
             let cluster = self.intern_cluster(core, &put.start.cluster);
-            let (added, lost) = core.put(&labels, put, cluster, received).ok_or(FULL)?;
+            let (added, lost) = core.put(&labels, put, cluster, arrival).ok_or(FULL)?;
             let sample = |(added, edge): (&super::core::Added, &Edge)| AppliedEdge {
                 id: edge.id(),
                 duplicate: added.duplicate,
@@ -69,16 +75,16 @@ impl Tenant {
         })
     }
 
-    fn describe(self: &Arc<Self>, received: Timestamp, describe: &Describe) -> Result<AppliedChange, Refusal> {
+    fn describe(self: &Arc<Self>, arrival: Arrival, describe: &Describe) -> Result<AppliedChange, Refusal> {
         let labels = self.index.intern(describe.stop.iter().map(|stop| &stop.labels))?;
         self.write(|core| {
             let mut added = Vec::new();
             if let Some(stop) = &describe.stop {
                 let labels = labels.labels(0).ok_or(FULL)?;
-                added.push(self.add(core, labels, (received, stop, stop.id())).ok_or(FULL)?);
+                added.push(self.add(core, labels, (arrival, stop, stop.id())).ok_or(FULL)?);
                 core.follow();
             }
-            core.describe(describe, received);
+            core.describe(describe, arrival.received);
             let version = core.resolve(&describe.edge.to_string()).map(|head| core.version(head));
             added.retain(|stop| !stop.duplicate);
             Ok(AppliedChange { version, added, withdrawn: Vec::new() })
@@ -101,6 +107,11 @@ impl Store {
     /// The version of an organization's event.
     pub fn version(&self, organization: &str, id: &str) -> Option<Version> {
         self.tenant(organization)?.version(id)
+    }
+
+    /// The number of the event with this id of its own, for a record that puts it again.
+    pub fn number(&self, organization: &str, id: &str) -> Option<u64> {
+        self.tenant(organization)?.core.read().own_number(id)
     }
 
     /// The event with this id as it is now, for a record that is about it. `None` where the id says it all.

@@ -1,6 +1,7 @@
 //! What events say of themselves beside their edges, and the index of their tags.
 
 use super::edges::EdgeKey;
+use super::edges::EdgeRow;
 use super::number::EdgeNo;
 use super::number::IdentityNo;
 use super::number::Number as _;
@@ -23,6 +24,8 @@ use std::sync::Arc;
 pub(super) struct Detailed {
     /// Its own id; `None` when it came as edges.
     pub(super) id: Option<Box<str>>,
+    /// Its number, when it has an id of its own; when it came as edges these say it.
+    pub(super) number: Option<u64>,
     /// The stop that the same record has, when it came as edges.
     pub(super) stop: Option<EdgeNo>,
     pub(super) details: Arc<Details>,
@@ -44,6 +47,8 @@ pub(super) struct DetailTable {
     stops: BTreeSet<(EdgeNo, EdgeNo)>,
     /// By when they were said.
     said: BTreeSet<(Timestamp, EdgeNo)>,
+    /// The numbers of events with an id of their own that the positions of their anchors do not say.
+    numbers: BTreeSet<(u64, EdgeNo)>,
     /// How many there ever were.
     turns: u64,
     /// What they say takes so much, with their tags.
@@ -66,7 +71,7 @@ impl Detailed {
     pub(super) fn new(details: &Details, created: Timestamp, updated: Timestamp) -> Self {
         let mut bytes = updated.millis().to_le_bytes().to_vec();
         encode_details(details, &mut bytes);
-        Self { id: None, stop: None, details: Arc::new(details.clone()), version: Version::of(&bytes), created, updated }
+        Self { id: None, number: None, stop: None, details: Arc::new(details.clone()), version: Version::of(&bytes), created, updated }
     }
 }
 
@@ -74,7 +79,7 @@ impl DetailTable {
     /// What was said, in its order, in lines.
     #[cfg(test)]
     pub(super) fn state(&self) -> impl Iterator<Item = String> {
-        let Self { rows, by_identity: _, tags: _, stops: _, said: _, turns: _, bytes: _ } = self;
+        let Self { rows, by_identity: _, tags: _, stops: _, said: _, numbers: _, turns: _, bytes: _ } = self;
         let mut said: Vec<_> = rows.iter().collect();
         said.sort_unstable_by_key(|(_, anchored)| anchored.turn);
         said.into_iter().map(|(anchor, said)| {
@@ -93,8 +98,10 @@ impl DetailTable {
 
     /// The bytes that they take. Identities are taken to have a few each.
     pub(super) fn bytes(&self) -> usize {
-        let lists =
-            tree(self.by_identity.len(), size_of::<(IdentityNo, Anchors)>()) + tree(self.said.len(), 16) + tree(self.stops.len(), 8);
+        let lists = tree(self.by_identity.len(), size_of::<(IdentityNo, Anchors)>())
+            + tree(self.said.len(), 16)
+            + tree(self.stops.len(), 8)
+            + tree(self.numbers.len(), 16);
         let anchors = self.by_identity.len() * tree(1, size_of::<(EdgeKey, EdgeNo)>());
         let rows = tree(self.rows.len(), 16) + self.rows.len() * allocated(size_of::<Anchored>());
         self.bytes + lists + anchors + rows + tree(self.tags.len(), size_of::<(u128, Postings<EdgeNo>)>())
@@ -110,13 +117,21 @@ impl DetailTable {
         self.by_identity.get(&identity)
     }
 
-    pub(super) fn insert(&mut self, anchor: EdgeNo, identity: IdentityNo, key: EdgeKey, detailed: Detailed) {
+    /// The anchor of the event with an id of its own that has this number, if its position does not say so.
+    pub(super) fn numbered(&self, number: u64) -> Option<EdgeNo> {
+        self.numbers.range((number, EdgeNo::MIN)..=(number, EdgeNo::MAX)).next().map(|(_, anchor)| *anchor)
+    }
+
+    /// Sets what was said of an edge, which this is the row of.
+    pub(super) fn insert(&mut self, anchor: EdgeNo, row: &EdgeRow, detailed: Detailed) {
+        let (identity, key) = (row.identity, row.key());
         self.remove(anchor);
         for key in keys(&detailed.details) {
             self.tags.entry(key).or_default().insert(anchor);
         }
         self.stops.extend(detailed.stop.map(|stop| (stop, anchor)));
         self.said.insert((detailed.updated, anchor));
+        self.numbers.extend(detailed.number.filter(|number| *number != row.position).map(|number| (number, anchor)));
         self.by_identity.entry(identity).or_default().insert((key, anchor));
         self.turns += 1;
         self.bytes += bytes_of(&detailed);
@@ -139,6 +154,9 @@ impl DetailTable {
             self.stops.remove(&(stop, anchor));
         }
         self.said.remove(&(detailed.updated, anchor));
+        if let Some(number) = detailed.number {
+            self.numbers.remove(&(number, anchor));
+        }
         if self.by_identity.get_mut(&identity).is_some_and(|anchors| {
             anchors.remove(&(key, anchor));
             anchors.is_empty()
@@ -208,16 +226,19 @@ fn keys(details: &Details) -> impl Iterator<Item = u128> {
 mod tests {
     use super::*;
     use crate::event::EdgeState;
+    use crate::store::edges::Part;
+    use crate::store::number::SeriesNo;
 
     #[test]
     fn a_tag_leads_to_those_that_have_it_and_to_few_others() {
         let mut table = DetailTable::default();
-        let (edge, identity) = (|index| EdgeNo::from_index(index).unwrap(), IdentityNo::from_index(0).unwrap());
+        let edge = |index| EdgeNo::from_index(index).unwrap();
+        let (series, identity) = (SeriesNo::from_index(0).unwrap(), IdentityNo::from_index(0).unwrap());
         for index in 0..100 {
             let tags = vec![("team".into(), vec![format!("{}", index / 2).into(), "all".into()])];
             let detailed = Detailed::new(&Details { tags, ..Details::default() }, Timestamp::default(), Timestamp::default());
-            let key = (Timestamp::from_millis(i64::from(index)), EdgeState::Start, [0; 2]);
-            table.insert(edge(index), identity, key, detailed);
+            let (at, received, part) = (Timestamp::from_millis(i64::from(index)), Timestamp::default(), Part::alone(EdgeState::Start));
+            table.insert(edge(index), &EdgeRow { id: [0; 2], at, received, position: 1, series, identity, part }, detailed);
         }
         table.remove(edge(7));
         let tagged = |value: &str| table.tagged(Tag::Is("team", value));

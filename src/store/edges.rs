@@ -87,6 +87,8 @@ pub(super) struct EdgeRow {
     pub(super) id: [u64; 2],
     pub(super) at: Timestamp,
     pub(super) received: Timestamp,
+    /// Of the record that brought it, in the log.
+    pub(super) position: u64,
     pub(super) series: SeriesNo,
     pub(super) identity: IdentityNo,
     pub(super) part: Part,
@@ -336,7 +338,7 @@ mod tests {
 
     #[test]
     fn rows_are_small() {
-        assert_eq!((size_of::<Part>(), size_of::<EdgeRow>(), size_of::<Members>(), size_of::<IdentityRow>()), (8, 48, 16, 40));
+        assert_eq!((size_of::<Part>(), size_of::<EdgeRow>(), size_of::<Members>(), size_of::<IdentityRow>()), (8, 56, 16, 40));
         assert_eq!((size_of::<Option<EdgeNo>>(), size_of::<SeriesRow>(), size_of::<LabelRef>()), (4, 48, 6));
     }
 }

@@ -6,6 +6,7 @@
 mod admission;
 mod applied;
 mod arrivals;
+mod arrived;
 mod by_time;
 mod bytes;
 mod carried;
@@ -61,6 +62,8 @@ pub use applied::Cause;
 pub use applied::RetiredPart;
 pub use applied::SampleKind;
 pub use applied::Withdrawn;
+pub use arrived::Arrival;
+pub use arrived::Arrived;
 pub use claims::CLAIM_AGE;
 pub use claims::Claimed;
 pub use effort::Effort;
@@ -87,8 +90,6 @@ use crate::account::Account;
 use crate::event::Change;
 use crate::event::Claim;
 use crate::event::Command;
-use crate::event::Edge;
-use crate::event::EdgeId;
 use crate::time::Timestamp;
 use index::LabelIndex;
 use parking_lot::Mutex;
@@ -186,16 +187,17 @@ impl Store {
         self.tenants.read().values().map(Arc::clone).collect()
     }
 
-    /// Folds one command of the log in. `received` never decreases from one command to the next.
-    pub fn apply(&self, received: Timestamp, command: &Command) -> Applied {
+    /// Folds one command of the log in.
+    pub fn apply_record(&self, arrival: Arrival, command: &Command) -> Applied {
+        let received = arrival.received;
         match command {
             Command::Edge(edge) => {
                 let mut applied = Vec::with_capacity(1);
-                self.apply_edges(&[(received, edge, edge.id())], &mut applied);
+                self.apply_edges(&[(arrival, edge, edge.id())], &mut applied);
                 applied.pop().unwrap_or(Err(FULL)).map_or_else(Applied::Full, Applied::Edge)
             }
             Command::Claim(claim) => Applied::Claim(self.apply_claim(received, claim)),
-            Command::Change(change) => self.apply_change(received, change).map_or_else(Applied::Full, Applied::Changed),
+            Command::Change(change) => self.apply_change(arrival, change).map_or_else(Applied::Full, Applied::Changed),
             Command::Settings(_) | Command::Clock { .. } => Applied::Nothing,
             Command::Retire { before, .. } => {
                 for tenant in self.tenants() {
@@ -222,7 +224,7 @@ impl Store {
         self.tenant(organization).map_or(0, |tenant| tenant.core.read().old(before))
     }
 
-    /// As [`Store::apply`], of a claim.
+    /// As [`Store::apply_record`], of a claim.
     pub fn apply_claim(&self, received: Timestamp, claim: &Claim) -> Claimed {
         let tenant = self.tenant_or_new(&claim.organization);
         let claimed = tenant.claims.lock().claim(received, claim);
@@ -230,9 +232,9 @@ impl Store {
         claimed
     }
 
-    /// As [`Store::apply`], of a change of a whole event. Refused only at a hard bound of the numbering.
-    pub fn apply_change(&self, received: Timestamp, change: &Change) -> Result<AppliedChange, Refusal> {
-        self.tenant_or_new(change.organization()).change(received, change)
+    /// As [`Store::apply_record`], of a change of a whole event. Refused only at a hard bound of the numbering.
+    pub fn apply_change(&self, arrival: Arrival, change: &Change) -> Result<AppliedChange, Refusal> {
+        self.tenant_or_new(change.organization()).change(arrival, change)
     }
 
     /// How far before its start a stop may be, where its record says nothing else.
@@ -265,9 +267,9 @@ impl Store {
         }
     }
 
-    /// Folds in some edges, each with its time of receipt and its id, and adds to `applied` what each came to. Readers wait until all of
-    /// a tenant's are in, so there should not be more than a hundred or so.
-    pub fn apply_edges(&self, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
+    /// Folds in some edges, and adds to `applied` what each came to. Readers wait until all of a tenant's are in, so there should
+    /// not be more than a hundred or so.
+    pub fn apply_edges(&self, edges: &[Arrived<'_>], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
         for run in edges.chunk_by(|(_, a, _), (_, b, _)| a.organization == b.organization) {
             if let Some((_, first, _)) = run.first() {
                 self.tenant_or_new(&first.organization).apply(run, applied);
@@ -295,6 +297,12 @@ impl Store {
             Command::Change(Change::Delete(delete)) => core.remembers_delete(delete),
             Command::Settings(_) | Command::Retire { .. } | Command::RetirePart(_) | Command::Clock { .. } => false,
         }
+    }
+
+    /// As [`Store::apply_record`], of the record that a test has next.
+    #[cfg(test)]
+    pub(crate) fn apply(&self, received: Timestamp, command: &Command) -> Applied {
+        self.apply_record(tests::arriving(received), command)
     }
 
     /// All that the log is folded into, at `now`, in lines.

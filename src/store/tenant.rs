@@ -1,6 +1,7 @@
 //! One organization's events, as readers ask for them and as the store folds edges into them.
 
 use super::AppliedEdge;
+use super::Arrived;
 use super::ClusterId;
 use super::FULL;
 use super::Refusal;
@@ -119,7 +120,7 @@ impl Tenant {
         Some(next.plus(self.open_max_age).plus(Duration::from_millis(1)))
     }
 
-    pub(super) fn apply(self: &Arc<Self>, edges: &[(Timestamp, &Edge, EdgeId)], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
+    pub(super) fn apply(self: &Arc<Self>, edges: &[Arrived<'_>], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
         let labels = match self.index.intern(edges.iter().map(|(_, edge, _)| &edge.labels)) {
             Ok(labels) => labels,
             Err(full) => return applied.extend(edges.iter().map(|_| Err(full.clone()))),
@@ -128,8 +129,8 @@ impl Tenant {
             if edges.len() > 1 {
                 core.look_ahead(edges);
             }
-            for (set, &(received, edge, id)) in edges.iter().enumerate() {
-                let added = labels.labels(set).and_then(|labels| self.add(core, labels, (received, edge, id)));
+            for (set, &arrived) in edges.iter().enumerate() {
+                let added = labels.labels(set).and_then(|labels| self.add(core, labels, arrived));
                 applied.push(added.ok_or(FULL));
             }
         });
@@ -147,14 +148,9 @@ impl Tenant {
     }
 
     /// Folds in an edge with these labels. `None` at a hard bound.
-    pub(super) fn add(
-        self: &Arc<Self>,
-        core: &mut Core,
-        labels: &[LabelRef],
-        (received, edge, id): (Timestamp, &Edge, EdgeId),
-    ) -> Option<AppliedEdge> {
+    pub(super) fn add(self: &Arc<Self>, core: &mut Core, labels: &[LabelRef], (arrival, edge, id): Arrived<'_>) -> Option<AppliedEdge> {
         let cluster = self.intern_cluster(core, &edge.cluster);
-        let added = core.add(&New { edge, id, labels, cluster, received })?;
+        let added = core.add(&New { edge, id, labels, cluster, arrival })?;
         let row = core.row(added.edge)?;
         Some(AppliedEdge {
             id: edges::edge_id(row.id),

@@ -34,6 +34,9 @@ pub enum Order {
 pub struct EventView {
     /// What it answers to: its own id, else that of its first edge.
     pub id: Box<str>,
+    /// It answers to this too, and to the same as long as it is there: the position in the log of the record that brought the first
+    /// of its edges, or that first put it. Below 2^53, because no log comes to more records.
+    pub number: u64,
     /// It has an id of its own; else it came as edges.
     pub own_id: bool,
     /// What its edges have in common.
@@ -139,13 +142,19 @@ impl Tenant {
         let row = core.row(head).filter(|row| row.part.is_head())?;
         let lone_stop = row.part == Part::Lone;
         let stop = if lone_stop { Some(head) } else { core.stop_of(head) };
-        let (heartbeats, last_heartbeat) =
-            core.beats(head).fold((0, None), |(count, _), beat| (count + 1, core.row(beat).map(|row| row.at)));
+        let (mut heartbeats, mut last_heartbeat) = (0, None);
+        let mut first = [Some(head), stop].into_iter().flatten().map(|edge| core.position(edge)).min().unwrap_or_default();
+        for beat in core.beats(head).filter_map(|beat| core.row(beat)) {
+            heartbeats += 1;
+            last_heartbeat = Some(beat.at);
+            first = first.min(beat.position);
+        }
         let cluster = core.series.get(row.series)?.cluster;
         let detailed = core.details(head);
         let own_id = detailed.and_then(|detailed| detailed.id.clone());
         let created = detailed.filter(|detailed| detailed.id.is_some()).map(|detailed| detailed.created);
         Some(EventView {
+            number: detailed.and_then(|detailed| detailed.number).unwrap_or(first),
             own_id: own_id.is_some(),
             identity: core.identity(head),
             id: own_id.unwrap_or_else(|| edge_id(row.id).to_string().into()),

@@ -16,8 +16,6 @@ use super::submission::AskEdges;
 use super::submission::Waiting;
 use crate::event::Change;
 use crate::event::Command;
-use crate::event::Edge;
-use crate::event::EdgeId;
 use crate::event::Settings;
 use crate::exposition::Exposure;
 use crate::log::AppendError;
@@ -25,6 +23,8 @@ use crate::log::Frame;
 use crate::log::Log;
 use crate::log::Position;
 use crate::store::Applied;
+use crate::store::Arrival;
+use crate::store::Arrived;
 use crate::store::Refusal;
 use crate::store::Unlabelled;
 use crate::time::Timestamp;
@@ -43,7 +43,7 @@ impl<L: Log> Committer<L> {
         match what {
             Proposal::Own(commands) => {
                 for command in &commands {
-                    if let Applied::Retired(part) = self.state.memory.store.apply(received, command) {
+                    if let Applied::Retired(part) = self.state.memory.store.apply_record(feed.next(), command) {
                         self.retired.push(part);
                     }
                     feed.tell(self, Outcome::Own(command));
@@ -118,7 +118,7 @@ impl<L: Log> Committer<L> {
     }
 
     fn apply_change(&mut self, change: &Change, feed: &mut Feed) -> Result<Vec<Exposure>, Unchanged> {
-        match fold_change(&self.state.memory, feed.received, change) {
+        match fold_change(&self.state.memory, feed.next(), change) {
             Ok(exposures) => {
                 feed.tell(self, Outcome::Change(change, &exposures));
                 Ok(exposures)
@@ -142,7 +142,7 @@ impl<L: Log> Committer<L> {
         self.duplicates.inc_by(known as u64);
         let all = asks.iter().flat_map(|ask| ask.work.iter());
         let new = all.zip(&mut decided).filter(|(_, decided)| decided.is_none());
-        let (new, places): (Vec<_>, Vec<_>) = new.map(|((edge, id), place)| ((feed.received, edge, id), place)).unzip();
+        let (new, places): (Vec<_>, Vec<_>) = feed.to_come().zip(new).map(|(at, ((edge, id), place))| ((at, edge, id), place)).unzip();
         let mut taken = Vec::with_capacity(new.len());
         fold_edges(&self.state.memory, &new, &mut taken);
         for (((_, edge, _), place), taken) in new.iter().zip(places).zip(taken) {
@@ -174,6 +174,17 @@ struct Feed {
 }
 
 impl Feed {
+    /// Where the records stand that they are told of next, one after the other.
+    fn to_come(&self) -> impl Iterator<Item = Arrival> + use<> {
+        let received = self.received;
+        (self.position.0 + 1..).map(move |position| Arrival { position, received })
+    }
+
+    /// Where the next one does.
+    fn next(&self) -> Arrival {
+        Arrival { position: self.position.0 + 1, received: self.received }
+    }
+
     fn skip(&mut self) {
         self.position = Position(self.position.0 + 1);
     }
@@ -191,7 +202,7 @@ impl Feed {
 /// Folds in what was read: edges some at a time, others one by one. `told` is called with each record that was taken.
 pub(super) fn fold(memory: &Memory, records: &[Decoded], mut told: impl FnMut(&Decoded, Outcome<'_>)) {
     let mut taken = Vec::with_capacity(RUN_EDGES);
-    let mut run: Vec<(Timestamp, &Edge, EdgeId)> = Vec::with_capacity(RUN_EDGES);
+    let mut run: Vec<Arrived<'_>> = Vec::with_capacity(RUN_EDGES);
     let of_edges = |record: &Decoded| matches!(record.command, Command::Edge(_));
     for some in records.chunk_by(|one, other| of_edges(one) && of_edges(other)).flat_map(|some| some.chunks(RUN_EDGES)) {
         run.clear();
@@ -207,13 +218,13 @@ pub(super) fn fold(memory: &Memory, records: &[Decoded], mut told: impl FnMut(&D
         match &record.command {
             Command::Edge(_) => {}
             Command::Change(change) => {
-                if let Ok(exposures) = fold_change(memory, record.received, change) {
+                if let Ok(exposures) = fold_change(memory, record.arrival(), change) {
                     told(record, Outcome::Change(change, &exposures));
                 }
             }
             Command::Claim(claim) => told(record, Outcome::Claim(claim, memory.store.apply_claim(record.received, claim))),
             own @ (Command::Settings(_) | Command::Retire { .. } | Command::RetirePart(_) | Command::Clock { .. }) => {
-                memory.store.apply(record.received, own);
+                memory.store.apply_record(record.arrival(), own);
                 told(record, Outcome::Own(own));
             }
         }
@@ -221,23 +232,24 @@ pub(super) fn fold(memory: &Memory, records: &[Decoded], mut told: impl FnMut(&D
 }
 
 /// Folds in edges, some at a time, and adds to `taken` what each came to.
-fn fold_edges(memory: &Memory, edges: &[(Timestamp, &Edge, EdgeId)], taken: &mut Vec<Result<Taken, Refusal>>) {
+fn fold_edges(memory: &Memory, edges: &[Arrived<'_>], taken: &mut Vec<Result<Taken, Refusal>>) {
     let mut applied = Vec::with_capacity(edges.len().min(RUN_EDGES));
     for run in edges.chunks(RUN_EDGES) {
         #[cfg(test)]
         super::tests::panic_if_planted(run.iter().map(|(_, edge, _)| *edge));
         memory.store.apply_edges(run, &mut applied);
-        taken.extend(run.iter().zip(applied.drain(..)).map(|((received, ..), applied)| {
+        taken.extend(run.iter().zip(applied.drain(..)).map(|((arrival, ..), applied)| {
             let edge = applied?;
-            let exposure = (!edge.duplicate).then(|| memory.pages.apply(*received, &edge));
+            let exposure = (!edge.duplicate).then(|| memory.pages.apply(arrival.received, &edge));
             Ok(Taken { id: edge.id, exposure, unlabelled: None })
         }));
     }
 }
 
 /// Folds in a change of a whole event; what becomes of its new samples.
-fn fold_change(memory: &Memory, received: Timestamp, change: &Change) -> Result<Vec<Exposure>, Refusal> {
-    let changed = memory.store.apply_change(received, change)?;
+fn fold_change(memory: &Memory, arrival: Arrival, change: &Change) -> Result<Vec<Exposure>, Refusal> {
+    let received = arrival.received;
+    let changed = memory.store.apply_change(arrival, change)?;
     for sample in &changed.withdrawn {
         memory.pages.withdraw(received, sample);
     }

@@ -4,7 +4,6 @@ use super::marks::Marks;
 use super::memory::Memory;
 use super::steady::SteadyTime;
 use crate::event::Command;
-use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::RetirePart;
 use crate::event::Settings;
@@ -12,6 +11,8 @@ use crate::event::record::Decoder;
 use crate::event::record::RecordError;
 use crate::log::Frame;
 use crate::log::Position;
+use crate::store::Arrival;
+use crate::store::Arrived;
 use crate::time::Timestamp;
 
 /// So many records of a frame are decoded at once.
@@ -53,8 +54,12 @@ pub(super) struct Decoded {
 
 impl Decoded {
     /// The edge that it is, with what it is folded in by.
-    pub(super) fn edge(&self) -> Option<(Timestamp, &Edge, EdgeId)> {
-        if let Command::Edge(edge) = &self.command { Some((self.received, edge, self.id)) } else { None }
+    pub(super) fn edge(&self) -> Option<Arrived<'_>> {
+        if let Command::Edge(edge) = &self.command { Some((self.arrival(), edge, self.id)) } else { None }
+    }
+
+    pub(super) fn arrival(&self) -> Arrival {
+        Arrival { position: self.position.0, received: self.received }
     }
 }
 

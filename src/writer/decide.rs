@@ -29,7 +29,8 @@ use crate::store::Less;
 use crate::store::Unlabelled;
 use crate::time::Timestamp;
 
-/// At most so many bytes are added to a record by what is decided: the span of an event, or the names and skews of two edges.
+/// At most so many bytes are added to a record by what is decided: the span of an event, or its number and the names and skews of
+/// two edges.
 pub(super) const DECIDED_BYTES: usize = 128;
 
 impl<L: Log> Committer<L> {
@@ -107,8 +108,9 @@ impl<L: Log> Committer<L> {
         let store = &self.state.memory.store;
         match change {
             Change::Put(put) => {
+                put.number = store.number(&put.start.organization, &put.id);
                 let start = self.write_decided_edge(&mut put.start);
-                put.stop.as_mut().is_some_and(|stop| self.write_decided_edge(stop)) || start
+                put.stop.as_mut().is_some_and(|stop| self.write_decided_edge(stop)) || start || put.number.is_some()
             }
             Change::Describe(describe) => {
                 describe.span = store.span(&describe.organization, &describe.edge.to_string());

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use change_events::event::{Command, Edge, EdgeState, Identity};
 use change_events::exposition::{Format, Options, PageRequest, Pages};
 use change_events::labels::LabelSet;
-use change_events::store::{self, Applied, ClusterId, Store};
+use change_events::store::{self, Applied, Arrival, ClusterId, Store};
 use change_events::time::Timestamp;
 use serde_json::Value;
 
@@ -69,12 +69,12 @@ fn scraped(second: i64) -> String {
     let store = Store::new(store::Options::default());
     let pages = Pages::new(&Options::default());
     let request = PageRequest { format: Format::Text004, gzip: false, window: None, keep: None, selectors: Vec::new() };
-    let mut sent = sent().into_iter().peekable();
+    let mut sent = (1..).zip(sent()).peekable();
     let mut stored: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
     for now in (FIRST + second..FIRST + (NIGHT + 15) * MINUTE).step_by(60) {
-        while let Some((time, edge)) = sent.next_if(|(time, _)| *time <= now) {
+        while let Some((position, (time, edge))) = sent.next_if(|(_, (time, _))| *time <= now) {
             let time = Timestamp::from_millis(time * 1000);
-            if let Applied::Edge(applied) = store.apply(time, &Command::Edge(edge)) {
+            if let Applied::Edge(applied) = store.apply_record(Arrival { position, received: time }, &Command::Edge(edge)) {
                 pages.apply(time, &applied);
             }
         }

@@ -1,8 +1,11 @@
 //! Logs that earlier builds wrote: this one shows of them what those showed, and knows what they knew.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 
+use change_events::event::Change;
+use change_events::event::Command;
 use serde_json::Value;
 use serde_json::json;
 
@@ -160,6 +163,43 @@ fn open_starts_of_an_earlier_log_are_closed_by_later_stops() {
         let open: Value = serde_json::from_str(&server.get(USUAL, "/api/v4/organizations/acme/change_events?state=open").text).unwrap();
         let versions: Vec<_> = open["events"].as_array().unwrap().iter().map(|event| event["start"]["attributes"]["v"].clone()).collect();
         assert_eq!(versions, [json!("3"), Value::Null], "{open}");
+    });
+}
+
+/// It says nothing of them: an edge has the position of its record, and a put that of the last.
+#[test]
+fn events_of_an_earlier_log_have_their_numbers_by_position() {
+    with_earlier_log(|server| {
+        let (mut edges, mut puts) = (BTreeMap::new(), BTreeMap::new());
+        for (position, command) in server.records() {
+            match command {
+                Command::Edge(edge) => drop(edges.entry((edge.organization.to_string(), edge.id())).or_insert(position)),
+                Command::Change(Change::Put(put)) => drop(puts.insert((put.start.organization.to_string(), put.id), position)),
+                _ => {}
+            }
+        }
+        let seen = |server: &Inside<'_>| {
+            let mut seen = BTreeMap::new();
+            for ((organization, id), position) in &edges {
+                let Some(tenant) = server.tenant(organization) else { continue };
+                let Some(event) = tenant.event(&id.to_string()) else { continue };
+                assert_eq!(tenant.event_by_number(*position).map(|event| event.id), Some(event.id.clone()), "by {position}");
+                let ends = [&event.start, &event.stop].into_iter().flatten();
+                let first = ends.filter_map(|edge| edges.get(&(organization.clone(), edge.id))).min();
+                assert_eq!(Some(&event.number), first);
+                seen.insert(event.id, event.number);
+            }
+            for ((organization, id), position) in &puts {
+                let Some(event) = server.tenant(organization).and_then(|tenant| tenant.event(id)) else { continue };
+                assert_eq!(event.number, *position, "{id}");
+                seen.insert(event.id, event.number);
+            }
+            seen
+        };
+        let before = seen(server);
+        assert!(before.len() >= 6, "{before:?}");
+        server.kill(false, &Flags::default()).unwrap();
+        assert_eq!(seen(server), before);
     });
 }
 

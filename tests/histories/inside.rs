@@ -13,9 +13,11 @@ use change_events::config::ConfigFile;
 use change_events::config::Limits;
 use change_events::doors;
 use change_events::event::Change;
+use change_events::event::Command;
 use change_events::event::Delete;
 use change_events::event::Expect;
 use change_events::event::Version;
+use change_events::event::record::Decoder;
 use change_events::exposition;
 use change_events::exposition::Pages;
 use change_events::http::app::App;
@@ -26,12 +28,15 @@ use change_events::http::auth::Secret;
 use change_events::http::router::router;
 use change_events::http::threads::Threads;
 use change_events::log;
+use change_events::log::Frame;
+use change_events::log::SegmentLog;
 use change_events::log::faulty::Call;
 use change_events::log::faulty::Fault;
 use change_events::log::faulty::FaultyDisk;
 use change_events::mapping::clusters::Clusters;
 use change_events::store;
 use change_events::store::Store;
+use change_events::store::Tenant;
 use change_events::telemetry::Telemetry;
 use change_events::time::Clock;
 use change_events::time::ManualClock;
@@ -54,6 +59,7 @@ use crate::generate::Chance;
 use crate::run::Answer;
 use crate::run::Server;
 use crate::steps::Flags;
+use crate::steps::Id;
 use crate::steps::Match;
 use crate::steps::Request;
 
@@ -134,6 +140,7 @@ pub(crate) struct Inside<'a> {
 }
 
 struct Started {
+    store: Arc<Store>,
     router: Router,
     writer: Writer,
     running: Running,
@@ -177,13 +184,13 @@ impl<'a> Inside<'a> {
         let options = writer::Options { retention, ..writer::Options::default() };
         let (writer, running) = Writer::start(opened, options, Arc::<GatedClock>::clone(&self.clock), telemetry, Vec::new()).unwrap();
         app.set_ready(writer.clone(), Secret::from_bytes([1; 32]));
-        self.started = Some(Started { router: router(&app, doors::ALL), writer, running });
+        self.started = Some(Started { store: memory.store, router: router(&app, doors::ALL), writer, running });
         Ok(())
     }
 
     fn stop(&mut self) {
-        let Some(Started { router, writer, running }) = self.started.take() else { return };
-        drop((router, writer));
+        let Some(Started { store, router, writer, running }) = self.started.take() else { return };
+        drop((store, router, writer));
         // What it still does happens to a disk that nobody reads any more.
         drop(running.join());
     }
@@ -209,6 +216,22 @@ impl<'a> Inside<'a> {
             let etag = parts.headers.get("etag").map_or("", |etag| etag.to_str().unwrap()).to_owned();
             Answer { status: parts.status.as_u16(), etag, text: String::from_utf8(bytes.to_vec()).unwrap() }
         }
+    }
+
+    /// What an organization has.
+    pub(crate) fn tenant(&self, organization: &str) -> Option<Arc<Tenant>> {
+        self.started.as_ref()?.store.tenant(organization)
+    }
+
+    /// The records of the log, with their positions.
+    pub(crate) fn records(&self) -> Vec<(u64, Command)> {
+        let (mut decoder, mut records) = (Decoder::default(), Vec::new());
+        let mut read = |frame: Frame| {
+            records.extend(frame.records().map(|(position, bytes)| (position.0, decoder.decode(bytes).unwrap().1)));
+            Ok(())
+        };
+        SegmentLog::open(self.disk.fork(), LOG, &mut read).unwrap();
+        records
     }
 
     /// What is refused and leaves no record; its turn comes when the writer is through with what came before.
@@ -252,6 +275,14 @@ impl Server for Inside<'_> {
     fn get(&mut self, organization: &str, path: &str) -> Answer {
         let (organization, path) = (organization.to_owned(), path.to_owned());
         self.send(&Request { organization, method: "GET", path, ..Request::default() })
+    }
+
+    fn number(&mut self, id: &Id) -> Option<u64> {
+        let tenant = self.tenant(&id.organization)?;
+        let event = tenant.event(&id.id)?;
+        let found = tenant.event_by_number(event.number).map(|found| found.id);
+        assert_eq!(found, Some(event.id), "by the number {}", event.number);
+        Some(event.number)
     }
 
     fn pages(&self) -> &'static [&'static str] {

@@ -1,5 +1,6 @@
 //! All that a reader can see, and how two such looks differ.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -66,6 +67,8 @@ impl Default for Known {
 #[derive(Debug, Default)]
 pub(crate) struct Look {
     answers: Vec<(Kind, String, String)>,
+    /// The numbers of the events with these ids.
+    numbers: BTreeMap<Id, u64>,
     /// Of the ids that were asked for, those that name something.
     pub(crate) found: BTreeSet<Id>,
 }
@@ -88,6 +91,7 @@ impl Look {
             if is_there {
                 look.found.insert(id.clone());
             }
+            look.numbers.extend(server.number(id).map(|number| (id.clone(), number)));
             // By the ids of its other edges this door finds the same event.
             if is_first {
                 look.ask(server, Kind::Single, organization, format!("/api/v1/event/{name}"));
@@ -162,6 +166,9 @@ impl Look {
                 text += &["\n", &before.1, "\n", &differing_lines(&before.2, &after.2)].concat();
             }
             kinds.insert(before.0);
+        }
+        if kinds.is_empty() && self.numbers != after.numbers {
+            return Err(Difference::new(Kind::Single, format!("numbers {:?} and then {:?}", self.numbers, after.numbers)));
         }
         if kinds.is_empty() && self.answers.len() != after.answers.len() {
             return Err(Difference::new(Kind::List, "another number of pages".to_owned()));

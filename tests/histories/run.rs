@@ -44,6 +44,10 @@ pub(crate) trait Server {
     fn send_together(&mut self, requests: &[Request]) -> Vec<Answer>;
     /// Asks as an organization.
     fn get(&mut self, organization: &str, path: &str) -> Answer;
+    /// The number of the event with this id, if there is one; and by that number it is found. Only where this can be seen.
+    fn number(&mut self, _id: &Id) -> Option<u64> {
+        None
+    }
     /// The paths of its pages.
     fn pages(&self) -> &'static [&'static str];
     fn set_clock(&mut self, now: Timestamp);

@@ -48,7 +48,8 @@ async fn stay_with_an_event_that_is_changed() {
     let extensions = vec![Extension { tag: 200, bytes: (*b"\0\xff of tomorrow").into() }, Extension { tag: 7, bytes: Box::default() }];
     let details = Details { name: "a".into(), extensions: extensions.clone(), ..Details::default() };
     let came_as_edge = edge(Identity::of(["entity", "1"]));
-    let put = Put { id: "own".into(), created: None, start: edge(Identity::of_id("own")), stop: None, details: details.clone() };
+    let put =
+        Put { id: "own".into(), created: None, number: None, start: edge(Identity::of_id("own")), stop: None, details: details.clone() };
     let describe = Describe { organization: "".into(), edge: came_as_edge.id(), span: None, stop: None, details };
     let ids = ["own".to_owned(), came_as_edge.id().to_string()];
     let disk = FaultyDisk::new();

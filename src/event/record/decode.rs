@@ -15,6 +15,7 @@ use super::HAS_ATTRIBUTES;
 use super::HAS_CREATED;
 use super::HAS_EXTENSIONS;
 use super::HAS_NAME;
+use super::HAS_NUMBER;
 use super::HAS_SKEW;
 use super::HAS_SPAN;
 use super::HAS_STOP;
@@ -110,13 +111,14 @@ impl Decoder {
         let flags = input.flags(PUT_FLAGS)?;
         let id = input.text()?.into();
         let created = if flags & HAS_CREATED != 0 { Some(input.time()?) } else { None };
+        let number = if flags & HAS_NUMBER != 0 { Some(u64::from_le_bytes(input.array()?)) } else { None };
         let details = input.details(flags)?;
         let start = self.edge(input)?;
         let mut stop = if flags & HAS_STOP != 0 { Some(self.edge(input)?) } else { None };
         if let Some(stop) = stop.as_mut().filter(|_| flags & SAME_ATTRIBUTES != 0) {
             stop.attributes.clone_from(&start.attributes);
         }
-        Ok(Put { id, created, start, stop, details })
+        Ok(Put { id, created, number, start, stop, details })
     }
 
     fn describe(&mut self, input: &mut Input<'_>) -> Result<Describe, RecordError> {

@@ -50,7 +50,8 @@ const HAS_CREATED: u8 = 1 << 1;
 const SAME_ATTRIBUTES: u8 = 1 << 2;
 const HAS_SPAN: u8 = 1 << 1;
 const HAS_EXTENSIONS: u8 = 1 << 3;
-const PUT_FLAGS: u8 = HAS_STOP | HAS_CREATED | SAME_ATTRIBUTES | HAS_EXTENSIONS;
+const HAS_NUMBER: u8 = 1 << 4;
+const PUT_FLAGS: u8 = HAS_STOP | HAS_CREATED | SAME_ATTRIBUTES | HAS_EXTENSIONS | HAS_NUMBER;
 const DESCRIBE_FLAGS: u8 = HAS_STOP | HAS_SPAN | HAS_EXTENSIONS;
 
 /// Why bytes are no record.
@@ -185,10 +186,13 @@ fn encode_put(put: &Put, out: &mut Vec<u8>) {
     // The text of what was sent is long, and mostly the same at both ends.
     let same = put.stop.as_ref().is_some_and(|stop| stop.attributes.is_some() && stop.attributes == put.start.attributes);
     let flags = flag(put.stop.is_some(), HAS_STOP) | flag(put.created.is_some(), HAS_CREATED) | flag(same, SAME_ATTRIBUTES);
-    out.push(flags | extended(&put.details));
+    out.push(flags | extended(&put.details) | flag(put.number.is_some(), HAS_NUMBER));
     put_text(out, &put.id);
     if let Some(created) = put.created {
         out.extend_from_slice(&created.millis().to_le_bytes());
+    }
+    if let Some(number) = put.number {
+        out.extend_from_slice(&number.to_le_bytes());
     }
     encode_details(&put.details, out);
     encode_edge(&put.start, put.start.attributes.as_deref(), out);

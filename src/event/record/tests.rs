@@ -41,15 +41,18 @@ fn details() -> impl Strategy<Value = Details> {
 fn whole() -> impl Strategy<Value = Command> {
     let stop = || prop::option::of(edge());
     prop_oneof![
-        (".{0,9}", prop::option::of(any::<i64>()), edge(), stop(), details()).prop_map(|(id, created, start, stop, details)| {
-            Command::Change(Change::Put(Box::new(Put {
-                id: id.into(),
-                created: created.map(Timestamp::from_millis),
-                start,
-                stop,
-                details,
-            })))
-        }),
+        (".{0,9}", prop::option::of(any::<i64>()), prop::option::of(any::<u64>()), edge(), stop(), details()).prop_map(
+            |(id, created, number, start, stop, details)| {
+                Command::Change(Change::Put(Box::new(Put {
+                    id: id.into(),
+                    created: created.map(Timestamp::from_millis),
+                    number,
+                    start,
+                    stop,
+                    details,
+                })))
+            }
+        ),
         (".{0,9}", any::<u128>(), span(), stop(), details()).prop_map(|(organization, id, span, stop, details)| {
             Command::Change(Change::Describe(Box::new(Describe {
                 organization: organization.into(),

@@ -69,7 +69,7 @@ impl Whole {
         for edge in std::iter::once(&mut start).chain(&mut stop) {
             edge.named = mapped.uncut.as_ref().map(|labels| edge.id_by(labels));
         }
-        let put = Put { id: self.id.clone(), created, start, stop, details: self.details.clone() };
+        let put = Put { id: self.id.clone(), created, number: None, start, stop, details: self.details.clone() };
         Ok((put, mapped.warnings))
     }
 }

@@ -100,6 +100,24 @@ impl Core {
         [first, self.renewed.get(&edge).copied().unwrap_or(first)]
     }
 
+    /// The position in the log of the record that brought the edge.
+    pub(in crate::store) fn position(&self, edge: EdgeNo) -> u64 {
+        self.row(edge).map_or(u64::MAX, |row| row.position)
+    }
+
+    /// The first edge of the event with this number.
+    pub(in crate::store) fn numbered(&self, number: u64) -> Option<EdgeNo> {
+        if let Some(anchor) = self.details.numbered(number) {
+            return Some(self.head(anchor));
+        }
+        let is_present = |edge: &EdgeNo| self.row(*edge).is_some_and(|row| !matches!(row.part, Part::Past { .. }));
+        let heads = self.arrivals.at(number, |edge| self.position(edge)).filter(is_present).map(|edge| self.head(edge));
+        // What has an id of its own has one number only, whatever edges it was given since.
+        let has_it = |head: &EdgeNo| self.details(*head).and_then(|detailed| detailed.number).is_none_or(|own| own == number);
+        let mut heads = heads.filter(has_it);
+        heads.next()
+    }
+
     pub(in crate::store) fn value(&self, edge: EdgeNo) -> f64 {
         self.values.get(&edge).copied().unwrap_or(1.0)
     }

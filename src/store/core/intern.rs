@@ -12,6 +12,7 @@ use super::id_hash;
 use crate::event::Edge;
 use crate::event::EdgeId;
 use crate::event::Identity;
+use crate::store::Arrived;
 use crate::store::ClusterId;
 use crate::store::edges::IdentityRow;
 use crate::store::edges::halves;
@@ -20,7 +21,6 @@ use crate::store::number::IdentityNo;
 use crate::store::number::SeriesNo;
 use crate::store::number::Set;
 use crate::store::seed::Seed;
-use crate::time::Timestamp;
 use std::hint::black_box;
 
 /// For tables: as much of a hash as a row keeps.
@@ -59,7 +59,7 @@ impl Core {
 
     /// Touches the tables where these edges will be looked up: those places are far apart in memory, and asked for one after
     /// the other without waiting they come in together.
-    pub(in crate::store) fn look_ahead(&self, edges: &[(Timestamp, &Edge, EdgeId)]) {
+    pub(in crate::store) fn look_ahead(&self, edges: &[Arrived<'_>]) {
         for (_, edge, id) in edges {
             black_box((self.find_edge(*id), self.number_of(edge.identity)));
         }

@@ -13,6 +13,7 @@ mod whole;
 pub(super) use ask::Opening;
 pub(super) use whole::Lost;
 
+use super::Arrival;
 use super::ClusterId;
 use super::arrivals::Arrivals;
 use super::by_time::EventsByTime;
@@ -148,14 +149,14 @@ pub(super) fn time_key_in(rows: &Rows<EdgeNo, EdgeRow>) -> impl Fn(EdgeNo) -> Ti
     |edge| rows.get(edge).map_or((Timestamp::MIN, [0; 2]), EdgeRow::time_key)
 }
 
-/// An edge to be added, its id, its labels in the index, to which cluster, and when it was received.
+/// An edge to be added, its id, its labels in the index, to which cluster, and by which record.
 #[derive(Clone, Copy)]
 pub(super) struct New<'a> {
     pub(super) edge: &'a Edge,
     pub(super) id: EdgeId,
     pub(super) labels: &'a [LabelRef],
     pub(super) cluster: ClusterId,
-    pub(super) received: Timestamp,
+    pub(super) arrival: Arrival,
 }
 
 /// What the sender of an edge added.
@@ -181,8 +182,8 @@ impl Core {
         if let Some(found) = self.find_edge(new.id) {
             let row = self.row(found)?;
             let series = row.series;
-            if new.received > row.received {
-                self.renewed.insert(found, new.received);
+            if new.arrival.received > row.received {
+                self.renewed.insert(found, new.arrival.received);
             }
             return Some(Added { edge: found, series, duplicate: true });
         }
@@ -191,11 +192,11 @@ impl Core {
 
     /// Adds an edge that is not there.
     fn insert(&mut self, new: &New<'_>) -> Option<Added> {
-        let New { edge, id, received, .. } = *new;
+        let New { edge, id, arrival: Arrival { position, received }, .. } = *new;
         let series = self.intern_series(new)?;
         let identity = self.intern_identity(edge)?;
         let part = Part::alone(edge.state);
-        let number = self.edges.insert(EdgeRow { id: halves(id.0), at: edge.at, received, series, identity, part })?;
+        let number = self.edges.insert(EdgeRow { id: halves(id.0), at: edge.at, received, position, series, identity, part })?;
         self.know(id, number);
         if edge.value.to_bits() != 1f64.to_bits() {
             self.values.insert(number, edge.value);

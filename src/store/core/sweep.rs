@@ -9,6 +9,9 @@
 //!    next stop from closing it;
 //! 4. details need the stop that their record has, which would come back with them.
 //!
+//! An event is known by the number of the edge that came first, so that stays with it: a heartbeat stays as long as its event if it
+//! came before those edges of it that are beside it, and its ends. When those beside it went, others are.
+//!
 //! An event with an id of its own stays as long as an edge that it had before: the record of that would put it again.
 
 use super::Core;
@@ -97,7 +100,9 @@ impl<'a> Sweep<'a> {
     /// Whether the event stays in any case, or for now, so that its edges are looked at one by one.
     fn is_large(&mut self, head: EdgeNo) -> bool {
         let is_open = matches!(self.part(head), Part::Start { open: true, .. });
-        let goes_alone = |beat: EdgeNo| !self.is_new(beat) && self.core.details.get(beat).is_none() && !self.changes_group(beat);
+        let goes_alone = |beat: EdgeNo| {
+            !self.is_new(beat) && self.core.details.get(beat).is_none() && !self.changes_group(beat) && !self.may_number(beat)
+        };
         let has_many = || self.core.beats(head).nth(LARGE).is_some() && self.core.beats(head).take(LARGE).any(goes_alone);
         let is_long = !is_open && has_many();
         self.again |= is_long;
@@ -276,10 +281,26 @@ impl<'a> Sweep<'a> {
             }
             Part::Beat => {
                 self.stays.contains(&core.head(edge))
-                    && (self.is_new(edge) || self.needed.contains(&edge) || core.details.get(edge).is_some() || self.changes_group(edge))
+                    && (self.is_new(edge)
+                        || self.needed.contains(&edge)
+                        || core.details.get(edge).is_some()
+                        || self.changes_group(edge)
+                        || self.may_number(edge))
             }
             _ => self.stays.contains(&core.head(edge)),
         }
+    }
+
+    /// Whether a heartbeat may be the edge that came first of its event: the ends of that, and the starts beside it, came later. What
+    /// is between is not looked at, however much there is.
+    fn may_number(&self, beat: EdgeNo) -> bool {
+        let core = self.core;
+        let head = core.head(beat);
+        let Some((row, edges)) = core.row(beat).and_then(|row| Some((row, core.edges_of_identity(row.identity)?))) else { return false };
+        let before = edges.start_before(&row.key());
+        let after = edges.start_after(&row.key()).filter(|&after| self.part(after) == Part::Beat);
+        let others = [Some(head), core.stop_of(head), before, after];
+        others.into_iter().flatten().all(|other| core.position(other) > row.position)
     }
 
     /// Whether the start before this one is of another group, so that other rivals count from here on.

@@ -13,6 +13,7 @@ use crate::event::Key;
 use crate::event::Put;
 use crate::event::Span;
 use crate::event::Version;
+use crate::store::Arrival;
 use crate::store::ClusterId;
 use crate::store::SeriesId;
 use crate::store::details::Detailed;
@@ -57,6 +58,11 @@ impl Core {
         let anchors = self.own_identities(id).filter_map(|identity| self.details.anchors(identity)).flatten();
         let own = |anchor: &EdgeNo| self.details.get(*anchor).is_some_and(|detailed| detailed.id.as_deref() == Some(id));
         anchors.map(|(_, anchor)| *anchor).find(own).map(|anchor| self.head(anchor))
+    }
+
+    /// The number of the event with this id of its own.
+    pub(in crate::store) fn own_number(&self, id: &str) -> Option<u64> {
+        self.own(id).and_then(|head| self.details(head)?.number)
     }
 
     /// Whether there is, or was, an event with this id whose edges are still known.
@@ -132,8 +138,9 @@ impl Core {
         labels: &Interned<'_>,
         put: &Put,
         cluster: ClusterId,
-        received: Timestamp,
+        arrival: Arrival,
     ) -> Option<(Vec<Added>, Vec<Lost>)> {
+        let Arrival { position, received } = arrival;
         let identity = self.intern_identity(&put.start)?;
         let ids: Vec<EdgeId> = put.edges().map(Edge::id).collect();
         let stays = |edge: &EdgeNo| self.row(*edge).is_some_and(|row| ids.contains(&edge_id(row.id)));
@@ -144,13 +151,16 @@ impl Core {
         for (set, (edge, &id)) in put.edges().zip(&ids).enumerate() {
             added.push(match self.find_edge(id) {
                 Some(known) => self.have_again(known, edge, received)?,
-                None => self.insert(&New { edge, id, labels: labels.labels(set)?, cluster, received })?,
+                None => self.insert(&New { edge, id, labels: labels.labels(set)?, cluster, arrival })?,
             });
         }
         self.follow();
         if let Some(first) = added.first() {
             let detailed = Detailed::new(&put.details, put.created.unwrap_or(received), received);
-            self.insert_details(first.edge, Detailed { id: Some(put.id.clone()), ..detailed });
+            self.insert_details(
+                first.edge,
+                Detailed { id: Some(put.id.clone()), number: Some(put.number.unwrap_or(position)), ..detailed },
+            );
         }
         Some((added, self.lost(&gone)))
     }
@@ -254,10 +264,10 @@ impl Core {
     }
 
     fn insert_details(&mut self, anchor: EdgeNo, detailed: Detailed) {
-        let Some((identity, key)) = self.row(anchor).map(|row| (row.identity, row.key())) else { return };
         let head = self.head(anchor);
         let before = self.open_id(head);
-        self.details.insert(anchor, identity, key, detailed);
+        let Some(row) = self.edges.get(anchor) else { return };
+        self.details.insert(anchor, row, detailed);
         self.open.rename(head, before, self.open_id(head));
     }
 }

@@ -88,7 +88,7 @@ struct Filled {
 fn put(id: &str, at: i64, text: i64) -> Command {
     let start = Edge { identity: Identity::of_id(id), ..edge(EdgeState::Start, at, 7, false) };
     let details = Details { description: text.to_string().into(), ..Details::default() };
-    Command::Change(Change::Put(Box::new(Put { id: id.into(), created: None, start, stop: None, details })))
+    Command::Change(Change::Put(Box::new(Put { id: id.into(), created: None, number: None, start, stop: None, details })))
 }
 
 impl Filled {

@@ -3,6 +3,7 @@
 
 mod commands;
 
+use super::Arrival;
 use super::Command;
 use super::Options;
 use super::Order;
@@ -108,7 +109,14 @@ fn changes_of_one_event_cost_no_more_than_their_logarithm() {
     let details = |number: i64| Details { description: number.to_string().into(), ..Details::default() };
     let put = |at: i64, number: i64| {
         let start = Edge { identity: Identity::of_id("own"), ..edge(EdgeState::Start, at, 1, false) };
-        Command::Change(Change::Put(Box::new(Put { id: "own".into(), created: None, start, stop: None, details: details(number) })))
+        Command::Change(Change::Put(Box::new(Put {
+            id: "own".into(),
+            created: None,
+            number: None,
+            start,
+            stop: None,
+            details: details(number),
+        })))
     };
     check("what is said", |number, _| put(1000, number));
     check("when it began", |number, _| put(number, number));
@@ -147,6 +155,22 @@ fn lists_and_retirement_cost_each_edge_once() {
     let growth = u64::try_from(MANY / FEW).unwrap();
     assert!(many.0 < few.0 * growth * 2, "lists: {} rows, then {}", few.0, many.0);
     assert!(many.1 < few.1 * growth * 2, "retirement: {} rows, then {}", few.1, many.1);
+}
+
+#[test]
+fn an_event_is_found_by_its_number_among_any_others() {
+    let looked_at = |count: i64| {
+        let store = Store::new(Options::default());
+        for (position, number) in (1..).zip(0..count) {
+            let arrival = Arrival { position, received: Timestamp::from_millis(number / 100) };
+            store.apply_record(arrival, &Command::Edge(edge(EdgeState::Point, number * 1000, number, false)));
+        }
+        let tenant = store.tenant("acme").unwrap();
+        let asked = (1..=count).step_by(97).map(i64::unsigned_abs);
+        asked.map(|number| steps::of(|| assert_eq!(tenant.event_by_number(number).unwrap().number, number))).max().unwrap()
+    };
+    let (few, many) = (looked_at(FEW), looked_at(MANY));
+    assert!(many < few + 10 && many < 60, "{few} rows of {FEW} events, {many} of {MANY}");
 }
 
 /// So many events, of which every other one is open but for the latest quarter. The oldest few have labels and tags that no others have.

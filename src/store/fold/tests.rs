@@ -14,6 +14,8 @@ use crate::event::EdgeId;
 use crate::event::Identity;
 use crate::event::Span;
 use crate::labels::LabelSet;
+use crate::store::Arrival;
+use crate::store::Arrived;
 use crate::store::Command;
 use crate::store::Options;
 use crate::store::Order;
@@ -49,17 +51,26 @@ fn edge(&(stop, at, identity, group, other_skew): &Said) -> Edge {
     }
 }
 
-/// An event: its first start, its stop, its heartbeats, when it was superseded, whether it is open.
-type Event = (Option<EdgeId>, Option<EdgeId>, usize, Option<i64>, bool);
+/// An event: its first start, its stop, its heartbeats, when it was superseded, whether it is open; and its number.
+type Event = (Option<EdgeId>, Option<EdgeId>, usize, Option<i64>, bool, u64);
 
-fn model(all: &[Edge]) -> BTreeSet<Event> {
-    let known: Vec<Known> = all.iter().map(|edge| Known::new(edge.clone(), Timestamp::default())).collect();
+/// The n-th record of a log, when it was received.
+fn nth(number: usize, millis: i64) -> Arrival {
+    Arrival { position: number as u64 + 1, received: Timestamp::from_millis(millis) }
+}
+
+/// As one log brings them, a millisecond after the other.
+fn arrived(edges: impl IntoIterator<Item = Edge>) -> Vec<Known> {
+    edges.into_iter().enumerate().map(|(number, edge)| Known::new(edge, nth(number, i64::try_from(number).unwrap()))).collect()
+}
+
+fn model(all: &[Known]) -> BTreeSet<Event> {
     let event = |event: model::Event<'_>| {
         let id = |known: Option<&Known>| known.map(|known| known.id);
         let superseded = event.superseded_at.map(Timestamp::millis);
-        (id(event.start), id(event.stop), event.beats.len(), superseded, event.is_open())
+        (id(event.start), id(event.stop), event.beats.len(), superseded, event.is_open(), event.number())
     };
-    model::events(&known, SKEW).into_iter().map(event).collect()
+    model::events(all, SKEW).into_iter().map(event).collect()
 }
 
 fn events(store: &Store) -> BTreeSet<Event> {
@@ -67,22 +78,22 @@ fn events(store: &Store) -> BTreeSet<Event> {
     let all = store.tenant("acme").map(|tenant| tenant.select(&query).events).unwrap_or_default();
     let event = |event: &crate::store::EventView| {
         let id = |edge: &Option<crate::store::EdgeView>| edge.as_ref().map(|edge| edge.id);
-        (id(&event.start), id(&event.stop), event.heartbeats, event.superseded_at.map(Timestamp::millis), event.open)
+        (id(&event.start), id(&event.stop), event.heartbeats, event.superseded_at.map(Timestamp::millis), event.open, event.number)
     };
     all.iter().map(event).collect()
 }
 
-fn store_of(edges: &[Edge]) -> Store {
+fn store_of(edges: &[Known]) -> Store {
     let store = Store::new(Options { pairing_skew: SKEW, ..Options::default() });
-    for (number, edge) in edges.iter().enumerate() {
-        store.apply(Timestamp::from_millis(i64::try_from(number).unwrap()), &Command::Edge(edge.clone()));
+    for Known { position, received, edge, .. } in edges {
+        store.apply_record(Arrival { position: *position, received: *received }, &Command::Edge(edge.clone()));
     }
     store
 }
 
-fn unique(said: &[Said]) -> Vec<Edge> {
+fn unique(said: &[Said]) -> Vec<Known> {
     let mut seen = BTreeSet::new();
-    said.iter().map(edge).filter(|edge| seen.insert(edge.id())).collect()
+    arrived(said.iter().map(edge).filter(|edge| seen.insert(edge.id())))
 }
 
 /// What is known of the tenant's edges, by what the derived tables say.
@@ -125,12 +136,12 @@ proptest! {
             let Some(Span { identity, first, last }) = span else { panic!("no span") };
             store.apply(LATER, &Command::Change(Change::Delete(Delete { organization: "acme".into(), id: id.clone(), span })));
             let deleted = model::order_of(first)..=model::order_of(last);
-            edges.retain(|edge| edge.identity != identity || !deleted.contains(&Known::new(edge.clone(), LATER).order()));
+            edges.retain(|known| known.edge.identity != identity || !deleted.contains(&known.order()));
             prop_assert_eq!(events(&store), model(&edges));
         }
         // The same again is known, and adds nothing.
-        for edge in unique(&said) {
-            store.apply(LATER, &Command::Edge(edge));
+        for known in unique(&said) {
+            store.apply(LATER, &Command::Edge(known.edge));
         }
         prop_assert_eq!(events(&store), model(&edges));
     }
@@ -141,11 +152,12 @@ proptest! {
         let mut said = said;
         said.sort_by_key(|said| said.1);
         let mut seen = BTreeSet::new();
-        let log: Vec<(Timestamp, Command)> = said.iter().map(|(said, received)| (Timestamp::from_millis(*received), edge(said))).filter(|(_, edge)| seen.insert(edge.id())).map(|(received, edge)| (received, Command::Edge(edge))).collect();
+        let log = said.iter().map(|(said, received)| (*received, edge(said))).filter(|(_, edge)| seen.insert(edge.id())).enumerate();
+        let log: Vec<(Arrival, Command)> = log.map(|(number, (received, edge))| (nth(number, received), Command::Edge(edge))).collect();
         let store = Store::new(Options { pairing_skew: SKEW, ..Options::default() });
         let mut log = log;
-        for (received, command) in &log {
-            store.apply(*received, command);
+        for (arrival, command) in &log {
+            store.apply_record(*arrival, command);
         }
         for which in described {
             let tenant = store.tenant("acme").unwrap();
@@ -154,22 +166,23 @@ proptest! {
             let details = Details { description: event.id.clone(), ..Details::default() };
             let describe = Describe { organization: "acme".into(), edge: event.first().unwrap().id, span: store.span("acme", &event.id), stop: None, details };
             let command = Command::Change(Change::Describe(Box::new(describe)));
-            store.apply(Timestamp::from_millis(40), &command);
-            log.push((Timestamp::from_millis(40), command));
+            let arrival = nth(log.len(), 40);
+            store.apply_record(arrival, &command);
+            log.push((arrival, command));
         }
         let whole = events(&store);
         for cut in cuts {
             store.apply(LATER, &Command::Retire { before: Timestamp::from_millis(cut), upto: 0 });
             let left = events(&store);
             // Heartbeats may go one by one; nothing else of an event that stays.
-            let of = |events: &BTreeSet<Event>| events.iter().map(|event| (event.0, event.1, event.3, event.4)).collect::<BTreeSet<_>>();
+            let of = |events: &BTreeSet<Event>| events.iter().map(|event| (event.0, event.1, event.3, event.4, event.5)).collect::<BTreeSet<_>>();
             prop_assert!(of(&left).is_subset(&of(&whole)), "{:?} of {:?}", left, whole);
             let open = |events: &BTreeSet<Event>| events.iter().filter(|event| event.4).count();
             prop_assert_eq!(open(&left), open(&whole));
-            let kept: Vec<&(Timestamp, Command)> = log.iter().filter(|(received, command)| store.remembers_record(*received, command)).collect();
+            let kept: Vec<&(Arrival, Command)> = log.iter().filter(|(arrival, command)| store.remembers_record(arrival.received, command)).collect();
             let again = Store::new(Options { pairing_skew: SKEW, ..Options::default() });
-            for (received, command) in kept {
-                again.apply(*received, command);
+            for (arrival, command) in kept {
+                again.apply_record(*arrival, command);
             }
             let query = Query { limit: 10_000, ..Query::default() };
             let all = |store: &Store| format!("{:?}", store.tenant("acme").map(|tenant| tenant.select(&query).events).unwrap_or_default());
@@ -186,13 +199,13 @@ proptest! {
         let mut seen = BTreeSet::new();
         let point = |edge: Edge| Edge { state: EdgeState::Point, supersede: None, skew: None, ..edge };
         let edges = said.iter().map(|(said, is_point)| if *is_point { point(edge(said)) } else { edge(said) });
-        let edges: Vec<Edge> = edges.filter(|edge| seen.insert(edge.id())).collect();
+        let edges = arrived(edges.filter(|edge| seen.insert(edge.id())));
         let [together, apart] = [(); 2].map(|()| Store::new(Options { pairing_skew: SKEW, ..Options::default() }));
         let mut rest = &edges[..];
         for (number, count) in runs.into_iter().enumerate() {
             let (run, after) = rest.split_at(count.min(rest.len()));
             let received = Timestamp::from_millis(i64::try_from(number).unwrap());
-            let run: Vec<(Timestamp, &Edge, EdgeId)> = run.iter().map(|edge| (received, edge, edge.id())).collect();
+            let run: Vec<Arrived<'_>> = run.iter().map(|known| (Arrival { position: known.position, received }, &known.edge, known.id)).collect();
             together.apply_edges(&run, &mut Vec::new());
             for one in &run {
                 apart.apply_edges(std::slice::from_ref(one), &mut Vec::new());
@@ -211,15 +224,15 @@ fn the_start_beyond_an_early_stop_stays_also_where_it_is_a_heartbeat() {
     let starts = [(26, 0, None), (0, 1, None), (21, 0, None), (13, 0, Some(1)), (13, 1, Some(1))]
         .map(|(at, identity, group)| (false, at, identity, group, false));
     let stops = [(true, 26, 0, None, false), (true, 12, 0, None, true)];
-    let edges: Vec<Edge> = starts.iter().chain(&stops).map(edge).collect();
+    let edges = arrived(starts.iter().chain(&stops).map(edge));
     let store = store_of(&edges);
     let whole = events(&store);
-    assert!(whole.iter().any(|(start, stop, ..)| (*start, *stop) == (Some(edges[3].id()), Some(edges[6].id()))), "{whole:?}");
+    assert!(whole.iter().any(|(start, stop, ..)| (*start, *stop) == (Some(edges[3].id), Some(edges[6].id))), "{whole:?}");
     store.apply(LATER, &Command::Retire { before: Timestamp::from_millis(6), upto: 0 });
     assert_eq!(events(&store), whole);
     let tenant = store.tenant("acme").unwrap();
     let known: BTreeSet<EdgeId> = tenant.every_edge().into_iter().map(|(id, _)| id).collect();
-    let left: Vec<Edge> = edges.into_iter().filter(|edge| known.contains(&edge.id())).collect();
+    let left: Vec<Known> = edges.into_iter().filter(|edge| known.contains(&edge.id)).collect();
     assert_eq!(events(&store_of(&left)), whole);
 }
 

@@ -76,7 +76,7 @@ fn what_is_interned_is_neither_forgotten_nor_replaced_before_it_is_used() {
         put(&store, &other, 3);
         let add = |set: usize, edge: &Edge| {
             let labels = interned.labels(set).unwrap();
-            let new = New { edge, id: edge.id(), labels, cluster: ClusterId(0), received: at(4) };
+            let new = New { edge, id: edge.id(), labels, cluster: ClusterId(0), arrival: arriving(at(4)) };
             tenant.write(|core| core.add(&new).map(|_| ()).unwrap());
         };
         if is_used {
@@ -120,7 +120,7 @@ fn readers_and_the_writer_let_each_other_go_on() {
         for round in 1..150 {
             let first = u8::try_from(round % 5 * 40).unwrap();
             let edges: Vec<Edge> = (0..40).map(|number| said(first + number, number % 4, round * 1000).edge()).collect();
-            let run: Vec<_> = edges.iter().map(|edge| (at(round), edge, edge.id())).collect();
+            let run: Vec<_> = edges.iter().map(|edge| (arriving(at(round)), edge, edge.id())).collect();
             store.apply_edges(&run, &mut Vec::new());
             store.apply(LATER, &Command::Retire { before: at(round - 1), upto: 0 });
         }

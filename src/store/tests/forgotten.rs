@@ -145,7 +145,7 @@ fn check_put(puts: &[(i64, Option<i64>)], left: &[(EdgeState, i64)]) {
     let edge = |(state, time)| Edge { identity: Identity::of_id("own"), ..edge(state, time) };
     let edges = |(start, stop): (i64, Option<i64>)| (edge((EdgeState::Start, start)), stop.map(|stop| edge((EdgeState::Stop, stop))));
     for (received, (start, stop)) in (1..).zip(puts.iter().map(|put| edges(*put))) {
-        let put = Put { id: "own".into(), created: None, start, stop, details: Details::default() };
+        let put = Put { id: "own".into(), created: None, number: None, start, stop, details: Details::default() };
         store.apply(at(received), &Command::Change(Change::Put(Box::new(put))));
     }
     store.apply(at(50), &Command::Change(Change::Delete(Delete { organization: "acme".into(), id: "own".into(), span: None })));
@@ -198,4 +198,19 @@ fn a_put_whose_start_came_again_by_itself_is_remembered() {
         again.apply(*received, command);
     }
     assert_eq!((said(&store), said(&again)), ("b".to_owned(), "b".to_owned()));
+}
+
+#[test]
+fn a_supersede_group_goes_with_its_last_identity() {
+    let store = Store::new(Options::default());
+    let said = |state, time, entity| Said { state, at: time, entity, outcome: 0, superseding: true }.edge();
+    let groups = || store.tenant("acme").unwrap().core.read().groups.len();
+    for round in 0..3 {
+        for edge in [said(EdgeState::Start, 1000, 1), said(EdgeState::Start, 2000, 2), said(EdgeState::Stop, 3000, 2)] {
+            put(&store, &edge, round * 100);
+        }
+        assert_eq!(groups(), 1);
+        store.apply(LATER, &Command::Retire { before: at(round * 100 + 50), upto: 0 });
+        assert_eq!((groups(), store.stats(at(0)).edges), (0, 0));
+    }
 }

@@ -28,12 +28,12 @@ fn commit(store: &Store, received: i64, edges: &[Edge]) -> (usize, Option<String
         store.admit_edge(edge, edge.id(), at(received), admission.by(sender))
     });
     let answers: Vec<Result<Admitted, Refusal>> = answers.collect();
-    let admitted: Vec<(Timestamp, &Edge, EdgeId)> = edges
+    let admitted: Vec<Arrived<'_>> = edges
         .iter()
         .zip(&answers)
         .filter_map(|(edge, answer)| match answer {
-            Ok(Admitted::New) => Some((at(received), edge, edge.id())),
-            Ok(Admitted::Less(less)) => Some((at(received), &less.what, edge.id())),
+            Ok(Admitted::New) => Some((arriving(at(received)), edge, edge.id())),
+            Ok(Admitted::Less(less)) => Some((arriving(at(received)), &less.what, edge.id())),
             _ => None,
         })
         .collect();
@@ -94,11 +94,18 @@ fn names_that_cannot_be_numbered_are_said_to_be_what_is_full() {
     let edges: Vec<Edge> = (0..662).map(|number| point(number, (0..99).map(move |name| format!("n{number:03}_{name:02}")))).collect();
     let mut applied = Vec::new();
     for edge in &edges {
-        store.apply_edges(&[(at(1), edge, edge.id())], &mut applied);
+        store.apply_edges(&[(arriving(at(1)), edge, edge.id())], &mut applied);
     }
     let refused: Vec<String> = applied.iter().filter_map(|applied| applied.as_ref().err().map(ToString::to_string)).collect();
     assert_eq!(refused, ["label names: 65536 are there already, the most that the program allows"]);
-    let put = Put { id: "own".into(), created: None, start: edges.last().unwrap().clone(), stop: None, details: Details::default() };
+    let put = Put {
+        id: "own".into(),
+        created: None,
+        number: None,
+        start: edges.last().unwrap().clone(),
+        stop: None,
+        details: Details::default(),
+    };
     let Applied::Full(refusal) = store.apply(at(1), &Command::Change(Change::Put(Box::new(put)))) else { panic!("put") };
     assert_eq!(refusal.what, "label names");
     // Those of the edge that was refused are not there: 1 and 661 times 99.

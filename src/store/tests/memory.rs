@@ -25,7 +25,7 @@ fn commit(store: &Store, received: i64, edges: &[Edge]) -> Vec<Result<Admitted, 
     let mut admission = Admission::default();
     let answers: Vec<_> = edges.iter().map(|edge| store.admit_edge(edge, edge.id(), at(received), &mut admission)).collect();
     let new: Vec<_> = edges.iter().zip(&answers).filter(|(_, answer)| **answer == Ok(Admitted::New)).collect();
-    let new: Vec<_> = new.into_iter().map(|(edge, _)| (at(received), edge, edge.id())).collect();
+    let new: Vec<_> = new.into_iter().map(|(edge, _)| (arriving(at(received)), edge, edge.id())).collect();
     new.chunks(64).for_each(|run| store.apply_edges(run, &mut Vec::new()));
     answers
 }
@@ -90,7 +90,7 @@ fn whole_events_end_and_are_deleted_when_there_is_no_room_for_new_ones() {
         let start = Edge { identity: Identity::of_id(id), ..edge(EdgeState::Start, 1, 1) };
         let stop = stop.then(|| Edge { identity: Identity::of_id(id), ..edge(EdgeState::Stop, 2, 1) });
         let details = Details { description: "x".repeat(text).into(), ..Details::default() };
-        Change::Put(Box::new(Put { id: id.into(), created: None, details, start, stop }))
+        Change::Put(Box::new(Put { id: id.into(), created: None, number: None, details, start, stop }))
     };
     let admit = |change: &Change| {
         let admitted = store.admit_change(change, at(3), &mut Admission::default());
@@ -104,14 +104,16 @@ fn whole_events_end_and_are_deleted_when_there_is_no_room_for_new_ones() {
         count += 1;
     }
     assert!(count > 100, "{count}");
+    let small = (0..count).take_while(|number| admit(&put(&format!("s{number}"), false, 10))).count();
+    assert!(small < 10, "{small} small ones where there is no room for another");
     assert!(!admit(&put("w0", true, 900_000)), "it says far more than before");
     assert!(admit(&put("w0", true, 5100)));
     assert!(!admit(&put("new", true, 10)), "nothing of it is open");
     let claim = |key| Claim { organization: "acme".into(), key, body: 1, at: at(3), former: None };
     assert!(store.admit_claim(&claim(1), at(3), &mut Admission::default()).is_ok(), "who stops something may have a key");
     let delete = |id: String| Change::Delete(Delete { organization: "acme".into(), id: id.into(), span: None });
-    for number in 0..count {
-        assert!(admit(&delete(format!("w{number}"))));
+    for id in (0..count).map(|number| format!("w{number}")).chain((0..small).map(|number| format!("s{number}"))) {
+        assert!(admit(&delete(id)));
     }
     assert!(admit(&put("new", false, 5000)), "there is room again");
 }

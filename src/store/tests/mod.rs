@@ -4,14 +4,19 @@ mod forgotten;
 mod limits;
 mod memory;
 mod names;
+mod numbers;
 mod parts;
 mod questions;
 mod retired;
 mod room;
 
+pub(super) use numbers::arriving;
+
 use super::*;
 use crate::event::Delete;
 use crate::event::Details;
+use crate::event::Edge;
+use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::event::Identity;
 use crate::event::Put;
@@ -301,6 +306,7 @@ fn tagged(said: &Said) -> Put {
     Put {
         id: id.into(),
         created: None,
+        number: None,
         start: if said.state == EdgeState::Point { Edge { state: EdgeState::Point, ..start } } else { start },
         stop,
         details,
@@ -476,20 +482,5 @@ fn a_series_goes_with_its_last_edge_however_many_it_had() {
         store.apply(LATER, &Command::Retire { before: at(count), upto: 0 });
         let left = (store.stats(LATER), store.tenant("acme").unwrap().index.names());
         assert_eq!(left, (Stats::default(), 0), "{count} edges");
-    }
-}
-
-#[test]
-fn a_supersede_group_goes_with_its_last_identity() {
-    let store = Store::new(Options::default());
-    let said = |state, time, entity| Said { state, at: time, entity, outcome: 0, superseding: true }.edge();
-    let groups = || store.tenant("acme").unwrap().core.read().groups.len();
-    for round in 0..3 {
-        for edge in [said(EdgeState::Start, 1000, 1), said(EdgeState::Start, 2000, 2), said(EdgeState::Stop, 3000, 2)] {
-            put(&store, &edge, round * 100);
-        }
-        assert_eq!(groups(), 1);
-        store.apply(LATER, &Command::Retire { before: at(round * 100 + 50), upto: 0 });
-        assert_eq!((groups(), store.stats(at(0)).edges), (0, 0));
     }
 }

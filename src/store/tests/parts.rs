@@ -68,6 +68,10 @@ fn a_part_costs_the_same_however_much_there_is() {
         Command::Edge(said(if number < half { Start } else { Stop }, number, number % half, false))
     });
     check("a long event", |number, count| Command::Edge(said(if number + 1 < count { Start } else { Stop }, number, 1, false)));
+    check("a long event in no order", |number, count| {
+        let time = 1 + number * 7919 % count;
+        Command::Edge(if number + 1 < count { said(Start, time, 1, false) } else { said(Stop, count + 1, 1, false) })
+    });
     check("an event that is open", |number, _| Command::Edge(said(Start, number, 1, false)));
     check("starts that supersede each other", |number, _| Command::Edge(said(Start, number, number, true)));
     check("two that supersede each other", |number, _| Command::Edge(said(Start, number, number % 2, true)));
@@ -93,7 +97,7 @@ fn a_long_past_goes_before_its_event() {
     let start = Edge { identity: Identity::of_id("own"), ..said(EdgeState::Start, 0, 1, false) };
     let put = |number| {
         let stop = Edge { state: EdgeState::Stop, at: at(number), ..start.clone() };
-        Put { id: "own".into(), created: None, start: start.clone(), stop: Some(stop), details: Details::default() }
+        Put { id: "own".into(), created: None, number: None, start: start.clone(), stop: Some(stop), details: Details::default() }
     };
     let puts: Vec<(i64, Put)> = (1..200).map(|number| (number, put(number))).collect();
     for (number, put) in &puts {

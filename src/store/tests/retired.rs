@@ -99,9 +99,15 @@ impl Log {
         self.store.tenant("acme").map(|tenant| tenant.select(&everything()).events).unwrap_or_default()
     }
 
+    /// Of the last record.
+    fn arrival(&self) -> Arrival {
+        Arrival { position: self.count, received: at(self.received) }
+    }
+
     /// As the writer does: what is known leaves no record, and a change says what it is about.
     fn commit(&mut self, mut command: Command) -> Applied {
         match &mut command {
+            Command::Change(Change::Put(put)) => put.number = self.store.number("acme", &put.id),
             Command::Change(Change::Describe(describe)) => describe.span = self.store.span("acme", &describe.edge.to_string()),
             Command::Change(Change::Delete(delete)) => delete.span = self.store.span("acme", &delete.id),
             _ => {}
@@ -116,7 +122,7 @@ impl Log {
             return Applied::Nothing;
         }
         self.count += 1;
-        let applied = self.store.apply(at(self.received), &command);
+        let applied = self.store.apply_record(self.arrival(), &command);
         self.rest.push((self.count, self.received, command));
         applied
     }
@@ -154,7 +160,7 @@ impl Log {
                     ..Said { state, at: time, entity: 5, outcome: 0, superseding: false }.edge()
                 };
                 let (start, stop) = (edge(EdgeState::Start, *start), stop.map(|stop| edge(EdgeState::Stop, stop)));
-                let put = Put { id: id.clone().into(), created: None, start, stop, details: Details::default() };
+                let put = Put { id: id.clone().into(), created: None, number: None, start, stop, details: Details::default() };
                 self.commit(Command::Change(Change::Put(Box::new(put))));
             }
             Step::Delete(event) => {
@@ -231,12 +237,24 @@ impl Log {
     fn folded(&self) -> Store {
         let store = Self::store();
         let uncarried = self.rest.first().map_or(u64::MAX, |(position, ..)| *position);
-        for (_, received, command) in self.carried.iter().chain(&self.rest) {
+        for (position, received, command) in self.carried.iter().chain(&self.rest) {
             if !matches!(command, Command::Retire { upto, .. } | Command::RetirePart(RetirePart { upto, .. }) if *upto < uncarried) {
-                store.apply(at(*received), command);
+                store.apply_record(Arrival { position: *position, received: at(*received) }, command);
             }
         }
         store
+    }
+
+    /// Of each event, by which it is found.
+    fn numbers(&self) -> BTreeMap<Box<str>, u64> {
+        let mut seen = BTreeSet::new();
+        let number = |event: EventView| {
+            assert!(seen.insert(event.number) && event.number <= self.count, "{event:?}");
+            let found = self.store.tenant("acme").unwrap().event_by_number(event.number);
+            assert_eq!(found.map(|found| found.id), Some(event.id.clone()));
+            (event.id, event.number)
+        };
+        self.events().into_iter().map(number).collect()
     }
 
     #[track_caller]
@@ -268,8 +286,16 @@ fn seen(store: &Store) -> Vec<String> {
 fn check(steps: &[Step]) {
     let mut log = Log::new();
     for step in steps {
+        let before = log.numbers();
         log.play(step);
         log.is_as_folded();
+        let after = log.numbers();
+        let is_of_senders = !matches!(step, Step::Retire { .. } | Step::GoOn(_) | Step::Restart);
+        for (id, number) in after {
+            let same = before.get(&id).is_none_or(|before| *before == number);
+            assert!(same || (is_of_senders && !id.starts_with("own")), "{id} had {:?} and has {number} after {step:?}", before.get(&id));
+            assert!(is_of_senders || before.contains_key(&id), "{id} is new after {step:?}");
+        }
     }
 }
 

@@ -24,7 +24,7 @@ fn commit(store: &Store, received: i64, sender: u64, edges: &[Edge]) -> Vec<Resu
             Err(refusal) => Err(refusal.what),
         });
     }
-    let all: Vec<(Timestamp, &Edge, EdgeId)> = taken.iter().map(|(edge, id)| (at(received), edge, *id)).collect();
+    let all: Vec<Arrived<'_>> = taken.iter().map(|(edge, id)| (arriving(at(received)), edge, *id)).collect();
     let mut applied = Vec::new();
     for run in all.chunks(64) {
         store.apply_edges(run, &mut applied);

@@ -161,6 +161,7 @@ fn a_commit_takes_what_waits_until_it_is_full() {
             vec![Command::Change(Change::Put(Box::new(Put {
                 id: id.into(),
                 created: None,
+                number: None,
                 start,
                 stop: None,
                 details: Details::default(),

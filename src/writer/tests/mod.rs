@@ -4,6 +4,7 @@
 mod clock;
 mod edges;
 mod faults;
+mod numbers;
 mod older;
 mod retention;
 mod room;

@@ -131,6 +131,7 @@ fn stops_and_no_others_say_their_skew_where_the_flag_is_another_one_by_now() {
         server.one(Command::Change(Change::Put(Box::new(Put {
             id: "own".into(),
             created: None,
+            number: None,
             start: own,
             stop,
             details: Details::default(),

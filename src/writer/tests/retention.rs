@@ -206,6 +206,7 @@ fn edges_that_came_in_one_record_go_together() {
         Command::Change(Change::Put(Box::new(Put {
             id: "own-1".into(),
             created: None,
+            number: None,
             start: start.clone(),
             stop: Some(stop),
             details: Details::default(),

@@ -14,7 +14,7 @@ const HOUR: Duration = Duration::from_hours(1);
 fn whole(id: &str, ends: bool) -> Command {
     let start = Edge { identity: Identity::of_id(id), ..job(EdgeState::Start, super::server::START, id) };
     let stop = ends.then(|| Edge { state: EdgeState::Stop, at: start.at.plus(HOUR), ..start.clone() });
-    Command::Change(Change::Put(Box::new(Put { id: id.into(), created: None, start, stop, details: Details::default() })))
+    Command::Change(Change::Put(Box::new(Put { id: id.into(), created: None, number: None, start, stop, details: Details::default() })))
 }
 
 fn is_refused(told: &Told) -> bool {

@@ -100,7 +100,7 @@ impl World {
 
     /// A new event with an id of its own, or a change of any event by its version: alone, with another change of it, or with edges
     /// of it before or after, all in one commit.
-    fn change(&mut self) {
+    pub(super) fn change(&mut self) {
         let (organization, id) = (self.organization(), format!("own-{}", self.random.below(6)));
         let tenant = self.server.memory.store.tenant(&organization);
         let own = tenant.and_then(|tenant| tenant.event(&id));
@@ -177,7 +177,7 @@ impl World {
         let ends = start.state == EdgeState::Start && self.random.below(2) == 0;
         let stop =
             ends.then(|| Edge { state: EdgeState::Stop, at: start.at.plus(Duration::from_secs(self.random.below(900))), ..start.clone() });
-        Command::Change(Change::Put(Box::new(Put { id: id.into(), created: None, start, stop, details: self.details() })))
+        Command::Change(Change::Put(Box::new(Put { id: id.into(), created: None, number: None, start, stop, details: self.details() })))
     }
 
     /// Somebody sets the wall clock ahead, and at another time back.

@@ -58,6 +58,7 @@ struct SeenEdge {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Seen {
     id: Box<str>,
+    number: u64,
     own_id: bool,
     identity: Identity,
     start: Option<SeenEdge>,
@@ -84,6 +85,7 @@ impl From<&EventView> for Seen {
     fn from(view: &EventView) -> Self {
         Self {
             id: view.id.clone(),
+            number: view.number,
             own_id: view.own_id,
             identity: view.identity,
             start: view.start.as_ref().map(Into::into),
@@ -118,6 +120,7 @@ impl Seen {
         let changed = event.edges().map(|known| known.received).chain(said.map(|said| said.updated));
         Self {
             id: own.and_then(|own| own.id.clone()).unwrap_or_else(|| first.id.to_string().into()),
+            number: own.and_then(|own| own.number).unwrap_or_else(|| event.number()),
             own_id: own.is_some(),
             identity: first.edge.identity,
             start: event.start.map(edge),
@@ -272,19 +275,28 @@ fn everything(order: Order) -> Query {
     Query { order, limit: 10_000, ..Query::default() }
 }
 
-/// Each event by its own id and by those of its edges; what is of no event is none, and known.
-pub(crate) fn check_each(store: &Store, model: &Model, versions: &mut Versions) {
+/// Each event by its own id and by those of its edges, and by numbers, up to that behind the last record; what is of no event is none,
+/// and known.
+pub(crate) fn check_each(store: &Store, model: &Model, last: u64, versions: &mut Versions) {
     for (organization, plain) in &model.tenants {
         let Some(tenant) = store.tenant(organization) else { continue };
+        let mut numbers = BTreeSet::new();
         for (seen, event) in &expected(plain, model.skew) {
             let view = tenant.event(&seen.id).unwrap_or_else(|| panic!("no event {}", seen.id));
             assert_eq!(Seen::from(&view), *seen);
             versions.check(&view, event, plain);
             let ends = plain.ends(event);
+            assert!(numbers.insert(seen.number), "two have the number {}", seen.number);
+            assert_eq!(tenant.event_by_number(seen.number).map(|view| view.id), Some(seen.id.clone()), "by the number {}", seen.number);
+            let own = seen.own_id.then_some(seen.number);
+            assert_eq!(store.number(organization, &seen.id), own);
             for known in event.edges() {
                 let id = known.id.to_string();
                 assert_eq!(tenant.event(&id).map(|view| view.id), Some(seen.id.clone()), "by the edge {id}");
                 assert_eq!(store.version(organization, &id), Some(view.version));
+                if !seen.own_id {
+                    assert_eq!(tenant.event_by_number(known.position).map(|view| view.id), Some(seen.id.clone()), "by that of {id}");
+                }
                 // Of one with an id of its own that id says it all.
                 let asked = if seen.own_id { &*seen.id } else { &*id };
                 let span = store.span(organization, asked);
@@ -292,6 +304,10 @@ pub(crate) fn check_each(store: &Store, model: &Model, versions: &mut Versions) 
                 assert_eq!(found, ends, "the span of {id}");
                 assert!(span.is_none_or(|Span { identity, .. }| identity == seen.identity));
             }
+        }
+        for number in 0..=last + 1 {
+            let is_one = numbers.contains(&number) || plain.is_of_edges(number, model.skew);
+            assert_eq!(tenant.event_by_number(number).is_some(), is_one, "the number {number}");
         }
         for id in &plain.past {
             let id = id.to_string();

@@ -17,6 +17,7 @@ use change_events::event::EdgeState;
 use change_events::event::Identity;
 use change_events::event::Put;
 use change_events::labels::LabelSet;
+use change_events::store::Arrival;
 use change_events::store::CLAIM_AGE;
 use change_events::store::Claimed;
 use change_events::store::SampleKind;
@@ -46,6 +47,8 @@ pub(crate) enum Came {
 pub(crate) struct Said {
     /// The id of its own.
     pub(crate) id: Option<Box<str>>,
+    /// And its number.
+    pub(crate) number: Option<u64>,
     pub(crate) details: Details,
     pub(crate) created: Timestamp,
     pub(crate) updated: Timestamp,
@@ -95,14 +98,21 @@ impl Plain {
         model::events(self.present(), usual)
     }
 
+    /// Whether this is the number of an edge of an event that came as edges.
+    pub(crate) fn is_of_edges(&self, number: u64, usual: Duration) -> bool {
+        let is_own = |event: &Event<'_>| self.said_of(event).is_some_and(|said| said.id.is_some());
+        self.events(usual).iter().any(|event| !is_own(event) && event.edges().any(|known| known.position == number))
+    }
+
     /// What an event says of itself: what was said last.
     pub(crate) fn said_of(&self, event: &Event<'_>) -> Option<&Said> {
         event.edges().filter_map(|known| self.said.get(&known.id)).max_by_key(|said| said.turn)
     }
 
-    fn say(&mut self, anchor: EdgeId, id: Option<Box<str>>, details: &Details, created: Timestamp, updated: Timestamp) {
+    fn say(&mut self, anchor: EdgeId, own: Option<(Box<str>, u64)>, details: &Details, created: Timestamp, updated: Timestamp) {
         self.turns += 1;
-        self.said.insert(anchor, Said { id, details: details.clone(), created, updated, turn: self.turns });
+        let (id, number) = own.unzip();
+        self.said.insert(anchor, Said { id, number, details: details.clone(), created, updated, turn: self.turns });
     }
 
     /// How many distinct series the edges have.
@@ -112,8 +122,8 @@ impl Plain {
     }
 
     /// Adds an edge; says whether it was there.
-    fn add(&mut self, edge: &Edge, received: Timestamp) -> bool {
-        let known = Known::new(edge.clone(), received);
+    fn add(&mut self, edge: &Edge, arrival: Arrival) -> bool {
+        let (known, received) = (Known::new(edge.clone(), arrival), arrival.received);
         if let Some(before) = self.find(known.id).map(|known| known.received) {
             if received > before {
                 self.renewed.insert(known.id, received);
@@ -141,7 +151,8 @@ impl Plain {
         samples.filter(|sample| !present.contains(sample)).collect()
     }
 
-    fn put(&mut self, put: &Put, received: Timestamp) -> Came {
+    fn put(&mut self, put: &Put, arrival: Arrival) -> Came {
+        let received = arrival.received;
         let ids: Vec<EdgeId> = put.edges().map(Edge::id).collect();
         let identity = put.start.identity;
         let gone = self.present().filter(|known| known.edge.identity == identity && !ids.contains(&known.id));
@@ -160,16 +171,18 @@ impl Plain {
                 }
             } else {
                 let edge = Edge { cluster: Arc::clone(&put.start.cluster), ..edge.clone() };
-                self.add(&edge, received);
+                self.add(&edge, arrival);
                 added.push(*id);
             }
         }
-        self.say(ids[0], Some(put.id.clone()), &put.details, put.created.unwrap_or(received), received);
+        let number = put.number.unwrap_or(arrival.position);
+        self.say(ids[0], Some((put.id.clone(), number)), &put.details, put.created.unwrap_or(received), received);
         Came::Changed { added, withdrawn: self.lost(&gone), hide: false }
     }
 
-    fn describe(&mut self, describe: &Describe, received: Timestamp, usual: Duration) -> Came {
-        let added = describe.stop.iter().filter(|stop| !self.add(stop, received)).map(Edge::id).collect();
+    fn describe(&mut self, describe: &Describe, arrival: Arrival, usual: Duration) -> Came {
+        let received = arrival.received;
+        let added = describe.stop.iter().filter(|stop| !self.add(stop, arrival)).map(Edge::id).collect();
         let span = describe.span.unwrap();
         let anchor = span.first.2;
         let is_own =
@@ -279,13 +292,13 @@ impl Model {
     }
 
     /// Folds in a command that is no retirement.
-    pub(crate) fn apply(&mut self, received: Timestamp, command: &Command) -> Came {
+    pub(crate) fn apply(&mut self, arrival: Arrival, command: &Command) -> Came {
         let skew = self.skew;
         match command {
-            Command::Edge(edge) => Came::Edge { duplicate: self.tenant(&edge.organization).add(edge, received) },
-            Command::Claim(claim) => Came::Claim(self.tenant(&claim.organization).claim(claim, received)),
-            Command::Change(Change::Put(put)) => self.tenant(&put.start.organization).put(put, received),
-            Command::Change(Change::Describe(describe)) => self.tenant(&describe.organization).describe(describe, received, skew),
+            Command::Edge(edge) => Came::Edge { duplicate: self.tenant(&edge.organization).add(edge, arrival) },
+            Command::Claim(claim) => Came::Claim(self.tenant(&claim.organization).claim(claim, arrival.received)),
+            Command::Change(Change::Put(put)) => self.tenant(&put.start.organization).put(put, arrival),
+            Command::Change(Change::Describe(describe)) => self.tenant(&describe.organization).describe(describe, arrival, skew),
             Command::Change(Change::Delete(delete)) => self.tenant(&delete.organization).delete(delete, skew),
             Command::Settings(_) | Command::Clock { .. } | Command::Retire { .. } | Command::RetirePart(_) => Came::Nothing,
         }

@@ -5,14 +5,16 @@ use change_events::event::EdgeId;
 use change_events::event::EdgeState;
 use change_events::event::Identity;
 use change_events::event::Key;
+use change_events::store::Arrival;
 use change_events::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// An edge with its id, and when it was received.
+/// An edge with its id, and when and where its record came.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) id: EdgeId,
+    pub(crate) position: u64,
     pub(crate) received: Timestamp,
     pub(crate) edge: Edge,
 }
@@ -41,8 +43,8 @@ pub(crate) fn order_of(key: Key) -> Order {
 }
 
 impl Known {
-    pub(crate) fn new(edge: Edge, received: Timestamp) -> Self {
-        Self { id: edge.id(), received, edge }
+    pub(crate) fn new(edge: Edge, Arrival { position, received }: Arrival) -> Self {
+        Self { id: edge.id(), position, received, edge }
     }
 
     pub(crate) fn order(&self) -> Order {
@@ -66,6 +68,11 @@ impl<'e> Event<'e> {
 
     pub(crate) fn is_open(&self) -> bool {
         self.start.is_some_and(|start| start.edge.state == EdgeState::Start) && self.stop.is_none() && self.superseded_at.is_none()
+    }
+
+    /// The number that its edges give it.
+    pub(crate) fn number(&self) -> u64 {
+        self.edges().map(|known| known.position).min().unwrap()
     }
 
     /// All its edges.

@@ -4,6 +4,7 @@ use change_events::event::Command;
 use change_events::event::record::Decoder;
 use change_events::event::record::Record as _;
 use change_events::event::record::stamp;
+use change_events::store::Arrival;
 use change_events::store::ClusterId;
 use change_events::store::Options;
 use change_events::store::Order;
@@ -17,7 +18,7 @@ pub(crate) fn run(input: &[u8]) {
     let mut input = Bytes::new(input);
     let mut decoder = Decoder::default();
     let store = Store::new(Options::default());
-    let mut last = Timestamp::MIN;
+    let (mut last, mut position) = (Timestamp::MIN, 0);
     while !input.is_empty() {
         let length = input.wide();
         let bytes = input.take(length);
@@ -30,7 +31,8 @@ pub(crate) fn run(input: &[u8]) {
         assert_eq!(written(again, &same), record, "{command:?}");
         assert_eq!(same.edge_id(), command.edge_id());
         last = last.max(received);
-        store.apply(last, &command);
+        position += 1;
+        store.apply_record(Arrival { position, received: last }, &command);
         assert!(store.remembers_record(last, &command) || !matches!(command, Command::Edge(_)), "{command:?} was forgotten at once");
     }
     look(&store, last);

@@ -24,6 +24,8 @@ use change_events::store::Admission;
 use change_events::store::Admitted;
 use change_events::store::Applied;
 use change_events::store::AppliedChange;
+use change_events::store::Arrival;
+use change_events::store::Arrived;
 use change_events::store::Cause;
 use change_events::store::Claimed;
 use change_events::store::Options;
@@ -49,6 +51,12 @@ struct Record {
     command: Command,
     /// It is in the checkpoint.
     carried: bool,
+}
+
+impl Record {
+    fn arrival(&self) -> Arrival {
+        Arrival { position: self.position, received: self.received }
+    }
 }
 
 #[derive(Debug)]
@@ -104,7 +112,7 @@ impl World {
 
     /// All that can be seen, before a restart and after it, and of a log that was never cut.
     pub(crate) fn end(&mut self, input: &mut Bytes<'_>) {
-        checks::check_each(&self.store, &self.model, &mut self.versions);
+        checks::check_each(&self.store, &self.model, self.position, &mut self.versions);
         checks::check_lists(&self.store, &self.model, input, |input| moment(input, self.now));
         self.store = replay(&self.whole_log, self.model.skew);
         self.look();
@@ -114,7 +122,7 @@ impl World {
 
     fn look(&mut self) {
         checks::check_events(&self.store, &self.model, self.now);
-        checks::check_each(&self.store, &self.model, &mut self.versions);
+        checks::check_each(&self.store, &self.model, self.position, &mut self.versions);
     }
 
     /// When an event opens or closes, the version of what is open changes.
@@ -258,6 +266,7 @@ impl World {
 
     fn put(&self, organization: &Arc<str>, id: &str, input: &mut Bytes<'_>) -> Command {
         let created = self.store.tenant(organization).and_then(|tenant| tenant.event(id)).map(|event| event.created);
+        let number = self.store.number(organization, id);
         let (when, how) = (input.byte(), usize::from(input.byte()));
         let at = if when & 0xc0 == 0xc0 { self.now } else { BEGIN };
         let outcome = ["ok", "failed"][how / 8 % 2];
@@ -284,7 +293,7 @@ impl World {
             skew: self.skew,
             ..start.clone()
         });
-        Command::Change(Change::Put(Box::new(Put { id: id.into(), created, start, stop, details: details(input) })))
+        Command::Change(Change::Put(Box::new(Put { id: id.into(), created, number, start, stop, details: details(input) })))
     }
 
     /// Uses a key.
@@ -340,12 +349,13 @@ impl World {
 
     /// Writes commands into the log, and folds them in.
     fn append(&mut self, commands: Vec<Command>) {
-        let came: Vec<Came> = commands.iter().map(|command| self.model.apply(self.now, command)).collect();
+        let records: Vec<Record> = commands.into_iter().map(|command| self.record(command)).collect();
+        let came: Vec<Came> = records.iter().map(|record| self.model.apply(record.arrival(), &record.command)).collect();
         let mut applied = Vec::new();
-        for run in commands.chunk_by(|a, b| is_edge(a) && is_edge(b)) {
-            let edges: Vec<_> = run.iter().filter_map(|command| as_edge(self.now, command)).collect();
+        for run in records.chunk_by(|a, b| is_edge(&a.command) && is_edge(&b.command)) {
+            let edges: Vec<_> = run.iter().filter_map(as_edge).collect();
             if edges.is_empty() {
-                applied.push(self.store.apply(self.now, &run[0]));
+                applied.push(self.store.apply_record(run[0].arrival(), &run[0].command));
             } else {
                 let mut taken = Vec::new();
                 self.store.apply_edges(&edges, &mut taken);
@@ -357,21 +367,19 @@ impl World {
             check_came(applied, came);
         }
         // Of the last one the model knows what it was to its event then.
-        if let (Some(Applied::Edge(applied)), [.., Command::Edge(edge)]) = (applied.last(), &*commands)
+        if let (Some(Applied::Edge(applied)), [.., Record { command: Command::Edge(edge), .. }]) = (applied.last(), &*records)
             && !applied.duplicate
         {
             assert_eq!(applied.kind, self.model.kind(&edge.organization, applied.id));
         }
-        for command in commands {
-            self.record(command);
-        }
     }
 
-    fn record(&mut self, command: Command) {
+    fn record(&mut self, command: Command) -> Record {
         self.position += 1;
         let record = Record { position: self.position, received: self.now, command, carried: false };
         self.log.push(record.clone());
-        self.whole_log.push(record);
+        self.whole_log.push(record.clone());
+        record
     }
 
     /// Retention: what was received in the oldest segments goes from memory, and a checkpoint takes over what stayed.
@@ -424,16 +432,18 @@ impl World {
     fn forget(&mut self, before: Timestamp, upto: u64, edges: u32) {
         if edges == 0 {
             let command = Command::Retire { before, upto };
-            self.record(command.clone());
-            self.store.apply(self.now, &command);
+            let record = self.record(command);
+            self.store.apply_record(record.arrival(), &record.command);
             return;
         }
         for organization in self.model.tenants.keys().map(Arc::clone).collect::<Vec<_>>() {
             let mut skip = 0;
             while (skip as usize) < self.store.old(&organization, before) {
                 let command = Command::RetirePart(RetirePart { organization: Arc::clone(&organization), before, upto, skip, edges });
-                self.record(command.clone());
-                let Applied::Retired(part) = self.store.apply(self.now, &command) else { panic!("nothing was retired") };
+                let record = self.record(command);
+                let Applied::Retired(part) = self.store.apply_record(record.arrival(), &record.command) else {
+                    panic!("nothing was retired")
+                };
                 assert!(part.next > skip || part.gone > 0, "it goes on for ever");
                 skip = part.next;
             }
@@ -460,9 +470,9 @@ fn replay(log: &[Record], skew: Duration) -> Store {
     let left: Vec<&Record> = log.iter().filter(|record| !is_done(record)).collect();
     let mut applied = Vec::new();
     for run in left.chunk_by(|a, b| is_edge(&a.command) && is_edge(&b.command)).flat_map(|run| run.chunks(RUN_EDGES)) {
-        let edges: Vec<_> = run.iter().filter_map(|record| as_edge(record.received, &record.command)).collect();
+        let edges: Vec<_> = run.iter().copied().filter_map(as_edge).collect();
         match &*edges {
-            [] => drop(store.apply(run[0].received, &run[0].command)),
+            [] => drop(store.apply_record(run[0].arrival(), &run[0].command)),
             edges => store.apply_edges(edges, &mut applied),
         }
     }
@@ -475,8 +485,8 @@ fn subject(command: &Command) -> Option<(String, String)> {
     Some((change.organization().to_string(), change.event_id().into_owned()))
 }
 
-fn as_edge(received: Timestamp, command: &Command) -> Option<(Timestamp, &Edge, EdgeId)> {
-    if let Command::Edge(edge) = command { Some((received, edge, edge.id())) } else { None }
+fn as_edge(record: &Record) -> Option<Arrived<'_>> {
+    if let Command::Edge(edge) = &record.command { Some((record.arrival(), edge, edge.id())) } else { None }
 }
 
 fn is_edge(command: &Command) -> bool {
