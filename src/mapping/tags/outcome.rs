@@ -20,12 +20,11 @@ pub fn joined(begun: &[Box<str>], ended: &[Box<str>]) -> Vec<Box<str>> {
     let mut tags = begun.to_vec();
     for tag in ended {
         let Some((key, value)) = split(tag) else { continue };
-        let is_said = |known: &Box<str>| split(known).is_some_and(|pair| pair == (key, value));
-        if tags.iter().any(is_said) {
+        if tags.iter().any(|known| split(known) == Some((key, value))) {
             continue;
         }
-        let has_key = |known: &Box<str>| split(known).is_some_and(|(other, value)| other == key && !value.is_empty());
-        match tags.iter().position(has_key).filter(|_| !value.is_empty() && says_outcome(&word(key))) {
+        let same_key = tags.iter().position(|known| split(known).is_some_and(|(other, value)| other == key && !value.is_empty()));
+        match same_key.filter(|_| !value.is_empty() && says_outcome(&word(key))) {
             Some(place) => tags.splice(place..=place, [tag.clone()]).for_each(drop),
             None => tags.push(tag.clone()),
         }
@@ -40,7 +39,7 @@ fn says_outcome(key: &str) -> bool {
 fn lasting(tags: &Tags) -> BTreeSet<String> {
     let lasting = tags.iter().filter(|(key, values)| {
         let key = word(key);
-        !says_outcome(&key) && !(values.is_empty() && Said::default().hear(&key))
+        !(says_outcome(&key) || values.is_empty() && Said::default().hear(&key))
     });
     lasting
         .flat_map(

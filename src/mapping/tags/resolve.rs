@@ -34,11 +34,11 @@ pub struct Resolved {
 /// What the tags say.
 pub fn resolve<'a>(tags: impl IntoIterator<Item = &'a str>, names: &EventNames) -> Resolved {
     let pairs: Vec<(&str, &str)> = tags.into_iter().filter_map(split).collect();
-    let named = NAME_KEYS.iter().find_map(|key| pairs.iter().position(|(given, value)| !value.is_empty() && word(given) == *key));
+    let naming = NAME_KEYS.iter().find_map(|key| pairs.iter().position(|(given, value)| !value.is_empty() && word(given) == *key));
     let (mut reading, mut resolved) = (Reading::default(), Resolved::default());
-    resolved.event_name = named.and_then(|place| pairs.get(place)).map(|(_, name)| (*name).into());
+    resolved.event_name = naming.and_then(|place| pairs.get(place)).map(|(_, name)| (*name).into());
     for (place, (key, value)) in pairs.iter().enumerate() {
-        if Some(place) == named {
+        if Some(place) == naming {
             continue;
         }
         let is_kept = if value.is_empty() { reading.bare(&word(key), names) } else { reading.keyed(&word(key), value) };
@@ -51,6 +51,12 @@ pub fn resolve<'a>(tags: impl IntoIterator<Item = &'a str>, names: &EventNames) 
     name_by_type(&mut resolved);
     reading.add_canonical(&mut resolved.tags);
     resolved
+}
+
+/// Whether a tag with this key may say something of an event without being a tag of it.
+pub fn is_consumed(key: &str) -> bool {
+    let key = word(key);
+    NAME_KEYS.contains(&key.as_str()) || key == EVENT_STATE
 }
 
 /// The first `type` is the name of the event: where nothing else names it, and else the name stands before the others.

@@ -30,6 +30,11 @@ pub fn add(tags: &mut Tags, key: &str, value: &str) {
     }
 }
 
+/// Adds a tag for each of these values.
+pub fn add_each<'a>(tags: &mut Tags, key: &str, values: impl IntoIterator<Item = &'a Box<str>>) {
+    values.into_iter().for_each(|value| add(tags, key, value));
+}
+
 /// A key or bare tag as it is compared: in lower case, with `_` for every sign and before the capitals of `camelCase`.
 pub(super) fn word(text: &str) -> String {
     let (mut word, mut was_small) = (String::with_capacity(text.len()), false);

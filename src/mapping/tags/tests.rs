@@ -98,6 +98,7 @@ fn words_say_which_end_it_is_and_how_it_ended() {
     check(&["event_state:odd"], "", None, &["event_state:odd"]);
     check(&["stop"], "", stop, &["stop"]);
     check(&["done"], "", stop, &["done", "deployment_status:succeeded"]);
+    check(&["done", "failed"], "", stop, &["done", "failed", "deployment_status:failed"]);
     check(&["failed", "done"], "", stop, &["failed", "done", "deployment_status:failed"]);
     check(&["status:failure"], "", stop, &["status:failure", "deployment_status:failed"]);
     check(&["start", "failed"], "", None, &["start", "failed", "deployment_status:failed"]);

@@ -19,6 +19,8 @@ const START: [&str; 4] = ["start", "started", "begin", "in_progress"];
 const STOP: [&str; 4] = ["stop", "end", "finish", "finished"];
 const SUCCEEDED: [&str; 3] = ["success", "succeeded", "done"];
 const FAILED: [&str; 3] = ["failed", "failure", "error"];
+/// How `deployment_status` calls it.
+const FAILURE: &str = "failed";
 pub(super) const ROLLBACK: &str = "rollback";
 
 pub(super) const DEPLOYMENT_STATUS: &str = "deployment_status";
@@ -67,42 +69,43 @@ pub enum Phase {
 /// What words said of the state of something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Said {
-    started: bool,
-    ended: bool,
-    succeeded: bool,
-    failed: bool,
+    /// What the first of them said.
+    first: Option<Phase>,
+    /// Another one said the contrary.
+    is_disputed: bool,
+    outcome: Option<&'static str>,
 }
 
 impl Said {
     /// Takes a word; whether it says something.
     pub(super) fn hear(&mut self, word: &str) -> bool {
-        let (started, succeeded, failed) = (START.contains(&word), SUCCEEDED.contains(&word), FAILED.contains(&word));
-        let ended = succeeded || failed || STOP.contains(&word);
-        self.started |= started;
-        self.ended |= ended;
-        self.succeeded |= succeeded;
-        self.failed |= failed;
-        started || ended
+        let outcome = match word {
+            word if FAILED.contains(&word) => Some(FAILURE),
+            word if SUCCEEDED.contains(&word) => Some("succeeded"),
+            _ => None,
+        };
+        let phase = match word {
+            word if START.contains(&word) => Phase::Start,
+            word if outcome.is_some() || STOP.contains(&word) => Phase::Stop,
+            _ => return false,
+        };
+        self.is_disputed |= self.first.is_some_and(|first| first != phase);
+        self.first = self.first.or(Some(phase));
+        // A failure is one whatever else is said; that something is over says nothing.
+        self.outcome = if outcome == Some(FAILURE) { outcome } else { self.outcome.or(outcome) };
+        true
     }
 
     pub(super) fn is_silent(self) -> bool {
-        self == Self::default()
+        self.first.is_none()
     }
 
     pub(super) fn phase(self) -> Option<Phase> {
-        match (self.started, self.ended) {
-            (true, false) => Some(Phase::Start),
-            (false, true) => Some(Phase::Stop),
-            _ => None,
-        }
+        self.first.filter(|_| !self.is_disputed)
     }
 
-    /// As `deployment_status` has it. A failure is one whatever else is said; that something is over says nothing.
+    /// As `deployment_status` has it.
     pub(super) fn outcome(self) -> Option<&'static str> {
-        match self {
-            Self { failed: true, .. } => Some("failed"),
-            Self { succeeded: true, .. } => Some("succeeded"),
-            _ => None,
-        }
+        self.outcome
     }
 }

@@ -37,18 +37,19 @@ impl Fields {
             (time, None) => (time.unwrap_or(now), End::Point),
         };
         let closes = self.time_end.is_none() && resolved.phase == Some(Phase::Stop);
-        let mut details = Details { description: text, tags: resolved.tags, ..Details::default() };
-        let written = Written {
+        let event_name = resolved.event_name.unwrap_or_else(|| EVENT_NAME_DEFAULT.into());
+        let mut written = Written {
             created: true,
             text: true,
-            tags: Some(written_tags),
             dashboard_id: self.dashboard_id,
             dashboard_uid: self.dashboard_uid,
             panel_id: self.panel_id,
             data: self.data.and_then(|data| RawValue::from_string(data.into()).ok()),
+            ..Written::default()
         };
+        written.set_tags(written_tags, &event_name, &resolved.tags);
+        let mut details = Details { description: text, tags: resolved.tags, ..Details::default() };
         written.put(&mut details);
-        let event_name = resolved.event_name.unwrap_or_else(|| EVENT_NAME_DEFAULT.into());
         Ok(Creation { whole: Whole { id, event_name, at, end, details, cluster: "".into() }, closes })
     }
 }

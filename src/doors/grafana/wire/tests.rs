@@ -20,7 +20,7 @@ fn create(body: &str) -> Result<Creation, FormatError> {
 #[test]
 fn every_wrong_field_is_named() {
     #[track_caller]
-    fn check(error: FormatError, body: &str, message: &str) {
+    fn check(error: &FormatError, body: &str, message: &str) {
         assert!(error.to_string().contains(message), "{body}: {error}");
     }
     let with = |field: &str, value: &str| format!(r#"{{"text":"t","{field}":{value}}}"#);
@@ -51,7 +51,7 @@ fn every_wrong_field_is_named() {
         (&with("data", r#"{"a":"\udc00"}"#), "data {\"a\":\"\\udc00\"}: "),
         (&with("data", &format!("{}1{}", "[".repeat(101), "]".repeat(101))), "nested deeper than 100 levels"),
     ] {
-        check(create(body).unwrap_err(), body, message);
+        check(&create(body).unwrap_err(), body, message);
     }
     for (body, message) in [
         ("{}", "what: must be given"),
@@ -60,7 +60,7 @@ fn every_wrong_field_is_named() {
         (r#"{"what":"w","tags":[7]}"#, "tags 7: must be a string"),
         (r#"{"what":"w","tags":"","when":"x"}"#, "when \"x\": must be seconds since 1970"),
     ] {
-        check(Fields::parse_graphite(body.as_bytes()).unwrap_err(), body, message);
+        check(&Fields::parse_graphite(body.as_bytes()).unwrap_err(), body, message);
     }
     for (body, message) in [
         ("{}", "annotationId: must be given"),
@@ -68,7 +68,7 @@ fn every_wrong_field_is_named() {
         (r#"{"dashboardId":1,"panelId":2}"#, "annotationId: must be given: those of a dashboard"),
         (r#"{"dashboardUID":"x"}"#, "annotationId: must be given: those of a dashboard"),
     ] {
-        check(parse_mass_delete(body.as_bytes()).unwrap_err(), body, message);
+        check(&parse_mass_delete(body.as_bytes()).unwrap_err(), body, message);
     }
     assert_eq!(parse_mass_delete(br#"{"annotationId":"7","panelId":0}"#).unwrap(), 7);
 }
@@ -127,13 +127,16 @@ fn an_event_has_what_its_body_says() {
     assert_eq!(whole.details.tags, tags);
     let written = Written::of(&whole.details).unwrap();
     assert!(written.created && written.text);
-    assert_eq!(written.tags.unwrap(), ["deploy".into(), " service: a".into(), "x".into()]);
+    assert_eq!(written.tags("deployment", &tags).unwrap(), ["deploy".into(), " service: a".into(), "x".into()]);
+    assert!(written.tags("rollout", &tags).is_none(), "another door gave it another name");
+    assert!(written.tags("deployment", &tags[1..].to_vec()).is_none(), "another door took a tag away");
     assert_eq!((written.dashboard_id, written.dashboard_uid.as_deref(), written.panel_id), (Some(4), Some("d"), Some(2)));
     assert_eq!(written.data.unwrap().get(), "[1.0]");
     let none = create(r#"{"text":"t"}"#).unwrap().whole;
     assert_eq!((&*none.event_name, none.details.tags.len(), none.details.extensions.len()), ("annotation", 0, 1));
     let bytes = std::str::from_utf8(&none.details.extensions[0].bytes).unwrap();
-    assert_eq!(bytes, r#"{"created":true,"text":true,"tags":[]}"#);
+    let came_to = format!("{:032x}", crate::event::fingerprint([b"annotation".as_slice()]));
+    assert_eq!(bytes, format!(r#"{{"created":true,"text":true,"tags":[],"cameTo":"{came_to}"}}"#));
 }
 
 #[test]
@@ -168,5 +171,13 @@ proptest! {
             parse(format!("{{\"time\":{text}}}").as_bytes()).ok();
         }
         parse_mass_delete(&body).ok();
+        for value in [json!(text), json!([text])] {
+            let body = json!({"text": value, "time": value, "tags": value, "data": value, "panelId": value, "annotationId": value, "what": value}).to_string();
+            parse_mass_delete(body.as_bytes()).ok();
+            for field in ["text", "time", "when", "tags", "data", "panelId"] {
+                Fields::parse(json!({ field: value }).to_string().as_bytes()).ok();
+                Fields::parse_graphite(json!({ field: value, "what": "w" }).to_string().as_bytes()).ok();
+            }
+        }
     }
 }
