@@ -13,6 +13,7 @@ TIMES = "last9_change_events_timestamp_seconds"
 OPEN = "last9_change_events_open_timestamp_seconds"
 FOLDER = pathlib.Path(__file__).parent / "dashboards"
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+WHOLE_EVENTS = {"type": "yesoreyeram-infinity-datasource", "uid": "${events}"}
 
 # What tells one event from another, in the order of a reader's interest.
 IDENTITY = "event_name, service_name, deployment_environment, version, state, entity_id, deployment_id, spinnaker_execution_id"
@@ -66,6 +67,34 @@ def annotations(selector):
         # The gauge is scraped, so an interval shorter than two scrapes would tear a region.
         annotation("Open", "rgba(115, 191, 105, 0.6)", ahead(OPEN, selector) + " > 0", "{{event_name}} open", "2m", False),
     ]
+
+
+def whole_events():
+    """All events as annotations, with a title and everything that they say, by the exporter's own API."""
+
+    def column(name, kind):
+        return {"selector": name, "text": name, "type": kind}
+
+    parameters = {"from": "${__from}", "to": "${__to}", "text": "whole", "limit": "1000", "tags": "${tag}"}
+    return {
+        "datasource": WHOLE_EVENTS,
+        "enable": True,
+        "hide": False,
+        "iconColor": "blue",
+        "name": "Events",
+        "target": {
+            "refId": "Anno",
+            "type": "json",
+            "source": "url",
+            "format": "dataframe",
+            # Tags that are a list would become one text, and be cut at its commas; so it is made here, without their own.
+            "parser": "jq-backend",
+            "root_selector": 'map(.tags |= (map(gsub(","; ";")) | join(",")))',
+            "url": "/api/annotations",
+            "url_options": {"method": "GET", "params": [{"key": key, "value": value} for key, value in parameters.items()]},
+            "columns": [column("time", "timestamp_epoch"), column("timeEnd", "timestamp_epoch"), *(column(name, "string") for name in ["title", "text", "tags"])],
+        },
+    }
 
 
 def target(expression, legend="", ref="A", instant=False, table=False):
@@ -127,8 +156,8 @@ def table(title, expression, column, unit, width=24, description="", height=9):
     return made | {"transformations": [organize]}
 
 
-def source():
-    return {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus", "current": {"selected": False, "text": "", "value": ""}, "hide": 0, "refresh": 1, "regex": "", "multi": False, "includeAll": False, "options": []}
+def source(name="datasource", label="Data source", plugin="prometheus"):
+    return {"type": "datasource", "name": name, "label": label, "query": plugin, "current": {"selected": False, "text": "", "value": ""}, "hide": 0, "refresh": 1, "regex": "", "multi": False, "includeAll": False, "options": []}
 
 
 def choice(name, label, metric, values_of, regex=""):
@@ -251,7 +280,8 @@ def change_events():
     )
 
 
-def service_overview():
+def service_overview(uid, title, events, more, annotated):
+    """Of a service; `events` are panels of its events, `more` the variables that only these or the annotations need."""
     where = '${service_label:raw}=~"$service", ${environment_label:raw}=~"$environment"'
 
     def rate(metric, more=""):
@@ -264,19 +294,18 @@ def service_overview():
     errors = per_service(rate("requests", ", ${errors:raw}"))
     slow = f'histogram_quantile(0.95, {per_service(rate("duration"), ", le")})'
     legend = "__auto"
-    now = f"topk(200, time() - min by ({SHOWN}) ({OPEN}{{{SCOPE}}}))"
     return dashboard(
-        "change-events-service",
-        "Service overview",
+        uid,
+        title,
         "Requests, errors and response times of services, and the changes around them.",
         [
             lines("Throughput", [(requests, legend)], "reqps"),
             lines("Error rate", [(f"({errors} or 0 * {requests}) / {requests}", legend)], "percentunit"),
             lines("Response time, p95", [(slow, legend)], "s"),
-            latest(SCOPE),
-            table("Open now", now, "Open for", "s"),
+            *events,
         ],
         [
+            *more,
             choice("service", "Service", "${requests:raw}", "${service_label:raw}"),
             choice("environment", "Environment", "${requests:raw}", "${environment_label:raw}"),
             text("requests", "Requests (counter)", "http_server_request_duration_seconds_count"),
@@ -285,8 +314,18 @@ def service_overview():
             text("service_label", "Label of the service", "service_name"),
             text("environment_label", "Label of the environment", "deployment_environment"),
         ],
-        annotations(SCOPE),
+        annotated,
     )
+
+
+def service():
+    now = f"topk(200, time() - min by ({SHOWN}) ({OPEN}{{{SCOPE}}}))"
+    return service_overview("change-events-service", "Service overview", [latest(SCOPE), table("Open now", now, "Open for", "s")], [], annotations(SCOPE))
+
+
+def service_with_whole_events():
+    variables = [source("events", "Events", "yesoreyeram-infinity-datasource"), text("tag", "Tag of the events", "")]
+    return service_overview("change-events-service-whole", "Service overview, whole events", [], variables, [whole_events()])
 
 
 def stuck_states():
@@ -374,7 +413,7 @@ def exporter_health():
 
 def main():
     stale = []
-    for made in [change_events(), service_overview(), stuck_states(), exporter_health()]:
+    for made in [change_events(), service(), service_with_whole_events(), stuck_states(), exporter_health()]:
         path = FOLDER / f'{made["uid"]}.json'
         written = json.dumps(made, indent=2, ensure_ascii=True) + "\n"
         if "--check" not in sys.argv[1:]:

@@ -3,6 +3,7 @@
 
 use axum::body::Body;
 use axum::http::Method;
+use base64::Engine as _;
 use change_events::doors;
 use sha2::Digest as _;
 use sha2::Sha256;
@@ -25,6 +26,8 @@ const ACCOUNT_EVENT: &str = "/v1/accounts/{account}/events/{sid}";
 
 const ETS: &str = "/api/v1/event/";
 const ETS_BARE: &str = "/api/v1/event";
+const ANNOTATIONS: &str = "/api/annotations";
+const ANNOTATION: &str = "/api/annotations/{id}";
 
 /// Status by actor, in the order of [`ACTORS`].
 const TABLE: &[Row] = &[
@@ -52,6 +55,18 @@ const TABLE: &[Row] = &[
     ("GET", "/api/v1/event/{id}/impact", [401, 401, 404, 403, 403, 403, 401, 404]),
     ("DELETE", "/api/v1/event/{id}/delete", [401, 401, 403, 400, 403, 403, 401, 400]),
     ("GET", "/event/{id}/", [401, 401, 404, 403, 403, 403, 401, 404]),
+    ("POST", ANNOTATIONS, [401, 401, 403, 200, 403, 403, 401, 200]),
+    ("GET", ANNOTATIONS, [401, 401, 200, 403, 403, 403, 401, 200]),
+    ("POST", "/api/annotations/graphite", [401, 401, 403, 200, 403, 403, 401, 200]),
+    ("POST", "/api/annotations/mass-delete", [401, 401, 403, 404, 403, 403, 401, 404]),
+    ("GET", "/api/annotations/tags", [401, 401, 200, 403, 403, 403, 401, 200]),
+    ("GET", ANNOTATION, [401, 401, 404, 403, 403, 403, 401, 404]),
+    ("PUT", ANNOTATION, [401, 401, 403, 404, 403, 403, 401, 404]),
+    ("PATCH", ANNOTATION, [401, 401, 403, 404, 403, 403, 401, 404]),
+    ("DELETE", ANNOTATION, [401, 401, 403, 404, 403, 403, 401, 404]),
+    ("GET", "/api/health", [200, 200, 200, 200, 200, 200, 200, 200]),
+    // Whoever may do anything with annotations.
+    ("GET", "/api/org", [401, 401, 200, 200, 403, 403, 401, 200]),
     ("POST", "/api/v4/oauth/access_token", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("GET", "/metrics", [401, 401, 200, 403, 200, 403, 401, 200]),
     ("GET", "/clusters/{name}/metrics", [401, 401, 200, 403, 403, 403, 401, 200]),
@@ -94,6 +109,9 @@ fn body_for(path: &str) -> Body {
         "/api/v4/oauth/access_token" => Body::from(r#"{"refresh_token":"refresh"}"#),
         EVENTS => Body::from(r#"{"event_name":"deployment"}"#),
         ACCOUNT_EVENTS | ACCOUNT_EVENT => Body::from(r#"{"type":"deployment","name":"v1"}"#),
+        ANNOTATIONS | ANNOTATION => Body::from(r#"{"text":"t"}"#),
+        "/api/annotations/graphite" => Body::from(r#"{"what":"w","tags":[]}"#),
+        "/api/annotations/mass-delete" => Body::from(r#"{"annotationId":9007199254740991}"#),
         ETS | ETS_BARE => Body::from(r#"{"event":{"description":"x"}}"#),
         _ => Body::empty(),
     }
@@ -101,7 +119,8 @@ fn body_for(path: &str) -> Body {
 
 async fn ask(server: &Server, method: &str, path: &str, token: Option<&str>) -> u16 {
     let concrete = path.replace("{org}", "acme").replace("{account}", "acme").replace("{sid}", "evt_none");
-    let concrete = concrete.replace("{id}", "none").replace("{name}", "eu");
+    let id = if path.starts_with(ANNOTATIONS) { "9007199254740991" } else { "none" };
+    let concrete = concrete.replace("{id}", id).replace("{name}", "eu");
     let bearer = token.map(|token| format!("Bearer {token}"));
     let headers: Vec<(&str, &str)> = bearer.iter().map(|value| ("authorization", value.as_str())).collect();
     let method = Method::from_bytes(method.as_bytes()).unwrap();
@@ -255,6 +274,28 @@ async fn an_account_is_the_organization_or_a_name_of_it() {
     let other = server.call(request(Method::GET, "/v1/accounts/acme/events", &[("authorization", "Bearer other")], Body::empty())).await;
     let expected = serde_json::json!({"code": "FORBIDDEN", "message": "the token belongs to another account", "details": {}});
     assert_eq!(other.json(), serde_json::json!({"success": false, "error": expected}));
+}
+
+#[tokio::test]
+async fn a_token_is_a_password_for_annotations_and_nowhere_else() {
+    let server = server();
+    for (path, user, token, status) in [
+        (ANNOTATIONS, "anyone", "reader", 200),
+        (ANNOTATIONS, "", "reader", 200),
+        (ANNOTATIONS, "reader", "wrong", 401),
+        (ANNOTATIONS, "reader", "", 401),
+        (ANNOTATIONS, "anyone", "writer", 403),
+        ("/api/org", "api_key", "writer", 200),
+        (ETS, "anyone", "reader", 400),
+    ] {
+        let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{token}")));
+        let answer = server.call(request(Method::GET, path, &[("authorization", &basic)], Body::empty())).await;
+        assert_eq!(answer.status, status, "{path} {user} {token}: {}", answer.text());
+    }
+    let own = server.call(request(Method::GET, "/api/org", &[("authorization", "Bearer other")], Body::empty())).await;
+    assert_eq!(own.json(), serde_json::json!({"id": 1, "name": "other"}));
+    let refused = server.call(request(Method::GET, ANNOTATIONS, &[], Body::empty())).await;
+    assert_eq!((refused.status, refused.json()["message"].as_str().unwrap().get(..8)), (401, Some("no token")));
 }
 
 #[tokio::test]

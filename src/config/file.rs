@@ -16,6 +16,7 @@ use serde_saphyr::Budget;
 
 use crate::config::ConfigError;
 use crate::config::Limits;
+use crate::doors::grafana;
 use crate::http::app::Settings;
 use crate::http::auth::Access;
 use crate::http::auth::Credential;
@@ -29,6 +30,7 @@ use crate::mapping::clusters::Clusters;
 use crate::mapping::options::LabelRules;
 use crate::mapping::options::MappingOptions;
 use crate::mapping::options::PairingRule;
+use crate::mapping::tags::EventNames;
 use crate::time::Timestamp;
 
 /// A configuration file that holds together.
@@ -46,6 +48,7 @@ struct Wire {
     labels: WireLabels,
     pairing: Vec<WirePairing>,
     limits: Limits,
+    grafana: WireGrafana,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,6 +116,13 @@ struct WirePairing {
     supersede: Vec<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WireGrafana {
+    /// Bare tags that name an event, and the name.
+    event_names: BTreeMap<String, String>,
+}
+
 impl ConfigFile {
     /// Reads the file and checks all of it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
@@ -137,13 +147,15 @@ impl ConfigFile {
             };
             clusters.insert(Arc::from(organization.slug.as_str()), own);
         }
+        let mut doors = Extensions::new();
+        doors.insert(grafana::Options { event_names: Arc::new(self.event_names()?) });
         Ok(Settings {
             access: Access::new(self.organizations()?),
             mapping: self.mapping(&limits)?,
             clusters,
             default_clusters: by_default.remove(&None).unwrap_or_default(),
             limits: request,
-            doors: Extensions::new(),
+            doors,
         })
     }
 
@@ -243,6 +255,11 @@ impl ConfigFile {
             labels: wire.labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
         });
         Clusters::new(configured.collect(), default).map_err(|error| self.wrong("clusters", error))
+    }
+
+    fn event_names(&self) -> Result<EventNames, ConfigError> {
+        let configured = self.wire.grafana.event_names.iter().map(|(tag, name)| (tag.as_str(), name.as_str()));
+        EventNames::with(configured).map_err(|error| self.wrong("grafana.event_names", error))
     }
 
     fn mapping(&self, limits: &Limits) -> Result<Mapping, ConfigError> {

@@ -5,6 +5,7 @@
 
 pub mod apitraffic;
 pub mod ets;
+pub mod grafana;
 pub mod last9;
 pub mod operating;
 pub mod scrape;
@@ -13,7 +14,7 @@ use crate::http::route::Door;
 use crate::http::route::Route;
 
 /// Every door there is. Their routes together are the table of all that is answered.
-pub const ALL: &[Door] = &[last9::DOOR, apitraffic::DOOR, ets::DOOR, scrape::DOOR, operating::DOOR];
+pub const ALL: &[Door] = &[last9::DOOR, apitraffic::DOOR, ets::DOOR, grafana::DOOR, scrape::DOOR, operating::DOOR];
 
 /// The routes of all doors.
 pub fn routes() -> impl Iterator<Item = &'static Route> {

@@ -76,6 +76,12 @@ impl Details {
         let lists = lists.into_iter().flat_map(|(key, values)| values.iter().map(move |value| (key, &**value)));
         tags.chain(texts).chain(lists)
     }
+
+    /// The keys of these, and of tags that have no value; some more than once.
+    pub fn all_keys(&self) -> impl Iterator<Item = &str> {
+        let bare = self.tags.iter().filter(|(_, values)| values.is_empty()).map(|(key, _)| &**key);
+        bare.chain(self.all_tags().map(|(key, _)| key))
+    }
 }
 
 /// An event with an id of its own, as it is from now on: what was there under this id is replaced.

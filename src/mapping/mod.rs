@@ -13,6 +13,7 @@ mod label;
 pub(crate) mod labels;
 pub(crate) mod names;
 pub mod options;
+pub mod tags;
 mod warning;
 pub mod whole;
 

@@ -38,7 +38,7 @@ impl Store {
 
     /// The same of a change of a whole event. A deletion adds nothing to speak of.
     pub fn cost_of_change(change: &Change) -> usize {
-        let details = |details: &Details| DETAILS + of_details(details) + details.all_tags().count() * TAG;
+        let details = |details: &Details| DETAILS + of_details(details) + (details.all_tags().count() + details.all_keys().count()) * TAG;
         match change {
             Change::Put(put) => {
                 let Put { id, details: said, .. } = &**put;

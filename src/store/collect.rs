@@ -40,6 +40,8 @@ enum Place {
 #[derive(Clone, Copy, Debug)]
 struct Found {
     at: Timestamp,
+    /// When it began, where that matters.
+    began: Timestamp,
     head: EdgeNo,
     /// Of its first edge: by the time of the answer its number may be another one's.
     id: [u64; 2],
@@ -105,7 +107,7 @@ impl<'a> Collector<'a> {
 
     pub(super) fn push(&mut self, core: &Core, head: EdgeNo, effort: &Effort) {
         let Some(row) = core.row(head) else { return };
-        self.found.push(Found { at: self.time(core, head), head, id: row.id });
+        self.found.push(Found { at: self.time(core, head), began: self.began(core, head), head, id: row.id });
         self.hold(effort);
         // Bounds what a broad question holds, at a cost that grows no faster than what is pushed.
         if self.found.len() > self.query.most().saturating_add(1).saturating_mul(4).max(4096) {
@@ -139,8 +141,12 @@ impl<'a> Collector<'a> {
                 self.last = Some((time, self.last.map_or(EdgeNo::MIN, |(_, head)| head)));
                 return true;
             };
-            // What is as late as the last one that fits may have to stand before it; what has no end comes in its order.
-            let is_later = |found: &Found| time < found.at || time == Timestamp::MAX;
+            // What is as late as the last one that fits may have to stand before it; what has no end comes in its order, by id or
+            // by when it began.
+            let is_later = |found: &Found| match query.order {
+                Order::EndStart if time == Timestamp::MAX => self.began(core, head) < found.began,
+                _ => time < found.at || time == Timestamp::MAX,
+            };
             if self.found.len() > query.most() && self.found.last().is_some_and(is_later) {
                 self.is_enough = true;
                 return false;
@@ -151,7 +157,7 @@ impl<'a> Collector<'a> {
                 if accepts(head)
                     && let Some(row) = core.row(head)
                 {
-                    self.found.push(Found { at: time, head, id: row.id });
+                    self.found.push(Found { at: time, began: self.began(core, head), head, id: row.id });
                     self.hold(slice.effort);
                 }
             }
@@ -173,7 +179,7 @@ impl<'a> Collector<'a> {
                     core.by_time.walk_back(from, start, key, |head| core.end(head), |head| visit(Some(head), time(head)));
                 }
             }
-            Order::End => walk_by_end(core, query, &from, |looked| match looked {
+            Order::End | Order::EndStart => walk_by_end(core, query, &from, |looked| match looked {
                 Looked::At(head) => visit(Some(head), time(head)),
                 Looked::Through(count) => {
                     slice.look_through(count);
@@ -197,8 +203,9 @@ impl<'a> Collector<'a> {
         let (at, last) = self.last?;
         match self.query.order {
             Order::Start => core.row(last).map(|row| Place::Before(row.time_key())),
+            Order::EndStart if time == Timestamp::MAX => core.row(last).map(|row| Place::Before(row.time_key())),
             Order::End if time == Timestamp::MAX => Some(Place::AfterId(core.public_id(last))),
-            Order::End if time == at => Some(Place::Upto(at, Some(last))),
+            Order::End | Order::EndStart if time == at => Some(Place::Upto(at, Some(last))),
             _ => (time < at).then(|| Place::Upto(before(at), None)),
         }
     }
@@ -223,6 +230,7 @@ impl<'a> Collector<'a> {
         let mut found = std::mem::take(&mut self.found);
         found.retain_mut(|found| {
             found.at = self.time(core, found.head);
+            found.began = self.began(core, found.head);
             core.row(found.head).is_some_and(|row| row.id == found.id && row.part.is_head()) && self.is_in_range(core, found.head)
         });
         self.found = found;
@@ -234,7 +242,7 @@ impl<'a> Collector<'a> {
 
     /// Leaves what the answer may have and one more, in order.
     fn sort(&mut self, core: &Core) {
-        let order = |a: &Found, b: &Found| match b.at.cmp(&a.at) {
+        let order = |a: &Found, b: &Found| match (b.at, b.began).cmp(&(a.at, a.began)) {
             Ordering::Equal => core.compare_ids(a.head, b.head),
             by_time => by_time,
         };
@@ -249,17 +257,23 @@ impl<'a> Collector<'a> {
     fn time(&self, core: &Core, head: EdgeNo) -> Timestamp {
         time_in(core, self.query.order, head)
     }
+
+    /// When it began, where the order asks for that too; else the same for all.
+    fn began(&self, core: &Core, head: EdgeNo) -> Timestamp {
+        let by_start = self.query.order == Order::EndStart;
+        if by_start { time_in(core, Order::Start, head) } else { Timestamp::MIN }
+    }
 }
 
 fn time_in(core: &Core, order: Order, head: EdgeNo) -> Timestamp {
     match order {
         Order::Start => core.row(head).map_or(Timestamp::MIN, |row| row.at),
-        Order::End => core.end(head),
+        Order::End | Order::EndStart => core.end(head),
         Order::Update => core.updated(head),
     }
 }
 
-/// What is open first, in the order of ids. Then the rest.
+/// What is open first, in the order of ids, or of when it began. Then the rest.
 fn walk_by_end(core: &Core, query: &Query, from: &Place, mut visit: impl FnMut(Looked) -> bool) {
     let last = query.after.as_ref().map_or(Timestamp::MAX, |after| after.at);
     let before = query.end.map(before).map(after_all_at);
@@ -270,7 +284,13 @@ fn walk_by_end(core: &Core, query: &Query, from: &Place, mut visit: impl FnMut(L
         _ => {}
     }
     let open_is_wanted = query.open != Some(false) && upto == Timestamp::MAX;
-    if open_is_wanted && !core.open.after_id(id).all(|head| visit(Looked::At(head))) {
+    let goes_on = match (open_is_wanted, query.order, from) {
+        (false, ..) => true,
+        (_, Order::EndStart, Place::Before(key)) => core.open.newest_first(Some(*key)).all(|head| visit(Looked::At(head))),
+        (_, Order::EndStart, _) => core.open.newest_first(None).all(|head| visit(Looked::At(head))),
+        _ => core.open.after_id(id).all(|head| visit(Looked::At(head))),
+    };
+    if !goes_on {
         return;
     }
     if query.open != Some(true) {

@@ -166,9 +166,9 @@ impl DetailTable {
     }
 
     /// The anchors of details that may have this tag: the key is a hash, so look again.
-    pub(super) fn tagged(&self, key: &str, value: &str) -> Vec<EdgeNo> {
+    pub(super) fn tagged(&self, tag: Tag<'_>) -> Vec<EdgeNo> {
         let (mut many, mut anchors) = (Set::default(), Vec::new());
-        if let Some(postings) = self.tags.get(&tag_key(key, value)) {
+        if let Some(postings) = self.tags.get(&tag.hash()) {
             postings.add_to(&mut many, &mut anchors);
         }
         anchors.extend(many.iter());
@@ -176,8 +176,8 @@ impl DetailTable {
     }
 
     /// How many [`DetailTable::tagged`] would find.
-    pub(super) fn tagged_count(&self, key: &str, value: &str) -> u64 {
-        self.tags.get(&tag_key(key, value)).map_or(0, Postings::len)
+    pub(super) fn tagged_count(&self, tag: Tag<'_>) -> u64 {
+        self.tags.get(&tag.hash()).map_or(0, Postings::len)
     }
 
     /// The anchors of details that came with this stop.
@@ -191,18 +191,35 @@ impl DetailTable {
     }
 }
 
-/// What details take, and four bytes for each of their tags.
+/// What details take, and four bytes for each of their tags, and for the key of each.
 fn bytes_of(detailed: &Detailed) -> usize {
-    of_details(&detailed.details) + detailed.details.all_tags().count() * 4 + detailed.id.as_ref().map_or(0, |id| allocated(id.len()))
+    let Detailed { details, id, .. } = detailed;
+    let found_by = details.all_tags().count() + details.all_keys().count();
+    of_details(details) + found_by * 4 + id.as_ref().map_or(0, |id| allocated(id.len()))
 }
 
-/// Of `key:value`, wherever the colon between the two is.
-fn tag_key(key: &str, value: &str) -> u128 {
-    fingerprint([format!("{key}:{value}").as_bytes()])
+/// What an event may be found by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Tag<'a> {
+    /// A key and a value.
+    Is(&'a str, &'a str),
+    /// A key, with whatever value, or none.
+    Has(&'a str),
+}
+
+impl Tag<'_> {
+    fn hash(self) -> u128 {
+        match self {
+            // Of `key:value`, wherever the colon between the two is.
+            Self::Is(key, value) => fingerprint([format!("{key}:{value}").as_bytes()]),
+            Self::Has(key) => fingerprint([key.as_bytes(), b""]),
+        }
+    }
 }
 
 fn keys(details: &Details) -> impl Iterator<Item = u128> {
-    details.all_tags().map(|(key, value)| tag_key(key, value))
+    let keys = details.all_keys().map(|key| Tag::Has(key).hash());
+    details.all_tags().map(|(key, value)| Tag::Is(key, value).hash()).chain(keys)
 }
 
 #[cfg(test)]
@@ -224,8 +241,10 @@ mod tests {
             table.insert(edge(index), &EdgeRow { id: [0; 2], at, received, position: 1, series, identity, part }, detailed);
         }
         table.remove(edge(7));
-        let tagged = |value: &str| table.tagged("team", value);
+        let tagged = |value: &str| table.tagged(Tag::Is("team", value));
         assert_eq!((tagged("2"), tagged("3"), tagged("none").len()), (vec![edge(4), edge(5)], vec![edge(6)], 0));
         assert_eq!(tagged("all").len(), 99);
+        let has = |key: &str| (table.tagged(Tag::Has(key)).len(), table.tagged_count(Tag::Has(key)));
+        assert_eq!((has("team"), has("te"), has("team:all")), ((99, 99), (0, 0), (0, 0)));
     }
 }

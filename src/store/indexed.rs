@@ -5,6 +5,7 @@
 
 use super::Tenant;
 use super::core::Core;
+use super::details::Tag;
 use super::effort::Effort;
 use super::number::EdgeNo;
 use super::number::SeriesNo;
@@ -16,6 +17,7 @@ use super::selector::Matcher;
 use crate::event::Details;
 use crate::labels::EVENT_NAME;
 use crate::labels::EVENT_STATE;
+use std::cell::Cell;
 
 /// So few series are filtered by their labels rather than by the index.
 const FEW: u64 = 256;
@@ -27,7 +29,7 @@ pub(super) struct Indexed {
     /// How many series there had ever been before any was looked up.
     asked: u64,
     pub(super) wanted: Wanted,
-    /// Those that have each tag as a label.
+    /// Those that have each of [`Query::found_by`] as a label.
     pub(super) tagged: Vec<Set<SeriesNo>>,
     text: Option<Text>,
 }
@@ -51,7 +53,7 @@ impl Indexed {
         Self {
             asked,
             wanted: tenant.wanted(&query.selectors, effort),
-            tagged: query.tags.iter().map(|(key, value)| tenant.series_tagged(key, value)).collect(),
+            tagged: query.found_by().map(|tag| tenant.series_tagged(tag, effort)).collect(),
             text: query.text.as_ref().map(|text| tenant.saying(text, effort)),
         }
     }
@@ -60,7 +62,7 @@ impl Indexed {
     pub(super) fn accepts(&self, core: &Core, query: &Query, head: EdgeNo, effort: &Effort) -> bool {
         self.is_wanted(core, head, effort)
             && query.parent.as_ref().is_none_or(|parent| may_be_caused_by(core, head, parent))
-            && query.tags.iter().zip(&self.tagged).all(|(tag, series)| self.has_tag(core, head, tag, series, effort))
+            && query.found_by().zip(&self.tagged).all(|(tag, series)| self.has_tag(core, head, tag, series, effort))
             && self.text.as_ref().is_none_or(|text| self.is_said(core, head, text, effort))
     }
 
@@ -82,17 +84,28 @@ impl Indexed {
     }
 
     /// `series` are those that have the tag as a label.
-    fn has_tag(&self, core: &Core, head: EdgeNo, (key, value): &(Box<str>, Box<str>), series: &Set<SeriesNo>, effort: &Effort) -> bool {
-        let length = key.len() + value.len();
-        let text = |key: &str, value: &str| [key, ":", value].concat();
-        let mut looked_at = 0;
-        let is_it = |(own_key, own_value): (&str, &str)| {
-            looked_at += own_key.len() + own_value.len();
-            (own_key, own_value) == (key, value)
-                || (own_key.len() + own_value.len() == length && text(own_key, own_value) == text(key, value))
+    fn has_tag(&self, core: &Core, head: EdgeNo, tag: Tag<'_>, series: &Set<SeriesNo>, effort: &Effort) -> bool {
+        if self.has_edge_in(core, head, series) {
+            return true;
+        }
+        let Some(detailed) = core.details(head) else { return false };
+        let (details, looked_at) = (&detailed.details, Cell::new(0));
+        let has = match tag {
+            Tag::Is(key, value) => {
+                let length = key.len() + value.len();
+                let text = |key: &str, value: &str| [key, ":", value].concat();
+                details.all_tags().any(|(own_key, own_value)| {
+                    looked_at.set(looked_at.get() + own_key.len() + own_value.len());
+                    (own_key, own_value) == (key, value)
+                        || (own_key.len() + own_value.len() == length && text(own_key, own_value) == text(key, value))
+                })
+            }
+            Tag::Has(key) => details.all_keys().any(|own| {
+                looked_at.set(looked_at.get() + own.len());
+                own == key
+            }),
         };
-        let has = self.has_edge_in(core, head, series) || core.details(head).is_some_and(|detailed| detailed.details.all_tags().any(is_it));
-        effort.take_bytes(looked_at);
+        effort.take_bytes(looked_at.get());
         has
     }
 
@@ -119,10 +132,12 @@ impl Tenant {
     }
 
     /// The series that have the tag as a label.
-    fn series_tagged(&self, key: &str, value: &str) -> Set<SeriesNo> {
-        if key == EVENT_NAME {
-            return Set::default();
-        }
+    fn series_tagged(&self, tag: Tag<'_>, effort: &Effort) -> Set<SeriesNo> {
+        let (key, value) = match tag {
+            Tag::Is(EVENT_NAME, _) | Tag::Has(EVENT_NAME) => return Set::default(),
+            Tag::Is(key, value) => (key, value),
+            Tag::Has(key) => return self.index.name(key).map(|label| label.whose(|_| true, effort)).unwrap_or_default(),
+        };
         let name = if key == "type" { EVENT_NAME } else { key };
         let mut series = self.index.name(name).map(|label| label.equal(value)).unwrap_or_default();
         if key == "type" {

@@ -1,5 +1,6 @@
 //! A question about events, as all front doors ask it, and where its answer goes on.
 
+use super::details::Tag;
 use super::selector::Matcher;
 use super::view::EventView;
 use super::view::Order;
@@ -16,6 +17,8 @@ pub struct Query {
     /// [`Details::all_tags`](crate::event::Details::all_tags)), or a label; `type` is the name of the event too. Keys may
     /// have colons in them, and whoever asks cannot say which colon stands between key and value: `key:value` counts.
     pub tags: Vec<(Box<str>, Box<str>)>,
+    /// Keys of tags, or names of labels, all of which the event has, with whatever values, or none.
+    pub keys: Vec<Box<str>>,
     /// Only events of which this one may be the parent, where their details say which one is; of others `keep` decides.
     pub parent: Option<Box<str>>,
     /// Only events that have this in their name or description, as details or as labels, or in `event_name`, whatever the case.
@@ -59,17 +62,38 @@ impl Query {
         self.skip.saturating_add(self.limit)
     }
 
+    /// Its tags and keys.
+    pub(super) fn found_by(&self) -> impl Iterator<Item = Tag<'_>> {
+        let tags = self.tags.iter().map(|(key, value)| Tag::Is(key, value));
+        tags.chain(self.keys.iter().map(|key| Tag::Has(key)))
+    }
+
     /// Whether it takes all of an event to see if it is meant.
     pub(super) fn looks_closely(&self) -> bool {
-        !self.tags.is_empty() || self.text.is_some() || self.keep.is_some()
+        !self.tags.is_empty() || !self.keys.is_empty() || self.text.is_some() || self.keep.is_some()
     }
 }
 
 impl Default for Query {
     fn default() -> Self {
-        let (selectors, tags) = Default::default();
+        let (selectors, tags, keys) = Default::default();
         let (parent, text, start, end, open, keep, after) = Default::default();
-        Self { selectors, tags, parent, text, start, end, open, keep, order: Order::Start, skip: 0, limit: 100, bytes: ANSWER_BYTES, after }
+        Self {
+            selectors,
+            tags,
+            keys,
+            parent,
+            text,
+            start,
+            end,
+            open,
+            keep,
+            order: Order::Start,
+            skip: 0,
+            limit: 100,
+            bytes: ANSWER_BYTES,
+            after,
+        }
     }
 }
 

@@ -162,7 +162,7 @@ fn cheaper_by_series(matching: u64, events: usize, limit: usize) -> bool {
 /// The events that may be in the answer, when looking at each of them is cheaper than walking all events in order.
 fn candidates(core: &Core, query: &Query, indexed: &Indexed, effort: &Effort) -> Option<Vec<EdgeNo>> {
     let Indexed { wanted, tagged, .. } = indexed;
-    let by_tag = query.tags.iter().zip(tagged).map(|(tag, series)| (tag, series, core.details.tagged_count(&tag.0, &tag.1)));
+    let by_tag = query.found_by().zip(tagged).map(|(tag, series)| (tag, series, core.details.tagged_count(tag)));
     let fewest = by_tag.min_by_key(|(_, series, anchors)| series.len() + anchors);
     let fewest_count = fewest.as_ref().map_or(u64::MAX, |(_, series, anchors)| series.len() + anchors);
     let cheaper = |matching: u64| cheaper_by_series(matching, core.by_time.len(), query.most());
@@ -181,10 +181,10 @@ fn candidates(core: &Core, query: &Query, indexed: &Indexed, effort: &Effort) ->
             }
             add_events(core, series, effort, &mut heads)?;
         }
-        (_, Some(((key, value), by_label, anchors))) if cheaper(fewest_count) && anchors <= COLLECTED_MAX as u64 => {
+        (_, Some((tag, by_label, anchors))) if cheaper(fewest_count) && anchors <= COLLECTED_MAX as u64 => {
             add_events(core, by_label, effort, &mut heads)?;
             effort.take(2 * anchors);
-            heads.extend(core.details.tagged(key, value).into_iter().map(|anchor| core.head(anchor)));
+            heads.extend(core.details.tagged(tag).into_iter().map(|anchor| core.head(anchor)));
         }
         _ => return None,
     }

@@ -22,6 +22,9 @@ pub enum Order {
     Start,
     /// When they ended; what is open first.
     End,
+    /// When they ended, what is open first; where that is the same, when they began. There is no going on after a
+    /// [`Cursor`](crate::store::Cursor).
+    EndStart,
     /// When the last edge or detail of them was received.
     Update,
 }
@@ -127,7 +130,7 @@ impl EventView {
     pub fn time(&self, order: Order) -> Timestamp {
         match order {
             Order::Start => self.began(),
-            Order::End => self.ended().unwrap_or(Timestamp::MAX),
+            Order::End | Order::EndStart => self.ended().unwrap_or(Timestamp::MAX),
             Order::Update => self.updated,
         }
     }

@@ -109,6 +109,11 @@ fn the_page_on_last9_does_what_it_says() {
 }
 
 #[test]
+fn the_page_on_grafana_does_what_it_says() {
+    check("docs/grafana.md", 4);
+}
+
+#[test]
 fn the_page_on_ets_does_what_it_says() {
     check("docs/ets.md", 10);
 }

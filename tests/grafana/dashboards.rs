@@ -27,7 +27,7 @@ pub(crate) fn all() -> Vec<Dashboard> {
     let entries = std::fs::read_dir(examples::path("grafana/dashboards")).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    assert_eq!(paths.len(), 4, "the dashboards are {paths:?}");
+    assert_eq!(paths.len(), 5, "the dashboards are {paths:?}");
     let load = |path: &std::path::PathBuf| Dashboard {
         name: path.file_stem().unwrap().to_str().unwrap().to_owned(),
         json: serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap(),
@@ -52,8 +52,14 @@ impl Dashboard {
         self.list("/templating/list")
     }
 
-    pub(crate) fn annotations(&self) -> &[Value] {
-        self.list("/annotations/list")
+    /// Those that Prometheus answers.
+    pub(crate) fn annotations(&self) -> Vec<&Value> {
+        self.list("/annotations/list").iter().filter(|annotation| annotation["datasource"]["type"] == "prometheus").collect()
+    }
+
+    /// Those that the exporter answers itself.
+    pub(crate) fn whole_events(&self) -> Vec<&Value> {
+        self.list("/annotations/list").iter().filter(|annotation| annotation["datasource"]["type"] != "prometheus").collect()
     }
 
     pub(crate) fn queries(&self) -> Vec<Query> {

@@ -110,7 +110,7 @@ fn whole_month(prometheus: &str) {
     let Some(prometheus) = servers::require(prometheus) else { return };
     let prometheus = Prometheus::backfilled(&prometheus, &samples());
     let dashboard = dashboards::named("change-events");
-    let named = |name: &str| dashboard.annotations().iter().find(|one| one["name"] == name).unwrap();
+    let named = |name: &str| dashboard.annotations().into_iter().find(|one| one["name"] == name).unwrap();
     for &view in VIEWS {
         let (starts, stops) = (check(&prometheus.url, named("Starts"), 0, view), check(&prometheus.url, named("Stops"), 1, view));
         let (sent, hidden) = (starts.0 + stops.0, starts.1 + stops.1);

@@ -30,9 +30,25 @@ fn check(dashboard: &Dashboard) {
         }
     }
     check_variables(dashboard);
+    check_whole_events(dashboard);
     for annotation in dashboard.annotations() {
         assert_eq!(annotation["datasource"]["uid"], "${datasource}");
         assert!(!annotation["tagKeys"].as_str().unwrap().contains(' '), "Grafana does not trim the names between commas");
+    }
+}
+
+/// The columns are those that Grafana makes annotations of, and nothing is asked that our API does not know.
+fn check_whole_events(dashboard: &Dashboard) {
+    for annotation in dashboard.whole_events() {
+        assert_eq!(annotation["datasource"], json!({"type": "yesoreyeram-infinity-datasource", "uid": "${events}"}));
+        let target = &annotation["target"];
+        let names = |list: &Value, field: &str| {
+            list.as_array().unwrap().iter().map(|one| one[field].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&target["columns"], "selector"), ["time", "timeEnd", "title", "text", "tags"]);
+        assert_eq!(target["url"], "/api/annotations");
+        let known = ["from", "to", "tags", "limit", "text"];
+        assert!(names(&target["url_options"]["params"], "key").iter().all(|key| known.contains(&key.as_str())), "{target}");
     }
 }
 
@@ -52,7 +68,7 @@ fn check_grid(dashboard: &Dashboard) {
 
 fn check_variables(dashboard: &Dashboard) {
     let defined: BTreeSet<_> = dashboard.variables().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
-    let builtin = ["__interval", "__rate_interval", "__range"].map(str::to_owned);
+    let builtin = ["__interval", "__rate_interval", "__range", "__from", "__to"].map(str::to_owned);
     let used: BTreeSet<_> = dashboards::mentioned(&dashboard.json.to_string()).into_iter().collect();
     let unknown: Vec<_> = used.iter().filter(|name| !defined.contains(*name) && !builtin.contains(name) && *name != "__all").collect();
     assert!(unknown.is_empty(), "{} uses {unknown:?}, which it does not define", dashboard.name);
@@ -68,6 +84,13 @@ fn each_dashboard_is_whole() {
     for dashboard in dashboards::all() {
         check(&dashboard);
     }
+}
+
+#[test]
+fn one_dashboard_draws_whole_events() {
+    let drawing: Vec<_> = dashboards::all().into_iter().filter(|dashboard| !dashboard.whole_events().is_empty()).collect();
+    assert_eq!(drawing.iter().map(|dashboard| &*dashboard.name).collect::<Vec<_>>(), ["change-events-service-whole"]);
+    assert_eq!((drawing[0].annotations().len(), drawing[0].whole_events().len()), (0, 1));
 }
 
 #[test]
@@ -116,4 +139,5 @@ fn the_provisioning_files_say_where_the_dashboards_are() {
     assert_eq!((&provider["type"], &provider["folder"]), (&json!("file"), &json!("Change events")));
     assert!(provider["options"]["path"].is_string());
     assert_eq!(read("datasources/prometheus.yml")["datasources"][0]["type"], "prometheus");
+    assert_eq!(read("datasources/infinity.yml")["datasources"][0]["type"], "yesoreyeram-infinity-datasource");
 }

@@ -9,6 +9,10 @@ mod ets;
 mod ets_hostile;
 mod ets_model;
 mod extensions;
+mod grafana;
+mod grafana_hostile;
+mod grafana_list;
+mod grafana_model;
 #[path = "../support/mod.rs"]
 mod harness;
 mod ingest;

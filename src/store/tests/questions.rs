@@ -201,3 +201,41 @@ fn answers_are_bounded_in_bytes() {
         assert_eq!(ids(&found), ids(&whole), "{order:?}");
     }
 }
+
+/// What [`Query::keys`] says, without an index.
+fn has_key(event: &EventView, key: &str) -> bool {
+    event.details.iter().flat_map(|details| details.all_keys()).any(|own| own == key)
+        || (key != "event_name" && texts(event, key).next().is_some())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn ends_and_keys_answer_like_a_filter_and_a_sort(
+        said in prop::collection::vec((said(), any::<bool>(), 0usize..3), 1..60), limit in 1usize..9, at_once in 1usize..9,
+        range in prop::option::of((0i64..60_000, 0i64..60_000)), open in prop::option::of(any::<bool>()),
+        keys in prop::sample::subsequence(vec!["team", "bare", "outcome", "event_name", "none"], 0..3),
+    ) {
+        let store = Store::new(Options::default());
+        for (number, (said, own, tags)) in said.iter().enumerate() {
+            let mut put = tagged(said);
+            let bare = [("bare".into(), vec![]), ("team".into(), vec![]), ("bare".into(), vec!["filled".into()])];
+            put.details.tags.extend(bare.into_iter().take(*tags));
+            let command = if *own { Command::Change(Change::Put(Box::new(put))) } else { Command::Edge(said.edge()) };
+            store.apply(at(i64::try_from(number).unwrap()), &command);
+        }
+        let tenant = store.tenant("acme").unwrap();
+        let keys: Vec<Box<str>> = keys.into_iter().map(Into::into).collect();
+        let query = Query { keys, open, limit, order: Order::EndStart, start: range.map(|range| at(range.0)), end: range.map(|range| at(range.1)), ..Query::default() };
+        let all = tenant.select(&everything()).events;
+        let time = |event: &EventView| (event.ended().unwrap_or(Timestamp::MAX), event.began());
+        let mut expected: Vec<&EventView> = all.iter().filter(|event| {
+            range.is_none_or(|range| time(event).0 >= at(range.0) && time(event).1 < at(range.1))
+                && open.is_none_or(|open| event.open == open) && query.keys.iter().all(|key| has_key(event, key))
+        }).collect();
+        expected.sort_by(|a, b| time(b).cmp(&time(a)).then_with(|| a.id.cmp(&b.id)));
+        let found = tenant.select_by(&query, at_once);
+        prop_assert_eq!(found.next.is_some(), expected.len() > limit);
+        prop_assert_eq!(found.events.iter().map(|event| &event.id).collect::<Vec<_>>(), expected.iter().take(limit).map(|event| &event.id).collect::<Vec<_>>());
+    }
+}

@@ -49,7 +49,7 @@ fn written(received: Timestamp, command: &Command) -> Vec<u8> {
 fn look(store: &Store, now: Timestamp) {
     let mut events = 0;
     for tenant in store.tenants() {
-        for order in [Order::Start, Order::End, Order::Update] {
+        for order in [Order::Start, Order::End, Order::EndStart, Order::Update] {
             let all = tenant.select(&Query { order, limit: usize::MAX, ..Query::default() }).events;
             events += if order == Order::Start { all.len() } else { 0 };
             for event in all {

@@ -7,11 +7,23 @@ const here = (path) => new URL(path, import.meta.url).pathname;
 const PLAIN = `
 import type { Dataquery } from "@grafana/grafana-foundation-sdk/prometheus";
 type Query = Omit<Dataquery, "_implementsDataqueryVariant">;
-/** A type of the SDK as JSON has it: enums are their values, queries are those of Prometheus. */
+/** A query of Infinity, of which the SDK has no type, as its documentation has it. */
+interface Infinity {
+  readonly refId: string;
+  readonly type: "json";
+  readonly source: "url";
+  readonly format: "table" | "timeseries" | "dataframe" | "as-is";
+  readonly parser: "simple" | "backend" | "jq-backend";
+  readonly root_selector: string;
+  readonly url: string;
+  readonly url_options: { readonly method: "GET"; readonly params: readonly { readonly key: string; readonly value: string }[] };
+  readonly columns: readonly { readonly selector: string; readonly text: string; readonly type: "string" | "number" | "timestamp" | "timestamp_epoch" | "timestamp_epoch_s" }[];
+}
+/** A type of the SDK as JSON has it: enums are their values, queries are those of Prometheus or of Infinity. */
 export type Plain<T> = T extends string ? \`\${T}\`
   : T extends number | boolean | null | undefined ? T
   : T extends (infer U)[] ? readonly Plain<U>[]
-  : T extends { _implementsDataqueryVariant(): void } ? { [K in keyof Query]: Plain<Query[K]> }
+  : T extends { _implementsDataqueryVariant(): void } ? { [K in keyof Query]: Plain<Query[K]> } | Infinity
   : T extends object ? { [K in keyof T]: Plain<T[K]> }
   : T;
 `;

@@ -1,0 +1,76 @@
+//! Events by the number that is their id here, and what began here and is ended by the tags of another annotation.
+
+use std::sync::Arc;
+
+use crate::doors::grafana::errors::not_found;
+use crate::doors::grafana::wire::Written;
+use crate::event::Details;
+use crate::http::app::App;
+use crate::http::error::ApiError;
+use crate::intake::actor::Actor;
+use crate::labels::EVENT_NAME;
+use crate::mapping::tags;
+use crate::mapping::whole::Whole;
+use crate::shown::quoted;
+use crate::store::EventView;
+use crate::store::Keep;
+use crate::store::Matcher;
+use crate::store::Query;
+use crate::time::Timestamp;
+
+/// How to ask what takes fewer steps.
+const LESS: &str = "send timeEnd by PATCH, with the id that the beginning was answered with";
+
+/// The number in a path.
+pub(super) fn number(text: &str) -> Result<u64, ApiError> {
+    let message = || ApiError::malformed(format!("annotationId {} is invalid: it must be a whole number", quoted(text)));
+    text.parse().map_err(|_| message())
+}
+
+/// The event with this number.
+pub(super) async fn by_number(app: &App, actor: &Actor, number: u64) -> Result<EventView, ApiError> {
+    let (store, organization) = (Arc::clone(&app.store), Arc::clone(&actor.organization));
+    let find = move || store.tenant(&organization)?.event_by_number(number);
+    app.heavy(&app.lookups, &actor.source, find).await?.ok_or_else(not_found)
+}
+
+/// What began here under the same name, with the same tags but for the outcome, at or before this, and is open: the newest.
+pub(super) async fn open(app: &App, actor: &Actor, ended: &Whole) -> Result<Option<EventView>, ApiError> {
+    let its_tags = ended.details.tags.clone();
+    let is_it = move |event: &EventView| {
+        written_here(event).is_some_and(|(details, written)| written.created && tags::is_same_but_for_outcome(&details.tags, &its_tags))
+    };
+    let asked = Query { open: Some(true), ..named(ended, is_it) };
+    newest(app, actor, asked).await
+}
+
+/// What an earlier request with the same `Idempotency-Key` ended.
+pub(super) async fn ended_before(app: &App, actor: &Actor, ended: &Whole) -> Result<Option<EventView>, ApiError> {
+    let id = ended.id.clone();
+    let is_it = move |event: &EventView| written_here(event).is_some_and(|(_, written)| written.ended_by.as_ref() == Some(&id));
+    let asked = Query { start: Some(ended.at), ..named(ended, is_it) };
+    newest(app, actor, asked).await
+}
+
+fn written_here(event: &EventView) -> Option<(&Details, Written)> {
+    let details = event.details.as_deref()?;
+    Some((details, Written::of(details)?))
+}
+
+/// The newest event of this name that began at its time, or before it.
+fn named(ended: &Whole, is_it: impl Fn(&EventView) -> bool + Send + Sync + 'static) -> Query {
+    Query {
+        selectors: vec![vec![Matcher::equal(EVENT_NAME, &ended.event_name)]],
+        end: Some(Timestamp::from_millis(ended.at.millis().saturating_add(1))),
+        keep: Some(Keep(Arc::new(is_it))),
+        limit: 1,
+        ..Query::default()
+    }
+}
+
+async fn newest(app: &App, actor: &Actor, query: Query) -> Result<Option<EventView>, ApiError> {
+    let Some(tenant) = app.store.tenant(&actor.organization) else { return Ok(None) };
+    let (found, _) = app.query(actor.source, move |effort| tenant.ask(&query, effort)).await?;
+    let found = found.map_err(|error| app.too_much(error, LESS))?;
+    Ok(found.events.into_iter().next())
+}
