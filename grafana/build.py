@@ -89,7 +89,7 @@ def whole_events():
             "format": "dataframe",
             # Tags that are a list would become one text, and be cut at its commas; so it is made here, without their own.
             "parser": "jq-backend",
-            "root_selector": 'map(.tags |= (map(gsub(","; ";")) | join(",")))',
+            "root_selector": 'map(.tags |= if . == [] then null else map(gsub(","; ";")) | join(",") end)',
             "url": "/api/annotations",
             "url_options": {"method": "GET", "params": [{"key": key, "value": value} for key, value in parameters.items()]},
             "columns": [column("time", "timestamp_epoch"), column("timeEnd", "timestamp_epoch"), *(column(name, "string") for name in ["title", "text", "tags"])],
