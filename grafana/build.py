@@ -87,9 +87,10 @@ def whole_events():
             "type": "json",
             "source": "url",
             "format": "dataframe",
-            # Tags that are a list would become one text, and be cut at its commas; so it is made here, without their own.
+            # Tags that are a list would become one text, and be cut at its commas; so it is made here, without their own;
+            # and none is not an empty one.
             "parser": "jq-backend",
-            "root_selector": 'map(.tags |= (map(gsub(","; ";")) | join(",")))',
+            "root_selector": 'map(.tags |= (map(gsub(","; ";")) | join(",") | if . == "" then null else . end))',
             "url": "/api/annotations",
             "url_options": {"method": "GET", "params": [{"key": key, "value": value} for key, value in parameters.items()]},
             "columns": [column("time", "timestamp_epoch"), column("timeEnd", "timestamp_epoch"), *(column(name, "string") for name in ["title", "text", "tags"])],
