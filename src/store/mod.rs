@@ -1,6 +1,6 @@
 //! The label-indexed memory: edges, the series they are samples of, the events they fold into, and what is open.
 //!
-//! It is a pure fold of the log: [`Store::apply`] is total, reads no clock and does no I/O. Only the writer calls it;
+//! It is a pure fold of the log: [`Store::apply_record`] is total, reads no clock and does no I/O. Only the writer calls it;
 //! readers see whole commands. Nothing is shared between two tenants.
 
 mod admission;
