@@ -199,7 +199,7 @@ fn select(query: &mut Query, wanted: &[&str], is_any: bool) -> Result<(), ApiErr
     if !others.is_empty() {
         query.keep = Some(Keep(Arc::new(move |event: &EventView| {
             let shown = Shown::of(event);
-            let mut has = others.iter().map(|(key, value)| shown.has(key, value));
+            let mut has = shown.has(&others);
             if is_any { has.any(|has| has) } else { has.all(|has| has) }
         })));
     }
