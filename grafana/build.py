@@ -87,7 +87,8 @@ def whole_events():
             "type": "json",
             "source": "url",
             "format": "dataframe",
-            # Tags that are a list would become one text, and be cut at its commas; so it is made here, without their own.
+            # Tags that are a list would become one text, and be cut at its commas; so it is made here, without their own;
+            # and none is not an empty one.
             "parser": "jq-backend",
             "root_selector": 'map(.tags |= if . == [] then null else map(gsub(","; ";")) | join(",") end)',
             "url": "/api/annotations",

@@ -123,6 +123,13 @@ async fn the_whole_event_is_told_when_it_is_asked_for() {
     }
     assert_eq!((&own["title"], &own["tags"]), (&json!("deployment"), &json!(["deploy"])));
     assert!(own["text"].as_str().unwrap().starts_with("&lt;b&gt;x&lt;/b&gt;<br>\n"), "{own}");
+    let one = format!("{PATH}/{}", own["id"]);
+    assert_eq!(server.get(&format!("{one}?text=whole")).await.json(), *own);
+    let other = server.get(&format!("{one}?text=half")).await;
+    assert_eq!(
+        (&other.json()["text"], other.header("x-change-events-warnings")),
+        (&json!("<b>x</b>"), "text: `half` is not `whole`, and ignored")
+    );
     let [_, plain] = &server.listed("").await[..] else { panic!() };
     assert_eq!((&plain["text"], &plain["title"]), (&json!("<b>x</b>"), &Value::Null));
 }

@@ -16,8 +16,8 @@ use crate::doors::grafana::edit::How;
 use crate::doors::grafana::errors::refused;
 use crate::doors::grafana::find;
 use crate::doors::grafana::id;
-use crate::doors::grafana::item::Detail;
 use crate::doors::grafana::item::Item;
+use crate::doors::grafana::list;
 use crate::doors::grafana::options::Options;
 use crate::doors::grafana::wire;
 use crate::doors::grafana::wire::Creation;
@@ -129,9 +129,10 @@ async fn ended(app: &App, actor: &Actor, creation: &Creation) -> Result<Option<C
 pub(super) async fn get(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     app.writer()?;
     let actor = Actor::of(&call, app.clock.now())?;
+    let (detail, note) = list::detail_of_one(call.parts.uri.query())?;
     let event = find::by_number(&app, &actor, find::number(call.parameter(0))?).await?;
-    let body = serde_json::to_string(&Item::of(&event, actor.now, Detail::AsWritten)).map_err(|_| ApiError::internal())?;
-    Ok(answer(body, Some(&event), NONE))
+    let body = serde_json::to_string(&Item::of(&event, actor.now, detail)).map_err(|_| ApiError::internal())?;
+    Ok(answer(body, Some(&event), &Vec::from_iter(note)))
 }
 
 /// `PUT`: text and tags, and times where they are given.

@@ -136,16 +136,26 @@ impl Asked {
             query.limit = 0;
             notes.push("type: there are no annotations of alerts here".into());
         }
-        let detail = match one("text") {
-            Some("whole") => Detail::Whole,
-            Some(other) => {
-                notes.push(format!("text: `{}` is not `whole`, and ignored", shown(other)).into());
-                Detail::AsWritten
-            }
-            None => Detail::AsWritten,
-        };
+        let (detail, note) = detail(one("text"));
+        notes.extend(note);
         Ok(Self { query, detail, notes })
     }
+}
+
+/// What is shown, and what is to be said of a value that means nothing.
+fn detail(text: Option<&str>) -> (Detail, Option<Cow<'static, str>>) {
+    match text {
+        None => (Detail::AsWritten, None),
+        Some("whole") => (Detail::Whole, None),
+        Some(other) => (Detail::AsWritten, Some(format!("text: `{}` is not `whole`, and ignored", shown(other)).into())),
+    }
+}
+
+/// The same of a question for one annotation.
+pub(super) fn detail_of_one(query: Option<&str>) -> Result<(Detail, Option<Cow<'static, str>>), ApiError> {
+    let parameters = pairs(query)?;
+    let text = parameters.iter().find(|(name, value)| name == "text" && !value.is_empty());
+    Ok(detail(text.map(|(_, value)| &**value)))
 }
 
 /// Name and value.
@@ -189,7 +199,7 @@ fn select(query: &mut Query, wanted: &[&str], is_any: bool) -> Result<(), ApiErr
     if !others.is_empty() {
         query.keep = Some(Keep(Arc::new(move |event: &EventView| {
             let shown = Shown::of(event);
-            let mut has = others.iter().map(|(key, value)| shown.has(key, value));
+            let mut has = shown.has(&others);
             if is_any { has.any(|has| has) } else { has.all(|has| has) }
         })));
     }

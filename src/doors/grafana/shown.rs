@@ -55,15 +55,17 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// Whether it has a tag with this key and value, or with this key where there is no value: as it is shown, or as other doors
+    /// What it has of these tags, each a key and a value, or a key alone, whatever its value: as it is shown, or as other doors
     /// call it.
-    pub(super) fn has(&self, key: &str, value: &str) -> bool {
-        let is_it = |own: &str, its: &str| own == key && (value.is_empty() || its == value);
-        let details = self.event.details.as_deref();
-        details.is_some_and(|details| {
-            details.all_tags().any(|(own, its)| is_it(own, its)) || (value.is_empty() && details.all_keys().any(|own| own == key))
-        }) || labels(self.event).any(|(own, its)| is_it(own, its))
-            || self.tags().iter().filter_map(|tag| tags::split(tag)).any(|(own, its)| is_it(own, its))
+    pub(super) fn has<'w>(&self, wanted: &'w [(Box<str>, Box<str>)]) -> impl Iterator<Item = bool> + use<'_, 'w, 'a> {
+        let (details, tags) = (self.event.details.as_deref(), self.tags());
+        wanted.iter().map(move |(key, value)| {
+            let is_it = |own: &str, its: &str| *own == **key && (value.is_empty() || *its == **value);
+            let is_key = |details: &Details| value.is_empty() && details.all_keys().any(|own| *own == **key);
+            details.is_some_and(|details| details.all_tags().any(|(own, its)| is_it(own, its)) || is_key(details))
+                || labels(self.event).any(|(own, its)| is_it(own, its))
+                || tags.iter().filter_map(|tag| tags::split(tag)).any(|(own, its)| is_it(own, its))
+        })
     }
 }
 

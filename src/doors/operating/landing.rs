@@ -21,6 +21,7 @@ pub(super) fn landing(app: &App) -> Response {
          <li>{prefix}/api/v4/organizations/ORG/change_events: send events with PUT, list them with GET\n\
          <li>{prefix}/v1/accounts/ACCOUNT/events: the same events by the API of ApiTraffic\n\
          <li>{prefix}/api/v1/event/: and by that of ETS; {prefix}/event/ID/ draws the tree of one\n\
+         <li>{prefix}/api/annotations: and by that of Grafana's annotations\n\
          <li><a href=\"{prefix}/api/openapi.json\">{prefix}/api/openapi.json</a>: all of it as an OpenAPI document\n\
          <li>{prefix}/api/v4/oauth/access_token: exchange a refresh token with POST\n\
          <li><a href=\"{prefix}/-/healthy\">{prefix}/-/healthy</a>, <a href=\"{prefix}/-/ready\">{prefix}/-/ready</a>\n</ul>\n\

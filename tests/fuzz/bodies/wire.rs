@@ -2,6 +2,7 @@
 
 use change_events::doors::apitraffic::wire::Fields;
 use change_events::doors::ets::wire as ets;
+use change_events::doors::grafana::wire as grafana;
 use change_events::doors::last9::wire as last9;
 use change_events::doors::last9::wire::Body;
 use change_events::event::Change;
@@ -16,6 +17,8 @@ use change_events::mapping::Context;
 use change_events::mapping::FormatError;
 use change_events::mapping::Mapping;
 use change_events::mapping::clusters::Clusters;
+use change_events::mapping::tags;
+use change_events::mapping::tags::EventNames;
 use change_events::mapping::whole::End;
 use change_events::mapping::whole::Whole;
 use change_events::store::selector;
@@ -38,6 +41,7 @@ pub(crate) fn run(input: &[u8]) {
             3 => api_traffic(body, &context),
             4 => ets_body(ets::parse_json(body), &context),
             5 => ets_body(ets::parse_yaml(body), &context),
+            6 => annotation(body, &context),
             _ => selectors(body),
         }
     });
@@ -105,6 +109,25 @@ fn api_traffic(body: &[u8], context: &Context<'_>) {
     match Fields::parse(body).and_then(|fields| fields.create("id".into(), NOW)) {
         Ok(whole) => check_whole(&whole, context),
         Err(error) => check_error(&error.error),
+    }
+}
+
+fn annotation(body: &[u8], context: &Context<'_>) {
+    let names = EventNames::default();
+    for parse in [grafana::Fields::parse, grafana::Fields::parse_graphite] {
+        match parse(body).and_then(|fields| fields.create("id".into(), NOW, &names)) {
+            Ok(creation) => {
+                let Whole { event_name, details, .. } = &creation.whole;
+                // What was written is read back, and comes to the same.
+                let written = grafana::Written::of(details).unwrap();
+                let tags = written.tags(event_name, &details.tags).unwrap();
+                let again = tags::resolve(tags.iter().map(|tag| &**tag), &names);
+                assert_eq!(again.tags, details.tags);
+                assert!(!creation.closes || again.phase == Some(tags::Phase::Stop));
+                check_whole(&creation.whole, context);
+            }
+            Err(error) => check_error(&error),
+        }
     }
 }
 
