@@ -66,6 +66,7 @@ const TABLE: &[Row] = &[
     ("DELETE", ANNOTATION, [401, 401, 403, 404, 403, 403, 401, 404]),
     ("GET", "/api/health", [200, 200, 200, 200, 200, 200, 200, 200]),
     // Whoever may do anything with annotations.
+    ("GET", "/api/frontend/settings", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("GET", "/api/org", [401, 401, 200, 200, 403, 403, 401, 200]),
     ("POST", "/api/v4/oauth/access_token", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("GET", "/metrics", [401, 401, 200, 403, 200, 403, 401, 200]),

@@ -46,6 +46,13 @@ pub(crate) struct ChangedEvent {
     pub(crate) warnings: Vec<Cow<'static, str>>,
 }
 
+/// Nothing was changed.
+impl From<EventView> for ChangedEvent {
+    fn from(event: EventView) -> Self {
+        Self { event, warnings: Vec::new() }
+    }
+}
+
 /// Why an event was not changed.
 #[derive(Debug)]
 pub(crate) enum ChangeError {

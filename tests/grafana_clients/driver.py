@@ -34,6 +34,7 @@ METHODS = {
     "patch": lambda call: annotations.partial_update_annotation(call["id"], **written(call)),
     "delete": lambda call: annotations.delete_annotations_by_id(call["id"]),
     "tags": lambda call: grafana.client.GET(f"/annotations/tags?tag={call['tag']}"),
+    "connect": lambda call: {"info": grafana.connect(), "version": grafana.version},
     "health": lambda call: grafana.client.GET("/health"),
     "organization": lambda call: grafana.organization.get_current_organization(),
 }

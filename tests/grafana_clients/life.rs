@@ -121,6 +121,9 @@ fn check(library: Library, server: &Server, credential: Credential) {
     // An end in the past, of some of those milliseconds that do not end in 0, can be one that an open event was shown with.
     let begin = now() / 1000 * 1000 - 20 * MINUTE + 130;
     assert_eq!(client.must("health", &json!({}))["database"], "ok");
+    if matches!(library, Library::Python) {
+        assert_eq!(client.must("connect", &json!({}))["version"], env!("CARGO_PKG_VERSION"));
+    }
     let organization = client.must("organization", &json!({}));
     let is_named = matches!(credential, Credential::None) || organization["name"] == "acme";
     assert!(organization["id"] == 1 && is_named, "{organization}");

@@ -316,6 +316,7 @@ async fn clients_find_out_whether_it_works_and_whose_it_is() {
     server.finish_start();
     let health = server.get("/api/health").await;
     assert_eq!((health.status, health.json()), (200, json!({"commit": "", "database": "ok", "version": env!("CARGO_PKG_VERSION")})));
+    assert_eq!(server.get("/api/frontend/settings").await.json(), json!({"buildInfo": {"version": env!("CARGO_PKG_VERSION")}}));
     assert_eq!(server.get("/api/org").await.json(), json!({"id": 1, "name": ""}));
 }
 

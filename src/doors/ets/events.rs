@@ -28,6 +28,7 @@ use crate::intake;
 use crate::intake::actor::Actor;
 use crate::intake::body::is_json;
 use crate::intake::body::unsupported;
+use crate::intake::ids;
 use crate::intake::warnings;
 use crate::intake::wholes;
 use crate::intake::wholes::ChangeError;
@@ -41,7 +42,7 @@ pub(super) async fn put(app: Arc<App>, call: Call) -> Result<Response, ApiError>
     if sent.if_match != IfMatch::Absent {
         return Err(ChangeError::Stale.into());
     }
-    let event = Event::new(sent.request.change, uuid4()?, sent.actor.now).map_err(refusal)?;
+    let event = Event::new(sent.request.change, new_id()?, sent.actor.now).map_err(refusal)?;
     match wholes::create(&app, &sent.actor, &view::whole(&event)).await {
         Ok(changed) => Ok(answer_changed(sent.format, &changed)),
         Err(ChangeError::Exists) => {
@@ -55,7 +56,7 @@ pub(super) async fn put(app: Arc<App>, call: Call) -> Result<Response, ApiError>
 pub(super) async fn post(app: Arc<App>, call: Call) -> Result<Response, ApiError> {
     let Sent { request, format, if_match, actor } = Sent::of(&app, call).await?;
     let Request { change, operation, insert } = request;
-    let new = Event::new(change.clone(), uuid4()?, actor.now);
+    let new = Event::new(change.clone(), new_id()?, actor.now);
     let id = new.as_ref().map_or_else(|_| change.id.clone().unwrap_or_default(), |new| new.id.clone());
     for _ in 0..wholes::TRIES {
         let edit = |event: &EventView, whole| {
@@ -196,27 +197,8 @@ fn not_found() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "unknown", "Not Found")
 }
 
-/// What gives an event an id (RFC 9562, version 4).
-fn uuid4() -> Result<impl FnOnce() -> Box<str>, ApiError> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| ApiError::internal())?;
-    let bits = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
-    Ok(move || {
-        let hex = format!("{bits:032x}");
-        let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-        [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-").into()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn made_ids_are_uuids_of_version_4() {
-        let id = uuid4().unwrap()();
-        let is_uuid = regex::Regex::new("^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$").unwrap();
-        assert!(is_uuid.is_match(&id), "{id}");
-        assert_ne!(id, uuid4().unwrap()());
-    }
+/// What gives an event an id.
+fn new_id() -> Result<impl FnOnce() -> Box<str>, ApiError> {
+    let id = ids::uuid4().ok_or_else(ApiError::internal)?;
+    Ok(move || id)
 }

@@ -15,6 +15,11 @@ pub(super) fn health(app: &App) -> Response {
     json_response(status, json!({ "commit": "", "database": database, "version": env!("CARGO_PKG_VERSION") }).to_string())
 }
 
+/// The version, where some clients look for it before anything else.
+pub(super) fn settings() -> Response {
+    json_response(StatusCode::OK, json!({ "buildInfo": { "version": env!("CARGO_PKG_VERSION") } }).to_string())
+}
+
 /// The organization that the token belongs to.
 pub(super) fn organization(call: &Call) -> Result<Response, ApiError> {
     Ok(json_response(StatusCode::OK, json!({ "id": 1, "name": &*call.grant()?.organization }).to_string()))

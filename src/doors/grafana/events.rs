@@ -15,7 +15,6 @@ use crate::doors::grafana::edit;
 use crate::doors::grafana::edit::How;
 use crate::doors::grafana::errors::refused;
 use crate::doors::grafana::find;
-use crate::doors::grafana::id;
 use crate::doors::grafana::item::Item;
 use crate::doors::grafana::list;
 use crate::doors::grafana::options::Options;
@@ -23,14 +22,15 @@ use crate::doors::grafana::wire;
 use crate::doors::grafana::wire::Creation;
 use crate::doors::grafana::wire::Fields;
 use crate::http::app::App;
-use crate::http::body;
 use crate::http::error::ApiError;
 use crate::http::error::json_response;
 use crate::http::refusals::refusal;
 use crate::http::route::Call;
 use crate::intake::actor::Actor;
 use crate::intake::body::parse;
+use crate::intake::body::read_event;
 use crate::intake::claims;
+use crate::intake::ids;
 use crate::intake::warnings;
 use crate::intake::wholes;
 use crate::intake::wholes::ChangeError;
@@ -39,10 +39,6 @@ use crate::intake::wholes::IfMatch;
 use crate::mapping::FormatError;
 use crate::store::EventView;
 
-/// Bytes of a body, on the wire and inflated.
-const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// How often what began is looked for while others end it.
-const TRIES: usize = 8;
 /// For whoever meant it.
 const STAYS_OPEN: &str = "timeEnd: it is the one that was shown of this open event, which stays open; send any other one to end it";
 
@@ -68,23 +64,17 @@ async fn create_by(app: Arc<App>, call: Call, read: Parse<Fields>, message: &str
     let id = match &key {
         Some(key) => {
             actor.now = claims::claim(writer, &grant, &actor.source, key, &bytes, actor.now).await?;
-            id::derived(&grant.organization, &grant.token, key, actor.now)
+            ids::uuid8(&ids::derived("grafana", &grant, key, actor.now))
         }
-        None => id::random().ok_or_else(ApiError::internal)?,
+        None => ids::uuid4().ok_or_else(ApiError::internal)?,
     };
     let creation = fields.create(id, actor.now, &names).map_err(|error| refusal(&error))?;
     let earlier = if key.is_some() { earlier(&app, &actor, &creation).await? } else { None };
     let changed = match earlier {
-        Some(event) => unchanged(event),
+        Some(event) => event.into(),
         None => match ended(&app, &actor, &creation).await? {
             Some(changed) => changed,
-            None => match wholes::create(&app, &actor, &creation.whole).await {
-                // Sent twice with the same key at the same time: the other was faster.
-                Err(ChangeError::Exists) => {
-                    unchanged(wholes::find(&app, &actor, &creation.whole.id).await?.ok_or_else(ApiError::internal)?)
-                }
-                other => other.map_err(refused)?,
-            },
+            None => claims::create(&app, &actor, &creation.whole).await.map_err(refused)?,
         },
     };
     let body = json!({ "message": message, "id": changed.event.number });
@@ -93,14 +83,8 @@ async fn create_by(app: Arc<App>, call: Call, read: Parse<Fields>, message: &str
 
 /// What an earlier request with the same `Idempotency-Key` created or ended, as it is now.
 async fn earlier(app: &App, actor: &Actor, creation: &Creation) -> Result<Option<EventView>, ApiError> {
-    let id = &creation.whole.id;
-    if let Some(event) = wholes::find(app, actor, id).await? {
+    if let Some(event) = claims::earlier(app, actor, &creation.whole.id).await? {
         return Ok(Some(event));
-    }
-    let (store, organization, of_key) = (Arc::clone(&app.store), Arc::clone(&actor.organization), id.to_string());
-    if app.heavy(&app.lookups, &actor.source, move || store.remembers(&organization, &of_key)).await? {
-        let message = "Idempotency-Key: the annotation that it created was deleted";
-        return Err(ApiError::new(StatusCode::CONFLICT, "conflict", message));
     }
     if creation.closes { find::ended_before(app, actor, &creation.whole).await } else { Ok(None) }
 }
@@ -111,7 +95,7 @@ async fn ended(app: &App, actor: &Actor, creation: &Creation) -> Result<Option<C
         return Ok(None);
     }
     let (by, names) = (&creation.whole, Options::of(&actor.settings).event_names);
-    for _ in 0..TRIES {
+    for _ in 0..wholes::TRIES {
         let Some(open) = find::open(app, actor, by).await? else { return Ok(None) };
         let changed = wholes::update(app, actor, &open.id, &IfMatch::Absent, |event, whole| {
             // Another one ended it, or changed what it is.
@@ -192,20 +176,9 @@ async fn fields<T: Send + 'static>(
     body: Body,
     read: Parse<T>,
 ) -> Result<(T, Bytes), ApiError> {
-    let mut limits = actor.settings.limits.clone();
-    limits.body_bytes = limits.body_bytes.min(BODY_BYTES_MAX);
-    limits.inflated_bytes = limits.inflated_bytes.min(BODY_BYTES_MAX);
-    let whole = body::read_whole(headers, body, &limits, &app.bodies_of(actor.source)).await.map_err(|error| match error.status {
-        // The bound here is not that of the flag which the message of other doors names.
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(format!("the body is longer than {} bytes", limits.inflated_bytes)),
-        _ => error,
-    })?;
+    let whole = read_event(app, headers, body, actor).await?;
     let parsed = parse(app, actor, whole.bytes.clone(), move |bytes| read(bytes)).await?;
     Ok((parsed.map_err(|error| refusal(&error))?, whole.bytes.clone()))
-}
-
-fn unchanged(event: EventView) -> ChangedEvent {
-    ChangedEvent { event, warnings: Vec::new() }
 }
 
 const NONE: &[&str] = &[];

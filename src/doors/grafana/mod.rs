@@ -9,7 +9,6 @@ mod edit;
 mod errors;
 mod events;
 mod find;
-mod id;
 mod item;
 mod list;
 mod open_end;
@@ -48,5 +47,6 @@ const ROUTES: &[Route] = &[
     Route::new(&Method::PATCH, ANNOTATION, Needs::WRITE, |app, call| events::patch(app, call).boxed()),
     Route::new(&Method::DELETE, ANNOTATION, Needs::WRITE, |app, call| events::delete(app, call).boxed()),
     Route::new(&Method::GET, "/api/health", Needs::Nothing, |app, _| async move { Ok(about::health(&app)) }.boxed()),
+    Route::new(&Method::GET, "/api/frontend/settings", Needs::Nothing, |_, _| async { Ok(about::settings()) }.boxed()),
     Route::new(&Method::GET, "/api/org", EITHER, |_, call| async move { about::organization(&call) }.boxed()),
 ];
