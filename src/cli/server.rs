@@ -45,7 +45,7 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
     pub(crate) timeout: Duration,
 
-    /// How long to try again while the server does not answer, answers 5xx, or 429; 0 for a single try
+    /// How long to try again while the server does not answer, answers 408, 421, 425, 429 or 5xx; 0 for a single try
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
     pub(crate) retry_for: Duration,
 }

@@ -1,7 +1,7 @@
 //! The doors: one folder per API, with everything that is particular to it and nothing else. No door names another.
 //!
 //! A folder has the routes and handlers of its API, `wire` (bytes to commands, pure), its answers, the shape of its errors and
-//! its part of the `OpenAPI` document. A new one takes its folder and a line in [`ALL`].
+//! its part of the `OpenAPI` document. A new one takes its folder and, here, its `mod` and its place in [`ALL`].
 
 pub mod apitraffic;
 pub mod ets;

@@ -9,6 +9,7 @@ use crate::http::app::App;
 use crate::http::app::Settings;
 use crate::http::auth::AuthError;
 use crate::http::auth::Grant;
+use crate::http::auth::IN_BODY;
 use crate::http::auth::Presented;
 use crate::http::error::ApiError;
 use crate::http::route::Call;
@@ -60,7 +61,7 @@ pub(crate) async fn authorize(
 /// The second stage, for a door whose credential is in the body: lets the call in by what was found there.
 pub async fn admit(app: &App, call: &mut Call, credential: Presented<'_>) -> Result<(), ApiError> {
     let credential = match credential {
-        Presented::InBody => Presented::Refused(AuthError::Missing),
+        Presented::InBody => Presented::Refused(AuthError::Missing(IN_BODY)),
         found => found,
     };
     let settings = Arc::clone(&call.settings);

@@ -20,7 +20,7 @@ use crate::http::server::Lane;
 use crate::http::server::Peer;
 use crate::writer::Source;
 
-/// An API: everything that the machinery knows of one. Adding one takes its own folder and a line in `doors/mod.rs`.
+/// An API: everything that the machinery knows of one. Adding one takes its own folder, and its name in `doors/mod.rs`.
 #[derive(Clone, Copy, Debug)]
 pub struct Door {
     /// What people call it.

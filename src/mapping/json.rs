@@ -11,9 +11,13 @@ use std::fmt;
 /// Up to this many names are compared each with each, which needs no memory.
 const PAIRWISE_MAX: usize = 24;
 
-/// The text without the byte order mark that some editors and shells put in front of it.
-pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
-    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+/// A body as text, without the byte order mark that some editors and shells put before it and without what is blank around it;
+/// or the rule that it breaks.
+pub(crate) fn text(body: &[u8]) -> Result<&str, String> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let text = std::str::from_utf8(body).map_err(|error| format!("must be UTF-8, and is not from byte {} on", error.valid_up_to()))?;
+    let text = text.trim_ascii();
+    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text) }
 }
 
 /// One member of an object.
@@ -66,6 +70,16 @@ impl fmt::Display for JsonKind {
 /// The members of the object `json`, in order, repeated names included.
 pub(crate) fn members(json: &str) -> Result<Vec<Member<'_>>, serde_json::Error> {
     serde_json::from_str::<Members<'_>>(json).map(|members| members.0)
+}
+
+/// The members of a text, or the rule that it breaks: it must be an object.
+pub(crate) fn object(text: &str) -> Result<Vec<Member<'_>>, String> {
+    members(text).map_err(|error| match JsonKind::of(text) {
+        JsonKind::Object => error.to_string(),
+        // What begins like a value need not be one.
+        kind if serde_json::from_str::<de::IgnoredAny>(text).is_ok() => format!("must be a JSON object, not {kind}"),
+        _ => "must be a JSON object".to_owned(),
+    })
 }
 
 /// A name that more than one of `members` has.

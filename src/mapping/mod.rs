@@ -12,6 +12,7 @@ pub(crate) mod json;
 mod label;
 pub(crate) mod labels;
 pub(crate) mod names;
+pub(crate) mod object;
 pub mod options;
 pub mod tags;
 mod warning;

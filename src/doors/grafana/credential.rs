@@ -9,6 +9,9 @@ use crate::http::auth;
 use crate::http::auth::AuthError;
 use crate::http::auth::Presented;
 
+/// How to send one.
+const HOW: &str = "it as `Authorization: Bearer <token>`, or as the password of basic authentication";
+
 pub(super) fn of(parts: &request::Parts) -> Presented<'_> {
     let basic = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, credentials) = value.trim().split_once(' ')?;
@@ -16,7 +19,10 @@ pub(super) fn of(parts: &request::Parts) -> Presented<'_> {
     });
     match basic {
         Some(credentials) => password(credentials).map_or(Presented::Refused(AuthError::Unknown), |token| Presented::Token(token.into())),
-        None => auth::bearer(parts),
+        None => match auth::bearer(parts) {
+            Presented::Refused(AuthError::Missing(_)) => Presented::Refused(AuthError::Missing(HOW)),
+            found => found,
+        },
     }
 }
 

@@ -15,6 +15,7 @@ use crate::http::body::Limits;
 use crate::http::error::ApiError;
 use crate::http::error::json_response;
 use crate::http::route::Call;
+use crate::mapping::object::Object;
 use crate::time::Timestamp;
 
 /// Most bytes of a request: a token and a few words.
@@ -46,7 +47,7 @@ pub(crate) async fn access_token(app: Arc<App>, call: Call) -> Result<Response, 
     let shared = app.bodies_of(call.source());
     let whole = body::read_whole(&call.parts.headers, call.body, &limits, &shared).await?;
     // The text of a parse error may quote the body, and the body is a secret.
-    let request: Request = serde_json::from_slice(&whole.bytes)
+    let Object(request): Object<Request> = serde_json::from_slice(&whole.bytes)
         .map_err(|_| ApiError::malformed("the body must be a JSON object with the text `refresh_token`"))?;
     if request.grant_type.is_some_and(|kind| kind != "refresh_token") {
         return Err(ApiError::malformed("grant_type: must be `refresh_token`"));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::http::auth::access_token;
 use crate::http::auth::access_token::Claims;
 use crate::http::auth::error::AuthError;
+use crate::http::auth::presented::IN_BODY;
 use crate::http::auth::presented::Presented;
 use crate::http::auth::scope::Scopes;
 use crate::http::auth::secret::Secret;
@@ -86,7 +87,7 @@ impl Access {
         let token = match presented {
             Presented::Token(token) => &**token,
             Presented::Refused(error) => return Err(error.clone()),
-            Presented::InBody => return Err(AuthError::Missing),
+            Presented::InBody => return Err(AuthError::Missing(IN_BODY)),
         };
         if token.len() > TOKEN_BYTES_MAX {
             return Err(AuthError::Unknown);

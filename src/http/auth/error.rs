@@ -8,8 +8,8 @@ use crate::http::error::ApiError;
 /// Why a request is not let in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    #[error("no token: send `X-LAST9-API-TOKEN: Bearer <token>` or `Authorization: Bearer <token>`")]
-    Missing,
+    #[error("no token: send {0}")]
+    Missing(&'static str),
     #[error("invalid access token: the header must be `Bearer <token>`")]
     NotBearer,
     #[error("invalid access token")]
@@ -37,7 +37,7 @@ impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         let status = match error {
             AuthError::NotBearer => StatusCode::BAD_REQUEST,
-            AuthError::Missing | AuthError::Unknown | AuthError::UnknownRefreshToken | AuthError::Expired => StatusCode::UNAUTHORIZED,
+            AuthError::Missing(_) | AuthError::Unknown | AuthError::UnknownRefreshToken | AuthError::Expired => StatusCode::UNAUTHORIZED,
             AuthError::Scope(_) | AuthError::OtherOrganization | AuthError::OtherAccount => StatusCode::FORBIDDEN,
         };
         Self::new(status, "credentials", error.to_string())

@@ -15,6 +15,7 @@ pub(crate) mod wrong;
 
 pub use crate::http::auth::access::Access;
 pub use crate::http::auth::error::AuthError;
+pub(crate) use crate::http::auth::presented::IN_BODY;
 pub use crate::http::auth::presented::Presented;
 pub use crate::http::auth::presented::bearer;
 pub use crate::http::auth::scope::Scope;

@@ -12,6 +12,12 @@ use crate::http::auth::error::AuthError;
 /// The header that many scripts put their token in.
 const TOKEN_HEADER: &str = "x-last9-api-token";
 
+/// How to send one.
+pub(super) const BEARER: &str = "`X-LAST9-API-TOKEN: Bearer <token>` or `Authorization: Bearer <token>`";
+
+/// The same at a door that looks for it in the body.
+pub(crate) const IN_BODY: &str = "it in the body";
+
 /// What a request brings to be let in by.
 #[derive(Clone)]
 pub enum Presented<'a> {
@@ -37,7 +43,7 @@ impl fmt::Debug for Presented<'_> {
 pub fn bearer(parts: &request::Parts) -> Presented<'_> {
     match token(&parts.headers) {
         Ok(Some(token)) => Presented::Token(token.into()),
-        Ok(None) => Presented::Refused(AuthError::Missing),
+        Ok(None) => Presented::Refused(AuthError::Missing(BEARER)),
         Err(error) => Presented::Refused(error),
     }
 }

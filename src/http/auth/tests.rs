@@ -3,6 +3,7 @@ use std::time::Duration;
 use sha2::Digest as _;
 
 use super::*;
+use crate::http::auth::presented::BEARER;
 use crate::http::auth::token::TOKEN_BYTES_MAX;
 use crate::time::Timestamp;
 
@@ -76,7 +77,7 @@ fn tokens_are_found_in_each_header() {
     check("Authorization", "Bearer refresh-token", Err(AuthError::Unknown));
     check("Authorization", "Bearer ce1_x.y", Err(AuthError::Unknown));
     check("Authorization", "Bearer old-token", Err(AuthError::Expired));
-    check("X-Other", "Bearer writer-token", Err(AuthError::Missing));
+    check("X-Other", "Bearer writer-token", Err(AuthError::Missing(BEARER)));
 }
 
 #[test]
@@ -149,7 +150,7 @@ fn without_organizations_nobody_is_asked() {
     let open = Access::default();
     let grant = open.authorize(&with_token("anything"), now(), &secret()).unwrap();
     assert_eq!((&*grant.organization, grant.scopes), ("", Scopes::all()));
-    assert!(open.authorize(&Presented::Refused(AuthError::Missing), now(), &secret()).is_ok());
+    assert!(open.authorize(&Presented::Refused(AuthError::Missing(BEARER)), now(), &secret()).is_ok());
     let token = open.exchange("anything", now(), &secret()).unwrap().access_token;
     // Such a token is worth nothing once there are organizations.
     assert_eq!(access().authorize(&with_token(&token), now(), &secret()).unwrap_err(), AuthError::Unknown);

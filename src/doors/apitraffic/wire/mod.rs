@@ -121,12 +121,7 @@ impl FieldError {
 impl Fields {
     /// Reads a body.
     pub fn parse(body: &[u8]) -> Result<Self, FieldError> {
-        let text = text(body)?;
-        let members = json::members(text).map_err(|error| match JsonKind::of(text) {
-            JsonKind::Object => FieldError::body(error.to_string()),
-            kind if kind != JsonKind::Number => FieldError::body(format!("must be a JSON object, not {kind}")),
-            _ => FieldError::body("must be a JSON object"),
-        })?;
+        let members = json::text(body).and_then(json::object).map_err(FieldError::body)?;
         if let Some(name) = json::repeated(&members) {
             let error = FormatError::malformed(format!("field {}", quoted(name)), "given twice");
             return Err(FieldError { field: shortened(name), error });
@@ -197,15 +192,6 @@ pub fn check_order(at: Timestamp, end: End, given: EndedAt) -> Result<(), FieldE
         EndedAt::Absent | EndedAt::Null => ("startedAt", at, format!("must not be after endedAt, {end}")),
     };
     Err(FieldError { field: field.into(), error: FormatError::malformed(format!("{field} {moment}"), rule) })
-}
-
-/// The body as text, without the byte order mark that some shells put before it.
-fn text(body: &[u8]) -> Result<&str, FieldError> {
-    let body = json::without_mark(body);
-    let text = std::str::from_utf8(body)
-        .map_err(|error| FieldError::body(format!("must be UTF-8, and is not from byte {} on", error.valid_up_to())))?
-        .trim_ascii();
-    if text.is_empty() { Err(FieldError::body("is empty")) } else { Ok(text) }
 }
 
 fn shortened(name: &str) -> Box<str> {

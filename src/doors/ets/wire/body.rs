@@ -11,6 +11,7 @@ use crate::doors::ets::wire::Tags;
 use crate::doors::ets::wire::check_id;
 use crate::doors::ets::wire::moment;
 use crate::mapping::FormatError;
+use crate::mapping::object::Object;
 use crate::shown::cut;
 use crate::shown::quoted;
 use crate::shown::shown_json;
@@ -24,7 +25,7 @@ use std::fmt;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    event: Option<WireEvent>,
+    event: Option<Object<WireEvent>>,
     operation: Option<Value>,
     insert: Option<bool>,
 }
@@ -51,16 +52,16 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 
 /// Reads a JSON body.
 pub fn parse_json(body: &[u8]) -> Result<Request, EtsError> {
-    let body = serde_json::from_slice::<Body>(body).map_err(|error| unreadable(&error.to_string()))?;
-    request(body)
+    let body = serde_json::from_slice::<Object<Body>>(body).map_err(|error| unreadable(&error.to_string()))?;
+    request(body.0)
 }
 
 /// Reads a YAML body.
 pub fn parse_yaml(body: &[u8]) -> Result<Request, EtsError> {
     let text = std::str::from_utf8(body).map_err(|error| unreadable(&error.to_string()))?;
     let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
-    let body = serde_saphyr::from_str_with_options::<Body>(text, options).map_err(|error| unreadable(&error.to_string()))?;
-    request(body)
+    let body = serde_saphyr::from_str_with_options::<Object<Body>>(text, options).map_err(|error| unreadable(&error.to_string()))?;
+    request(body.0)
 }
 
 /// What the parser says, which may quote the body.
@@ -71,7 +72,7 @@ fn unreadable(message: &str) -> FormatError {
 }
 
 fn request(body: Body) -> Result<Request, EtsError> {
-    let event = body.event.ok_or(EtsError::NoEvent)?;
+    let Object(event) = body.event.ok_or(EtsError::NoEvent)?;
     let operation = match body.operation {
         None | Some(Value::Null) => Operation::default(),
         Some(Value::String(text)) if text == "merge" => Operation::Merge,

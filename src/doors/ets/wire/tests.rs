@@ -78,7 +78,12 @@ fn wrong_bodies_are_refused() {
     check(r#"{"event":{"detail_urls":{"a":["b"]}}}"#, 400, "must be a string");
     check(r#"{"event":{"description":{}}}"#, 400, "description {}: must be a string");
     check("", 400, "body: ");
-    check("[]", 400, "body: ");
+    check("[]", 400, "expected an object");
+    check("nullx", 400, "body: ");
+    check(r#"{"event": 5}"#, 400, "expected an object");
+    // A list of the values is none.
+    check(r#"[{"description": "x"}, "merge", true]"#, 400, "expected an object");
+    check(r#"{"event": ["x", null, null, 1, 2, "y", null, null]}"#, 400, "expected an object");
     check(&"[".repeat(100_000), 400, "body: ");
     let many: serde_json::Map<_, _> = (0..=MEMBERS_MAX).map(|number| (number.to_string(), json!(["x"]))).collect();
     check(&json!({"event": {"tags": many}}).to_string(), 422, "tags: 1001, at most 1000");
@@ -114,7 +119,7 @@ fn yaml_says_the_same_as_json() {
     });
     assert_eq!(parse_yaml(yaml.as_bytes()).unwrap(), parse_json(json.to_string().as_bytes()).unwrap());
     assert_eq!(parse_yaml(json.to_string().as_bytes()).unwrap(), parse_json(json.to_string().as_bytes()).unwrap());
-    for wrong in ["", "event", "event: [1]", "event: {a: b}", "event: {id: !!binary x}\n- y", "a: &a [*a]", "\u{0}"] {
+    for wrong in ["", "event", "event: [1]", "- event: {}\n", "event: {a: b}", "event: {id: !!binary x}\n- y", "a: &a [*a]", "\u{0}"] {
         assert_eq!(parse_yaml(wrong.as_bytes()).unwrap_err().status(), 400, "{wrong:?}");
     }
     assert_eq!(parse_yaml(b"\xff").unwrap_err().status(), 400);

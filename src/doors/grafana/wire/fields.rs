@@ -3,7 +3,6 @@
 use crate::doors::grafana::wire::field;
 use crate::mapping::FormatError;
 use crate::mapping::json;
-use crate::mapping::json::JsonKind;
 use crate::time::Timestamp;
 
 /// The fields of a body that say something.
@@ -102,18 +101,6 @@ pub fn parse_mass_delete(body: &[u8]) -> Result<u64, FormatError> {
 
 /// Reads the members of an object, names in lower case; of one that is there twice the last one counts, as in Go.
 fn each(body: &[u8], mut set: impl FnMut(&str, &str) -> Result<(), FormatError>) -> Result<(), FormatError> {
-    let wrong = |rule: String| FormatError::malformed("body", rule);
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let text =
-        std::str::from_utf8(body).map_err(|error| wrong(format!("must be UTF-8, and is not from byte {} on", error.valid_up_to())))?;
-    let text = text.trim_ascii();
-    if text.is_empty() {
-        return Err(wrong("is empty".to_owned()));
-    }
-    let members = json::members(text).map_err(|error| match JsonKind::of(text) {
-        JsonKind::Object => wrong(error.to_string()),
-        kind if kind != JsonKind::Number => wrong(format!("must be a JSON object, not {kind}")),
-        _ => wrong("must be a JSON object".to_owned()),
-    })?;
+    let members = json::text(body).and_then(json::object).map_err(|rule| FormatError::malformed("body", rule))?;
     members.iter().try_for_each(|member| set(&member.name.to_ascii_lowercase(), member.value))
 }

@@ -27,7 +27,9 @@ fn every_wrong_field_is_named() {
     for (body, message) in [
         ("", "body: is empty"),
         ("[]", "body: must be a JSON object, not an array"),
-        ("7", "body: must be a JSON object"),
+        ("7", "body: must be a JSON object, not a number"),
+        ("no", "body: must be a JSON object"),
+        ("nullx", "body: must be a JSON object"),
         ("{", "body: EOF"),
         ("{} {}", "trailing"),
         ("{}", "text: must be given, and not be empty"),

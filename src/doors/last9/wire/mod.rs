@@ -93,12 +93,8 @@ fn parse_object(text: &str, context: &Context<'_>) -> Result<Parsed, FormatError
     Ok(Parsed { edge, warnings: mapped.warnings })
 }
 
-/// The body as text, without the byte order mark that some shells put before it.
 fn text(body: &[u8]) -> Result<&str, FormatError> {
-    let body = json::without_mark(body);
-    let text = std::str::from_utf8(body)
-        .map_err(|error| FormatError::malformed("body", format!("must be UTF-8, and is not from byte {} on", error.valid_up_to())))?;
-    if text.trim_ascii().is_empty() { Err(FormatError::malformed("body", "is empty")) } else { Ok(text) }
+    json::text(body).map_err(|rule| FormatError::malformed("body", rule))
 }
 
 fn fields(text: &str) -> Result<Fields<'_>, FormatError> {
