@@ -30,7 +30,7 @@ const MODULES: [(&str, &[&str]); 20] = [
     ("writer", &["account", "threads", "time", "labels", "event", "store", "exposition", "log", "telemetry"]),
     ("client", &["shown", "time"]),
     ("rules", &["time"]),
-    ("http", &["shown", "account", "threads", "files", "time", "store", "exposition", "mapping", "telemetry", "writer"]),
+    ("http", &["shown", "account", "threads", "files", "time", "event", "store", "exposition", "mapping", "telemetry", "writer"]),
     ("intake", &["shown", "account", "time", "event", "store", "exposition", "mapping", "telemetry", "writer", "http"]),
     (
         "doors",

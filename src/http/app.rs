@@ -39,6 +39,7 @@ use crate::http::server::Peer;
 use crate::http::server::Readers;
 use crate::http::threads::Team;
 use crate::http::threads::Threads;
+use crate::http::turns::Turns;
 use crate::mapping::Context;
 use crate::mapping::Mapping;
 use crate::mapping::clusters::Clusters;
@@ -141,8 +142,10 @@ pub struct App {
     pub(crate) places: Places,
     /// Whose answers can be given up when there is no memory for those of others.
     pub(crate) connections: Arc<Connections>,
-    /// Whose turn it is to change a whole event, by a hash of its id.
-    pub(crate) turns: [tokio::sync::Mutex<()>; 64],
+    /// Whose turn it is to change a whole event, by its organization and id.
+    pub(crate) turns: Turns,
+    /// Whose turn it is to look for an event, by its organization and name, and to change what was found.
+    pub(crate) searches: Turns,
     wrong_tokens: WrongTokens,
     settings: RwLock<Arc<Settings>>,
     ready: OnceLock<Ready>,
@@ -185,7 +188,8 @@ impl App {
             patterns: Patterns::default(),
             places: Places::new(places, threads.bodies, Arc::clone(&telemetry)),
             connections: Arc::default(),
-            turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
+            turns: Turns::default(),
+            searches: Turns::default(),
             wrong_tokens: WrongTokens::default(),
             settings: RwLock::new(Arc::new(settings)),
             ready: OnceLock::new(),

@@ -18,3 +18,4 @@ pub mod router;
 mod seats;
 pub mod server;
 pub mod threads;
+pub(crate) mod turns;

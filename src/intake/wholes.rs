@@ -18,7 +18,6 @@ use crate::event::Edge;
 use crate::event::EdgeState;
 use crate::event::Expect;
 use crate::event::Version;
-use crate::event::fingerprint;
 use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::refusals;
@@ -155,7 +154,8 @@ pub(crate) async fn update<E: Into<ChangeError>>(
     if_match: &IfMatch,
     edit: impl Fn(&EventView, Whole) -> Result<Whole, E>,
 ) -> Result<ChangedEvent, ChangeError> {
-    let _turn = turn(app, &actor.organization, id).await;
+    // So that none has to be tried again.
+    let _turn = app.turns.take([&actor.organization, id]).await;
     for _ in 0..TRIES {
         let event = find(app, actor, id).await?.ok_or(ChangeError::Unknown)?;
         if !if_match.admits(event.version) {
@@ -174,7 +174,8 @@ pub(crate) async fn update<E: Into<ChangeError>>(
 
 /// Deletes an event, and returns what it was.
 pub(crate) async fn delete(app: &App, actor: &Actor, id: &str, if_match: &IfMatch) -> Result<EventView, ChangeError> {
-    let _turn = turn(app, &actor.organization, id).await;
+    // So that none has to be tried again.
+    let _turn = app.turns.take([&actor.organization, id]).await;
     for _ in 0..TRIES {
         let event = find(app, actor, id).await?.ok_or(ChangeError::Unknown)?;
         if !if_match.admits(event.version) {
@@ -209,14 +210,6 @@ pub(crate) fn whole(event: &EventView) -> Whole {
         details: event.details.as_deref().cloned().unwrap_or_default(),
         cluster: (&*event.cluster).into(),
     }
-}
-
-/// Within this process changes of one event come one after the other, so that none has to be tried again.
-async fn turn<'a>(app: &'a App, organization: &str, id: &str) -> tokio::sync::MutexGuard<'a, ()> {
-    let hash = fingerprint([organization.as_bytes(), id.as_bytes()]);
-    let count = app.turns.len() as u128;
-    #[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
-    app.turns[(hash % count) as usize].lock().await
 }
 
 fn put(actor: &Actor, whole: &Whole, created: Option<Timestamp>) -> Result<(Change, Vec<Warning>), ApiError> {

@@ -154,7 +154,7 @@ async fn an_annotation_that_says_how_something_ended_ends_it() {
     let other = begin(json!(["deploy", "service:b", "start"]), BEGIN).await;
     let older = begin(json!(["deploy", "service:a", "start"]), BEGIN).await;
     let newer = begin(json!(["deploy", "service:a", "state:started"]), BEGIN + 1000).await;
-    let later = begin(json!(["deploy", "service:a", "start"]), BEGIN + 9000).await;
+    let later = begin(json!(["deploy", "service:a", "start"]), BEGIN + 11_000).await;
     let end = json!({"text": "it broke", "tags": ["service: a", "deploy", "failed", "state:failure"], "time": BEGIN + 5000});
     assert_eq!(server.annotation(&end).await, newer);
     let ended = server.read(newer).await;

@@ -65,7 +65,7 @@ async fn wrong_bodies_change_nothing() {
         r#"{"text":"x","tags":"a"}"#,
         r#"{"text":"x","tags":[["a"]]}"#,
         r#"{"text":"x","time":1e300}"#,
-        r#"{"text":"x","timeEnd":-1}"#,
+        r#"{"text":"x","timeEnd":-62135596800000}"#,
         r#"{"text":"x","time":99999999999999999999}"#,
         r#"{"text":"\udfff"}"#,
         r#"{"text":"x","data":{"a":"\ud800"}}"#,

@@ -10,6 +10,7 @@ mod ets_hostile;
 mod ets_model;
 mod extensions;
 mod grafana;
+mod grafana_at_once;
 mod grafana_hostile;
 mod grafana_list;
 mod grafana_model;

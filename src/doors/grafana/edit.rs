@@ -53,7 +53,7 @@ pub(super) fn edited(event: &EventView, mut whole: Whole, fields: &Fields, how: 
 
 /// Whether this is the end that an open event was shown with, which ends nothing.
 pub(super) fn is_shown_end(event: &EventView, fields: &Fields, now: Timestamp) -> bool {
-    event.open && fields.time_end.is_some_and(|end| open_end::was_shown(event.number, event.began(), now, end))
+    event.open && fields.time_end.is_some_and(|end| open_end::was_shown(event, now, end))
 }
 
 /// When it begins and ends. What has no end of its own keeps none, unless one is given.
@@ -109,7 +109,7 @@ pub(super) fn ended(event: &EventView, mut whole: Whole, by: &Whole, names: &Eve
     if !begun.contains(&**more) {
         whole.details.description = format!("{begun}\n{more}").into();
     }
-    whole.end = if by.at == whole.at { End::Point } else { End::At(by.at) };
+    whole.end = if by.at <= whole.at { End::Point } else { End::At(by.at) };
     written.ended_by = Some(by.id.clone());
     written.put(&mut whole.details);
     whole

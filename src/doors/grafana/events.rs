@@ -69,6 +69,9 @@ async fn create_by(app: Arc<App>, call: Call, read: Parse<Fields>, message: &str
         None => ids::uuid4().ok_or_else(ApiError::internal)?,
     };
     let creation = fields.create(id, actor.now, &names).map_err(|error| refusal(&error))?;
+    // What ends something ends what no other one ends, and once where it is sent more than once.
+    let whole = &creation.whole;
+    let _turn = if creation.closes { Some(app.searches.take([&actor.organization, &whole.event_name]).await) } else { None };
     let earlier = if key.is_some() { earlier(&app, &actor, &creation).await? } else { None };
     let changed = match earlier {
         Some(event) => event.into(),
@@ -98,8 +101,8 @@ async fn ended(app: &App, actor: &Actor, creation: &Creation) -> Result<Option<C
     for _ in 0..wholes::TRIES {
         let Some(open) = find::open(app, actor, by).await? else { return Ok(None) };
         let changed = wholes::update(app, actor, &open.id, &IfMatch::Absent, |event, whole| {
-            // Another one ended it, or changed what it is.
-            if event.version == open.version { Ok(edit::ended(event, whole, by, &names)) } else { Err(ChangeError::Stale) }
+            // Somebody else ended it, or changed what it is.
+            if event.open && event.version == open.version { Ok(edit::ended(event, whole, by, &names)) } else { Err(ChangeError::Stale) }
         });
         match changed.await {
             Err(ChangeError::Stale | ChangeError::Unknown) => {}

@@ -34,21 +34,27 @@ pub(super) async fn by_number(app: &App, actor: &Actor, number: u64) -> Result<E
     app.heavy(&app.lookups, &actor.source, find).await?.ok_or_else(not_found)
 }
 
-/// What began here under the same name, with the same tags but for the outcome, at or before this, and is open: the newest.
+/// What began here under the same name, with the same tags but for the outcome, and is open: the newest that began at or before
+/// this, else the newest that began within the skew of clocks after it.
 pub(super) async fn open(app: &App, actor: &Actor, ended: &Whole) -> Result<Option<EventView>, ApiError> {
-    let its_tags = ended.details.tags.clone();
-    let is_it = move |event: &EventView| {
-        written_here(event).is_some_and(|(details, written)| written.created && tags::is_same_but_for_outcome(&details.tags, &its_tags))
-    };
-    let asked = Query { open: Some(true), ..named(ended, is_it) };
-    newest(app, actor, asked).await
+    for latest in [ended.at, ended.at.plus(app.store.skew())] {
+        let its_tags = ended.details.tags.clone();
+        let is_it = move |event: &EventView| {
+            written_here(event).is_some_and(|(details, written)| written.created && tags::is_same_but_for_outcome(&details.tags, &its_tags))
+        };
+        let asked = Query { open: Some(true), ..named(ended, latest, is_it) };
+        if let Some(found) = newest(app, actor, asked).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// What an earlier request with the same `Idempotency-Key` ended.
 pub(super) async fn ended_before(app: &App, actor: &Actor, ended: &Whole) -> Result<Option<EventView>, ApiError> {
     let id = ended.id.clone();
     let is_it = move |event: &EventView| written_here(event).is_some_and(|(_, written)| written.ended_by.as_ref() == Some(&id));
-    let asked = Query { start: Some(ended.at), ..named(ended, is_it) };
+    let asked = Query { start: Some(ended.at), ..named(ended, ended.at.plus(app.store.skew()), is_it) };
     newest(app, actor, asked).await
 }
 
@@ -57,11 +63,11 @@ fn written_here(event: &EventView) -> Option<(&Details, Written)> {
     Some((details, Written::of(details)?))
 }
 
-/// The newest event of this name that began at its time, or before it.
-fn named(ended: &Whole, is_it: impl Fn(&EventView) -> bool + Send + Sync + 'static) -> Query {
+/// The newest event of this name that began then, or before.
+fn named(ended: &Whole, latest: Timestamp, is_it: impl Fn(&EventView) -> bool + Send + Sync + 'static) -> Query {
     Query {
         selectors: vec![vec![Matcher::equal(EVENT_NAME, &ended.event_name)]],
-        end: Some(Timestamp::from_millis(ended.at.millis().saturating_add(1))),
+        end: Some(Timestamp::from_millis(latest.millis().saturating_add(1))),
         keep: Some(Keep(Arc::new(is_it))),
         limit: 1,
         ..Query::default()

@@ -31,7 +31,7 @@ impl<'a> Shown<'a> {
     /// When it ended; a point where it began, and what is open about `now`.
     pub(super) fn end(&self, now: Timestamp) -> Timestamp {
         let began = self.event.began();
-        self.event.ended().unwrap_or_else(|| open_end::shown(self.event.number, began, now)).max(began)
+        self.event.ended().unwrap_or_else(|| open_end::shown(self.event, now)).max(began)
     }
 
     /// Its text as it was written, if it was.

@@ -30,11 +30,11 @@ impl Fields {
         let text = self.text.ok_or_else(|| FormatError::malformed("text", "must be given, and not be empty"))?;
         let written_tags = self.tags.unwrap_or_default();
         let resolved = tags::resolve(written_tags.iter().map(|tag| &**tag), names);
-        let (at, end) = match (self.time, self.time_end) {
-            (Some(time), Some(end)) => end_of(time, end),
-            (None, Some(end)) => (end, End::Point),
-            (time, None) if resolved.phase == Some(Phase::Start) => (time.unwrap_or(now), End::Open),
-            (time, None) => (time.unwrap_or(now), End::Point),
+        let time = self.time.unwrap_or(now);
+        let (at, end) = match self.time_end {
+            Some(end) => end_of(time, end),
+            None if resolved.phase == Some(Phase::Start) => (time, End::Open),
+            None => (time, End::Point),
         };
         let closes = self.time_end.is_none() && resolved.phase == Some(Phase::Stop);
         let event_name = resolved.event_name.unwrap_or_else(|| EVENT_NAME_DEFAULT.into());

@@ -6,11 +6,12 @@ use crate::mapping::json::JsonKind;
 use crate::shown::shown_json;
 use crate::time::Timestamp;
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 /// Most tags of one annotation.
 const TAGS_MAX: usize = 1000;
-/// The last millisecond that has a year of four digits.
-const MILLIS_MAX: i64 = 253_402_300_799_999;
+/// The milliseconds that have a year of four digits, without the very first, which Go and .NET send for none.
+const MILLIS: RangeInclusive<i64> = -62_135_596_799_999..=253_402_300_799_999;
 /// How many objects and arrays may stand inside each other in `data`. Common readers stop at 128, with what is around it.
 const DEPTH_MAX: usize = 100;
 
@@ -35,15 +36,22 @@ pub(super) fn text(field: &str, json: &str) -> Result<Option<Box<str>>, FormatEr
 
 /// A whole number, which some send as a string, and some with a fraction of zero.
 pub(super) fn number(field: &str, json: &str) -> Result<Option<i64>, FormatError> {
-    number_of(field, json, 1, "must be a whole number")
+    let rule = "must be a whole number";
+    let number = number_of(field, json, 1, rule)?;
+    let is_cut = number.is_some() && !is_whole(json.trim_matches('"').trim());
+    if is_cut { Err(wrong(field, json, rule)) } else { Ok(number) }
+}
+
+fn is_whole(text: &str) -> bool {
+    text.parse::<i64>().is_ok() || text.parse::<f64>().is_ok_and(|number| number.fract() == 0.0)
 }
 
 /// A moment in units of so many milliseconds. What is less than a millisecond is cut off.
 pub(super) fn moment(field: &str, json: &str, unit: i64) -> Result<Option<Timestamp>, FormatError> {
     let rule = if unit == 1 { "must be milliseconds since 1970" } else { "must be seconds since 1970" };
     let millis = number_of(field, json, unit, rule)?;
-    if millis.is_some_and(|millis| !(0..=MILLIS_MAX).contains(&millis)) {
-        return Err(wrong(field, json, format!("{rule}, up to the year 9999")));
+    if millis.is_some_and(|millis| !MILLIS.contains(&millis)) {
+        return Err(wrong(field, json, format!("{rule}, of the years 1 to 9999")));
     }
     Ok(millis.map(Timestamp::from_millis))
 }

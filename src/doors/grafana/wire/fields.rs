@@ -46,9 +46,7 @@ impl Fields {
             }
             Ok(())
         })?;
-        if fields.time.is_none() && fields.time_end.is_none() {
-            fields.time = when;
-        }
+        fields.time = fields.time.or(when);
         Ok(fields)
     }
 
