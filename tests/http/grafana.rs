@@ -375,7 +375,9 @@ async fn other_doors_see_and_change_what_was_created_here() {
     let path = format!("/v1/accounts/acme/events/{}", marker["sid"].as_str().unwrap());
     let update = |body: Value| server.call(request(Method::PATCH, &path, &[], body.to_string().into()));
     assert_eq!(update(json!({"description": "u"})).await.status, 200);
-    assert_eq!(written(&server.read(id).await), json!(["u", ["outage", "service:a"], BEGIN, BEGIN + 5]));
+    let read = server.read(id).await;
+    assert_eq!((&read["tags"], &read["title"]), (&json!(["outage", "service:a"]), &json!("incident")));
+    assert!(read["text"].as_str().unwrap().starts_with("u<br>\nevent_name: incident<br>\n"), "{read}");
     assert_eq!(update(json!({"type": "scale", "source": "github"})).await.status, 200);
     assert_eq!(server.read(id).await["tags"], json!(["event_name:scale", "outage", "service:a", "source:github"]));
     let change = json!({"event": {"id": ets["id"], "tags": {"team": ["x"], "outage": []}}, "operation": "merge"});
@@ -388,4 +390,85 @@ async fn other_doors_see_and_change_what_was_created_here() {
     server.reannotate(Method::PUT, id, &read).await;
     assert_eq!(written(&server.read(id).await), written(&read));
     assert_eq!(server.get("/v1/accounts/acme/events").await.json()["records"][0]["source"], "github");
+}
+
+/// A change by another door.
+async fn change(server: &Server, event: Value) {
+    let change = json!({"event": event, "operation": "update", "insert": true});
+    let answer = server.call(request(Method::POST, "/api/v1/event/", &[], change.to_string().into())).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_text_of_another_door_is_escaped_whoever_wrote_one_before() {
+    let server = Server::new("");
+    let script = "<script>alert(1)</script>";
+    let check = async |server: &Server, id: u64| {
+        for read in [server.read(id).await, server.listed("").await.remove(0)] {
+            let text = read["text"].as_str().unwrap();
+            assert!(text.starts_with("&lt;script&gt;alert(1)&lt;/script&gt;<br>\n") && read["title"] == "annotation", "{read}");
+        }
+    };
+    let id = server.annotation(&json!({"text": "<b>mine</b>", "tags": ["start", "a"], "time": BEGIN})).await;
+    let event = server.get("/api/v1/event/").await.json()["result"][0]["id"].clone();
+    change(&server, json!({"id": event, "description": script})).await;
+    check(&server, id).await;
+    let server = server.restarted("");
+    check(&server, id).await;
+    // Neither what is put back, nor other tags, nor an end that says more make it one of this door.
+    let read = server.read(id).await;
+    server.reannotate(Method::PUT, id, &read).await;
+    server.reannotate(Method::PATCH, id, &json!({"tags": ["start", "a", "b"], "data": {"k": 1}})).await;
+    check(&server, id).await;
+    assert_eq!(server.annotation(&json!({"text": "<i>end</i>", "tags": ["a", "b", "done"], "time": BEGIN + 5})).await, id);
+    check(&server, id).await;
+    assert!(server.read(id).await["text"].as_str().unwrap().contains("<br>\n&lt;i&gt;end&lt;/i&gt;<br>\n"));
+    // Whoever writes it here means it.
+    server.reannotate(Method::PATCH, id, &json!({"text": "<b>again</b>"})).await;
+    let read = server.read(id).await;
+    assert_eq!((&read["text"], &read["title"]), (&json!("<b>again</b>"), &Value::Null));
+    // What was said before is what is shown again, and an empty text of another door is none of this one.
+    change(&server, json!({"id": event, "description": ""})).await;
+    assert!(server.read(id).await["text"].as_str().unwrap().starts_with("event_name: annotation<br>"));
+    change(&server, json!({"id": event, "description": "<b>again</b>"})).await;
+    assert_eq!(server.read(id).await["text"], "<b>again</b>");
+}
+
+#[tokio::test]
+async fn a_new_tag_leaves_those_of_another_door_as_they_are() {
+    let server = Server::new("");
+    let tags = json!({"type": ["t"], "a:b": ["c"], "k": [" v ", "v", "v"], "App": ["q"]});
+    change(&server, json!({"id": "one", "tags": tags})).await;
+    let own = async || server.get("/api/v1/event/").await.json()["result"][0]["tags"].clone();
+    let before = own().await;
+    assert_eq!(before, tags);
+    let listed = server.listed("").await.remove(0);
+    let id = listed["id"].as_u64().unwrap();
+    let mut shown: Vec<String> = serde_json::from_value(listed["tags"].clone()).unwrap();
+    let (mut expected, mut all) = (before, shown.clone());
+    // Once, and again when the list is this door's.
+    for (tag, key, value) in [("new:1", "new", json!(["1"])), ("deploy", "deploy", json!([])), ("svc:s", "svc", json!(["s"]))] {
+        all.push(tag.to_owned());
+        server.reannotate(Method::PATCH, id, &json!({"tags": all})).await;
+        expected[key] = value;
+        if key == "svc" {
+            expected["service_name"] = json!(["s"]);
+        }
+        assert_eq!((own().await, &server.read(id).await["tags"]), (expected.clone(), &json!(all)), "{tag}");
+    }
+    // What is no longer sent is gone, and nothing else.
+    all.retain(|tag| tag != "a:b:c" && tag != "new:1" && tag != "deploy");
+    server.reannotate(Method::PATCH, id, &json!({"tags": all})).await;
+    for gone in ["a:b", "new", "deploy"] {
+        expected.as_object_mut().unwrap().remove(gone);
+    }
+    assert_eq!(own().await, expected);
+    // A name is of what is new, in place of the one that was.
+    shown = all.into_iter().filter(|tag| !tag.starts_with("event_name:")).collect();
+    server.reannotate(Method::PATCH, id, &json!({"tags": shown})).await;
+    assert_eq!(own().await, expected, "nothing says another name");
+    shown.push("event_name:u".to_owned());
+    server.reannotate(Method::PATCH, id, &json!({"tags": shown})).await;
+    expected["type"] = json!(["u"]);
+    assert_eq!(own().await, expected);
 }

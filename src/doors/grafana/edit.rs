@@ -4,15 +4,13 @@
 use serde_json::value::RawValue;
 
 use crate::doors::grafana::open_end;
-use crate::doors::grafana::shown;
+use crate::doors::grafana::retag::retag;
 use crate::doors::grafana::shown::Shown;
-use crate::doors::grafana::wire::EVENT_NAME_DEFAULT;
 use crate::doors::grafana::wire::Fields;
 use crate::doors::grafana::wire::Written;
 use crate::doors::grafana::wire::end_of;
 use crate::mapping::tags;
 use crate::mapping::tags::EventNames;
-use crate::mapping::tags::Tags;
 use crate::mapping::whole::End;
 use crate::mapping::whole::Whole;
 use crate::store::EventView;
@@ -32,7 +30,7 @@ pub(super) fn edited(event: &EventView, mut whole: Whole, fields: &Fields, how: 
     let shown = Shown::of(event);
     let mut written = shown.written.clone().unwrap_or_default();
     (whole.at, whole.end) = times(event, &whole, fields, now);
-    let is_whole_here = how == How::Replace && written.text;
+    let is_whole_here = how == How::Replace && (written.created || shown.written_text().is_some());
     let text = fields.text.as_deref().or_else(|| is_whole_here.then_some(""));
     if let Some(text) = text.filter(|text| *text != shown.text()) {
         whole.details.description = text.into();
@@ -42,7 +40,7 @@ pub(super) fn edited(event: &EventView, mut whole: Whole, fields: &Fields, how: 
     let given = fields.tags.as_ref().filter(|tags| how == How::Replace || !tags.is_empty()).cloned();
     let given = given.or_else(|| is_whole_here.then(Vec::new));
     if let Some(given) = given.filter(|given| *given != shown.tags()) {
-        retag(event, &mut whole, &mut written, given, names);
+        retag(&shown, &mut whole, &mut written, given, names);
     }
     keep(&mut written, fields);
     if shown.written.is_some() || written.is_something() {
@@ -68,26 +66,6 @@ fn times(event: &EventView, whole: &Whole, fields: &Fields, now: Timestamp) -> (
     }
 }
 
-/// Gives the event these tags, and the name that they say. What is made up of its other fields and its labels is no tag of its
-/// own, and does not go with one either.
-fn retag(event: &EventView, whole: &mut Whole, written: &mut Written, given: Vec<Box<str>>, names: &EventNames) {
-    let resolved = tags::resolve(given.iter().map(|tag| &**tag), names);
-    match resolved.event_name {
-        Some(name) => whole.event_name = name,
-        None if written.created => whole.event_name = EVENT_NAME_DEFAULT.into(),
-        None => {}
-    }
-    let beside = shown::beside(event);
-    whole.details.tags = resolved.tags.into_iter().filter_map(|(key, values)| without(&beside, key, values)).collect();
-    written.set_tags(given, &whole.event_name, &whole.details.tags);
-}
-
-fn without(beside: &Tags, key: Box<str>, values: Vec<Box<str>>) -> Option<(Box<str>, Vec<Box<str>>)> {
-    let Some((_, known)) = beside.iter().find(|(known, _)| *known == key) else { return Some((key, values)) };
-    let left: Vec<_> = values.into_iter().filter(|value| !known.contains(value)).collect();
-    (!left.is_empty()).then_some((key, left))
-}
-
 /// What is kept for whoever reads it back.
 fn keep(written: &mut Written, fields: &Fields) {
     let Fields { dashboard_id, dashboard_uid, panel_id, data, .. } = fields;
@@ -104,7 +82,8 @@ pub(super) fn ended(event: &EventView, mut whole: Whole, by: &Whole, names: &Eve
     let mut written = shown.written.clone().unwrap_or_default();
     let its = Written::of(&by.details).unwrap_or_default();
     let its_tags = its.tags(&by.event_name, &by.details.tags).unwrap_or_default();
-    retag(event, &mut whole, &mut written, tags::joined(&shown.tags(), its_tags), names);
+    retag(&shown, &mut whole, &mut written, tags::joined(&shown.tags(), its_tags), names);
+    written.text = shown.written_text().is_some();
     let (begun, more) = (&whole.details.description, &by.details.description);
     if !begun.contains(&**more) {
         whole.details.description = format!("{begun}\n{more}").into();

@@ -13,6 +13,7 @@ mod item;
 mod list;
 mod open_end;
 mod options;
+mod retag;
 mod shown;
 mod tags;
 pub mod wire;

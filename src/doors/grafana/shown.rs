@@ -14,7 +14,7 @@ use crate::store::EventView;
 use crate::time::Timestamp;
 
 /// The tag that other doors read the name from.
-const TYPE: &str = "type";
+pub(super) const TYPE: &str = "type";
 
 /// An event, and what was written of it here.
 #[derive(Debug)]
@@ -34,25 +34,26 @@ impl<'a> Shown<'a> {
         self.event.ended().unwrap_or_else(|| open_end::shown(self.event, now)).max(began)
     }
 
-    /// Its text as it was written, if it was.
+    /// Its text as it was written, as long as it is the event's: what another door says is never taken for HTML of this one.
     pub(super) fn written_text(&self) -> Option<&'a str> {
-        let is_written = self.written.as_ref().is_some_and(|written| written.text);
-        self.event.details.as_deref().filter(|_| is_written).map(|details| &*details.description)
+        let (details, written) = (self.event.details.as_deref()?, self.written.as_ref()?);
+        written.is_text(&details.description).then_some(&*details.description)
     }
 
     pub(super) fn text(&self) -> String {
         self.written_text().map_or_else(|| compose::text(self.event), ToOwned::to_owned)
     }
 
-    /// Its tags as they were written, as long as they are the event's; else those that it has.
-    pub(super) fn tags(&self) -> Vec<Box<str>> {
-        let event = self.event;
+    /// Its tags as they were written, as long as they are the event's.
+    pub(super) fn written_tags(&self) -> Option<&[Box<str>]> {
         let none = Tags::new();
-        let own = event.details.as_deref().map_or(&none, |details| &details.tags);
-        match self.written.as_ref().and_then(|written| written.tags(event.event_name(), own)) {
-            Some(tags) => tags.to_vec(),
-            None => composed(event),
-        }
+        let own = self.event.details.as_deref().map_or(&none, |details| &details.tags);
+        self.written.as_ref().and_then(|written| written.tags(self.event.event_name(), own))
+    }
+
+    /// These, else those that it has.
+    pub(super) fn tags(&self) -> Vec<Box<str>> {
+        self.written_tags().map_or_else(|| composed(self.event), <[_]>::to_vec)
     }
 
     /// What it has of these tags, each a key and a value, or a key alone, whatever its value: as it is shown, or as other doors
@@ -76,19 +77,23 @@ fn labels(event: &EventView) -> impl Iterator<Item = (&str, &str)> {
 
 /// The tags of an event: its name, its own, and what other doors have other words for.
 fn composed(event: &EventView) -> Vec<Box<str>> {
-    let (name, none) = (event.event_name(), Details::default());
-    let details = event.details.as_deref().unwrap_or(&none);
+    let none = Tags::new();
+    texts(event.event_name(), event.details.as_deref().map_or(&none, |details| &details.tags), &beside(event))
+}
+
+/// These as they are shown. The `type` that is the name is not told twice.
+pub(super) fn texts(name: &str, own: &Tags, beside: &Tags) -> Vec<Box<str>> {
     let mut all = Tags::new();
     tags::add(&mut all, EVENT_NAME, name);
-    for (key, values) in &details.tags {
+    for (key, values) in own {
         let is_name = |value: &str| **key == *TYPE && *value == *name;
         if values.is_empty() {
             tags::add(&mut all, key, "");
         }
         values.iter().filter(|value| !is_name(value)).for_each(|value| tags::add(&mut all, key, value));
     }
-    for (key, values) in beside(event) {
-        tags::add_each(&mut all, &key, &values);
+    for (key, values) in beside {
+        tags::add_each(&mut all, key, values);
     }
     let texts = all.iter().flat_map(|(key, values)| {
         let bare = values.is_empty().then(|| tags::text(key, ""));

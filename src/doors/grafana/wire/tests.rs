@@ -131,7 +131,8 @@ fn an_event_has_what_its_body_says() {
     let tags: crate::mapping::tags::Tags = vec![("deploy".into(), vec![]), ("service".into(), vec!["a".into()]), ("x".into(), vec![])];
     assert_eq!(whole.details.tags, tags);
     let written = Written::of(&whole.details).unwrap();
-    assert!(written.created && written.text);
+    assert!(written.created && written.is_text(" <b>t</b>\n"));
+    assert!(!written.is_text(" <b>t</b>"), "another door wrote another one");
     assert_eq!(written.tags("deployment", &tags).unwrap(), ["deploy".into(), " service: a".into(), "x".into()]);
     assert!(written.tags("rollout", &tags).is_none(), "another door gave it another name");
     assert!(written.tags("deployment", &tags[1..].to_vec()).is_none(), "another door took a tag away");
@@ -141,7 +142,8 @@ fn an_event_has_what_its_body_says() {
     assert_eq!((&*none.event_name, none.details.tags.len(), none.details.extensions.len()), ("annotation", 0, 1));
     let bytes = std::str::from_utf8(&none.details.extensions[0].bytes).unwrap();
     let came_to = format!("{:032x}", crate::event::fingerprint([b"annotation".as_slice()]));
-    assert_eq!(bytes, format!(r#"{{"created":true,"text":true,"tags":[],"cameTo":"{came_to}"}}"#));
+    let text_is = format!("{:032x}", crate::event::fingerprint([b"t".as_slice()]));
+    assert_eq!(bytes, format!(r#"{{"created":true,"textIs":"{text_is}","tags":[],"cameTo":"{came_to}"}}"#));
 }
 
 #[test]
@@ -160,8 +162,18 @@ fn what_is_written_again_takes_the_place_of_what_was() {
     let mut details = Details { extensions: vec![extension(1, b"one"), extension(9, b"nine")], ..Details::default() };
     assert!(Written::of(&details).is_none());
     Written { text: true, ..Written::default() }.put(&mut details);
+    let known = Written::of(&details).unwrap();
+    assert!(known.is_text("") && !known.is_text("t"));
+    // What is put without a word of the text leaves it what it was.
+    details.description = "t".into();
+    known.put(&mut details);
+    let known = Written::of(&details).unwrap();
+    assert!(known.is_text("") && !known.is_text("t"));
     Written { panel_id: Some(3), ..Written::default() }.put(&mut details);
     assert_eq!(details.extensions, [extension(1, b"one"), extension(2, br#"{"panelId":3}"#), extension(9, b"nine")]);
+    details.extensions[1].bytes = br#"{"created":true,"text":true}"#.as_slice().into();
+    let before = Written::of(&details).unwrap();
+    assert!(before.created && !before.is_text("t"), "a record of before has no hash of the text, which may be of another door by now");
     details.extensions[1].bytes = b"not JSON".as_slice().into();
     assert!(Written::of(&details).is_none(), "of a later program perhaps");
 }

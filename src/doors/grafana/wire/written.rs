@@ -19,9 +19,13 @@ pub struct Written {
     /// The event was created here.
     #[serde(skip_serializing_if = "is_false")]
     pub created: bool,
-    /// The description is a text of this door.
-    #[serde(skip_serializing_if = "is_false")]
+    /// When it is put: the description is a text of this door. What was read has it as [`Written::is_text`].
+    #[serde(skip)]
     pub text: bool,
+    /// A hash of the text: the description is one of this door only as long as it is the same. Records of before have none, only
+    /// that there was one, which says nothing of what the description is by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) text_is: Option<Box<str>>,
     /// In their order, as they were written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tags: Option<Vec<Box<str>>>,
@@ -55,8 +59,11 @@ impl Written {
     }
 
     /// Puts it in the place of what was written before.
-    pub fn put(&self, details: &mut Details) {
-        let bytes = serde_json::to_vec(self).unwrap_or_default().into();
+    pub fn put(mut self, details: &mut Details) {
+        if self.text {
+            self.text_is = Some(hash_of(&details.description));
+        }
+        let bytes = serde_json::to_vec(&self).unwrap_or_default().into();
         let place = details.extensions.partition_point(|extension| extension.tag < EXTENSION);
         match details.extensions.get_mut(place).filter(|known| known.tag == EXTENSION) {
             Some(known) => known.bytes = bytes,
@@ -66,9 +73,14 @@ impl Written {
 
     /// Whether anything was written.
     pub fn is_something(&self) -> bool {
-        let Self { created, text, tags, came_to: _, dashboard_id, dashboard_uid, panel_id, data, ended_by: _ } = self;
+        let Self { created, text, text_is, tags, came_to: _, dashboard_id, dashboard_uid, panel_id, data, ended_by: _ } = self;
         let beside = dashboard_id.is_some() || dashboard_uid.is_some() || panel_id.is_some() || data.is_some();
-        *created || *text || tags.is_some() || beside
+        *created || *text || text_is.is_some() || tags.is_some() || beside
+    }
+
+    /// Whether this description is the text that was written.
+    pub fn is_text(&self, description: &str) -> bool {
+        self.text_is.as_ref().is_some_and(|known| *known == hash_of(description))
     }
 
     /// The tags as they were written, if the event still has what they came to.
@@ -81,6 +93,10 @@ impl Written {
     pub fn set_tags(&mut self, written: Vec<Box<str>>, event_name: &str, tags: &Tags) {
         (self.tags, self.came_to) = (Some(written), Some(came_to(event_name, tags)));
     }
+}
+
+fn hash_of(text: &str) -> Box<str> {
+    format!("{:032x}", fingerprint([text.as_bytes()])).into()
 }
 
 fn came_to(event_name: &str, tags: &Tags) -> Box<str> {
