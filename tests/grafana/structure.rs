@@ -1,6 +1,7 @@
 //! What has to hold of a dashboard's JSON before anything is asked.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use regex::Regex;
@@ -138,6 +139,22 @@ fn the_provisioning_files_say_where_the_dashboards_are() {
     let provider = &read("dashboards/change-events.yml")["providers"][0];
     assert_eq!((&provider["type"], &provider["folder"]), (&json!("file"), &json!("Change events")));
     assert!(provider["options"]["path"].is_string());
-    assert_eq!(read("datasources/prometheus.yml")["datasources"][0]["type"], "prometheus");
-    assert_eq!(read("datasources/infinity.yml")["datasources"][0]["type"], "yesoreyeram-infinity-datasource");
+    // Who mounts the whole folder has no plugin for it.
+    for entry in std::fs::read_dir(examples::path("grafana/provisioning/datasources")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert_eq!(read(&format!("datasources/{name}"))["datasources"][0]["type"], "prometheus", "{name}");
+    }
+    assert_eq!(read("../infinity.yml")["datasources"][0]["type"], "yesoreyeram-infinity-datasource");
+}
+
+#[test]
+fn what_a_container_mounts_is_there() {
+    let text = examples::with("grafana/README.md", &[]);
+    let mount = Regex::new(r"(?m)^ +- \./(\S+):(/\S+):ro$").unwrap();
+    let mounted: Vec<(&str, &str)> = mount.captures_iter(&text).map(|found| found.extract().1.into()).collect();
+    assert!(mounted.len() >= 4, "{mounted:?}");
+    for (from, to) in mounted {
+        assert!(examples::path(from).exists(), "{from}");
+        assert_eq!(Path::new(from).extension(), Path::new(to).extension(), "{from} at {to}: a file is mounted as one");
+    }
 }
