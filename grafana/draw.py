@@ -271,8 +271,8 @@ class Drawing:
         """What Grafana shows of an annotation below the mouse; here below the panels, and how far it reaches."""
         across, bottom, each = axis
         start, end = spans([annotation])[0]
-        # Between two words of the axis.
-        at = across(min((start, (start + end) / 2, end), key=lambda at: abs(at % each - each / 2)))
+        # Where it is farthest from the words of the axis.
+        at = across(min((start + (end - start) * part for part in (0.1, 0.5, 0.9)), key=lambda at: abs(at % each - each / 2)))
         width, line = 560, 17
         left = min(max(at - width / 2, GAP), WIDTH - GAP - width)
         room = width - 24
@@ -294,8 +294,8 @@ class Drawing:
         self.text(left + 12, top + 20, f"{began} - {ended}" if end > start else began, fill=GREY)
         self.line(left, top + 30, left + width, top + 30, LINE)
         self.text(left + 12, top + 48, annotation["title"], 12, weight="600", room=room)
-        for number, each in enumerate(words):
-            self.text(left + 12, texts + 5 + number * line, each, room=room)
+        for number, one in enumerate(words):
+            self.text(left + 12, texts + 5 + number * line, one, room=room)
         for x, y, wide, tag in badges:
             self.box(left + 12 + x, tags + y, wide, 20, LINE, ' rx="3"')
             self.text(left + 19 + x, tags + y + 14, tag, room=wide - 14)
