@@ -1,221 +1,30 @@
 #!/usr/bin/env python3
-"""Draws pictures/*.svg: the dashboards, from what their own queries answer in a real Prometheus that scraped a real exporter.
+"""Draws pictures/*.svg: the dashboards, from what their own queries answer in a real Prometheus and in the real exporter that it scrapes.
 
-Starts the release binary and Prometheus on loopback and sends change events for a quarter of an hour, beside a made-up service
-whose requests fail and slow down after one deployment. Then it asks every query as Grafana would for the last quarter of an hour,
-turns the answers into annotations as Grafana does, and draws panels in their places. It is a drawing, not a screenshot.
+`play.py` plays and asks; this draws panels in their places. It is a drawing, not a screenshot.
 Needs `cargo build --release` and `tests/servers/install`. Usage: grafana/draw.py [ANSWERS], a file that holds the answers of
 an earlier run, or gets them.
 """
 
 import html
-import http.server
 import json
 import math
-import os
 import pathlib
-import random
 import re
-import socket
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-BINARY = pathlib.Path(os.environ.get("CHANGE_EVENTS_BINARY", ROOT / "target/release/change-events"))
-SERVERS = pathlib.Path(os.environ.get("CHANGE_EVENTS_SERVERS", ROOT / "target/servers/bin"))
-LENGTH, STEP, SCRAPE = 900, 10, 2
-HOUR = 3600
+from play import CHOSEN
+from play import LENGTH
+from play import ROOT
+from play import STEP
+from play import record
 
-CHECKOUT = {"service": "checkout", "env": "production", "team": "payments"}
-SEARCH = {"service": "search", "env": "production", "team": "discovery"}
-RENDER = {"service": "render", "env": "production", "team": "graphics", "state": "queued"}
-# Seconds after the beginning, when it is dated if not then, name, state, attributes.
-SCRIPT = [
-    (0, -5 * HOUR - 600, "job_lifecycle", "start", RENDER | {"entity_id": "job-3"}),
-    (0, -4 * HOUR + 300, "job_lifecycle", "start", RENDER | {"entity_id": "job-9"}),
-    (0, -42 * 60, "job_lifecycle", "start", RENDER | {"entity_id": "job-12"}),
-    (60, None, "deployment", "start", CHECKOUT | {"version": "1.7.4", "deployment_id": "41"}),
-    (160, None, "deployment", "stop", CHECKOUT | {"version": "1.7.4", "deployment_id": "41", "result": "success"}),
-    (210, None, "config_change", "", SEARCH | {"key": "cache_size"}),
-    (300, None, "deployment", "start", CHECKOUT | {"version": "1.8.0", "deployment_id": "42"}),
-    (350, None, "", "", {}),
-    (360, -3 * HOUR, "config_change", "", SEARCH | {"key": "told too late"}),
-    (400, None, "deployment", "stop", CHECKOUT | {"version": "1.8.0", "deployment_id": "42", "result": "success"}),
-    (470, None, "incident", "start", CHECKOUT | {"entity_id": "INC-7"}),
-    (520, None, "rollback", "start", CHECKOUT | {"version": "1.7.4", "deployment_id": "43"}),
-    (560, None, "deployment", "start", SEARCH | {"version": "3.2.0", "deployment_id": "9"}),
-    (600, None, "deployment", "stop", SEARCH | {"version": "3.2.0", "deployment_id": "9", "result": "failure"}),
-    (610, None, "job_lifecycle", "stop", RENDER | {"entity_id": "job-3"}),
-    (640, None, "rollback", "stop", CHECKOUT | {"version": "1.7.4", "deployment_id": "43", "result": "success"}),
-    (700, None, "incident", "stop", CHECKOUT | {"entity_id": "INC-7"}),
-    (740, None, "feature_flag", "", CHECKOUT | {"flag": "one_click"}),
-    (790, None, "deployment", "start", CHECKOUT | {"version": "1.8.1", "deployment_id": "44"}),
-]
-BROKEN = (330, 630)
-# Variables that somebody chose, by dashboard; the others are as they are when it is opened.
-CHOSEN = {"change-events-service": {"service": "checkout"}}
-
-
-class Service(http.server.BaseHTTPRequestHandler):
-    """Requests of two services that nobody made; `checkout` fails and slows down while its bad version is out."""
-
-    began = time.time()
-    counted = 0
-    codes, buckets = {}, {}
-    random = random.Random(7)
-    bounds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, math.inf]
-
-    def do_GET(self):
-        while self.counted < time.time() - self.began:
-            broken = BROKEN[0] <= self.counted < BROKEN[1]
-            for name, rate, typical, bad in (("checkout", 60, 0.06, broken), ("search", 90, 0.03, False)):
-                for _ in range(round(self.random.gauss(rate, rate / 15))):
-                    took = self.random.lognormvariate(math.log(typical * (4 if bad else 1)), 0.6)
-                    code = "500" if self.random.random() < (0.09 if bad else 0.002) else "200"
-                    self.codes[name, code] = self.codes.get((name, code), 0) + 1
-                    for bound in self.bounds:
-                        self.buckets[name, code, bound] = self.buckets.get((name, code, bound), 0) + (took <= bound)
-            Service.counted += 1
-        labels = lambda name, code: f'service_name="{name}",deployment_environment="production",http_response_status_code="{code}"'
-        lines = [f"http_server_request_duration_seconds_count{{{labels(*of)}}} {value}" for of, value in self.codes.items()]
-        for (name, code, bound), value in self.buckets.items():
-            le = "+Inf" if bound == math.inf else bound
-            lines.append(f'http_server_request_duration_seconds_bucket{{{labels(name, code)},le="{le}"}} {value}')
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(("\n".join(lines) + "\n").encode())
-
-    def log_message(self, *_):
-        pass
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def wait_for(url):
-    for _ in range(600):
-        try:
-            return urllib.request.urlopen(url, timeout=10).read()
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit(f"{url} does not answer")
-
-
-def iso(at):
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at * 1000) % 1000:03}Z"
-
-
-def record(folder):
-    """Plays the script and answers every query of every dashboard."""
-    exporter, prometheus, service = (free_port() for _ in range(3))
-    threading.Thread(target=http.server.ThreadingHTTPServer(("127.0.0.1", service), Service).serve_forever, daemon=True).start()
-    target = lambda port: f'static_configs: [{{targets: ["127.0.0.1:{port}"]}}]'
-    (folder / "prometheus.yml").write_text(f"""
-global: {{scrape_interval: {SCRAPE}s}}
-scrape_configs: [{{job_name: change-events, {target(exporter)}}}, {{job_name: service, {target(service)}}}]
-""")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
-    command = [BINARY, "serve", "--storage.path=events", f"--web.listen-address=127.0.0.1:{exporter}", f"--exposure.hold={2 * SCRAPE}s500ms"]
-    processes = [subprocess.Popen(command, **quiet)]
-    command = [SERVERS / "prometheus", "--config.file=prometheus.yml", f"--web.listen-address=127.0.0.1:{prometheus}"]
-    processes.append(subprocess.Popen(command, **quiet))
-
-    def send(dated, name, state, attributes, more=None):
-        event = {"event_name": name or 7, "timestamp": iso(dated), "attributes": attributes} | (more or {})
-        if state:
-            event["event_state"] = state
-        url = f"http://127.0.0.1:{exporter}/api/v4/organizations/acme/change_events"
-        request = urllib.request.Request(url, json.dumps(event).encode(), {"Content-Type": "application/json"}, method="PUT")
-        try:
-            urllib.request.urlopen(request, timeout=10).read()
-        except urllib.error.HTTPError as error:
-            assert not name, error.read()
-
-    try:
-        wait_for(f"http://127.0.0.1:{exporter}/-/ready")
-        wait_for(f"http://127.0.0.1:{prometheus}/-/ready")
-        time.sleep(6 * SCRAPE)
-        began = time.time()
-        Service.began, Service.counted = began, 0
-        script = list(SCRIPT)
-        for second in range(LENGTH):
-            time.sleep(max(0.0, began + second - time.time()))
-            while script and script[0][0] <= second:
-                _, dated, *event = script.pop(0)
-                send(began + dated if dated else time.time(), *event)
-            if second % 3 == 0:
-                # Another cluster's jobs, which are not on the page that is scraped here.
-                state = "start" if second % 2 == 0 else "stop"
-                send(time.time(), "job_lifecycle", state, {"entity_id": f"build-{second // 6}"}, {"data_source_name": "ci"})
-        time.sleep(2 * SCRAPE)
-        end = int(time.time()) // STEP * STEP
-        url = f"http://127.0.0.1:{prometheus}/api/v1/"
-
-        def ask(path, **parameters):
-            answer = json.loads(urllib.request.urlopen(url + path + "?" + urllib.parse.urlencode(parameters), timeout=60).read())
-            return answer["data"]["result"]
-
-        return {"end": end, "dashboards": {path.stem: answers(json.loads(path.read_text()), end, ask) for path in sorted((ROOT / "grafana/dashboards").glob("*.json"))}}
-    finally:
-        for process in processes:
-            process.terminate()
-            process.wait()
-
-
-def answers(dashboard, end, ask):
-    """What each panel and each annotation gets when the dashboard is opened."""
-    values = {}
-    for variable in dashboard["templating"]["list"]:
-        chosen = variable["current"]["value"]
-        values[variable["name"]] = variable["allValue"] if chosen == ["$__all"] else chosen
-    values |= CHOSEN.get(dashboard["uid"], {})
-
-    def filled(text, step):
-        builtin = {"__interval": f"{step}s", "__rate_interval": f"{max(step + SCRAPE, 4 * SCRAPE)}s", "__range": f"{LENGTH}s"}
-        return re.sub(r"\$\{(\w+)(?::\w+)?\}|\$(\w+)", lambda found: (builtin | values)[found[1] or found[2]], text)
-
-    def range_of(expression, step):
-        # Both ends at a full step, as Grafana does.
-        first, last = (at // step * step for at in (end - LENGTH, end))
-        return ask("query_range", query=filled(expression, step), start=first, end=last, step=step)
-
-    panels = {}
-    for panel in dashboard["panels"]:
-        of = lambda target: ask("query", query=filled(target["expr"], STEP), time=end) if target["instant"] else range_of(target["expr"], STEP)
-        panels[panel["id"]] = [of(target) for target in panel["targets"]]
-    annotations = {}
-    for annotation in dashboard["annotations"]["list"]:
-        step = max(STEP, 60 * int((annotation["target"]["interval"] or "0m")[:-1]))
-        annotations[annotation["name"]] = regions(annotation, step, range_of(annotation["target"]["expr"], step))
-    return {"panels": panels, "annotations": annotations}
-
-
-def regions(annotation, step, series):
-    """As @grafana/prometheus does: points above 0, those at most a step apart as one region; times in seconds."""
-    found = []
-    for one in series:
-        last = None
-        for at, value in one["values"]:
-            if float(value) > 0:
-                at = math.floor(float(value)) / 1000 if annotation["useValueForTime"] else at
-                if last and last[1] + step >= at:
-                    last[1] = at
-                else:
-                    last = [at, at]
-                    found.append(last)
-    return found
-
-
+# What a data source is called by its owner, by its type.
+SOURCES = {"prometheus": "Prometheus", "yesoreyeram-infinity-datasource": "Change events"}
+# Over which annotation the mouse is, by dashboard: the panel, and a tag.
+HOVERED = {"change-events-service-whole": ("Error rate", "deployment_id:42")}
 COLUMN, ROW, GAP, WIDTH = 50, 27, 8, 1200
 INK, GREY, LINE = "#1f2937", "#6b7280", "#e5e7eb"
 PALETTE = ["#3f7d20", "#c28a00", "#2b8fb3", "#d9662b", "#c4352b", "#1f4e9c", "#8f3784", "#594a8c", "#6f8a1f", "#8c5a2b"]
@@ -267,9 +76,16 @@ def legend(target, metric):
     return next(iter(labels.values())) if len(labels) == 1 else "{" + ", ".join(f"{name}={value}" for name, value in labels.items()) + "}"
 
 
+def spans(found):
+    """Begin and end in seconds, of annotations that are whole or are these alone."""
+    return [(one["time"] / 1000, one["timeEnd"] / 1000) if isinstance(one, dict) else one for one in found]
+
+
 class Drawing:
     def __init__(self, end):
         self.out, self.end, self.top = [], end, 0
+        # Of each panel that has annotations, by its title: where a time stands, where the axis is, and how far apart its words are.
+        self.axes = {}
 
     def text(self, x, y, words, size=11, anchor="start", fill=INK, weight="", room=None):
         words = str(words)
@@ -294,8 +110,7 @@ class Drawing:
         x, y = GAP, 34
         for variable in dashboard["templating"]["list"]:
             chosen = CHOSEN.get(dashboard["uid"], {}).get(variable["name"], variable["current"]["text"])
-            # A data source is called as its owner called it.
-            value = " + ".join(chosen) if isinstance(chosen, list) else chosen or "Prometheus"
+            value = " + ".join(chosen) if isinstance(chosen, list) else chosen or SOURCES.get(variable["query"], "")
             words = len(variable["label"]) * 6.4 + 16
             width = words + len(value) * 6.6 + 8
             if x + width > WIDTH - GAP:
@@ -392,6 +207,7 @@ class Drawing:
         for at in range(math.ceil((self.end - LENGTH) / each) * each, self.end + 1, each):
             self.text(across(at), bottom + 17, time.strftime("%H:%M", time.gmtime(at)), 10, "middle", GREY)
         self.marks(annotations, across, top, bottom, (left, right))
+        self.axes[panel["title"]] = across, bottom, each
         if not series:
             self.text((left + right) / 2, (top + bottom) / 2, "No data", 16, "middle", GREY)
         base = {}
@@ -434,25 +250,71 @@ class Drawing:
 
     def marks(self, annotations, across, top, bottom, sides):
         inside = lambda at: min(max(across(at), sides[0]), sides[1])
-        for colour, found in annotations:
+        upright = lambda at, colour: self.line(across(at), top, across(at), bottom, colour, ' stroke-dasharray="3 2"')
+        for colour, exact, found in annotations:
             for start, end in found:
                 if end < self.end - LENGTH:
                     continue
                 if end > start:
                     self.box(inside(start), top, inside(end) - inside(start), bottom - top, colour, ' opacity="0.09"')
                     self.box(inside(start), bottom - 4, inside(end) - inside(start), 4, colour)
+                    # Ends that are as rough as a step are not stressed.
+                    for at in (start, end):
+                        if exact and self.end - LENGTH <= at <= self.end:
+                            upright(at, colour)
                 else:
-                    self.line(across(start), top, across(start), bottom, colour, ' stroke-dasharray="3 2"')
+                    upright(start, colour)
                     self.out.append(f'<path d="M{across(start):.1f},{bottom:.1f}l-4,6h8z" fill="{colour}"/>')
+
+
+    def popup(self, annotation, colour, axis, top):
+        """What Grafana shows of an annotation below the mouse; here below the panels, and how far it reaches."""
+        across, bottom, each = axis
+        start, end = spans([annotation])[0]
+        # Where it is farthest from the words of the axis.
+        at = across(min((start + (end - start) * part for part in (0.1, 0.5, 0.9)), key=lambda at: abs(at % each - each / 2)))
+        width, line = 560, 17
+        left = min(max(at - width / 2, GAP), WIDTH - GAP - width)
+        room = width - 24
+        # It is HTML, in which everything is escaped.
+        words = [html.unescape(re.sub("<[^>]*>", "", words)) for words in re.split(r"<br ?/?>\n?", annotation["text"])]
+        badges, x, y = [], 0, 0
+        for tag in (annotation["tags"] or "").split(","):
+            wide = min(len(tag) * 6.8 + 14, room)
+            if x + wide > room:
+                x, y = 0, y + 24
+            badges.append((x, y, wide, tag))
+            x += wide + 6
+        texts = top + 62
+        tags = texts + len(words) * line
+        height = tags + y + 32 - top
+        self.line(at, bottom + 1, at, top, colour, ' stroke-width="1.5"')
+        self.box(left, top, width, height, "#ffffff", f' stroke="{colour}" rx="3"')
+        began, ended = (time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at)) for at in (start, end))
+        self.text(left + 12, top + 20, f"{began} - {ended}" if end > start else began, fill=GREY)
+        self.line(left, top + 30, left + width, top + 30, LINE)
+        self.text(left + 12, top + 48, annotation["title"], 12, weight="600", room=room)
+        for number, one in enumerate(words):
+            self.text(left + 12, texts + 5 + number * line, one, room=room)
+        for x, y, wide, tag in badges:
+            self.box(left + 12 + x, tags + y, wide, 20, LINE, ' rx="3"')
+            self.text(left + 19 + x, tags + y + 14, tag, room=wide - 14)
+        return top + height
 
 
 def draw(dashboard, answer, end):
     drawing = Drawing(end)
-    annotations = [(colour_of(one), answer["annotations"][one["name"]]) for one in reversed(dashboard["annotations"]["list"])]
+    of = lambda annotation: answer["annotations"][annotation["name"]]
+    listed = dashboard["annotations"]["list"]
+    annotations = [(colour_of(one), "url" in one["target"], spans(of(one))) for one in reversed(listed)]
     drawing.head(dashboard)
     height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in dashboard["panels"]) * ROW + drawing.top
     for panel in dashboard["panels"]:
         drawing.panel(panel, answer["panels"][str(panel["id"])], annotations)
+    if hovered := HOVERED.get(dashboard["uid"]):
+        axis, tag = drawing.axes[hovered[0]], hovered[1]
+        found = next((one, colour_of(by)) for by in listed for one in of(by) if tag in (one["tags"] or "").split(","))
+        height = math.ceil(drawing.popup(*found, axis, height + GAP) + GAP)
     font = "font-family=\"system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif\""
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" {font}>',
