@@ -129,6 +129,9 @@ impl<'a> Collector<'a> {
         let (mut asked, mut began) = (0, false);
         let mut visit = |head: Option<EdgeNo>, time: Timestamp| {
             slice.effort.take(1);
+            if query.is_past(time) {
+                return false;
+            }
             if began && slice.is_over(asked) {
                 let place = self.place_before(core, time).or_else(|| slice.effort.is_spent().then_some(Place::Lost));
                 if let Some(place) = place {
