@@ -129,9 +129,6 @@ impl<'a> Collector<'a> {
         let (mut asked, mut began) = (0, false);
         let mut visit = |head: Option<EdgeNo>, time: Timestamp| {
             slice.effort.take(1);
-            if query.is_past(time) {
-                return false;
-            }
             if began && slice.is_over(asked) {
                 let place = self.place_before(core, time).or_else(|| slice.effort.is_spent().then_some(Place::Lost));
                 if let Some(place) = place {
@@ -183,7 +180,7 @@ impl<'a> Collector<'a> {
                 }
             }
             Order::End | Order::EndStart => walk_by_end(core, query, &from, |looked| match looked {
-                Looked::At(head) => visit(Some(head), time(head)),
+                Looked::At(head) => !query.is_past(time(head)) && visit(Some(head), time(head)),
                 Looked::Through(count) => {
                     slice.look_through(count);
                     true
