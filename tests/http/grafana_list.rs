@@ -135,7 +135,7 @@ proptest! {
                     each.extend(server.ids(&format!("limit=1000&tags={tag}")).await);
                 }
                 let expected: Vec<u64> = all.iter().copied().filter(|id| each.contains(id)).take(limit).collect();
-                let any: String = tags.iter().map(|tag| format!("&tags={tag}")).collect();
+                let any = tags.iter().map(|tag| ["&tags=", tag].concat()).collect::<Vec<_>>().concat();
                 assert_eq!(server.ids(&format!("matchAny=true&limit={limit}{any}")).await, expected, "{any}");
             }
         });
