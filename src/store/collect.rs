@@ -180,7 +180,7 @@ impl<'a> Collector<'a> {
                 }
             }
             Order::End | Order::EndStart => walk_by_end(core, query, &from, |looked| match looked {
-                Looked::At(head) => visit(Some(head), time(head)),
+                Looked::At(head) => !query.is_past(time(head)) && visit(Some(head), time(head)),
                 Looked::Through(count) => {
                     slice.look_through(count);
                     true

@@ -31,6 +31,8 @@ pub struct Query {
     pub open: Option<bool>,
     /// Whatever else the asker wants of an event; asked last.
     pub keep: Option<Keep>,
+    /// To ask `keep` takes so many times the steps that it takes to make the event.
+    pub keep_cost: u64,
     /// Which come first.
     pub order: Order,
     /// How many events that come first are left out.
@@ -62,6 +64,11 @@ impl Query {
         self.skip.saturating_add(self.limit)
     }
 
+    /// Whether all that comes after what ended then, in the order of ends, had ended before its times.
+    pub(super) fn is_past(&self, time: Timestamp) -> bool {
+        matches!(self.order, Order::End | Order::EndStart) && self.start.is_some_and(|start| time < start)
+    }
+
     /// Its tags and keys.
     pub(super) fn found_by(&self) -> impl Iterator<Item = Tag<'_>> {
         let tags = self.tags.iter().map(|(key, value)| Tag::Is(key, value));
@@ -88,6 +95,7 @@ impl Default for Query {
             end,
             open,
             keep,
+            keep_cost: 0,
             order: Order::Start,
             skip: 0,
             limit: 100,
@@ -105,6 +113,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// The time that it goes on after.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// Where an answer that ended with this event would go on.
     pub fn after(event: &EventView, order: Order) -> Self {
         Self { at: event.time(order), id: event.id.clone() }

@@ -105,7 +105,12 @@ impl Tenant {
         let accepts = |head: EdgeNo| {
             query.open.is_none_or(|open| core.row(head).is_some_and(|row| row.part.is_open()) == open)
                 && indexed.accepts(&core, query, head, effort)
-                && query.keep.as_ref().is_none_or(|keep| self.show_one(&core, head, effort).is_some_and(|event| keep.0(&event)))
+                && query.keep.as_ref().is_none_or(|keep| {
+                    self.show_one(&core, head, effort).is_some_and(|event| {
+                        (0..query.keep_cost).for_each(|_| event.take_from(effort));
+                        keep.0(&event)
+                    })
+                })
         };
         let most = if query.looks_closely() { at_once } else { usize::MAX };
         let slice = Slice::new(effort, most);

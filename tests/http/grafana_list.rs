@@ -1,6 +1,7 @@
 //! What is found at the front door of Grafana's annotations, and in which order.
 
 use axum::http::Method;
+use proptest::prelude::*;
 use serde_json::Value;
 use serde_json::json;
 
@@ -76,6 +77,7 @@ async fn tags_find_what_has_them_whoever_sent_it() {
         json!({"event_name": "scaling", "timestamp": crate::grafana::iso(BEGIN + 4), "attributes": {"service": "checkout", "env": "prod"}});
     server.call(request(Method::PUT, EVENTS, &[], edge.to_string().into())).await;
     let scaling = server.ids("tags=event_name:scaling").await[0];
+    let twice = add(json!(["event_name:first", "event_name:second"]), 5).await;
     for (query, expected) in [
         ("tags=deploy", vec![named, deploy]),
         ("tags=deploy:blue", vec![named]),
@@ -87,17 +89,74 @@ async fn tags_find_what_has_them_whoever_sent_it() {
         ("tags=deployment_environment&tags=none&matchAny=t", vec![scaling, deploy]),
         ("tags=deploy&tags=outage", vec![]),
         ("tags=deploy&tags=outage&matchAny=true", vec![named, outage, deploy]),
-        ("tags=outage&tags=event_name&matchAny=1", vec![scaling, named, outage]),
+        ("tags=outage&tags=event_name&matchAny=1", vec![twice, scaling, named, outage]),
         ("tags=event_name:migration", vec![named]),
+        ("tags=event_name:migration&tags=event_name:scaling", vec![]),
+        ("tags=event_name:migration&tags=deploy:blue", vec![named]),
+        ("tags=event_name:second&tags=event_name:first", vec![twice]),
+        ("tags=event_name:second", vec![twice]),
+        ("tags=event_name:first&tags=event_name:scaling&tags=outage&matchAny=true", vec![twice, scaling, outage]),
+        ("tags=event_name:deployment", vec![]),
+        ("tags=event:deployment&tags=event_state:stop&tags=env:prod&matchAny=true", vec![scaling, named, deploy]),
         ("tags=event_state:stop&tags=deploy", vec![named]),
         ("tags=serv", vec![]),
-        ("tags=", vec![scaling, named, outage, deploy]),
+        ("tags=", vec![twice, scaling, named, outage, deploy]),
     ] {
         assert_eq!(server.ids(query).await, expected, "{query}");
     }
     let server = server.restarted("");
     assert_eq!(server.ids("tags=outage").await, [outage]);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn any_of_some_tags_finds_what_each_finds(
+        events in prop::collection::vec((prop::sample::subsequence(TAGS.to_vec(), 0..5), 0..4i64, any::<bool>()), 1..12),
+        asked in prop::collection::vec(prop::sample::subsequence(ASKED.to_vec(), 1..6), 1..8),
+        limit in 1..12usize,
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let server = Server::new("");
+            for (number, (tags, time, is_edge)) in events.iter().enumerate() {
+                if *is_edge {
+                    let attributes: Value = tags.iter().filter_map(|tag| tag.split_once(':')).map(|(key, value)| (key.to_owned(), json!(value))).collect::<serde_json::Map<_, _>>().into();
+                    let edge = json!({"event_name": format!("n{}", number % 3), "timestamp": crate::grafana::iso(BEGIN + time), "attributes": attributes});
+                    server.call(request(Method::PUT, EVENTS, &[], edge.to_string().into())).await;
+                } else {
+                    server.annotation(&json!({"text": "t", "tags": tags, "time": BEGIN + time})).await;
+                }
+            }
+            let all = server.ids("limit=1000").await;
+            for tags in &asked {
+                let mut each = Vec::new();
+                for tag in tags {
+                    each.extend(server.ids(&format!("limit=1000&tags={tag}")).await);
+                }
+                let expected: Vec<u64> = all.iter().copied().filter(|id| each.contains(id)).take(limit).collect();
+                let any = tags.iter().map(|tag| ["&tags=", tag].concat()).collect::<Vec<_>>().concat();
+                assert_eq!(server.ids(&format!("matchAny=true&limit={limit}{any}")).await, expected, "{any}");
+            }
+        });
+    }
+}
+
+const TAGS: [&str; 8] = ["deploy", "service:a", "service:b", "event_name:n1", "event_name:n2", "event:n0", "event_state:stop", "type:n1"];
+const ASKED: [&str; 12] = [
+    "deploy",
+    "service",
+    "service:a",
+    "service:b",
+    "event_name",
+    "event_name:n1",
+    "event_name:n2",
+    "event:n0",
+    "event_state:stop",
+    "type:n1",
+    "type",
+    "no",
+];
 
 #[tokio::test]
 async fn the_whole_event_is_told_when_it_is_asked_for() {
@@ -163,7 +222,7 @@ async fn an_answer_has_its_limits() {
     let answer = server.get(&format!("{PATH}?limit=100")).await;
     let found = answer.json().as_array().unwrap().len();
     assert!((10..20).contains(&found), "{found}");
-    assert!(answer.header("x-change-events-warnings").starts_with("there are more: their texts are too long"), "{:?}", answer.headers);
+    assert!(answer.header("x-change-events-warnings").starts_with("there are more than one answer holds;"), "{:?}", answer.headers);
     let whole = server.listed("text=whole&limit=100").await;
     assert!(whole.iter().all(|one| one["text"].as_str().unwrap().len() < 66_000 && one["text"].as_str().unwrap().ends_with("<br>\n...")));
     assert_eq!(server.listed("limit=3").await[0]["text"], text.as_str());

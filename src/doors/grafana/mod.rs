@@ -9,6 +9,7 @@ mod edit;
 mod errors;
 mod events;
 mod find;
+mod gather;
 mod item;
 mod list;
 mod open_end;

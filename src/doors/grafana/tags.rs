@@ -36,7 +36,7 @@ pub(super) async fn tags(app: Arc<App>, call: Call) -> Result<Response, ApiError
             counting.lock().add(&Shown::of(event).tags());
             false
         }));
-        let query = Query { keep: Some(keep), limit: 1, ..Query::default() };
+        let query = Query { keep: Some(keep), keep_cost: list::SHOWN_COST, limit: 1, ..Query::default() };
         tenant.is_none_or(|tenant| tenant.ask(&query, effort).is_ok_and(|selected| !selected.is_early))
     });
     let (is_whole, room) = counted.await?;
