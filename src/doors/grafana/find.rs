@@ -18,6 +18,8 @@ use crate::store::Matcher;
 use crate::store::Query;
 use crate::time::Timestamp;
 
+/// By so many of its tags what began is asked for.
+const TAGS_ASKED: usize = 8;
 /// How to ask what takes fewer steps.
 const LESS: &str = "send timeEnd by PATCH, with the id that the beginning was answered with";
 
@@ -42,7 +44,12 @@ pub(super) async fn open(app: &App, actor: &Actor, ended: &Whole) -> Result<Opti
         let is_it = move |event: &EventView| {
             written_here(event).is_some_and(|(details, written)| written.created && tags::is_same_but_for_outcome(&details.tags, &its_tags))
         };
-        let asked = Query { open: Some(true), ..named(ended, latest, is_it) };
+        // What is not among these need not be looked at; `is_it` compares all.
+        let (bare, pairs): (Vec<_>, Vec<_>) =
+            tags::lasting(&ended.details.tags).into_iter().take(TAGS_ASKED).partition(|(_, value)| value.is_empty());
+        let keys = bare.into_iter().map(|(key, _)| key.into()).collect();
+        let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        let asked = Query { open: Some(true), tags: pairs, keys, ..named(ended, latest, is_it) };
         if let Some(found) = newest(app, actor, asked).await? {
             return Ok(Some(found));
         }

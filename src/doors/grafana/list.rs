@@ -97,7 +97,7 @@ impl Asked {
         let parameters = pairs(text)?;
         let one = |name: &str| parameters.iter().find(|(known, value)| known == name && !value.is_empty()).map(|(_, value)| &**value);
         let number = |name| one(name).map(|text| whole_number(name, text)).transpose();
-        let moment = |name| number(name).map(|given| given.filter(|millis| *millis > 0).map(Timestamp::from_millis));
+        let moment = |name| number(name).map(|given| given.filter(|millis| *millis != 0).map(Timestamp::from_millis));
         let limit = limit(number("limit")?);
         let base = Query {
             start: moment("from")?,
@@ -251,7 +251,7 @@ mod tests {
         check("", any, 100, &[all]);
         check("&&from=&to=0&limit=0&limt=7&dashboardUID=x", any, 100, &[all]);
         check("from=5&to=9&limit=3", (at(5), at(10)), 3, &[all]);
-        check("from=-5&to=9223372036854775807&limit=-3", (None, at(i64::MAX)), 100, &[all]);
+        check("from=-5&to=9223372036854775807&limit=-3", (at(-5), at(i64::MAX)), 100, &[all]);
         check("limit=1000000", any, 10_000, &[all]);
         check("tags=a&tags=b%3Ac&tags=%20d%20:%20e:f&tags=&tags=:x&tags=a", any, 100, &[(&[("b", "c"), ("d", "e:f")], &["a"], None, 0)]);
         check("tags=event_name:x&tags=a", any, 100, &[(&[], &["a"], Some("x"), 4), (&[("event_name", "x")], &["a"], None, 4)]);

@@ -14,6 +14,7 @@ pub use names::EventNames;
 pub use names::EventNamesError;
 pub use outcome::is_same_but_for_outcome;
 pub use outcome::joined;
+pub use outcome::lasting;
 pub use resolve::Resolved;
 pub use resolve::is_consumed;
 pub use resolve::resolve;

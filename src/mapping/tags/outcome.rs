@@ -2,7 +2,6 @@
 
 use crate::mapping::tags::tag::Tags;
 use crate::mapping::tags::tag::split;
-use crate::mapping::tags::tag::text;
 use crate::mapping::tags::tag::word;
 use crate::mapping::tags::words::OUTCOME_KEYS;
 use crate::mapping::tags::words::STATE_KEYS;
@@ -36,14 +35,16 @@ fn says_outcome(key: &str) -> bool {
     STATE_KEYS.contains(&key) || OUTCOME_KEYS.contains(&key)
 }
 
-fn lasting(tags: &Tags) -> BTreeSet<String> {
+/// The tags that say neither which end it is nor how it ended: keys and values, no value where there is none.
+pub fn lasting(tags: &Tags) -> BTreeSet<(&str, &str)> {
     let lasting = tags.iter().filter(|(key, values)| {
         let key = word(key);
         !(says_outcome(&key) || values.is_empty() && Said::default().hear(&key))
     });
     lasting
-        .flat_map(
-            |(key, values)| if values.is_empty() { vec![text(key, "")] } else { values.iter().map(|value| text(key, value)).collect() },
-        )
+        .flat_map(|(key, values)| {
+            let bare = values.is_empty().then_some((&**key, ""));
+            bare.into_iter().chain(values.iter().map(move |value| (&**key, &**value)))
+        })
         .collect()
 }

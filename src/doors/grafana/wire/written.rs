@@ -22,8 +22,7 @@ pub struct Written {
     /// When it is put: the description is a text of this door. What was read has it as [`Written::is_text`].
     #[serde(skip)]
     pub text: bool,
-    /// A hash of the text: the description is one of this door only as long as it is the same. Records of before have none, only
-    /// that there was one, which says nothing of what the description is by now.
+    /// A hash of the text: the description is one of this door only as long as it is the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) text_is: Option<Box<str>>,
     /// In their order, as they were written.
