@@ -23,4 +23,5 @@ pub mod store;
 pub mod telemetry;
 pub mod threads;
 pub mod time;
+pub mod words;
 pub mod writer;

@@ -14,8 +14,9 @@ use clap::CommandFactory as _;
 use regex::Regex;
 
 /// Each module and the ones it may use, lowest first: a module never uses one below it in this list.
-const MODULES: [(&str, &[&str]); 20] = [
+const MODULES: [(&str, &[&str]); 21] = [
     ("shown", &[]),
+    ("words", &[]),
     ("account", &[]),
     ("threads", &[]),
     ("files", &[]),
@@ -24,12 +25,12 @@ const MODULES: [(&str, &[&str]); 20] = [
     ("event", &["time", "labels"]),
     ("store", &["shown", "account", "time", "labels", "event"]),
     ("exposition", &["account", "threads", "time", "labels", "event", "store"]),
-    ("mapping", &["shown", "time", "labels", "event"]),
+    ("mapping", &["shown", "words", "time", "labels", "event"]),
     ("log", &["files"]),
     ("telemetry", &[]),
     ("writer", &["account", "threads", "time", "labels", "event", "store", "exposition", "log", "telemetry"]),
     ("client", &["shown", "time"]),
-    ("rules", &["time"]),
+    ("rules", &["words", "time"]),
     ("http", &["shown", "account", "threads", "files", "time", "event", "store", "exposition", "mapping", "telemetry", "writer"]),
     ("intake", &["shown", "account", "time", "event", "store", "exposition", "mapping", "telemetry", "writer", "http"]),
     (
