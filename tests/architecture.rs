@@ -23,7 +23,7 @@ const MODULES: [(&str, &[&str]); 21] = [
     ("time", &["shown"]),
     ("labels", &[]),
     ("event", &["time", "labels"]),
-    ("store", &["shown", "account", "time", "labels", "event"]),
+    ("store", &["shown", "words", "account", "time", "labels", "event"]),
     ("exposition", &["account", "threads", "time", "labels", "event", "store"]),
     ("mapping", &["shown", "words", "time", "labels", "event"]),
     ("log", &["files"]),

@@ -47,6 +47,7 @@ struct Wire {
     clusters: Vec<WireCluster>,
     labels: WireLabels,
     pairing: Vec<WirePairing>,
+    pairing_by_name: Option<bool>,
     limits: Limits,
     grafana: WireGrafana,
 }
@@ -278,6 +279,7 @@ impl ConfigFile {
         }
         let pairing = self.wire.pairing.iter().enumerate().map(|(place, rule)| self.pairing(place, rule));
         options.pairing = pairing.collect::<Result<_, _>>()?;
+        options.pairing_by_name = self.wire.pairing_by_name.unwrap_or(options.pairing_by_name);
         limits.apply_to_mapping(&mut options.limits);
         Mapping::new(options).map_err(|error| self.rule(error.key, format!("{}: {}", error.value, error.rule)))
     }

@@ -106,6 +106,11 @@ impl Put {
     pub fn edges(&self) -> impl Iterator<Item = &Edge> {
         std::iter::once(&self.start).chain(&self.stop)
     }
+
+    /// The same, to be changed.
+    pub(crate) fn edges_mut(&mut self) -> impl Iterator<Item = &mut Edge> {
+        std::iter::once(&mut self.start).chain(&mut self.stop)
+    }
 }
 
 /// The order of edges within an identity: time, a start before a stop, id.

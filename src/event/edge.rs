@@ -32,14 +32,44 @@ impl EdgeState {
     }
 }
 
-/// What an edge would pair by in a log of an earlier format. Where the log has such an edge already, that decides, and the
-/// record says so; otherwise this is forgotten.
+/// What an edge pairs by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pairs {
+    /// What makes a start and a stop belong together.
+    pub identity: Identity,
+    /// Identity rule 4: an open event leaves the gauge after `--open.max-age`.
+    pub lapses: bool,
+    /// A newer start with the same group closes the older open one (`supersede` of the configuration).
+    pub supersede: Option<Identity>,
+}
+
+/// What an edge may pair by instead: which it is, memory decides before the append, and the record says so. Not in the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Otherwise {
+    /// Its name says that something is over; where that name was sent as a start before, it pairs by this.
+    pub by_own_name: Option<Pairs>,
+    /// What earlier builds would have made of it, the latest of them first; none where the log has nothing of theirs.
+    pub former: Vec<Former>,
+}
+
+/// What an earlier build would have made of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Former {
     /// What it would pair by.
-    pub identity: Identity,
-    /// The group that it would supersede in.
-    pub supersede: Option<Identity>,
+    pub pairs: Pairs,
+    /// The id that it would have; `None` for what only its other end would pair by.
+    pub id: Option<EdgeId>,
+    /// How what it pairs by was made.
+    pub reading: Reading,
+}
+
+/// How an earlier build read an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// As now, but for the hash: what belongs together is the same.
+    Same,
+    /// By other rules: other edges may have belonged together.
+    Other,
 }
 
 /// An edge's name in every answer: a hash of its content (identity, state, time, labels).
@@ -86,8 +116,8 @@ pub struct Edge {
     pub skew: Option<Duration>,
     /// Its id, where that is not the hash of the labels below: they were limited, or an earlier format named it.
     pub named: Option<EdgeId>,
-    /// What an earlier format would have made of it; not in the log.
-    pub former: Option<Former>,
+    /// What it may pair by instead; not in the log.
+    pub otherwise: Option<Box<Otherwise>>,
     /// Its cluster is one of the configuration, which no limit counts; not in the log.
     pub configured: bool,
     /// `event_name` and the attributes after mapping; never `event_state`.
@@ -99,7 +129,7 @@ pub struct Edge {
 impl Edge {
     /// An edge of the anonymous organization, for its default cluster, of which nothing else is said.
     pub fn new(state: EdgeState, at: Timestamp, identity: Identity, labels: LabelSet) -> Self {
-        let (organization, cluster, lapses, supersede, skew, named, former, configured, attributes) = Default::default();
+        let (organization, cluster, lapses, supersede, skew, named, otherwise, configured, attributes) = Default::default();
         Self {
             organization,
             cluster,
@@ -111,7 +141,7 @@ impl Edge {
             supersede,
             skew,
             named,
-            former,
+            otherwise,
             configured,
             labels,
             attributes,
@@ -132,19 +162,40 @@ impl Edge {
 
     /// The id that it has by the labels that there were before any limit (see [`LabelSet::unlimited`]).
     pub fn id_by(&self, labels: &str) -> EdgeId {
-        EdgeId(hash::digest(&content(self, labels)))
+        self.id_as(self.identity, labels)
+    }
+
+    /// The id that it has if it pairs by this identity, and these were its labels before any limit.
+    pub fn id_as(&self, identity: Identity, labels: &str) -> EdgeId {
+        EdgeId(hash::digest(&content(identity, self, labels)))
+    }
+
+    /// The same as the first format named it.
+    pub fn first_id_as(&self, identity: Identity, labels: &str) -> EdgeId {
+        EdgeId(xxh3_128(&content(identity, self, labels)))
     }
 
     /// The id that the first format gave it.
-    pub fn former_id(&self) -> EdgeId {
-        EdgeId(xxh3_128(&content(self, self.labels.encoding())))
+    pub fn first_id(&self) -> EdgeId {
+        self.first_id_as(self.identity, self.labels.encoding())
+    }
+
+    /// The same edge, which pairs by something else.
+    #[must_use]
+    pub fn pairing_by(self, Pairs { identity, lapses, supersede }: Pairs) -> Self {
+        Self { identity, lapses, supersede, ..self }
+    }
+
+    /// What it pairs by.
+    pub fn pairs(&self) -> Pairs {
+        Pairs { identity: self.identity, lapses: self.lapses, supersede: self.supersede }
     }
 }
 
 /// What makes an edge the same as another: identity, state, time and labels.
-fn content(edge: &Edge, labels: &str) -> Vec<u8> {
+fn content(identity: Identity, edge: &Edge, labels: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(hash::USUAL_BYTES);
-    bytes.extend_from_slice(&edge.identity.0.to_le_bytes());
+    bytes.extend_from_slice(&identity.0.to_le_bytes());
     bytes.push(edge.state as u8);
     bytes.extend_from_slice(&edge.at.millis().to_le_bytes());
     bytes.extend_from_slice(labels.as_bytes());

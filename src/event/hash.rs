@@ -23,8 +23,8 @@ impl Identity {
     }
 
     /// The same in logs of the first format, whose events keep it.
-    pub fn former_of_id(id: &str) -> Self {
-        Parts::of(["id", id]).former_identity()
+    pub fn first_of_id(id: &str) -> Self {
+        Parts::of(["id", id]).first_identity()
     }
 }
 
@@ -53,7 +53,7 @@ impl Parts {
     }
 
     /// The identity that the first format made of them.
-    pub fn former_identity(&self) -> Identity {
+    pub fn first_identity(&self) -> Identity {
         Identity(xxh3_128(&self.0))
     }
 }

@@ -16,6 +16,7 @@ use crate::account::Full;
 use crate::account::Item;
 use crate::account::Lease;
 use crate::account::Taker;
+use crate::event::record::Earlier;
 use crate::exposition::Pages;
 use crate::http::auth::Access;
 use crate::http::auth::AuthError;
@@ -91,7 +92,8 @@ impl Settings {
 
     /// What an event of this organization is read in.
     pub(crate) fn context(&self, organization: &Arc<str>, now: Timestamp) -> Context<'_> {
-        Context { organization: Arc::clone(organization), now, mapping: &self.mapping, clusters: self.clusters(organization) }
+        let (mapping, clusters) = (&self.mapping, self.clusters(organization));
+        Context { organization: Arc::clone(organization), now, mapping, clusters, earlier: Earlier::default() }
     }
 }
 

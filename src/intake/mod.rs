@@ -5,5 +5,6 @@ pub(crate) mod actor;
 pub(crate) mod body;
 pub(crate) mod claims;
 pub(crate) mod ids;
+pub(crate) mod unmatched;
 pub(crate) mod warnings;
 pub(crate) mod wholes;

@@ -44,6 +44,7 @@ pub(crate) fn count_warnings(telemetry: &Telemetry, warnings: &[Warning]) {
         match warning {
             Warning::Cut { .. } => telemetry.label_values_cut.inc(),
             Warning::Collision { .. } => telemetry.label_collisions.inc(),
+            Warning::OddStart { .. } => 0,
         };
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::Edge;
+use crate::event::record::Earlier;
 use crate::mapping::clusters::Clusters;
 use crate::mapping::labels::Mapping;
 use crate::mapping::warning::Warning;
@@ -19,6 +20,8 @@ pub struct Context<'a> {
     pub mapping: &'a Mapping,
     /// The destinations this organization may name.
     pub clusters: &'a Clusters,
+    /// What the log has of earlier builds, whose events an edge may belong to.
+    pub earlier: Earlier,
 }
 
 /// An edge, and what its sender should know about it.

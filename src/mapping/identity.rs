@@ -1,12 +1,15 @@
 //! What makes a start and a stop belong together when no explicit id says so (identity rules 2 to 4).
 //!
+//! Where no rule of the configuration says otherwise, names that say which end of a change they are pair with each other
+//! (`words::ends`): an edge that says its state is about the subject of its name.
+//!
 //! An identity is a pure function of the event name, the attributes as sent and the configuration; labels that the
 //! configuration drops, or that were cut, still count whole. Points have identities of their own, so that they never meet
 //! a start or a stop.
 
 use crate::event::EdgeState;
-use crate::event::Former;
 use crate::event::Identity;
+use crate::event::Pairs;
 use crate::event::Parts;
 use crate::mapping::label::Label;
 use crate::mapping::label::find;
@@ -15,6 +18,8 @@ use crate::mapping::names::Patterns;
 use crate::mapping::names::is_label_name;
 use crate::mapping::options::MappingError;
 use crate::mapping::options::PairingRule;
+use crate::words::ends;
+use crate::words::ends::End;
 use std::collections::HashMap;
 
 /// The labels that each name an entity; the first present is the one that counts (rule 3).
@@ -27,21 +32,46 @@ const ENTITY_PARTS: [&str; 2] = ["state", "deployment_environment"];
 pub(super) struct Pairing {
     rules: Vec<PairingRule>,
     by_event: HashMap<String, usize>,
+    /// Names that say which end they are pair with each other.
+    by_name: bool,
     volatile: Patterns,
 }
 
 /// How an edge pairs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Paired {
     pub state: EdgeState,
-    pub identity: Identity,
+    pub by: Key,
+    /// What it pairs by where its name, which says that something is over, was sent as a start.
+    pub by_own_name: Option<Key>,
+}
+
+/// What an edge pairs by, before it is hashed.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub identity: Parts,
     pub lapses: bool,
-    pub supersede: Option<Identity>,
-    pub former: Former,
+    /// An id of its own says what it is about.
+    pub entity: bool,
+    pub supersede: Option<Parts>,
+}
+
+impl Key {
+    /// The same, hashed.
+    pub(super) fn pairs(&self, hash: impl Fn(&Parts) -> Identity) -> Pairs {
+        Pairs { identity: hash(&self.identity), lapses: self.lapses, supersede: self.supersede.as_ref().map(hash) }
+    }
+}
+
+/// What names a kind of event in an identity: where it stands apart from others, and its name there.
+#[derive(Clone, Copy)]
+struct Kind<'a> {
+    space: &'a str,
+    name: &'a str,
 }
 
 impl Pairing {
-    pub(super) fn new(rules: Vec<PairingRule>, volatile: &[String]) -> Result<Self, MappingError> {
+    pub(super) fn new(rules: Vec<PairingRule>, by_name: bool, volatile: &[String]) -> Result<Self, MappingError> {
         let mut by_event = HashMap::new();
         for (position, rule) in rules.iter().enumerate() {
             if rule.start.is_empty() || rule.stop.is_empty() {
@@ -57,7 +87,7 @@ impl Pairing {
                 return Err(MappingError::new("pairing", label, NAME_RULE));
             }
         }
-        Ok(Self { rules, by_event, volatile: Patterns::new(volatile) })
+        Ok(Self { rules, by_event, by_name, volatile: Patterns::new(volatile) })
     }
 
     /// Decides how an edge pairs: `attributes` are named as sent (labels added since may be
@@ -66,26 +96,56 @@ impl Pairing {
         let rule = self.by_event.get(event_name).and_then(|position| self.rules.get(*position));
         let state = state(rule, event_name, said);
         let space = if state == EdgeState::Point { "point" } else { "span" };
-        let by_rule = rule.and_then(|rule| rule_identity("pairing", space, rule, &rule.labels, labels));
-        let name = rule.map_or(event_name, |rule| &rule.start);
-        let identity = by_rule.or_else(|| entity_identity(space, name, labels));
-        let lapses = identity.is_none() && state != EdgeState::Point;
-        let identity = identity.unwrap_or_else(|| self.attributes_identity(space, name, attributes));
-        let superseding = rule.filter(|_| state == EdgeState::Start);
-        let group = superseding.and_then(|rule| rule_identity("supersede", space, rule, &rule.supersede, labels));
-        Paired {
-            state,
-            identity: identity.identity(),
-            lapses,
-            supersede: group.as_ref().map(Parts::identity),
-            former: Former { identity: identity.former_identity(), supersede: group.as_ref().map(Parts::former_identity) },
+        let own = Kind { space, name: rule.map_or(event_name, |rule| &rule.start) };
+        if let Some(subject) = self.subject(event_name, said).filter(|_| rule.is_none()) {
+            let by = self.key(None, Kind { space: "ends", name: subject }, attributes, labels);
+            let is_over = state == EdgeState::Stop && matches!(ends::of(event_name), Some((_, End::Finishing)));
+            return Paired { state, by, by_own_name: is_over.then(|| self.key(None, own, attributes, labels)) };
         }
+        let mut by = self.key(rule, own, attributes, labels);
+        by.supersede = by.supersede.filter(|_| state == EdgeState::Start);
+        Paired { state, by, by_own_name: None }
+    }
+
+    /// Whether an attribute of this name never identifies.
+    pub(super) fn is_volatile(&self, name: &str) -> bool {
+        self.volatile.matches(name)
+    }
+
+    /// What the name of an edge that says its state is about, where it pairs by that: beginnings, and ends that say stop.
+    fn subject<'n>(&self, event_name: &'n str, said: Option<EdgeState>) -> Option<&'n str> {
+        let (subject, end) = ends::of(event_name).filter(|_| self.by_name)?;
+        let pairs = match said? {
+            EdgeState::Start => end == End::Beginning,
+            EdgeState::Stop => true,
+            EdgeState::Point => false,
+        };
+        pairs.then_some(subject)
+    }
+
+    /// Whether a start has a name that says that something is over, and pairs by it.
+    pub(super) fn is_odd(&self, event_name: &str, state: EdgeState) -> bool {
+        self.by_name
+            && state == EdgeState::Start
+            && !self.by_event.contains_key(event_name)
+            && matches!(ends::of(event_name), Some((_, End::Finishing)))
+    }
+
+    fn key(&self, rule: Option<&PairingRule>, kind: Kind<'_>, attributes: &[Label<'_>], labels: &[Label<'_>]) -> Key {
+        let by_rule = rule.and_then(|rule| rule_identity("pairing", kind.space, rule, &rule.labels, labels));
+        let by_entity = if by_rule.is_none() { entity_identity(kind, labels) } else { None };
+        let (entity, known) = (by_entity.is_some(), by_rule.or(by_entity));
+        let lapses = known.is_none() && kind.space != "point";
+        let identity = known.unwrap_or_else(|| self.attributes_identity(kind, attributes));
+        let supersede = rule.and_then(|rule| rule_identity("supersede", kind.space, rule, &rule.supersede, labels));
+        Key { identity, lapses, entity, supersede }
     }
 
     /// Rule 4: the event name and all attributes that are not volatile.
-    fn attributes_identity(&self, space: &str, name: &str, attributes: &[Label<'_>]) -> Parts {
+    fn attributes_identity(&self, kind: Kind<'_>, attributes: &[Label<'_>]) -> Parts {
         let lasting = attributes.iter().filter(|attribute| attribute.sent && !self.volatile.matches(&attribute.name));
-        Parts::of(["attributes", space, name].into_iter().chain(lasting.flat_map(|attribute| [&*attribute.name, attribute.value])))
+        let parts = lasting.flat_map(|attribute| [&*attribute.name, attribute.value]);
+        Parts::of(["attributes", kind.space, kind.name].into_iter().chain(parts))
     }
 }
 
@@ -109,10 +169,10 @@ fn rule_identity(kind: &str, space: &str, rule: &PairingRule, names: &[String], 
 }
 
 /// Rule 3: the entity, and its state and environment where they are given.
-fn entity_identity(space: &str, name: &str, labels: &[Label<'_>]) -> Option<Parts> {
+fn entity_identity(kind: Kind<'_>, labels: &[Label<'_>]) -> Option<Parts> {
     let (entity, id) = ENTITY_LABELS.iter().find_map(|entity| Some((*entity, value(labels, entity)?)))?;
     let parts = ENTITY_PARTS.iter().map(|part| value(labels, part).unwrap_or_default());
-    Some(Parts::of(["entity", space, name, entity, id].into_iter().chain(parts)))
+    Some(Parts::of(["entity", kind.space, kind.name, entity, id].into_iter().chain(parts)))
 }
 
 fn value<'l>(labels: &'l [Label<'_>], name: &str) -> Option<&'l str> {

@@ -6,6 +6,7 @@
 pub(crate) mod attributes;
 pub mod clusters;
 mod context;
+pub(crate) mod edge;
 mod error;
 mod identity;
 pub(crate) mod json;

@@ -15,6 +15,8 @@ pub struct MappingOptions {
     pub events: Vec<(String, LabelRules)>,
     /// Events that belong together.
     pub pairing: Vec<PairingRule>,
+    /// Names that say which end of a change they are pair with each other ([`words::ends`](crate::words::ends)).
+    pub pairing_by_name: bool,
     /// Attributes that never identify an event, as sent; `*` stands for any text.
     pub volatile: Vec<String>,
     /// What an event may have.
@@ -82,6 +84,7 @@ impl Default for MappingOptions {
             labels: LabelRules::default(),
             events: Vec::new(),
             pairing: Vec::new(),
+            pairing_by_name: true,
             volatile: owned(&VOLATILE),
             limits: Limits::default(),
         }

@@ -25,6 +25,11 @@ pub enum Warning {
         /// How many were not.
         left_out: usize,
     },
+    /// A start has a name that says that something is over.
+    OddStart {
+        /// The name.
+        event_name: String,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -37,6 +42,11 @@ impl fmt::Display for Warning {
                 let taken = quoted(taken);
                 write!(f, "label {label}: taken from attribute {taken}; {left_out} more of that name stay on the event, without a label")
             }
+            Self::OddStart { event_name } => write!(
+                f,
+                "event_name {}: a start whose name says that something is over; from now on what has this name pairs with itself alone, as all names do with `pairing_by_name: false`",
+                quoted(event_name)
+            ),
         }
     }
 }

@@ -53,6 +53,8 @@ pub struct AppliedEdge {
     pub series: SeriesId,
     /// Whether the sample says something new.
     pub kind: SampleKind,
+    /// A stop that closes nothing, as it came.
+    pub alone: bool,
     /// The sample's time.
     pub at: Timestamp,
     /// The sample's value.

@@ -66,6 +66,7 @@ impl Tenant {
                 cluster,
                 series: core.series_id(added.series),
                 kind: SampleKind::Change,
+                alone: false,
                 at: edge.at,
                 value: edge.value,
             };

@@ -159,6 +159,7 @@ impl Tenant {
             cluster,
             series: core.series_id(added.series),
             kind: if row.part == edges::Part::Beat { SampleKind::Heartbeat } else { SampleKind::Change },
+            alone: !added.duplicate && row.part == edges::Part::Lone,
             at: edge.at,
             value: edge.value,
         })

@@ -66,6 +66,8 @@ metrics! {
     edges: Family<Labels<1>, Counter> = "edges";
     /// Edges and requests that were refused, by reason.
     refused: Family<Labels<1>, Counter> = "refused";
+    /// Stops that closed nothing when they came: no open event had their identity.
+    stops_unmatched: Counter = "stops_unmatched";
     /// Attributes that lost their label because another attribute of the event has the same label name.
     label_collisions: Counter = "label_collisions";
     /// Labels that were left out because there was no room for new label names or label sets; the event keeps the attributes.

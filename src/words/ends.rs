@@ -44,6 +44,16 @@ pub fn stops_of(name: &str) -> Vec<String> {
     names
 }
 
+/// The names under which what is over under this name may have begun, its own among them, sorted; of another name, only itself.
+pub fn starts_of(name: &str) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    if let Some((subject, End::Finishing)) = of(name) {
+        names.extend(BEGINNING.iter().map(|word| format!("{subject}{word}")));
+    }
+    names.sort();
+    names
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,8 @@ pub struct Taken {
     pub id: EdgeId,
     /// What becomes of its sample; `None` when the edge was there already.
     pub exposure: Option<Exposure>,
+    /// A stop that closes nothing, as it came.
+    pub alone: bool,
     /// What its labels do not say, because there was no room for it.
     pub unlabelled: Option<Box<Unlabelled>>,
 }

@@ -241,7 +241,7 @@ fn fold_edges(memory: &Memory, edges: &[Arrived<'_>], taken: &mut Vec<Result<Tak
         taken.extend(run.iter().zip(applied.drain(..)).map(|((arrival, ..), applied)| {
             let edge = applied?;
             let exposure = (!edge.duplicate).then(|| memory.pages.apply(arrival.received, &edge));
-            Ok(Taken { id: edge.id, exposure, unlabelled: None })
+            Ok(Taken { id: edge.id, exposure, alone: edge.alone, unlabelled: None })
         }));
     }
 }

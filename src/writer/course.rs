@@ -8,6 +8,7 @@ use crate::event::EdgeId;
 use crate::event::RetirePart;
 use crate::event::Settings;
 use crate::event::record::Decoder;
+use crate::event::record::Earlier;
 use crate::event::record::RecordError;
 use crate::log::Frame;
 use crate::log::Position;
@@ -31,8 +32,8 @@ pub(super) struct Course {
     pub(super) steady: SteadyTime,
     /// What the log says of all its edges.
     pub(super) settings: Option<Settings>,
-    /// There are records of the first format.
-    pub(super) former: bool,
+    /// What is of earlier builds.
+    pub(super) earlier: Earlier,
     /// The last record that a retirement was about.
     pub(super) retired: Position,
     /// The first record that no checkpoint carried, and when it was received.
@@ -76,8 +77,8 @@ pub struct RefusedRecord {
 
 impl Default for Course {
     fn default() -> Self {
-        let (marks, steady, settings, former, retired, uncarried, folds, decoder) = Default::default();
-        Self { marks, received: Timestamp::MIN, steady, settings, former, retired, uncarried, folds, decoder }
+        let (marks, steady, settings, earlier, retired, uncarried, folds, decoder) = Default::default();
+        Self { marks, received: Timestamp::MIN, steady, settings, earlier, retired, uncarried, folds, decoder }
     }
 }
 
@@ -85,8 +86,8 @@ impl Course {
     /// The state, in lines. Marks are made of some records only, and may be others where others were there; the rest is of the reading.
     #[cfg(test)]
     pub(super) fn lines(&self) -> Vec<String> {
-        let Self { marks: _, received, steady, settings, former, retired, uncarried: _, folds: _, decoder: _ } = self;
-        vec![format!("{received:?} {settings:?} {former} {retired} trusted {:?}", steady.trusted())]
+        let Self { marks: _, received, steady, settings, earlier, retired, uncarried: _, folds: _, decoder: _ } = self;
+        vec![format!("{received:?} {settings:?} {earlier:?} {retired} trusted {:?}", steady.trusted())]
     }
 
     /// Folds in the records of a frame, and hands on those that are to be folded into memory, some at a time, so that no more than
@@ -125,7 +126,7 @@ impl Course {
     ) -> Result<(), RefusedRecord> {
         for (position, bytes) in records {
             let (at, command) = self.decoder.decode(bytes).map_err(|source| RefusedRecord { position, source })?;
-            self.former |= self.decoder.read_former();
+            self.earlier = self.earlier.or(self.decoder.earlier());
             if !carried {
                 self.note_first(position, at);
             }

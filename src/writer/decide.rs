@@ -15,6 +15,7 @@ use super::submission::Waiting;
 use crate::event::Change;
 use crate::event::Command;
 use crate::event::Edge;
+use crate::event::EdgeId;
 use crate::event::EdgeState;
 use crate::event::Expect;
 use crate::event::Settings;
@@ -109,13 +110,13 @@ impl<L: Log> Committer<L> {
         match change {
             Change::Put(put) => {
                 put.number = store.number(&put.start.organization, &put.id);
-                let start = self.write_decided_edge(&mut put.start);
-                put.stop.as_mut().is_some_and(|stop| self.write_decided_edge(stop)) || start || put.number.is_some()
+                let number = put.number.is_some();
+                put.edges_mut().fold(number, |is_other, edge| self.write_decided_edge(edge, edge.id(), false) || is_other)
             }
             Change::Describe(describe) => {
                 describe.span = store.span(&describe.organization, &describe.edge.to_string());
                 if let Some(stop) = &mut describe.stop {
-                    self.write_decided_edge(stop);
+                    self.write_decided_edge(stop, stop.id(), false);
                 }
                 true
             }
@@ -126,15 +127,20 @@ impl<L: Log> Committer<L> {
         }
     }
 
-    fn write_decided_edge(&self, edge: &mut Edge) -> bool {
-        let before = if self.state.course.former { self.state.memory.store.as_before(edge) } else { None };
-        let is_before = before.is_some();
-        if let Some(before) = before {
-            *edge = before;
+    /// As [`Self::write_decided`], of an edge with this id; `own_name` as [`Store::recorded`](crate::store::Store::recorded) has it.
+    fn write_decided_edge(&self, edge: &mut Edge, id: EdgeId, own_name: bool) -> bool {
+        let recorded = self.state.memory.store.recorded(edge, id, own_name);
+        let is_other = recorded.is_some();
+        if let Some(recorded) = recorded {
+            *edge = recorded;
         }
-        let skew = self.skew.filter(|_| edge.state == EdgeState::Stop);
-        edge.skew = skew.or(edge.skew);
-        is_before || skew.is_some()
+        if edge.state != EdgeState::Stop {
+            return is_other;
+        }
+        let sent = edge.skew;
+        // Who sent it says how much at least.
+        edge.skew = self.skew.map_or(sent, |skew| Some(sent.map_or(skew, |least| least.max(skew))));
+        is_other || edge.skew != sent
     }
 
     fn decide_claim(&mut self, ask: &AskClaim, admission: &mut Admission) -> Option<Result<Claimed, Refused>> {
@@ -152,7 +158,8 @@ impl<L: Log> Committer<L> {
     fn decide_edges(&mut self, ask: &mut AskEdges, decided: &mut Decided) {
         let sender = ask.sender;
         for (edge, id, record) in ask.work.each() {
-            let is_other = self.write_decided_edge(edge);
+            let own_name = decided.is_odd(edge);
+            let is_other = self.write_decided_edge(edge, *id, own_name);
             if is_other {
                 *id = edge.id();
             }
@@ -164,7 +171,7 @@ impl<L: Log> Committer<L> {
                 continue;
             }
             let admitted = self.state.memory.store.admit_edge(edge, *id, self.received, decided.admission.by(sender));
-            decided.edges.push(match admitted {
+            let known = match admitted {
                 Ok(Admitted::New) => {
                     if is_other {
                         self.push(|out| edge.encode(out));
@@ -185,9 +192,13 @@ impl<L: Log> Committer<L> {
                         Some(Err(refused))
                     }
                 },
-                Ok(Admitted::Known) => Some(Ok(Taken { id: *id, exposure: None, unlabelled: None })),
+                Ok(Admitted::Known) => Some(Ok(Taken { id: *id, exposure: None, alone: false, unlabelled: None })),
                 Err(refusal) => Some(Err(refusal.into())),
-            });
+            };
+            if known.is_none() {
+                decided.note_odd(edge);
+            }
+            decided.edges.push(known);
         }
     }
 

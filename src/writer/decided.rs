@@ -6,7 +6,11 @@ use super::answer::Unchanged;
 use crate::store::Admission;
 use crate::store::Claimed;
 use crate::store::Unlabelled;
+use crate::event::Edge;
+use crate::store::odd_name;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What senders are told of what is not in the batch; `None` for what is, in the order of what waits.
 #[derive(Debug, Default)]
@@ -20,4 +24,18 @@ pub(super) struct Decided {
     pub(super) less_of_edges: BTreeMap<usize, Box<Unlabelled>>,
     /// What the limits know of it.
     pub(super) admission: Box<Admission>,
+    /// Starts in the batch whose names say that something is over: whose, and the name.
+    pub(super) odd: BTreeSet<(Arc<str>, Box<str>)>,
+}
+
+impl Decided {
+    /// Whether a start in the batch has this name, which says that something is over.
+    pub(super) fn is_odd(&self, edge: &Edge) -> bool {
+        !self.odd.is_empty() && self.odd.contains(&(Arc::clone(&edge.organization), edge.labels.event_name().into()))
+    }
+
+    /// This edge is in the batch.
+    pub(super) fn note_odd(&mut self, edge: &Edge) {
+        self.odd.extend(odd_name(edge).map(|name| (Arc::clone(&edge.organization), name.into())));
+    }
 }

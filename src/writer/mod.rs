@@ -32,6 +32,7 @@ mod turns;
 use crate::event::Change;
 use crate::event::Claim;
 use crate::event::Edge;
+use crate::event::record::Earlier;
 use crate::event::Expect;
 use crate::log::AppendError;
 use crate::log::Log;
@@ -97,6 +98,8 @@ pub struct Writer {
     telemetry: Arc<Telemetry>,
     /// The largest record that a sender may make.
     record_bytes_max: usize,
+    /// What the log had of earlier builds when it was read.
+    earlier: Earlier,
 }
 
 /// The writer's thread.
@@ -146,7 +149,7 @@ impl Writer {
     ) -> (Self, Running) {
         let (entrance, exit) = queue::queue(&telemetry);
         let record_bytes_max = opened.log.record_bytes_max().saturating_sub(DECIDED_BYTES);
-        let timeout = options.sync_timeout;
+        let (timeout, earlier) = (options.sync_timeout, opened.state.course.earlier);
         let mut committer = Committer::new(opened, options, clock, Arc::clone(&telemetry));
         committer.followers.extend(followers);
         let (health, applied, call) = (Arc::clone(&committer.health), committer.applied.subscribe(), Arc::clone(&committer.call));
@@ -154,7 +157,7 @@ impl Writer {
         let queue = Arc::clone(&entrance.0);
         let watch = Watch { call: Arc::clone(&call), queue, telemetry: Arc::clone(&telemetry), timeout, said: Said::default() };
         let stalled = entrance.stalled();
-        let writer = Self { entrance: Arc::new(entrance), health, call, stalled, applied, telemetry, record_bytes_max };
+        let writer = Self { entrance: Arc::new(entrance), health, call, stalled, applied, telemetry, record_bytes_max, earlier };
         (writer, Running { thread, watch: Some(watch) })
     }
 
@@ -278,6 +281,11 @@ impl Writer {
     /// How far memory is: what is up to there has been applied.
     pub fn applied(&self) -> watch::Receiver<Position> {
         self.applied.clone()
+    }
+
+    /// What the log had of earlier builds when it was read, whose events an edge may belong to.
+    pub fn earlier(&self) -> Earlier {
+        self.earlier
     }
 
     /// How many submissions wait, by kind.

@@ -36,7 +36,7 @@ fn edge(identity: Identity) -> Edge {
         supersede: None,
         skew: None,
         named: None,
-        former: None,
+        otherwise: None,
         configured: false,
         labels: LabelSet::from_sorted([("event_name", "deployment")]).unwrap(),
         attributes: None,

@@ -5,6 +5,7 @@ use super::CLOCK;
 use super::DELETE;
 use super::DESCRIBE;
 use super::DESCRIBE_FLAGS;
+use super::EARLIER_EDGE;
 use super::EDGE;
 use super::FORMER_DELETE;
 use super::FORMER_DESCRIBE;
@@ -51,13 +52,35 @@ use crate::time::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What a log has of builds that made identities, ids or labels otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// Records of the first format that have edges or details: other hashes.
+    pub first: bool,
+    /// Edges by the rules of before: other identities and labels, the hashes of now.
+    pub edges: bool,
+}
+
+impl Earlier {
+    /// Whether there is anything.
+    pub fn is_some(self) -> bool {
+        self.first || self.edges
+    }
+
+    /// What either has.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { first: self.first || other.first, edges: self.edges || other.edges }
+    }
+}
+
 /// Decodes records; remembers the last organization and cluster, which repeat from record to record.
 #[derive(Debug, Default)]
 pub struct Decoder {
     organization: Option<Arc<str>>,
     cluster: Option<Arc<str>>,
-    /// The record is one of the first format, whose edges have other ids.
-    former: bool,
+    /// What the record read last says of the build that wrote it.
+    earlier: Earlier,
 }
 
 impl Decoder {
@@ -65,13 +88,13 @@ impl Decoder {
     pub fn decode(&mut self, record: &[u8]) -> Result<(Timestamp, Command), RecordError> {
         let mut input = Input(record);
         let kind = input.byte()?;
-        if !matches!(kind, FORMER_EDGE..=RETIRE_PART | FORMER_PUT..=DELETE) {
+        if !matches!(kind, FORMER_EDGE..=EDGE | FORMER_PUT..=DELETE) {
             return Err(RecordError::UnknownKind(kind));
         }
         let received = input.time()?;
-        self.former = matches!(kind, FORMER_EDGE | FORMER_PUT | FORMER_DESCRIBE);
+        self.earlier = Earlier { first: matches!(kind, FORMER_EDGE | FORMER_PUT | FORMER_DESCRIBE), edges: kind == EARLIER_EDGE };
         let command = match kind {
-            FORMER_EDGE | EDGE => Command::Edge(self.edge(&mut input)?),
+            FORMER_EDGE | EARLIER_EDGE | EDGE => Command::Edge(self.edge(&mut input)?),
             CLAIM => Command::Claim(Claim {
                 organization: shared(&mut self.organization, input.text()?),
                 key: input.wide()?,
@@ -102,9 +125,9 @@ impl Decoder {
         if input.0.is_empty() { Ok((received, command)) } else { Err(RecordError::Damaged("bytes after its end")) }
     }
 
-    /// Whether the record read last is one of the first format that has edges or details.
-    pub fn read_former(&self) -> bool {
-        self.former
+    /// What the record read last says of the build that wrote it.
+    pub fn earlier(&self) -> Earlier {
+        self.earlier
     }
 
     fn put(&mut self, input: &mut Input<'_>) -> Result<Put, RecordError> {
@@ -148,8 +171,8 @@ impl Decoder {
         let lapses = has(LAPSES);
         let mut edge =
             Edge { organization, cluster, value, lapses, supersede, skew, named, attributes, ..Edge::new(state, at, identity, labels) };
-        if self.former {
-            edge.named = Some(edge.former_id());
+        if self.earlier.first {
+            edge.named = Some(edge.first_id());
         }
         Ok(edge)
     }

@@ -2,11 +2,12 @@
 //!
 //! `kind u8 | received i64 | body`, little endian; a text is `length u32 | UTF-8`. Kinds 16 to 31 are those of whole
 //! events, of which 22 and up are free. ARCHITECTURE.md has the table of bodies. What the first format wrote (kinds 1, 16,
-//! 17, 18) is read, with the ids that it gave, and no longer written.
+//! 17, 18), and edges of kind 4, whose identities and labels were made by other rules, are read and no longer written.
 
 mod decode;
 
 pub use decode::Decoder;
+pub use decode::Earlier;
 
 use super::Change;
 use super::Claim;
@@ -25,11 +26,12 @@ use std::time::Duration;
 const FORMER_EDGE: u8 = 1;
 const CLAIM: u8 = 2;
 const FORMER_RETIRE: u8 = 3;
-const EDGE: u8 = 4;
+const EARLIER_EDGE: u8 = 4;
 const CLOCK: u8 = 5;
 const SETTINGS: u8 = 6;
 const RETIRE: u8 = 7;
 const RETIRE_PART: u8 = 8;
+const EDGE: u8 = 9;
 const FORMER_PUT: u8 = 16;
 const FORMER_DESCRIBE: u8 = 17;
 const FORMER_DELETE: u8 = 18;

@@ -5,13 +5,12 @@
 //! wire formats, nor for what an identity is (`identity`).
 
 use crate::event::EdgeState;
-use crate::event::Former;
-use crate::event::Identity;
 use crate::labels::EVENT_NAME;
 use crate::labels::LabelSet;
 use crate::mapping::FormatError;
 use crate::mapping::Warning;
 use crate::mapping::attributes::Flat;
+use crate::mapping::identity::Paired;
 use crate::mapping::identity::Pairing;
 use crate::mapping::label::Label;
 use crate::mapping::label::add;
@@ -39,6 +38,8 @@ pub struct Mapping {
     events: HashMap<String, Rules>,
     pairing: Pairing,
     limits: Limits,
+    /// As the build of before would have it.
+    before: Option<Box<Mapping>>,
 }
 
 impl Default for Mapping {
@@ -56,7 +57,7 @@ struct Rules {
 }
 
 /// What a format read of an event.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Incoming<'a> {
     pub event_name: &'a str,
     /// Start or stop; `None` when the sender gave none.
@@ -71,11 +72,7 @@ pub(crate) struct Mapped {
     pub labels: LabelSet,
     /// The labels without `event_name` are the attributes as sent.
     pub verbatim: bool,
-    pub state: EdgeState,
-    pub identity: Identity,
-    pub lapses: bool,
-    pub supersede: Option<Identity>,
-    pub former: Former,
+    pub(in crate::mapping) paired: Paired,
     /// The labels before they were cut, if they were: what the edge's id is of (see [`LabelSet::unlimited`]).
     pub uncut: Option<String>,
     pub warnings: Vec<Warning>,
@@ -84,6 +81,11 @@ pub(crate) struct Mapped {
 impl Mapping {
     /// A mapping by `options`, unless they contradict themselves.
     pub fn new(options: MappingOptions) -> Result<Self, MappingError> {
+        let before = Self::of(MappingOptions { pairing_by_name: false, ..options.clone() })?;
+        Ok(Self { before: Some(Box::new(before)), ..Self::of(options)? })
+    }
+
+    fn of(options: MappingOptions) -> Result<Self, MappingError> {
         options.limits.check()?;
         for (canonical, aliases) in &options.aliases {
             check_name("labels.aliases", canonical)?;
@@ -99,14 +101,25 @@ impl Mapping {
             aliases: options.aliases,
             labels: Rules::new(options.labels)?,
             events,
-            pairing: Pairing::new(options.pairing, &options.volatile)?,
+            pairing: Pairing::new(options.pairing, options.pairing_by_name, &options.volatile)?,
             limits: options.limits,
+            before: None,
         })
+    }
+
+    /// What the build of before would have settled; `None` where it would have refused it.
+    pub(crate) fn map_before(&self, incoming: &Incoming<'_>) -> Option<Mapped> {
+        self.before.as_ref()?.map(incoming).ok()
     }
 
     /// What an event may have.
     pub fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// Whether an attribute of this name never identifies an event.
+    pub(crate) fn is_volatile(&self, name: &str) -> bool {
+        self.pairing.is_volatile(name)
     }
 
     /// Settles labels and identity.
@@ -122,6 +135,9 @@ impl Mapping {
         self.add_aliases(&mut labels);
         let attributes = sent.as_deref().unwrap_or(&labels);
         let paired = self.pairing.pair(incoming.event_name, incoming.state, attributes, &labels);
+        if self.pairing.is_odd(incoming.event_name, paired.state) {
+            warnings.push(Warning::OddStart { event_name: incoming.event_name.to_owned() });
+        }
         labels.retain(|label| self.keeps(own, &label.name));
         for (name, value) in incoming.cluster_labels {
             if find(&labels, name).is_none() {
@@ -133,8 +149,7 @@ impl Mapping {
         self.cut(&mut labels, &mut warnings);
         let verbatim = labels.len() == incoming.attributes.members && labels.iter().all(|label| label.verbatim);
         let labels = self.label_set(incoming.event_name, &labels)?;
-        let (state, identity, lapses, supersede, former) = (paired.state, paired.identity, paired.lapses, paired.supersede, paired.former);
-        Ok(Mapped { labels, verbatim, state, identity, lapses, supersede, former, uncut, warnings })
+        Ok(Mapped { labels, verbatim, paired, uncut, warnings })
     }
 
     fn renames(&self, own: Option<&Rules>) -> bool {

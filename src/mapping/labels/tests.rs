@@ -1,4 +1,7 @@
 use super::*;
+use crate::event::Identity;
+use crate::event::Pairs;
+use crate::event::Parts;
 use crate::labels::LABELS_MAX;
 use crate::labels::TEXT_MAX;
 use crate::mapping::attributes::flatten;
@@ -16,9 +19,27 @@ fn rules(rename: &[(&str, &str)], drop: &[&str], allow: Option<&[&str]>) -> Labe
     LabelRules { rename: pairs(rename), drop: owned(drop), allow: allow.map(owned) }
 }
 
-fn map(options: MappingOptions, event_name: &str, state: Option<EdgeState>, attributes: &str) -> Mapped {
+/// What is settled of an edge.
+struct Settled {
+    labels: LabelSet,
+    verbatim: bool,
+    state: EdgeState,
+    identity: Identity,
+    lapses: bool,
+    supersede: Option<Identity>,
+    warnings: Vec<Warning>,
+}
+
+impl From<Mapped> for Settled {
+    fn from(Mapped { labels, verbatim, paired, uncut: _, warnings }: Mapped) -> Self {
+        let Pairs { identity, lapses, supersede } = paired.by.pairs(Parts::identity);
+        Self { labels, verbatim, state: paired.state, identity, lapses, supersede, warnings }
+    }
+}
+
+fn map(options: MappingOptions, event_name: &str, state: Option<EdgeState>, attributes: &str) -> Settled {
     let flat = flatten(attributes).unwrap();
-    Mapping::new(options).unwrap().map(&Incoming { event_name, state, attributes: &flat, cluster_labels: &[] }).unwrap()
+    Mapping::new(options).unwrap().map(&Incoming { event_name, state, attributes: &flat, cluster_labels: &[] }).unwrap().into()
 }
 
 #[track_caller]

@@ -5,7 +5,10 @@ use crate::event::Edge;
 use crate::event::EdgeState;
 use crate::event::Former;
 use crate::event::Identity;
+use crate::event::Otherwise;
+use crate::event::Pairs;
 use crate::event::Put;
+use crate::event::Reading;
 use crate::mapping::Context;
 use crate::mapping::FormatError;
 use crate::mapping::Warning;
@@ -58,7 +61,6 @@ impl Whole {
             organization: Arc::clone(&context.organization),
             cluster: cluster.name,
             configured: cluster.configured,
-            former: Some(Former { identity: Identity::former_of_id(&self.id), supersede: None }),
             attributes: (!mapped.verbatim).then(|| attributes.into()),
             ..Edge::new(state, self.at, Identity::of_id(&self.id), mapped.labels)
         };
@@ -68,6 +70,10 @@ impl Whole {
         };
         for edge in std::iter::once(&mut start).chain(&mut stop) {
             edge.named = mapped.uncut.as_ref().map(|labels| edge.id_by(labels));
+            let pairs = Pairs { identity: Identity::first_of_id(&self.id), lapses: false, supersede: None };
+            let id = Some(edge.first_id_as(pairs.identity, edge.labels.encoding()));
+            let former = vec![Former { pairs, id, reading: Reading::Same }];
+            edge.otherwise = Some(Box::new(Otherwise { by_own_name: None, former }));
         }
         let put = Put { id: self.id.clone(), created, number: None, start, stop, details: self.details.clone() };
         Ok((put, mapped.warnings))

@@ -21,7 +21,6 @@ use crate::event::Change;
 use crate::event::Claim;
 use crate::event::Edge;
 use crate::event::EdgeId;
-use crate::event::Identity;
 use crate::time::Timestamp;
 use memory::Spent;
 use pending::Pending;
@@ -152,24 +151,5 @@ impl Store {
             return Err(Refusal::of_program("organizations", limit));
         }
         Ok((pending, &mut admission.memory, sender))
-    }
-}
-
-impl Store {
-    /// What an edge is recorded as, where the log knows it, or what it pairs with, by what an earlier format made of it.
-    pub fn as_before(&self, edge: &Edge) -> Option<Edge> {
-        let former = edge.former?;
-        let tenant = self.tenant(&edge.organization)?;
-        let core = tenant.core.read();
-        let keeps = core.number_of(edge.identity).is_none() && core.number_of(former.identity).is_some();
-        let identity = if keeps { former.identity } else { edge.identity };
-        let group = |group: &Identity| core.groups.has(group.0);
-        let supersede = former.supersede.filter(|before| group(before) && !edge.supersede.as_ref().is_some_and(group)).or(edge.supersede);
-        if (identity, supersede) == (edge.identity, edge.supersede) {
-            return None;
-        }
-        let edge = Edge { identity, supersede, ..edge.clone() };
-        let named = Some(edge.former_id()).filter(|id| core.find_edge(*id).is_some()).or(edge.named);
-        Some(Edge { named, ..edge })
     }
 }

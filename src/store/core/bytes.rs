@@ -17,9 +17,9 @@ impl Core {
         let in_lists = lists(count, by_identity.len()) + lists(count, by_series.len()) + self.by_time.len() * 6;
         // Most series are in the set of one end, with a bit, and in those of their labels that others have, with two bytes.
         let labels = self.label_bytes.allocated + self.label_bytes.count * 2 + series.len() / 4;
-        let some = tree(values.len(), 12) + tree(self.renewed.len(), 12) + tree(self.skews.own.len(), 20) + tree(self.deleted_by.len(), 28);
+        let some = tree(values.len(), 12) + tree(self.renewed.len(), 12) + tree(self.deleted_by.len(), 28);
         let past = tree(past.len(), 28) + past.len() * tree(1, size_of::<(EdgeKey, EdgeNo)>()) + tree(replaced.len(), 8);
-        let derived = self.open.bytes() + self.details.bytes() + self.groups.bytes();
+        let derived = self.skews.bytes() + self.odd.bytes() + self.open.bytes() + self.details.bytes() + self.groups.bytes();
         rows + tables + in_lists + labels + arrivals.bytes() + some + attributes.bytes() + past + derived
     }
 }

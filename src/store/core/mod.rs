@@ -38,6 +38,8 @@ use super::number::EdgeNo;
 use super::number::IdentityNo;
 use super::number::SeriesNo;
 use super::number::Set;
+use super::odd::OddStarts;
+use super::odd::odd_name;
 use super::open::OpenEvent;
 use super::open::OpenEvents;
 use super::open::OpenId;
@@ -100,6 +102,7 @@ pub(super) struct Core {
     pub(super) open: OpenEvents,
     pub(super) groups: Groups,
     pub(super) skews: Skews,
+    pub(super) odd: OddStarts,
     values: BTreeMap<EdgeNo, f64>,
     attributes: Texts,
     pub(super) details: DetailTable,
@@ -187,7 +190,11 @@ impl Core {
             }
             return Some(Added { edge: found, series, duplicate: true });
         }
-        self.insert(new)
+        let added = self.insert(new)?;
+        if let Some(name) = odd_name(new.edge) {
+            self.odd.insert(added.edge, name);
+        }
+        Some(added)
     }
 
     /// Adds an edge that is not there.
@@ -205,7 +212,7 @@ impl Core {
             self.attributes.insert(number, attributes.clone());
         }
         if let Some(skew) = edge.skew.filter(|_| edge.state == EdgeState::Stop) {
-            self.skews.own.insert(number, skew);
+            self.skews.insert(number, skew);
         }
         self.series.get_mut(series)?.edges.insert(number, time_key_in(&self.edges));
         self.arrivals.push(number, received);

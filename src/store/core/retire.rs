@@ -86,7 +86,8 @@ impl Core {
             self.forget_id(edge, id);
             self.values.remove(&edge);
             self.attributes.remove(edge);
-            self.skews.own.remove(&edge);
+            self.skews.remove(edge);
+            self.odd.remove(edge);
             self.renewed.remove(&edge);
         }
         for identity in identities {

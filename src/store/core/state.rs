@@ -35,6 +35,7 @@ impl Core {
             label_bytes: _,
             by_time: _,
             open: _,
+            odd: _,
             seed: _,
             // What is not followed up yet.
             unpublished,
@@ -42,7 +43,8 @@ impl Core {
             rivalled,
         } = self;
         assert!(unpublished.is_empty() && changed.is_empty() && rivalled.is_empty(), "something is not followed up");
-        let mut all = vec![format!("{born} series ever, skews of stops {:?}", skews.own)];
+        let mut all = vec![format!("{born} series ever")];
+        all.extend(skews.state());
         all.extend(edges.state().map(|(number, row)| format!("edge {number}: {row:?}")));
         let identity = |IdentityRow { key, members: _, lapses }: &IdentityRow| format!("{key:?} {lapses}");
         all.extend(identities.state().map(|(number, row)| format!("identity {number}: {}", identity(row))));

@@ -51,7 +51,7 @@ impl Core {
 
     /// The identities that an id of its own can have: that of now, or that of the first format.
     fn own_identities(&self, id: &str) -> impl Iterator<Item = IdentityNo> {
-        [Identity::of_id(id), Identity::former_of_id(id)].into_iter().filter_map(|identity| self.number_of(identity))
+        [Identity::of_id(id), Identity::first_of_id(id)].into_iter().filter_map(|identity| self.number_of(identity))
     }
 
     fn own(&self, id: &str) -> Option<EdgeNo> {

@@ -17,6 +17,7 @@ use super::edges::Part;
 use super::edges::key_to;
 use super::groups::Groups;
 use super::number::EdgeNo;
+use super::number::Set;
 use super::rows::Rows;
 use crate::event::EdgeState;
 use crate::time::Timestamp;
@@ -27,13 +28,39 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Skews {
     pub(super) usual: Duration,
-    /// Those of stops that were received under another setting.
-    pub(super) own: BTreeMap<EdgeNo, Duration>,
+    /// The stops that have others: those about entities with ids of their own, and those received under another setting. There are
+    /// few such times.
+    pub(super) own: BTreeMap<Duration, Set<EdgeNo>>,
 }
 
 impl Skews {
     pub(super) fn of(&self, stop: EdgeNo) -> Duration {
-        if self.own.is_empty() { self.usual } else { self.own.get(&stop).copied().unwrap_or(self.usual) }
+        self.own.iter().find(|(_, stops)| stops.contains(stop)).map_or(self.usual, |(skew, _)| *skew)
+    }
+
+    /// A stop that has another than the usual one.
+    pub(super) fn insert(&mut self, stop: EdgeNo, skew: Duration) {
+        if skew != self.usual {
+            self.own.entry(skew).or_default().insert(stop);
+        }
+    }
+
+    pub(super) fn remove(&mut self, edge: EdgeNo) {
+        self.own.retain(|_, stops| {
+            stops.remove(edge);
+            !stops.is_empty()
+        });
+    }
+
+    /// What they take: two bytes a stop at most, as sets of numbers are.
+    pub(super) fn bytes(&self) -> usize {
+        usize::try_from(self.own.values().map(|stops| stops.len() * 2).sum::<u64>()).unwrap_or(usize::MAX)
+    }
+
+    /// Those that say something else than the log, in lines.
+    #[cfg(test)]
+    pub(super) fn state(&self) -> impl Iterator<Item = String> {
+        self.own.iter().map(|(skew, stops)| format!("skew {skew:?} of {:?}", stops.iter().collect::<Vec<_>>()))
     }
 }
 

@@ -98,29 +98,6 @@ fn of_what_an_event_was_put_as_a_checkpoint_keeps_the_first_and_the_last() {
     assert_eq!(kept.map(|(received, _)| received.millis()).collect::<Vec<_>>(), [0, 19]);
 }
 
-/// An identity of an earlier format, or a group, goes on where the log has it, and nowhere else.
-#[test]
-fn an_edge_is_recorded_as_before_only_where_what_it_was_is_known() {
-    let [new, old] = ["new", "old"].map(|name| Identity::of([name]));
-    let of = |identity, group| Edge { identity, supersede: group, ..edge(EdgeState::Start, 2000) };
-    let former = |identity, supersede| Some(crate::event::Former { identity, supersede });
-    let any = Identity::of(["any"]);
-    for (known, as_before) in [(&[][..], false), (&[new], false), (&[old], true), (&[old, new], false)] {
-        let [identities, groups] = [(); 2].map(|()| Store::new(Options::default()));
-        put(&identities, &of(any, None), 0);
-        put(&groups, &of(any, None), 0);
-        for name in known {
-            put(&identities, &of(*name, None), 1);
-            put(&groups, &of(any, Some(*name)), 1);
-            put(&groups, &Edge { at: at(3000 + i64::from(*name == new)), ..of(any, Some(*name)) }, 1);
-        }
-        let sent = Edge { former: former(old, None), ..of(new, None) };
-        assert_eq!(identities.as_before(&sent).map(|edge| edge.identity), as_before.then_some(old), "{known:?}");
-        let sent = Edge { former: former(any, Some(old)), ..of(any, Some(new)) };
-        assert_eq!(groups.as_before(&sent).map(|edge| edge.supersede), as_before.then_some(Some(old)), "{known:?}");
-    }
-}
-
 /// Else what was said of the event would go with it.
 #[test]
 fn a_heartbeat_that_something_was_said_of_stays_as_long_as_its_event() {

@@ -7,6 +7,7 @@ mod names;
 mod numbers;
 mod parts;
 mod questions;
+mod recorded;
 mod retired;
 mod room;
 

@@ -8,6 +8,7 @@ use change_events::doors::last9::wire::Body;
 use change_events::event::Change;
 use change_events::event::Command;
 use change_events::event::Edge;
+use change_events::event::record::Earlier;
 use change_events::event::Put;
 use change_events::event::record::Decoder;
 use change_events::event::record::Record as _;
@@ -35,7 +36,7 @@ thread_local! {
 pub(crate) fn run(input: &[u8]) {
     let Some((format, body)) = input.split_first() else { return };
     SETTINGS.with(|(mapping, clusters)| {
-        let context = Context { organization: "acme".into(), now: NOW, mapping, clusters };
+        let context = Context { organization: "acme".into(), now: NOW, mapping, clusters, earlier: Earlier::default() };
         match format % 8 {
             0..3 => change_events_of(body, &context),
             3 => api_traffic(body, &context),
@@ -57,7 +58,7 @@ fn change_events_of(body: &[u8], context: &Context<'_>) {
         match parsed {
             Ok(parsed) => {
                 check_edge(&parsed.edge, context);
-                check_record(Command::Edge(Edge { former: None, configured: false, ..parsed.edge }));
+                check_record(Command::Edge(Edge { otherwise: None, configured: false, ..parsed.edge }));
             }
             Err(error) => check_error(&error),
         }
@@ -98,7 +99,7 @@ fn check_whole(whole: &Whole, context: &Context<'_>) {
     match whole.put(None, context) {
         Ok((put, _)) => {
             put.edges().for_each(|edge| check_edge(edge, context));
-            let plain = |edge: Edge| Edge { former: None, configured: false, ..edge };
+            let plain = |edge: Edge| Edge { otherwise: None, configured: false, ..edge };
             check_record(Command::Change(Change::Put(Box::new(Put { start: plain(put.start), stop: put.stop.map(plain), ..put }))));
         }
         Err(error) => check_error(&error),

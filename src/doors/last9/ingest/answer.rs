@@ -1,5 +1,6 @@
 //! What senders of change events are told.
 
+use crate::intake::unmatched::Told;
 use crate::intake::warnings::warnings;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -41,8 +42,9 @@ pub(super) fn taken(id: EdgeId, at: Timestamp, warnings: &[Cow<'static, str>]) -
 }
 
 /// What its sender should know of an edge that was taken.
-pub(super) fn warnings_of(mapping: &[Warning], taken: &Taken) -> Vec<Cow<'static, str>> {
+pub(super) fn warnings_of(mapping: &[Warning], taken: &Taken, told: &Told) -> Vec<Cow<'static, str>> {
     let mut warnings = warnings(mapping, taken.exposure.as_ref());
+    warnings.extend(told.of(taken));
     warnings.extend(taken.unlabelled.iter().map(|lost| Cow::Owned(lost.to_string())));
     warnings
 }

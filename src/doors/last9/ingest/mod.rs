@@ -11,6 +11,8 @@ use crate::intake::body::is_json;
 use crate::intake::body::unsupported;
 use crate::intake::claims::claim;
 use crate::intake::claims::idempotency_key;
+use crate::intake::unmatched::Told;
+use crate::intake::unmatched::Unmatched;
 use crate::intake::warnings::count_warnings;
 use std::sync::Arc;
 
@@ -24,12 +26,14 @@ use crate::doors::last9::ingest::answer::Item as AnswerItem;
 use crate::doors::last9::wire;
 use crate::doors::last9::wire::Body;
 use crate::event::Edge;
+use crate::event::record::Earlier;
 use crate::http::app::App;
 use crate::http::app::Settings;
 use crate::http::auth::Grant;
 use crate::http::body;
 use crate::http::error::ApiError;
 use crate::http::route::Call;
+use crate::mapping::Context;
 use crate::mapping::FormatError;
 use crate::mapping::Parsed;
 use crate::mapping::Warning;
@@ -59,25 +63,49 @@ pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let payload = payload(&call.parts.headers)?;
     let key = idempotency_key(&call.parts.headers)?;
     app.taking()?;
-    let (grant, source) = (call.grant()?.clone(), call.source());
+    let sender = Sender::of(&call)?;
     if payload == Payload::Lines && key.is_none() {
-        return stream::ingest(app, &call.parts.headers, call.body, call.settings, grant, source).await;
+        return stream::ingest(app, &call.parts.headers, call.body, sender).await;
     }
-    let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.bodies_of(source)).await?;
+    let whole = body::read_whole(&call.parts.headers, call.body, &call.settings.limits, &app.bodies_of(sender.source)).await?;
     let writer = app.writer()?;
     let now = match key {
-        Some(key) => claim(writer, &grant, &source, &key, &whole.bytes, app.clock.now()).await?,
+        Some(key) => claim(writer, &sender.grant, &sender.source, &key, &whole.bytes, app.clock.now()).await?,
         None => app.clock.now(),
     };
     if payload == Payload::Lines {
-        return stream::ingest_whole(&app, whole.bytes, call.settings, grant, source, now).await;
+        return stream::ingest_whole(&app, whole.bytes, sender, now).await;
     }
-    let sizes = (whole.bytes.len(), most_bytes(whole.bytes.len(), call.settings.mapping.limits().batch_items));
+    let sizes = (whole.bytes.len(), most_bytes(whole.bytes.len(), sender.settings.mapping.limits().batch_items));
     let (body_bytes, _) = sizes;
-    let (parsed, room) = app.parse(&source, sizes, move || parse(&whole.bytes, &call.settings, &grant, now)).await?;
+    let (earlier, by) = (writer.earlier(), sender.clone());
+    let (parsed, room) = app.parse(&sender.source, sizes, move || parse(&whole.bytes, &by, (now, earlier))).await?;
     match parsed.map_err(|error| refusal(&error))? {
-        Sent::One(event) => one(&app, writer, &source, event, room).await,
-        Sent::Many(events) => many(&app, writer, &source, (events, body_bytes), room).await,
+        Sent::One(event) => one(&app, writer, &sender, event, room).await,
+        Sent::Many(events) => many(&app, writer, &sender, (events, body_bytes), room).await,
+    }
+}
+
+/// Who sends, and by which settings.
+#[derive(Clone)]
+struct Sender {
+    settings: Arc<Settings>,
+    grant: Grant,
+    /// Who waits for the writer.
+    source: Source,
+    /// Who takes a seat for a question.
+    asker: Source,
+}
+
+impl Sender {
+    fn of(call: &Call) -> Result<Self, ApiError> {
+        let (settings, grant) = (Arc::clone(&call.settings), call.grant()?.clone());
+        Ok(Self { settings, grant, source: call.source(), asker: call.asker() })
+    }
+
+    /// What should be known of stops among these that closed nothing.
+    async fn told<'t>(&self, app: &App, taken: impl IntoIterator<Item = &'t Taken>) -> Told {
+        Unmatched::of(&self.grant.organization, &self.settings, taken).look(app, self.asker).await
     }
 }
 
@@ -127,14 +155,15 @@ fn payload(headers: &HeaderMap) -> Result<Payload, ApiError> {
     }
 }
 
-fn parse(body: &[u8], settings: &Settings, grant: &Grant, now: Timestamp) -> Result<Sent, FormatError> {
-    Ok(match wire::parse_body(body, &settings.context(&grant.organization, now))? {
+fn parse(body: &[u8], by: &Sender, (now, earlier): (Timestamp, Earlier)) -> Result<Sent, FormatError> {
+    let context = Context { earlier, ..by.settings.context(&by.grant.organization, now) };
+    Ok(match wire::parse_body(body, &context)? {
         Body::One(event) => Sent::One(event?),
         Body::Many(events) => Sent::Many(Many::of(events)),
     })
 }
 
-async fn one(app: &App, writer: &Writer, source: &Source, parsed: Parsed, room: Lease) -> Result<Response, ApiError> {
+async fn one(app: &App, writer: &Writer, sender: &Sender, parsed: Parsed, room: Lease) -> Result<Response, ApiError> {
     let Parsed { edge, warnings } = parsed;
     count_warnings(&app.telemetry, &warnings);
     let at = edge.at;
@@ -142,16 +171,17 @@ async fn one(app: &App, writer: &Writer, source: &Source, parsed: Parsed, room: 
     if room.bytes() > 0 {
         edges.hold(room);
     }
-    let taken = writer.edges(source, edges).await.map_err(|error| unavailable(&error))?;
+    let taken = writer.edges(&sender.source, edges).await.map_err(|error| unavailable(&error))?;
     let taken = taken.into_iter().next().ok_or_else(ApiError::internal)?;
     let taken = taken.map_err(|refused| refused_by_writer(&refused))?;
-    Ok(answer::taken(taken.id, at, &answer::warnings_of(&warnings, &taken)))
+    let told = sender.told(app, [&taken]).await;
+    Ok(answer::taken(taken.id, at, &answer::warnings_of(&warnings, &taken, &told)))
 }
 
 async fn many(
     app: &App,
     writer: &Writer,
-    source: &Source,
+    sender: &Sender,
     (many, body_bytes): (Many, usize),
     mut room: Lease,
 ) -> Result<Response, ApiError> {
@@ -162,20 +192,21 @@ async fn many(
     room.shrink_to(edges.bytes());
     edges.hold(room);
     let answer_bytes = if items.len() > ANSWER_INLINE_EVENTS { items.len() * ITEM_BYTES } else { 0 };
-    let mut answer_room = app.store.account().open_for(Item::Answers, source.taker());
+    let mut answer_room = app.store.account().open_for(Item::Answers, sender.source.taker());
     answer_room.wait_to_grow(answer_bytes).await?;
-    let taken = writer.edges(source, edges).await.map_err(|error| unavailable(&error))?;
+    let taken = writer.edges(&sender.source, edges).await.map_err(|error| unavailable(&error))?;
+    let told = sender.told(app, taken.iter().flatten()).await;
     if items.len() <= ANSWER_INLINE_EVENTS {
-        return answer_many(batch, items, taken, &app.telemetry, answer_room);
+        return answer_many(batch, items, (taken, told), &app.telemetry, answer_room);
     }
     let telemetry = Arc::clone(&app.telemetry);
-    app.places.work(move || answer_many(batch, items, taken, &telemetry, answer_room)).await?
+    app.places.work(move || answer_many(batch, items, (taken, told), &telemetry, answer_room)).await?
 }
 
 fn answer_many(
     mut batch: BatchAnswer,
     items: Vec<Result<(Timestamp, Vec<Warning>), FormatError>>,
-    taken: Answers,
+    (taken, told): (Answers, Told),
     telemetry: &Telemetry,
     room: Lease,
 ) -> Result<Response, ApiError> {
@@ -184,7 +215,7 @@ fn answer_many(
         batch.push(match item {
             Ok((at, warnings)) => {
                 count_warnings(telemetry, &warnings);
-                judge(taken.next(), at, &warnings)
+                judge(taken.next(), at, &warnings, &told)
             }
             Err(error) => AnswerItem::refused(refusal(&error)),
         });
@@ -194,9 +225,9 @@ fn answer_many(
 }
 
 /// What the sender is told about one edge of a batch.
-fn judge(taken: Option<Result<Taken, Refused>>, at: Timestamp, warnings: &[Warning]) -> AnswerItem {
+fn judge(taken: Option<Result<Taken, Refused>>, at: Timestamp, warnings: &[Warning], told: &Told) -> AnswerItem {
     match taken {
-        Some(Ok(taken)) => AnswerItem::taken(taken.id, at, answer::warnings_of(warnings, &taken)),
+        Some(Ok(taken)) => AnswerItem::taken(taken.id, at, answer::warnings_of(warnings, &taken, told)),
         Some(Err(refused)) => AnswerItem::refused(refused_by_writer(&refused)),
         None => AnswerItem::refused(ApiError::internal()),
     }

@@ -4,21 +4,20 @@
 //! Strict where the sender would be surprised later: an unknown field, a repeated name or a wrong type is refused.
 //! `null` means absent everywhere.
 
-use crate::event::Edge;
 use crate::event::EdgeState;
 use crate::mapping::Context;
 use crate::mapping::FormatError;
 use crate::mapping::Parsed;
 use crate::mapping::attributes;
 use crate::mapping::attributes::Flat;
+use crate::mapping::edge::Sent;
+use crate::mapping::edge::edge;
 use crate::mapping::json;
 use crate::mapping::json::JsonKind;
-use crate::mapping::labels::Incoming;
 use crate::shown::quoted;
 use crate::shown::shown_json;
 use crate::time::Timestamp;
 use std::borrow::Cow;
-use std::sync::Arc;
 
 /// A request's body: an object, or an array of them with an answer for each.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,23 +73,9 @@ fn parse_object(text: &str, context: &Context<'_>) -> Result<Parsed, FormatError
     let at = fields.timestamp.map(timestamp).transpose()?.unwrap_or(context.now);
     let value = fields.value.map(value).transpose()?.unwrap_or(1.0);
     let cluster = fields.data_source_name.map(|json| string("data_source_name", json)).transpose()?.unwrap_or_default();
-    let cluster = context.clusters.resolve(&cluster)?;
     let attributes = fields.attributes.map(attributes).transpose()?.unwrap_or_default();
-    let mapped =
-        context.mapping.map(&Incoming { event_name: &event_name, state, attributes: &attributes, cluster_labels: cluster.labels })?;
-    let mut edge = Edge {
-        organization: Arc::clone(&context.organization),
-        cluster: cluster.name,
-        configured: cluster.configured,
-        value,
-        lapses: mapped.lapses,
-        supersede: mapped.supersede,
-        former: Some(mapped.former),
-        attributes: (!mapped.verbatim).then(|| json::compact(fields.attributes.unwrap_or("{}"))),
-        ..Edge::new(mapped.state, at, mapped.identity, mapped.labels)
-    };
-    edge.named = mapped.uncut.map(|labels| edge.id_by(&labels));
-    Ok(Parsed { edge, warnings: mapped.warnings })
+    let json = fields.attributes.unwrap_or("{}");
+    edge(&Sent { event_name: &event_name, state, at, value, attributes: &attributes, json, cluster: &cluster }, context)
 }
 
 fn text(body: &[u8]) -> Result<&str, FormatError> {

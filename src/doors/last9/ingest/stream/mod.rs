@@ -17,16 +17,17 @@ use futures_util::stream::FuturesOrdered;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::doors::last9::ingest::Sender;
 use crate::doors::last9::ingest::answer;
 use crate::doors::last9::ingest::answer::Item;
 use crate::doors::last9::ingest::answer::StreamAnswer;
 use crate::doors::last9::ingest::groups;
 use crate::doors::last9::ingest::groups::LineGroup;
 use crate::doors::last9::wire;
+use crate::event::record::Earlier;
 use crate::exposition::Exposure;
 use crate::http::app::App;
 use crate::http::app::Settings;
-use crate::http::auth::Grant;
 use crate::http::body::inflate::Encoding;
 use crate::http::body::pace::PacedBody;
 use crate::http::error::ApiError;
@@ -34,7 +35,9 @@ use crate::http::refusals::reason;
 use crate::http::refusals::refusal;
 use crate::http::refusals::refused_by_writer;
 use crate::http::refusals::unavailable;
+use crate::intake::unmatched::Told;
 use crate::intake::warnings::count_warnings;
+use crate::mapping::Context;
 use crate::mapping::FormatError;
 use crate::mapping::Parsed;
 use crate::mapping::Warning;
@@ -45,6 +48,7 @@ use crate::writer::Refused;
 use crate::writer::Source;
 use crate::writer::SubmitError;
 use crate::writer::Taken;
+use crate::writer::Writer;
 
 /// Groups of one stream that are parsed, or wait for it, at the same time.
 const PARSING_MAX: usize = 2;
@@ -78,38 +82,35 @@ struct ParsedGroup {
 struct Written {
     group: ParsedGroup,
     taken: Result<Answers, SubmitError>,
+    told: Told,
 }
 
 /// What makes commands of a group; the number is how many refused lines have to be told apart.
-type Parse = fn(LineGroup, &Settings, &Grant, Timestamp, usize) -> ParsedGroup;
+type Parse = fn(LineGroup, &Sender, (Timestamp, Earlier), usize) -> ParsedGroup;
 type Parsing<'a> = FuturesOrdered<BoxFuture<'a, Result<ParsedGroup, ApiError>>>;
-type Writing = FuturesOrdered<BoxFuture<'static, Written>>;
+type Writing<'a> = FuturesOrdered<BoxFuture<'a, Written>>;
 
 /// Takes in a stream of any length.
 pub(super) async fn ingest(
     app: Arc<App>,
     headers: &HeaderMap,
     body: Body,
-    settings: Arc<Settings>,
-    grant: Grant,
-    source: Source,
+    sender: Sender,
 ) -> Result<Response, ApiError> {
     let encoding = Encoding::of(headers)?;
-    let groups = GroupSource::open(body, encoding, &settings, &app, &source);
-    Ok(Pipeline::new(&app, settings, grant, source).run(groups).await)
+    let groups = GroupSource::open(body, encoding, &sender.settings, &app, &sender.source);
+    Ok(Pipeline::new(&app, sender).run(groups).await)
 }
 
 /// Takes in lines that were read whole, as an `Idempotency-Key` asks. `now` is what an absent timestamp means.
 pub(super) async fn ingest_whole(
     app: &App,
     bytes: Bytes,
-    settings: Arc<Settings>,
-    grant: Grant,
-    source: Source,
+    sender: Sender,
     now: Timestamp,
 ) -> Result<Response, ApiError> {
-    let groups = GroupSource::open(Body::from(bytes), Encoding::Identity, &settings, app, &source);
-    let pipeline = Pipeline { now: Some(now), ..Pipeline::new(app, settings, grant, source) };
+    let groups = GroupSource::open(Body::from(bytes), Encoding::Identity, &sender.settings, app, &sender.source);
+    let pipeline = Pipeline { now: Some(now), ..Pipeline::new(app, sender) };
     Ok(pipeline.run(groups).await)
 }
 
@@ -140,17 +141,15 @@ impl GroupSource {
 /// How the lines of one stream are parsed and written.
 struct Pipeline<'a> {
     app: &'a App,
-    settings: Arc<Settings>,
-    grant: Grant,
-    source: Source,
+    sender: Sender,
     /// What an absent timestamp means; else the time at which the group was read.
     now: Option<Timestamp>,
     parse: Parse,
 }
 
 impl<'a> Pipeline<'a> {
-    fn new(app: &'a App, settings: Arc<Settings>, grant: Grant, source: Source) -> Self {
-        Self { app, settings, grant, source, now: None, parse }
+    fn new(app: &'a App, sender: Sender) -> Self {
+        Self { app, sender, now: None, parse }
     }
 
     /// After an error nothing more is read or written, but what is in the writer's queue by then.
@@ -202,11 +201,12 @@ impl<'a> Pipeline<'a> {
     /// Parses a group when there is a place for it, which it keeps until it is written.
     fn parse_elsewhere(&self, group: LineGroup, room: usize) -> BoxFuture<'a, Result<ParsedGroup, ApiError>> {
         let (app, now) = (self.app, self.now.unwrap_or_else(|| self.app.clock.now()));
-        let (parse, settings, grant, source) = (self.parse, Arc::clone(&self.settings), self.grant.clone(), self.source);
+        let earlier = app.writer().map(Writer::earlier).unwrap_or_default();
+        let (parse, sender) = (self.parse, self.sender.clone());
         Box::pin(async move {
-            let place = app.places.take(&source, group.bytes.len()).await?;
+            let place = app.places.take(&sender.source, group.bytes.len()).await?;
             let parsed = app.places.work(move || {
-                let mut parsed = parse(group, &settings, &grant, now, room);
+                let mut parsed = parse(group, &sender, (now, earlier), room);
                 parsed.edges.hold(place);
                 parsed
             });
@@ -215,20 +215,23 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Puts a group into the writer's queue, at once, so that groups are written in their order; answers the wait for its outcome.
-    fn write(&self, mut group: ParsedGroup) -> BoxFuture<'static, Written> {
-        let submission = self.app.writer().map(|writer| writer.lines(&self.source, std::mem::take(&mut group.edges)));
+    fn write(&self, mut group: ParsedGroup) -> BoxFuture<'a, Written> {
+        let (app, sender) = (self.app, self.sender.clone());
+        let submission = app.writer().map(|writer| writer.lines(&sender.source, std::mem::take(&mut group.edges)));
         Box::pin(async move {
             let taken = match submission {
                 Ok(submission) => submission.await,
                 Err(_) => Err(SubmitError::Closed),
             };
-            Written { group, taken }
+            let told = sender.told(app, taken.iter().flatten().flatten()).await;
+            Written { group, taken, told }
         })
     }
 }
 
-fn parse(group: LineGroup, settings: &Settings, grant: &Grant, now: Timestamp, room: usize) -> ParsedGroup {
-    let context = settings.context(&grant.organization, now);
+fn parse(group: LineGroup, sender: &Sender, (now, earlier): (Timestamp, Earlier), room: usize) -> ParsedGroup {
+    let Sender { settings, grant, .. } = sender;
+    let context = Context { earlier, ..settings.context(&grant.organization, now) };
     let too_long = FormatError::TooLong { limit: settings.mapping.limits().item_bytes };
     let expected = group.bytes.len() / 200 + 1;
     let mut parsed = ParsedGroup {
@@ -306,7 +309,7 @@ struct Progress<'a> {
 
 impl Progress<'_> {
     fn add(&mut self, written: Written) {
-        let Written { group, taken } = written;
+        let Written { group, taken, told } = written;
         let taken = taken.unwrap_or_else(|error| {
             let first = self.before + 1;
             self.unwritten.get_or_insert_with(|| not_written(&error, first));
@@ -317,7 +320,7 @@ impl Progress<'_> {
             while let Some((number, error)) = refused.next_if(|(number, _)| *number < line.number) {
                 self.refuse(number, error);
             }
-            self.add_line(line, taken);
+            self.add_line(line, taken, &told);
         }
         for (number, error) in refused {
             self.refuse(number, error);
@@ -329,7 +332,7 @@ impl Progress<'_> {
         self.before += group.lines_total;
     }
 
-    fn add_line(&mut self, line: &ParsedLine, taken: Result<Taken, Refused>) {
+    fn add_line(&mut self, line: &ParsedLine, taken: Result<Taken, Refused>, told: &Told) {
         match taken {
             Ok(taken) => {
                 match taken.exposure {
@@ -338,9 +341,9 @@ impl Progress<'_> {
                 }
                 count_warnings(&self.app.telemetry, &line.warnings);
                 let is_shown = matches!(taken.exposure, None | Some(Exposure::Shown));
-                if !line.warnings.is_empty() || !is_shown || taken.unlabelled.is_some() {
+                if !line.warnings.is_empty() || !is_shown || taken.unlabelled.is_some() || told.of(&taken).is_some() {
                     let number = self.before + line.number;
-                    let warnings = || answer::warnings_of(&line.warnings, &taken);
+                    let warnings = || answer::warnings_of(&line.warnings, &taken, told);
                     self.lines.warned(|| Item::taken(taken.id, line.at, warnings()).on_line(number));
                 }
             }

@@ -11,6 +11,7 @@ use crate::doors::last9::ingest::groups::GROUP_BYTES;
 use crate::exposition::Pages;
 use crate::http::app::Parts;
 use crate::http::app::WebOptions;
+use crate::http::auth::Grant;
 use crate::http::auth::Scopes;
 use crate::http::auth::Secret;
 use crate::http::threads::Threads;
@@ -23,9 +24,9 @@ use crate::writer::tests::started;
 /// What a group begins with that cannot be parsed without a panic.
 const PLANTED: &[u8] = b"planted";
 
-fn parse_or_panic(group: LineGroup, settings: &Settings, grant: &Grant, now: Timestamp, room: usize) -> ParsedGroup {
+fn parse_or_panic(group: LineGroup, sender: &Sender, at: (Timestamp, Earlier), room: usize) -> ParsedGroup {
     assert!(!group.bytes.starts_with(PLANTED), "planted");
-    parse(group, settings, grant, now, room)
+    parse(group, sender, at, room)
 }
 
 fn app() -> App {
@@ -47,7 +48,8 @@ fn app() -> App {
 
 fn pipeline(app: &App) -> Pipeline<'_> {
     let grant = Grant { organization: "acme".into(), token: "".into(), scopes: Scopes::default() };
-    Pipeline { parse: parse_or_panic, ..Pipeline::new(app, app.settings(), grant, Source::default()) }
+    let sender = Sender { settings: app.settings(), grant, source: Source::default(), asker: Source::default() };
+    Pipeline { parse: parse_or_panic, ..Pipeline::new(app, sender) }
 }
 
 /// A group of its own, that begins with these lines; how many lines it has.

@@ -1,4 +1,6 @@
 use super::*;
+use crate::event::Edge;
+use crate::event::record::Earlier;
 use crate::mapping::Mapping;
 use crate::mapping::clusters::Cluster;
 use crate::mapping::clusters::Clusters;
@@ -18,7 +20,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_771_600_000_000);
 
 fn with<R>(mapping: &Mapping, read: impl FnOnce(&Context<'_>) -> R) -> R {
     let clusters = Clusters::default();
-    read(&Context { organization: "acme".into(), now: NOW, mapping, clusters: &clusters })
+    read(&Context { organization: "acme".into(), now: NOW, mapping, clusters: &clusters, earlier: Earlier::default() })
 }
 
 fn parse(body: &[u8]) -> Result<Parsed, FormatError> {
@@ -186,7 +188,7 @@ fn clusters_decide_where_and_add_labels() {
     };
     let configured = vec![cluster("main", &[("region", "us")]), cluster("eu", &[("region", "eu"), ("tier", "1")])];
     let clusters = Clusters::new(configured, Some("main")).unwrap();
-    let context = Context { organization: "acme".into(), now: NOW, mapping: &Mapping::default(), clusters: &clusters };
+    let context = Context { organization: "acme".into(), now: NOW, mapping: &Mapping::default(), clusters: &clusters, earlier: Earlier::default() };
     for (fields, expected) in [
         ("", r#" {"region": "us"} Some("{}")"#),
         (r#","data_source_name":"main","attributes":{"region":"de"}"#, r#" {"region": "de"} None"#),

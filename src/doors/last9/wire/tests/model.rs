@@ -1,6 +1,7 @@
 //! Random events against a model that reads them with `serde_json::Value` and ordered maps.
 
 use super::*;
+use crate::event::Edge;
 use crate::mapping::names::is_label_name;
 use proptest::prelude::*;
 use proptest::sample::Index;

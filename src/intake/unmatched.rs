@@ -1,0 +1,162 @@
+//! Stops that close nothing: which open event is the nearest, and in what it differs, so that a sender sees why.
+//!
+//! Asked of the store once the stop is in it, by the seats and steps of questions, and for a moment only: an answer never waits
+//! for it longer than that.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::event::EdgeId;
+use crate::http::app::App;
+use crate::http::app::Settings;
+use crate::labels::EVENT_NAME;
+use crate::labels::LabelSet;
+use crate::mapping::Mapping;
+use crate::shown::quoted;
+use crate::store::Effort;
+use crate::store::EventView;
+use crate::store::Query;
+use crate::store::Tenant;
+use crate::store::selector::MatchKind;
+use crate::store::selector::Matcher;
+use crate::time::Timestamp;
+use crate::words::ends;
+use crate::writer::Source;
+use crate::writer::Taken;
+
+/// Of one body, or one group of lines, so many stops are looked at; others are told that they close nothing.
+const LOOKED_AT_MAX: usize = 16;
+/// So many open events are compared with a stop, the latest first.
+const COMPARED_MAX: usize = 32;
+/// So many labels are named.
+const NAMED_MAX: usize = 3;
+/// The answer waits so long for it.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Labels that say by themselves which event is meant; open events with the same one are looked at first.
+const TELLING: [&str; 4] = ["entity_id", "deployment_id", "spinnaker_execution_id", "service_name"];
+/// What a stop is told that is not looked at, or beside which nothing is found.
+const NOTHING: &str = "this stop closes nothing: no open event has its identity";
+
+/// Stops of one organization that closed nothing when they came.
+#[derive(Debug)]
+pub(crate) struct Unmatched {
+    organization: Arc<str>,
+    settings: Arc<Settings>,
+    stops: Vec<EdgeId>,
+}
+
+impl Unmatched {
+    /// Those that these answers are about.
+    pub(crate) fn of<'t>(organization: &Arc<str>, settings: &Arc<Settings>, taken: impl IntoIterator<Item = &'t Taken>) -> Self {
+        let stops = taken.into_iter().filter(|taken| taken.alone).map(|taken| taken.id).collect();
+        Self { organization: Arc::clone(organization), settings: Arc::clone(settings), stops }
+    }
+
+    /// Counts them, and looks at the first; what of them closes something by now is told nothing.
+    pub(crate) async fn look(mut self, app: &App, source: Source) -> Told {
+        app.telemetry.stops_unmatched.inc_by(self.stops.len() as u64);
+        self.stops.truncate(LOOKED_AT_MAX);
+        let Some(tenant) = app.store.tenant(&self.organization).filter(|_| !self.stops.is_empty()) else { return Told::default() };
+        let work = move |effort: &Effort| {
+            let told = |&stop: &EdgeId| Some((stop, tell(&tenant, &self.settings.mapping, stop, effort)?));
+            Told(self.stops.iter().map_while(told).collect())
+        };
+        match tokio::time::timeout(PATIENCE, app.query(source, work)).await {
+            Ok(Ok((told, _room))) => told,
+            _ => Told::default(),
+        }
+    }
+}
+
+/// What is known of stops that closed nothing when they came.
+#[derive(Debug, Default)]
+pub(crate) struct Told(HashMap<EdgeId, Option<String>>);
+
+impl Told {
+    /// What the sender of an edge should know of that.
+    pub(crate) fn of(&self, taken: &Taken) -> Option<Cow<'static, str>> {
+        if !taken.alone {
+            return None;
+        }
+        match self.0.get(&taken.id) {
+            None => Some(Cow::Borrowed(NOTHING)),
+            Some(told) => told.clone().map(Cow::Owned),
+        }
+    }
+}
+
+/// What the sender of a stop is told, nothing if it closes something by now; `None` when that takes more steps than there are.
+fn tell(tenant: &Arc<Tenant>, mapping: &Mapping, stop: EdgeId, effort: &Effort) -> Option<Option<String>> {
+    let Some(event) = tenant.event(&stop.to_string()) else { return Some(None) };
+    let Some(edge) = event.stop.as_ref().filter(|_| event.start.is_none()) else { return Some(None) };
+    let stop = Stop { labels: &edge.labels, at: edge.at, mapping };
+    let found = stop.candidates(tenant, effort)?;
+    let nearest = found.iter().max_by_key(|event| stop.likeness(event));
+    Some(Some(nearest.map_or_else(|| NOTHING.to_owned(), |event| stop.differs_from(event))))
+}
+
+struct Stop<'a> {
+    labels: &'a LabelSet,
+    at: Timestamp,
+    mapping: &'a Mapping,
+}
+
+impl Stop<'_> {
+    /// Open events that it may have been meant for: those with the same telling label, else those of its name.
+    fn candidates(&self, tenant: &Arc<Tenant>, effort: &Effort) -> Option<Vec<EventView>> {
+        let names = ends::starts_of(self.labels.event_name());
+        let of_name = |name: &String| Matcher { name: EVENT_NAME.into(), kind: MatchKind::Equal, value: name.as_str().into() };
+        let telling = TELLING.iter().filter_map(|name| Some((*name, self.labels.value(name)?)));
+        let telling = telling.map(|(name, value)| Matcher { name: name.into(), kind: MatchKind::Equal, value: value.into() });
+        for with in telling.map(Some).chain([None]) {
+            let selectors = names.iter().map(|name| [of_name(name)].into_iter().chain(with.clone()).collect()).collect();
+            let query = Query { selectors, open: Some(true), limit: COMPARED_MAX, ..Query::default() };
+            let found = tenant.ask(&query, effort).ok()?.events;
+            if !found.is_empty() {
+                return Some(found);
+            }
+        }
+        Some(Vec::new())
+    }
+
+    /// The names of labels that an event has otherwise, those that say which event is meant first.
+    fn differing<'e>(&'e self, event: &'e EventView) -> Vec<&'e str> {
+        let theirs = event.first().map(|edge| &edge.labels);
+        let names = self.labels.iter().chain(theirs.into_iter().flat_map(LabelSet::iter)).map(|(name, _)| name);
+        let counts = |name: &&str| *name != EVENT_NAME && !self.mapping.is_volatile(name) && self.labels.value(name) != event.label(name);
+        let mut names: Vec<&str> = names.filter(counts).collect();
+        names.sort_by_key(|name| (TELLING.iter().position(|telling| telling == name).unwrap_or(TELLING.len()), *name));
+        names.dedup();
+        names
+    }
+
+    /// More for an event that has fewer labels otherwise, and of these for one that began nearer.
+    fn likeness(&self, event: &EventView) -> (Reverse<usize>, Reverse<u64>) {
+        let apart = event.began().millis().abs_diff(self.at.millis());
+        (Reverse(self.differing(event).len()), Reverse(apart))
+    }
+
+    fn differs_from(&self, event: &EventView) -> String {
+        let (id, began) = (quoted(&event.id), event.began());
+        let nearest = format!("this stop closes nothing: the nearest open event is {id}, since {began}");
+        let names = self.differing(event);
+        if names.is_empty() && began > self.at {
+            let early = began.since(self.at).as_secs_f64();
+            return format!("{nearest}, {early} s after it: more than the clocks of both may differ (--pairing.skew)");
+        }
+        if names.is_empty() {
+            return format!("{nearest}, whose attributes differ in what are no labels");
+        }
+        let said = |value: Option<&str>| value.map_or_else(|| "none".to_owned(), quoted);
+        let one = |name: &&str| format!("{name} ({} here, {} there)", said(self.labels.value(name)), said(event.label(name)));
+        let named: Vec<String> = names.iter().take(NAMED_MAX).map(one).collect();
+        let more = match names.len().saturating_sub(NAMED_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{nearest}; it differs in {}{more}", named.join(", "))
+    }
+}
