@@ -12,8 +12,8 @@ use crate::support::http;
 /// What a build before any of these limits wrote; the jobs `a`, `e` and `f` are among five events that are open.
 const LOG: &str = "tests/fixtures/events-xxh3";
 
-fn copy(directory: &Path) {
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(LOG)).unwrap() {
+fn copy(log: &str, directory: &Path) {
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(log)).unwrap() {
         let entry = entry.unwrap();
         if entry.path().extension().is_none_or(|extension| extension != "json") {
             std::fs::copy(entry.path(), directory.join(entry.file_name())).unwrap();
@@ -39,7 +39,7 @@ fn a_log_of_before_is_read_in_place_whatever_the_limits_are() {
         ("--storage.retention.size=16MB", None),
     ] {
         let data = tempfile::tempdir().unwrap();
-        copy(data.path());
+        copy(LOG, data.path());
         let mut exporter = Exporter::start_at(data.path(), &[flag]);
         assert_eq!(open(&exporter), 5, "{flag}");
         let new = exporter.send(&job("start", "new")).unwrap();
@@ -60,4 +60,52 @@ fn a_log_of_before_is_read_in_place_whatever_the_limits_are() {
         assert_eq!(open(&exporter), 4, "{flag}");
         assert!(exporter.terminate().success(), "{flag}");
     }
+}
+
+/// A log by the build before names paired, values were trimmed and attributes identified as they are sent: each event with its stop,
+/// and one end alone.
+const EVENTS: &str = "tests/fixtures/events-before-names";
+
+/// The events that are open, and where each is found by the id of its start.
+fn open_ids(exporter: &Exporter) -> Vec<String> {
+    let listed = http::get(&format!("{}/api/v4/organizations/acme/change_events?state=open&limit=1000", exporter.url)).unwrap().json();
+    listed["events"].as_array().unwrap().iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Nothing that was open is left open for good: what ends it finds it by what the build that began it made of it.
+#[test]
+fn what_was_open_at_the_upgrade_is_closed_by_its_stop_and_repeats_are_known() {
+    let data = tempfile::tempdir().unwrap();
+    copy(EVENTS, data.path());
+    let configuration = data.path().join("config.yml");
+    std::fs::write(&configuration, "pairing:\n- {start: roll_out, stop: roll_over, labels: [service_name]}\n").unwrap();
+    let flags = [format!("--config.file={}", configuration.display())];
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut exporter = Exporter::start_at(data.path(), &flags);
+    let events = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(EVENTS).join("events.json")).unwrap();
+    let events: Vec<Value> = serde_json::from_str(&events).unwrap();
+    let begun = events.iter().filter(|event| event["stop"].is_object()).count();
+    assert_eq!(open_ids(&exporter).len(), begun);
+    for event in &events {
+        let what = event["what"].as_str().unwrap();
+        let again = exporter.put(&event["event"]);
+        assert_eq!(again["id"], event["id"], "{what}: a repeat is known");
+    }
+    assert_eq!(open_ids(&exporter).len(), begun, "a repeat opens nothing");
+    for event in events.iter().filter(|event| event["stop"].is_object()) {
+        let (what, id) = (event["what"].as_str().unwrap(), event["id"].as_str().unwrap().to_owned());
+        assert!(open_ids(&exporter).contains(&id), "{what}");
+        let mut beat = event["event"].clone();
+        beat["timestamp"] = event["event"]["timestamp"].as_str().unwrap().replace("T10:00", "T10:05").into();
+        exporter.put(&beat);
+        let before = open_ids(&exporter).len();
+        let answer = exporter.put(&event["stop"]);
+        assert!(!answer["warnings"].to_string().contains("closes nothing"), "{what}: {answer}");
+        assert_eq!(open_ids(&exporter).len(), before - 1, "{what}");
+        assert_eq!(exporter.put(&event["stop"])["id"], answer["id"], "{what}: its stop is known");
+    }
+    assert_eq!(open_ids(&exporter), Vec::<String>::new());
+    assert!(exporter.terminate().success());
+    let exporter = Exporter::start_at(data.path(), &flags);
+    assert_eq!(open_ids(&exporter), Vec::<String>::new(), "it is what was decided");
 }
