@@ -22,6 +22,7 @@ mod lines;
 mod listing;
 mod operating;
 mod pages;
+mod pairing;
 mod poison;
 mod process;
 mod questions;
