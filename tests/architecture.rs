@@ -32,7 +32,7 @@ const MODULES: [(&str, &[&str]); 21] = [
     ("client", &["shown", "time"]),
     ("rules", &["words", "time"]),
     ("http", &["shown", "account", "threads", "files", "time", "event", "store", "exposition", "mapping", "telemetry", "writer"]),
-    ("intake", &["shown", "account", "time", "event", "store", "exposition", "mapping", "telemetry", "writer", "http"]),
+    ("intake", &["shown", "words", "account", "time", "labels", "event", "store", "exposition", "mapping", "telemetry", "writer", "http"]),
     (
         "doors",
         &[

@@ -20,6 +20,7 @@ use crate::store::Effort;
 use crate::store::EventView;
 use crate::store::Query;
 use crate::store::Tenant;
+use crate::store::TooMuch;
 use crate::store::selector::MatchKind;
 use crate::store::selector::Matcher;
 use crate::time::Timestamp;
@@ -61,7 +62,7 @@ impl Unmatched {
         self.stops.truncate(LOOKED_AT_MAX);
         let Some(tenant) = app.store.tenant(&self.organization).filter(|_| !self.stops.is_empty()) else { return Told::default() };
         let work = move |effort: &Effort| {
-            let told = |&stop: &EdgeId| Some((stop, tell(&tenant, &self.settings.mapping, stop, effort)?));
+            let told = |&stop: &EdgeId| Some((stop, tell(&tenant, &self.settings.mapping, stop, effort).ok()?));
             Told(self.stops.iter().map_while(told).collect())
         };
         match tokio::time::timeout(PATIENCE, app.query(source, work)).await {
@@ -88,14 +89,14 @@ impl Told {
     }
 }
 
-/// What the sender of a stop is told, nothing if it closes something by now; `None` when that takes more steps than there are.
-fn tell(tenant: &Arc<Tenant>, mapping: &Mapping, stop: EdgeId, effort: &Effort) -> Option<Option<String>> {
-    let Some(event) = tenant.event(&stop.to_string()) else { return Some(None) };
-    let Some(edge) = event.stop.as_ref().filter(|_| event.start.is_none()) else { return Some(None) };
+/// What the sender of a stop is told; nothing if it closes something by now.
+fn tell(tenant: &Arc<Tenant>, mapping: &Mapping, stop: EdgeId, effort: &Effort) -> Result<Option<String>, TooMuch> {
+    let Some(event) = tenant.event(&stop.to_string()) else { return Ok(None) };
+    let Some(edge) = event.stop.as_ref().filter(|_| event.start.is_none()) else { return Ok(None) };
     let stop = Stop { labels: &edge.labels, at: edge.at, mapping };
     let found = stop.candidates(tenant, effort)?;
     let nearest = found.iter().max_by_key(|event| stop.likeness(event));
-    Some(Some(nearest.map_or_else(|| NOTHING.to_owned(), |event| stop.differs_from(event))))
+    Ok(Some(nearest.map_or_else(|| NOTHING.to_owned(), |event| stop.differs_from(event))))
 }
 
 struct Stop<'a> {
@@ -106,7 +107,7 @@ struct Stop<'a> {
 
 impl Stop<'_> {
     /// Open events that it may have been meant for: those with the same telling label, else those of its name.
-    fn candidates(&self, tenant: &Arc<Tenant>, effort: &Effort) -> Option<Vec<EventView>> {
+    fn candidates(&self, tenant: &Arc<Tenant>, effort: &Effort) -> Result<Vec<EventView>, TooMuch> {
         let names = ends::starts_of(self.labels.event_name());
         let of_name = |name: &String| Matcher { name: EVENT_NAME.into(), kind: MatchKind::Equal, value: name.as_str().into() };
         let telling = TELLING.iter().filter_map(|name| Some((*name, self.labels.value(name)?)));
@@ -114,12 +115,12 @@ impl Stop<'_> {
         for with in telling.map(Some).chain([None]) {
             let selectors = names.iter().map(|name| [of_name(name)].into_iter().chain(with.clone()).collect()).collect();
             let query = Query { selectors, open: Some(true), limit: COMPARED_MAX, ..Query::default() };
-            let found = tenant.ask(&query, effort).ok()?.events;
+            let found = tenant.ask(&query, effort)?.events;
             if !found.is_empty() {
-                return Some(found);
+                return Ok(found);
             }
         }
-        Some(Vec::new())
+        Ok(Vec::new())
     }
 
     /// The names of labels that an event has otherwise, those that say which event is meant first.
@@ -152,11 +153,11 @@ impl Stop<'_> {
         }
         let said = |value: Option<&str>| value.map_or_else(|| "none".to_owned(), quoted);
         let one = |name: &&str| format!("{name} ({} here, {} there)", said(self.labels.value(name)), said(event.label(name)));
-        let named: Vec<String> = names.iter().take(NAMED_MAX).map(one).collect();
+        let shown: Vec<String> = names.iter().take(NAMED_MAX).map(one).collect();
         let more = match names.len().saturating_sub(NAMED_MAX) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        format!("{nearest}; it differs in {}{more}", named.join(", "))
+        format!("{nearest}; it differs in {}{more}", shown.join(", "))
     }
 }

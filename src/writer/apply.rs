@@ -50,7 +50,7 @@ impl<L: Log> Committer<L> {
                 }
                 self.applied.send_replace(feed.position);
             }
-            Proposal::Submitted(waiting, decided) => self.apply_submitted(waiting, decided, &mut feed),
+            Proposal::Submitted(waiting, decided) => self.apply_submitted(waiting, *decided, &mut feed),
         }
     }
 

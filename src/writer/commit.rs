@@ -81,7 +81,7 @@ struct InFlight {
 /// What is in a batch.
 pub(super) enum Proposal {
     /// What some senders submitted, and what of it is in the batch.
-    Submitted(Waiting, Decided),
+    Submitted(Waiting, Box<Decided>),
     /// Commands of our own.
     Own(Vec<Command>),
 }
@@ -151,7 +151,7 @@ impl<L: Log> Committer<L> {
         self.look_at_room();
         let decided = self.decide(&mut waiting);
         // Whoever waits is told by the proposal.
-        drop(self.propose(Proposal::Submitted(waiting, decided)).and_then(|()| self.land()));
+        drop(self.propose(Proposal::Submitted(waiting, Box::new(decided))).and_then(|()| self.land()));
     }
 
     /// Puts a jump of the time of receipt into the log, before anything that was received after it. `steady` is the steady

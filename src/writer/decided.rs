@@ -3,10 +3,10 @@
 use super::answer::Refused;
 use super::answer::Taken;
 use super::answer::Unchanged;
+use crate::event::Edge;
 use crate::store::Admission;
 use crate::store::Claimed;
 use crate::store::Unlabelled;
-use crate::event::Edge;
 use crate::store::odd_name;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

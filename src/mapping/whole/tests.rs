@@ -5,7 +5,13 @@ use crate::mapping::clusters::Clusters;
 #[track_caller]
 fn check(event_name: &str, details: Details, labels: &[(&str, &str)]) {
     let (mapping, clusters) = (Mapping::default(), Clusters::default());
-    let context = Context { organization: "".into(), now: Timestamp::from_millis(5), mapping: &mapping, clusters: &clusters, earlier: crate::event::record::Earlier::default() };
+    let context = Context {
+        organization: "".into(),
+        now: Timestamp::from_millis(5),
+        mapping: &mapping,
+        clusters: &clusters,
+        earlier: crate::event::record::Earlier::default(),
+    };
     let at = Timestamp::from_millis(1000);
     let whole = Whole { id: "7".into(), event_name: event_name.into(), at, end: End::At(at), details, cluster: "".into() };
     let (put, _) = whole.put(None, &context).unwrap();

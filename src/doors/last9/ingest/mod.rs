@@ -2,6 +2,7 @@
 
 mod answer;
 mod groups;
+mod sender;
 mod stream;
 
 use crate::http::refusals::refusal;
@@ -12,7 +13,6 @@ use crate::intake::body::unsupported;
 use crate::intake::claims::claim;
 use crate::intake::claims::idempotency_key;
 use crate::intake::unmatched::Told;
-use crate::intake::unmatched::Unmatched;
 use crate::intake::warnings::count_warnings;
 use std::sync::Arc;
 
@@ -23,13 +23,12 @@ use crate::account::Item;
 use crate::account::Lease;
 use crate::doors::last9::ingest::answer::BatchAnswer;
 use crate::doors::last9::ingest::answer::Item as AnswerItem;
+use crate::doors::last9::ingest::sender::Sender;
 use crate::doors::last9::wire;
 use crate::doors::last9::wire::Body;
 use crate::event::Edge;
 use crate::event::record::Earlier;
 use crate::http::app::App;
-use crate::http::app::Settings;
-use crate::http::auth::Grant;
 use crate::http::body;
 use crate::http::error::ApiError;
 use crate::http::route::Call;
@@ -42,7 +41,6 @@ use crate::time::Timestamp;
 use crate::writer::Answers;
 use crate::writer::Edges;
 use crate::writer::Refused;
-use crate::writer::Source;
 use crate::writer::Taken;
 use crate::writer::Writer;
 
@@ -83,29 +81,6 @@ pub(crate) async fn ingest(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     match parsed.map_err(|error| refusal(&error))? {
         Sent::One(event) => one(&app, writer, &sender, event, room).await,
         Sent::Many(events) => many(&app, writer, &sender, (events, body_bytes), room).await,
-    }
-}
-
-/// Who sends, and by which settings.
-#[derive(Clone)]
-struct Sender {
-    settings: Arc<Settings>,
-    grant: Grant,
-    /// Who waits for the writer.
-    source: Source,
-    /// Who takes a seat for a question.
-    asker: Source,
-}
-
-impl Sender {
-    fn of(call: &Call) -> Result<Self, ApiError> {
-        let (settings, grant) = (Arc::clone(&call.settings), call.grant()?.clone());
-        Ok(Self { settings, grant, source: call.source(), asker: call.asker() })
-    }
-
-    /// What should be known of stops among these that closed nothing.
-    async fn told<'t>(&self, app: &App, taken: impl IntoIterator<Item = &'t Taken>) -> Told {
-        Unmatched::of(&self.grant.organization, &self.settings, taken).look(app, self.asker).await
     }
 }
 

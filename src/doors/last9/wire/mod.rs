@@ -21,7 +21,6 @@ use std::borrow::Cow;
 
 /// A request's body: an object, or an array of them with an answer for each.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one of a request")]
 pub enum Body {
     /// One object.
     One(Result<Parsed, FormatError>),

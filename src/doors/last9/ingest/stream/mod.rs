@@ -17,12 +17,12 @@ use futures_util::stream::FuturesOrdered;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::doors::last9::ingest::Sender;
 use crate::doors::last9::ingest::answer;
 use crate::doors::last9::ingest::answer::Item;
 use crate::doors::last9::ingest::answer::StreamAnswer;
 use crate::doors::last9::ingest::groups;
 use crate::doors::last9::ingest::groups::LineGroup;
+use crate::doors::last9::ingest::sender::Sender;
 use crate::doors::last9::wire;
 use crate::event::record::Earlier;
 use crate::exposition::Exposure;
@@ -91,24 +91,14 @@ type Parsing<'a> = FuturesOrdered<BoxFuture<'a, Result<ParsedGroup, ApiError>>>;
 type Writing<'a> = FuturesOrdered<BoxFuture<'a, Written>>;
 
 /// Takes in a stream of any length.
-pub(super) async fn ingest(
-    app: Arc<App>,
-    headers: &HeaderMap,
-    body: Body,
-    sender: Sender,
-) -> Result<Response, ApiError> {
+pub(super) async fn ingest(app: Arc<App>, headers: &HeaderMap, body: Body, sender: Sender) -> Result<Response, ApiError> {
     let encoding = Encoding::of(headers)?;
     let groups = GroupSource::open(body, encoding, &sender.settings, &app, &sender.source);
     Ok(Pipeline::new(&app, sender).run(groups).await)
 }
 
 /// Takes in lines that were read whole, as an `Idempotency-Key` asks. `now` is what an absent timestamp means.
-pub(super) async fn ingest_whole(
-    app: &App,
-    bytes: Bytes,
-    sender: Sender,
-    now: Timestamp,
-) -> Result<Response, ApiError> {
+pub(super) async fn ingest_whole(app: &App, bytes: Bytes, sender: Sender, now: Timestamp) -> Result<Response, ApiError> {
     let groups = GroupSource::open(Body::from(bytes), Encoding::Identity, &sender.settings, app, &sender.source);
     let pipeline = Pipeline { now: Some(now), ..Pipeline::new(app, sender) };
     Ok(pipeline.run(groups).await)

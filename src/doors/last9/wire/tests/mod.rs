@@ -188,7 +188,8 @@ fn clusters_decide_where_and_add_labels() {
     };
     let configured = vec![cluster("main", &[("region", "us")]), cluster("eu", &[("region", "eu"), ("tier", "1")])];
     let clusters = Clusters::new(configured, Some("main")).unwrap();
-    let context = Context { organization: "acme".into(), now: NOW, mapping: &Mapping::default(), clusters: &clusters, earlier: Earlier::default() };
+    let context =
+        Context { organization: "acme".into(), now: NOW, mapping: &Mapping::default(), clusters: &clusters, earlier: Earlier::default() };
     for (fields, expected) in [
         ("", r#" {"region": "us"} Some("{}")"#),
         (r#","data_source_name":"main","attributes":{"region":"de"}"#, r#" {"region": "de"} None"#),
