@@ -224,6 +224,24 @@ fn paths_are_those_of_prometheus() {
     check(&["--web.allowed-hosts=a.example,b:80"], Err("--web.allowed-hosts: `b:80` must be a host name"));
     check(&["--web.allowed-hosts="], Err("--web.allowed-hosts"));
     check(&["--web.external-url=example.org"], Err("--web.external-url"));
+    check(&["--web.external-url=https://example.org/a b", "--web.route-prefix=/"], Err("--web.external-url: `/a b` must hold only"));
+}
+
+#[test]
+fn links_begin_with_the_external_url_and_routes_with_the_prefix() {
+    #[track_caller]
+    fn check(arguments: &[&str], route: &str, link: &str) {
+        let web = flags(arguments).web(&[]).unwrap();
+        assert_eq!((web.route_prefix.as_str(), web.link_prefix()), (route, link), "{arguments:?}");
+        assert_eq!(web.link(&format!("{route}/v1/x")), format!("{link}/v1/x"), "{arguments:?}");
+    }
+    check(&[], "", "");
+    check(&["--web.external-url=https://example.org"], "", "");
+    check(&["--web.external-url=https://example.org/ce/"], "/ce", "/ce");
+    check(&["--web.external-url=http://[::1]:80/a/b", "--web.route-prefix=/"], "", "/a/b");
+    check(&["--web.external-url=https://example.org/", "--web.route-prefix=ce"], "/ce", "");
+    check(&["--web.external-url=https://example.org/a", "--web.route-prefix=/b/"], "/b", "/a");
+    check(&["--web.route-prefix=/ce"], "/ce", "/ce");
 }
 
 #[test]

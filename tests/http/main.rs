@@ -24,6 +24,7 @@ mod operating;
 mod pages;
 mod poison;
 mod process;
+mod proxies;
 mod questions;
 mod sockets;
 mod support;
