@@ -36,11 +36,11 @@ const RETRY_FOR: Duration = Duration::from_secs(30);
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct ServerArgs {
-    /// Address of the server, with its path prefix if it has one [default: <http://127.0.0.1:10555>]
+    /// Address of the server, with its path prefix if it has one [default: `http://127.0.0.1:10555`]
     #[arg(long, value_name = "URL", env = "CHANGE_EVENTS_URL")]
     url: Option<OsString>,
 
-    /// Slug of the organization [default: default]
+    /// Slug of the organization [default: `default`]
     #[arg(long, value_name = "SLUG", env = "CHANGE_EVENTS_ORG")]
     org: Option<OsString>,
 
@@ -52,11 +52,11 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "FILE", env = "CHANGE_EVENTS_CA_FILE")]
     ca_file: Option<OsString>,
 
-    /// Longest time for one try [default: 10s]
+    /// Longest time for one try [default: `10s`]
     #[arg(long, value_name = "DURATION")]
     timeout: Option<OsString>,
 
-    /// How long to try again while the server does not answer, answers 408, 421, 425, 429 or 5xx; 0 for a single try [default: 30s]
+    /// How long to try again while the server does not answer, answers 408, 421, 425, 429 or 5xx; 0 for a single try [default: `30s`]
     #[arg(long, value_name = "DURATION")]
     retry_for: Option<OsString>,
 }
