@@ -121,6 +121,11 @@ fn body_for(path: &str) -> Body {
 }
 
 async fn ask(server: &Server, method: &str, path: &str, token: Option<&str>) -> u16 {
+    ask_spelled(server, method, path, token, str::to_owned).await
+}
+
+/// The same with the path in another spelling.
+async fn ask_spelled(server: &Server, method: &str, path: &str, token: Option<&str>, spelling: fn(&str) -> String) -> u16 {
     let concrete = path.replace("{org}", "acme").replace("{account}", "acme").replace("{sid}", "evt_none");
     let id = if path.starts_with(ANNOTATIONS) { "9007199254740991" } else { "none" };
     let concrete = concrete.replace("{id}", id).replace("{name}", "eu");
@@ -128,7 +133,7 @@ async fn ask(server: &Server, method: &str, path: &str, token: Option<&str>) -> 
     let headers: Vec<(&str, &str)> = bearer.iter().map(|value| ("authorization", value.as_str())).collect();
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let body = if method == Method::GET { Body::empty() } else { body_for(path) };
-    server.call(request(method, &concrete, &headers, body)).await.status
+    server.call(request(method, &spelling(&concrete), &headers, body)).await.status
 }
 
 #[tokio::test]
@@ -141,6 +146,34 @@ async fn every_route_answers_everybody_as_the_table_says() {
             let status = ask(&server, method, path, token).await;
             if status != *expected {
                 wrong.push(format!("{method} {path} by {actor}: {status} instead of {expected}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Who may ask what does not depend on how the path is spelled.
+#[tokio::test]
+async fn doubled_slashes_and_one_at_the_end_change_nothing() {
+    const SPELLINGS: [fn(&str) -> String; 5] = [
+        |path| format!("/{path}"),
+        |path| path.replace('/', "//"),
+        |path| format!("{path}/"),
+        |path| format!("//{}///", path.replace('/', "///")),
+        |path| if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { path.to_owned() },
+    ];
+    let server = server();
+    let mut wrong = Vec::new();
+    for (method, path, statuses) in TABLE {
+        // Long enough that so many wrong tokens are not throttled.
+        server.clock.advance(std::time::Duration::from_secs(1));
+        for (actor, expected) in ACTORS.iter().zip(statuses) {
+            let token = (*actor != "none").then_some(*actor);
+            for (number, spelling) in SPELLINGS.into_iter().enumerate() {
+                let status = ask_spelled(&server, method, path, token, spelling).await;
+                if status != *expected {
+                    wrong.push(format!("{method} {} ({number}) by {actor}: {status} instead of {expected}", spelling(path)));
+                }
             }
         }
     }

@@ -21,6 +21,8 @@ pub(crate) enum AttributeError {
     NoName(String),
     #[error("the attribute \"{0}\" is given twice")]
     Twice(String),
+    #[error("the attribute \"{0}\" is what exec finds out itself")]
+    FoundOut(String),
 }
 
 /// Reads one attribute.

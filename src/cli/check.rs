@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use crate::cli;
 use crate::cli::Failure;
 use crate::config;
+use crate::config::Extent;
 use crate::files;
 use crate::log;
 use crate::log::FsDisk;
@@ -78,8 +79,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 fn config(file: &Path) -> Result<ExitCode, Failure> {
-    config::ConfigFile::load(file).map_err(Failure::usage)?;
-    cli::print(&format!("{}: no problems\n", file.display()))?;
+    let found = match config::ConfigFile::load(file).map_err(Failure::usage)?.extent() {
+        Extent::Nothing => {
+            "it configures nothing: the server asks nobody for a token, and a running one does not take it in place of one that says more"
+        }
+        Extent::Anonymous => "no problems; without organizations the server asks nobody for a token",
+        Extent::Organizations => "no problems",
+    };
+    cli::print(&format!("{}: {found}\n", file.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

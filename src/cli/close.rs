@@ -11,10 +11,11 @@ use crate::cli;
 use crate::cli::Failure;
 use crate::cli::attribute;
 use crate::cli::attribute::Attribute;
+use crate::cli::given::Unusable;
 use crate::cli::listing;
 use crate::cli::listing::Wanted;
+use crate::cli::server::Server;
 use crate::cli::server::ServerArgs;
-use crate::client::Client;
 use crate::client::Delivery;
 use crate::client::ListedEdge;
 use crate::client::ListedEvent;
@@ -83,14 +84,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     {
         return Err(Failure::usage("--result and -a result=.. say the same thing twice"));
     }
-    let client = args.server.client()?;
-    let chosen = choose(args, &client)?;
+    let server = args.server.server(Unusable::Fails)?;
+    let chosen = choose(args, &server)?;
     let mut closed: Vec<&ListedEvent> = Vec::new();
     let mut refused = 0;
     for event in &chosen {
         let edge = stop_of(event, args, &extra, SystemClock.now());
         let delivery = Delivery::new(&edge, cli::random_key()?);
-        match args.server.patiently(|| client.put(&delivery)) {
+        match server.patience.until_done(|| server.client.put(&delivery)) {
             Ok(accepted) => {
                 closed.push(event);
                 for warning in &accepted.warnings {
@@ -104,7 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             }
         }
     }
-    let still_open = still_open(args, &client)?;
+    let still_open = still_open(args, &server)?;
     let (left, done): (Vec<_>, Vec<_>) = closed.into_iter().partition(|event| still_open.contains(&event.id));
     for event in &done {
         cli::print(&format!("{}\n", event.id))?;
@@ -119,10 +120,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 /// The events that the flags name; more than one only when that was asked for.
-fn choose(args: &Args, client: &Client) -> Result<Vec<ListedEvent>, Failure> {
+fn choose(args: &Args, server: &Server) -> Result<Vec<ListedEvent>, Failure> {
     let now = SystemClock.now();
     let wanted = Wanted { selectors: &args.selectors, older_than: args.older_than };
-    let mut events = listing::fetch(client, &args.server, wanted, now)?;
+    let mut events = listing::fetch(server, wanted, now)?;
     if let Some(id) = &args.id {
         events.retain(|event| event.id == *id || event.start.as_ref().is_some_and(|start| start.id == *id));
         if events.is_empty() {
@@ -165,8 +166,8 @@ fn stop_of(event: &ListedEvent, args: &Args, extra: &Map<String, Value>, now: Ti
 }
 
 /// Ids of what is open now.
-fn still_open(args: &Args, client: &Client) -> Result<HashSet<String>, Failure> {
+fn still_open(args: &Args, server: &Server) -> Result<HashSet<String>, Failure> {
     let wanted = Wanted { selectors: &args.selectors, older_than: None };
-    let events = listing::fetch(client, &args.server, wanted, SystemClock.now())?;
+    let events = listing::fetch(server, wanted, SystemClock.now())?;
     Ok(events.into_iter().map(|event| event.id).collect())
 }

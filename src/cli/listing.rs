@@ -7,8 +7,7 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::cli::Failure;
-use crate::cli::server::ServerArgs;
-use crate::client::Client;
+use crate::cli::server::Server;
 use crate::client::ListedEvent;
 use crate::time::Timestamp;
 
@@ -27,11 +26,13 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// Reads the list page by page to its end, because it is the oldest events, the last ones, that matter here.
-pub(crate) fn fetch(client: &Client, server: &ServerArgs, wanted: Wanted<'_>, now: Timestamp) -> Result<Vec<ListedEvent>, Failure> {
+pub(crate) fn fetch(server: &Server, wanted: Wanted<'_>, now: Timestamp) -> Result<Vec<ListedEvent>, Failure> {
+    let Server { client, patience } = server;
     let mut events: Vec<ListedEvent> = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let page = server.patiently(|| client.open_events(wanted.selectors, PAGE_EVENTS, cursor.as_deref())).map_err(Failure::running)?;
+        let page =
+            patience.until_done(|| client.open_events(wanted.selectors, PAGE_EVENTS, cursor.as_deref())).map_err(Failure::running)?;
         events.extend(page.events);
         if events.len() > EVENTS_MAX {
             return Err(Failure::running(format!("more than {EVENTS_MAX} events are open: name some by a selector")));

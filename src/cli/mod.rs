@@ -14,6 +14,7 @@ mod close;
 mod completions;
 mod exec;
 mod failure;
+mod given;
 mod listing;
 mod open;
 mod random;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::cli;
 use crate::cli::Failure;
+use crate::cli::given::Unusable;
 use crate::cli::listing;
 use crate::cli::listing::Wanted;
 use crate::cli::server::ServerArgs;
@@ -50,10 +51,10 @@ pub(crate) struct Args {
 
 /// Prints the list.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let client = args.server.client()?;
+    let server = args.server.server(Unusable::Fails)?;
     let now = SystemClock.now();
     let wanted = Wanted { selectors: &args.selectors, older_than: args.older_than };
-    let mut events = listing::fetch(&client, &args.server, wanted, now)?;
+    let mut events = listing::fetch(&server, wanted, now)?;
     let found = events.len();
     events.truncate(args.limit.unwrap_or(usize::MAX));
     if args.json {

@@ -1,5 +1,6 @@
 //! `change-events send`: one edge to a server.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use serde_json::Number;
@@ -8,6 +9,8 @@ use crate::cli;
 use crate::cli::Failure;
 use crate::cli::attribute;
 use crate::cli::attribute::Attribute;
+use crate::cli::given;
+use crate::cli::given::Unusable;
 use crate::cli::server::ServerArgs;
 use crate::client::Delivery;
 use crate::client::NewEdge;
@@ -58,7 +61,7 @@ pub(crate) struct Args {
 
     /// The cluster it belongs to; without it the organization's default
     #[arg(long, value_name = "CLUSTER")]
-    data_source_name: Option<String>,
+    data_source_name: Option<OsString>,
 
     /// Makes a repetition of this very command recognizable, also by other callers; without it one is made up
     #[arg(long, value_name = "KEY")]
@@ -84,16 +87,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         state: args.state,
         timestamp: args.timestamp.clone().unwrap_or_else(|| SystemClock.now().to_string()),
         attributes: attribute::collect(&args.attributes).map_err(Failure::usage)?,
-        data_source_name: args.data_source_name.clone(),
+        data_source_name: given::text("--data-source-name", args.data_source_name.as_ref())?.map(str::to_owned),
         value: args.value.clone(),
     };
     let key = match &args.idempotency_key {
         Some(key) => key.clone(),
         None => cli::random_key()?,
     };
-    let client = args.server.client()?;
+    let server = args.server.server(Unusable::Fails)?;
     let delivery = Delivery::new(&edge, key);
-    let accepted = args.server.patiently(|| client.put(&delivery)).map_err(Failure::running)?;
+    let accepted = server.patience.until_done(|| server.client.put(&delivery)).map_err(Failure::running)?;
     for warning in &accepted.warnings {
         cli::note(&format!("warning: {warning}"));
     }

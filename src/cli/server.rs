@@ -1,8 +1,10 @@
 //! The flags of every command that talks to a server, and the client they make.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -10,6 +12,9 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::cli::Failure;
+use crate::cli::given;
+use crate::cli::given::Unusable;
+use crate::cli::given::given;
 use crate::client::Client;
 use crate::client::ClientError;
 use crate::client::Options;
@@ -17,36 +22,58 @@ use crate::client::Token;
 use crate::client::retry;
 use crate::time::SystemClock;
 use crate::time::duration;
+use crate::time::duration::DurationError;
 
 /// The token itself; there is no flag for it, because everybody on the machine can read flags.
 const TOKEN_VARIABLE: &str = "CHANGE_EVENTS_TOKEN";
 
-/// Where the server is, who asks, and how patiently.
+const URL: &str = "http://127.0.0.1:10555";
+const ORGANIZATION: &str = "default";
+const TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_FOR: Duration = Duration::from_secs(30);
+
+/// Where the server is, who asks, and how patiently, as it was given: one command fails where it cannot be used, another does not.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct ServerArgs {
-    /// Address of the server, with its path prefix if it has one
-    #[arg(long, value_name = "URL", env = "CHANGE_EVENTS_URL", default_value = "http://127.0.0.1:10555")]
-    url: String,
+    /// Address of the server, with its path prefix if it has one [default: `http://127.0.0.1:10555`]
+    #[arg(long, value_name = "URL", env = "CHANGE_EVENTS_URL")]
+    url: Option<OsString>,
 
-    /// Slug of the organization
-    #[arg(long, value_name = "SLUG", env = "CHANGE_EVENTS_ORG", default_value = "default")]
-    org: String,
+    /// Slug of the organization [default: `default`]
+    #[arg(long, value_name = "SLUG", env = "CHANGE_EVENTS_ORG")]
+    org: Option<OsString>,
 
     /// File that holds the token; without it the token is taken from the variable `CHANGE_EVENTS_TOKEN`, if that is set
     #[arg(long, value_name = "FILE", env = "CHANGE_EVENTS_TOKEN_FILE")]
-    token_file: Option<PathBuf>,
+    token_file: Option<OsString>,
 
     /// File of the certificates (PEM) to trust instead of the public ones
     #[arg(long, value_name = "FILE", env = "CHANGE_EVENTS_CA_FILE")]
-    ca_file: Option<PathBuf>,
+    ca_file: Option<OsString>,
 
-    /// Longest time for one try
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
+    /// Longest time for one try [default: `10s`]
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<OsString>,
+
+    /// How long to try again while the server does not answer, answers 408, 421, 425, 429 or 5xx; 0 for a single try [default: `30s`]
+    #[arg(long, value_name = "DURATION")]
+    retry_for: Option<OsString>,
+}
+
+/// A server to talk to, and how patiently.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) client: Client,
+    pub(crate) patience: Patience,
+}
+
+/// How long a server may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For one try.
     pub(crate) timeout: Duration,
-
-    /// How long to try again while the server does not answer, answers 408, 421, 425, 429 or 5xx; 0 for a single try
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
+    /// For further tries; 0 for none.
     pub(crate) retry_for: Duration,
 }
 
@@ -63,40 +90,46 @@ enum ServerError {
     TokenVariable(#[source] ClientError),
     #[error("{TOKEN_VARIABLE}")]
     Variable(#[source] env::VarError),
+    #[error("{name}")]
+    Duration { name: &'static str, source: DurationError },
 }
 
 impl ServerArgs {
-    /// The client that these flags describe.
-    pub(crate) fn client(&self) -> Result<Client, Failure> {
-        let token = self.token()?;
-        self.client_with(token)
-    }
-
-    /// The same with another token, or none.
-    pub(crate) fn client_with(&self, token: Option<Token>) -> Result<Client, Failure> {
-        if self.timeout.is_zero() {
-            return Err(Failure::usage("--timeout must be longer than 0"));
-        }
-        let read = |path: &PathBuf| fs::read(path).map_err(|source| Failure::running(ServerError::Read { path: path.clone(), source }));
-        let options = Options {
-            url: self.url.clone(),
-            organization: self.org.clone(),
-            token,
-            timeout: self.timeout,
-            authorities: self.ca_file.as_ref().map(read).transpose()?,
+    /// The server that these flags describe. Of what is told instead of failing, a default takes the place; without a token the
+    /// server says no.
+    pub(crate) fn server(&self, unusable: Unusable) -> Result<Server, Failure> {
+        let patience = Patience {
+            timeout: unusable.settle(self.timeout())?.unwrap_or(TIMEOUT),
+            retry_for: unusable.settle(duration("--retry-for", self.retry_for.as_ref()))?.flatten().unwrap_or(RETRY_FOR),
         };
-        Client::new(options, Arc::new(SystemClock)).map_err(|error| match error {
+        let token = unusable.settle(self.token())?.flatten();
+        let options = Options {
+            url: given::text("--url", self.url.as_ref())?.unwrap_or(URL).to_owned(),
+            organization: given::text("--org", self.org.as_ref())?.unwrap_or(ORGANIZATION).to_owned(),
+            token,
+            timeout: patience.timeout,
+            authorities: given(self.ca_file.as_ref()).map(|path| read(Path::new(path))).transpose()?,
+        };
+        let client = Client::new(options, Arc::new(SystemClock)).map_err(|error| match error {
             ClientError::Url { .. } => Failure::usage(error),
             other => Failure::running(other),
-        })
+        });
+        Ok(Server { client: client?, patience })
+    }
+
+    fn timeout(&self) -> Result<Duration, Failure> {
+        match duration("--timeout", self.timeout.as_ref())? {
+            Some(Duration::ZERO) => Err(Failure::usage("--timeout must be longer than 0")),
+            timeout => Ok(timeout.unwrap_or(TIMEOUT)),
+        }
     }
 
     /// The token of the file, else of the environment, else none.
-    pub(crate) fn token(&self) -> Result<Option<Token>, Failure> {
-        if let Some(path) = &self.token_file {
+    fn token(&self) -> Result<Option<Token>, Failure> {
+        if let Some(path) = given(self.token_file.as_ref()).map(PathBuf::from) {
             let text =
-                fs::read_to_string(path).map_err(|source| Failure::running(ServerError::ReadToken { path: path.clone(), source }))?;
-            let wrong = |source| Failure::running(ServerError::TokenFile { path: path.clone(), source });
+                fs::read_to_string(&path).map_err(|source| Failure::running(ServerError::ReadToken { path: path.clone(), source }))?;
+            let wrong = |source| Failure::running(ServerError::TokenFile { path, source });
             return Token::parse(&text).map(Some).map_err(wrong);
         }
         match env::var(TOKEN_VARIABLE) {
@@ -107,9 +140,20 @@ impl ServerArgs {
             Err(error) => Err(Failure::running(ServerError::Variable(error))),
         }
     }
+}
 
-    /// Tries until it works or `--retry-for` is over.
-    pub(crate) fn patiently<T>(&self, attempt: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
+fn duration(name: &'static str, raw: Option<&OsString>) -> Result<Option<Duration>, Failure> {
+    let parse = |text| duration::parse(text).map_err(|source| Failure::usage(ServerError::Duration { name, source }));
+    given::text(name, raw)?.map(parse).transpose()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|source| Failure::running(ServerError::Read { path: path.to_owned(), source }))
+}
+
+impl Patience {
+    /// Tries until it works or the time is over.
+    pub(crate) fn until_done<T>(self, attempt: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
         let begun = Instant::now();
         retry::until_done(attempt, |_, pause| {
             let enough = begun.elapsed() + pause <= self.retry_for;

@@ -40,7 +40,19 @@ pub struct ConfigFile {
     wire: Wire,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// How much a file says, for what may come after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// Nothing: it is empty, or has comments only.
+    #[default]
+    Nothing,
+    /// Something, without organizations.
+    Anonymous,
+    /// There are organizations.
+    Organizations,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Wire {
     organizations: Vec<WireOrganization>,
@@ -52,7 +64,7 @@ struct Wire {
     grafana: WireGrafana,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WireOrganization {
     slug: String,
@@ -66,7 +78,7 @@ struct WireOrganization {
     default_cluster: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WireToken {
     name: String,
@@ -76,7 +88,7 @@ struct WireToken {
     expires: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WireCluster {
     name: String,
@@ -84,7 +96,7 @@ struct WireCluster {
     labels: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct WireLabels {
     /// Each replaces the default of the same canonical label; an empty list takes it away.
@@ -97,7 +109,7 @@ struct WireLabels {
     events: BTreeMap<String, WireRules>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct WireRules {
     rename: BTreeMap<String, String>,
@@ -105,7 +117,7 @@ struct WireRules {
     allow: Option<Vec<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct WirePairing {
     start: Option<String>,
@@ -117,7 +129,7 @@ struct WirePairing {
     supersede: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct WireGrafana {
     /// Bare tags that name an event, and the name.
@@ -158,6 +170,28 @@ impl ConfigFile {
             limits: request,
             doors,
         })
+    }
+
+    /// How much it says.
+    pub fn extent(&self) -> Extent {
+        match &self.wire {
+            wire if !wire.organizations.is_empty() => Extent::Organizations,
+            wire if *wire == Wire::default() => Extent::Nothing,
+            _ => Extent::Anonymous,
+        }
+    }
+
+    /// Whether a server may go on with this file after one of that extent. An editor, or a mount, may leave an empty one for a
+    /// moment; who means that nobody needs a token any more can start the server again.
+    pub fn may_follow(&self, before: Extent) -> Result<(), ConfigError> {
+        match self.extent() {
+            now if now >= before => Ok(()),
+            Extent::Nothing => Err(self.rule("the file", "configures nothing, where it did before: only a restart takes that in")),
+            _ => Err(self.rule(
+                "organizations",
+                "must not be empty, where there were some: anybody could read and write then, and only a restart takes that in",
+            )),
+        }
     }
 
     /// The limits in the file.

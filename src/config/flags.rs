@@ -65,7 +65,7 @@ pub struct Flags {
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", help_heading = "Web")]
     pub web_telemetry_path: String,
 
-    /// URL under which others reach the server, for example through a proxy; its path is the default route prefix
+    /// URL under which others reach the server, for example through a proxy: links begin with it, and its path is the default route prefix
     #[arg(long = "web.external-url", value_name = "URL", help_heading = "Web")]
     pub web_external_url: Option<String>,
 
@@ -73,7 +73,7 @@ pub struct Flags {
     #[arg(long = "web.allowed-hosts", value_name = "NAME", value_delimiter = ',', help_heading = "Web")]
     pub web_allowed_hosts: Vec<String>,
 
-    /// Prefix of every path that is served
+    /// Prefix of every path that is served; `/` behind a proxy that takes the path of the external URL away
     #[arg(long = "web.route-prefix", value_name = "PATH", help_heading = "Web")]
     pub web_route_prefix: Option<String>,
 
@@ -203,8 +203,9 @@ impl Flags {
 
     /// Where things are served, by a server that listens on these addresses.
     pub fn web(&self, addresses: &[SocketAddr]) -> Result<WebOptions, ConfigError> {
-        let path_of_url = self.web_external_url.as_deref().map(path_of_url).transpose()?;
-        let prefix = self.web_route_prefix.as_deref().or(path_of_url).unwrap_or_default();
+        let path_of_url = self.web_external_url.as_deref().map(path_of_url).transpose()?.unwrap_or_default();
+        check_path("--web.external-url", path_of_url)?;
+        let prefix = self.web_route_prefix.as_deref().unwrap_or(path_of_url);
         let trimmed = prefix.trim_matches('/');
         let route_prefix = if trimmed.is_empty() { String::new() } else { format!("/{trimmed}") };
         check_path("--web.route-prefix", &route_prefix)?;
@@ -269,5 +270,5 @@ fn path_of_url(url: &str) -> Result<&str, ConfigError> {
     let rest = rest.filter(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#']));
     let rest =
         rest.ok_or_else(|| ConfigError::flag("--web.external-url", format!("`{url}` must be an http or https URL without query")))?;
-    Ok(rest.find('/').and_then(|start| rest.get(start..)).unwrap_or_default())
+    Ok(rest.find('/').and_then(|start| rest.get(start..)).unwrap_or_default().trim_end_matches('/'))
 }

@@ -1,7 +1,7 @@
 //! Flags and configuration file to the small options of each part. This module knows everyone; nobody knows it.
 //!
 //! A flag wins over the file, the file over the default. Of the file, everything but the limits marked so in [`limits`] takes
-//! effect on a reload; flags are settled at the start.
+//! effect on a reload, unless it takes away the last organization; flags are settled at the start.
 
 mod file;
 mod flags;
@@ -15,6 +15,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 pub use crate::config::file::ConfigFile;
+pub use crate::config::file::Extent;
 pub use crate::config::flags::Flags;
 pub use crate::config::limits::Limits;
 

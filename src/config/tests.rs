@@ -55,6 +55,31 @@ fn the_file_of_the_design_is_read() {
 }
 
 #[test]
+fn what_says_less_does_not_follow() {
+    const EMPTY: [&str; 8] =
+        ["", "\n", "# all of it\n# is a comment\n", "---\n", "---\n...\n", "{}", "null\n", "organizations: []\nlabels: {}\n"];
+    const SOME: [&str; 3] = ["labels: {drop: [a]}", "organizations: []\nlimits: {item_bytes: 1000}", "clusters: [{name: main}]"];
+    const ALL: [&str; 2] = [DESIGN, "organizations: [{slug: acme}]"];
+    let rows = [(Extent::Nothing, &EMPTY[..]), (Extent::Anonymous, &SOME), (Extent::Organizations, &ALL)];
+    for (extent, texts) in rows {
+        for text in texts {
+            let file = parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+            assert_eq!(file.extent(), extent, "{text:?}");
+            for (before, _) in rows {
+                let said = file.may_follow(before).map_err(|error| error.to_string());
+                let expected = match (extent, before) {
+                    _ if extent >= before => None,
+                    (Extent::Nothing, _) => Some("config.yml: the file: configures nothing"),
+                    _ => Some("config.yml: organizations: must not be empty"),
+                };
+                assert_eq!(said.is_ok(), expected.is_none(), "{text:?} after {before:?}");
+                assert!(said.err().unwrap_or_default().contains(expected.unwrap_or_default()), "{text:?} after {before:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn many_organizations_with_many_tokens_are_read() {
     let token = |number: usize| format!("{{name: t{number}, sha256: {number:064x}, scopes: [write, read]}}");
     let organization = |number: usize| {
@@ -199,6 +224,24 @@ fn paths_are_those_of_prometheus() {
     check(&["--web.allowed-hosts=a.example,b:80"], Err("--web.allowed-hosts: `b:80` must be a host name"));
     check(&["--web.allowed-hosts="], Err("--web.allowed-hosts"));
     check(&["--web.external-url=example.org"], Err("--web.external-url"));
+    check(&["--web.external-url=https://example.org/a b", "--web.route-prefix=/"], Err("--web.external-url: `/a b` must hold only"));
+}
+
+#[test]
+fn links_begin_with_the_external_url_and_routes_with_the_prefix() {
+    #[track_caller]
+    fn check(arguments: &[&str], route: &str, link: &str) {
+        let web = flags(arguments).web(&[]).unwrap();
+        assert_eq!((web.route_prefix.as_str(), web.link_prefix()), (route, link), "{arguments:?}");
+        assert_eq!(web.link(&format!("{route}/v1/x")), format!("{link}/v1/x"), "{arguments:?}");
+    }
+    check(&[], "", "");
+    check(&["--web.external-url=https://example.org"], "", "");
+    check(&["--web.external-url=https://example.org/ce/"], "/ce", "/ce");
+    check(&["--web.external-url=http://[::1]:80/a/b", "--web.route-prefix=/"], "", "/a/b");
+    check(&["--web.external-url=https://example.org/", "--web.route-prefix=ce"], "/ce", "");
+    check(&["--web.external-url=https://example.org/a", "--web.route-prefix=/b/"], "/b", "/a");
+    check(&["--web.route-prefix=/ce"], "/ce", "/ce");
 }
 
 #[test]

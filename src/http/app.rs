@@ -104,7 +104,7 @@ pub struct WebOptions {
     pub route_prefix: String,
     /// The path of the page with our own metrics (`--web.telemetry-path`).
     pub telemetry_path: String,
-    /// The URL under which others reach this server, for links (`--web.external-url`).
+    /// The URL under which others reach this server, for links, without a `/` at its end (`--web.external-url`).
     pub external_url: Option<String>,
     /// The names by which it may be asked for while it asks for no token; none: by any, since other machines reach it.
     pub hosts: Option<Hosts>,
@@ -113,6 +113,20 @@ pub struct WebOptions {
 impl Default for WebOptions {
     fn default() -> Self {
         Self { route_prefix: String::new(), telemetry_path: "/metrics".to_owned(), external_url: None, hosts: None }
+    }
+}
+
+impl WebOptions {
+    /// What stands before every path where others see it: the path of the external URL, or else the prefix that is served.
+    pub fn link_prefix(&self) -> &str {
+        let Some(url) = &self.external_url else { return &self.route_prefix };
+        let after_scheme = url.split_once("://").map_or(&**url, |(_, rest)| rest);
+        after_scheme.find('/').and_then(|start| after_scheme.get(start..)).unwrap_or_default()
+    }
+
+    /// The path of a request, as others see it.
+    pub fn link(&self, path: &str) -> String {
+        format!("{}{}", self.link_prefix(), path.strip_prefix(&*self.route_prefix).unwrap_or(path))
     }
 }
 

@@ -26,6 +26,7 @@ use axum::routing::MethodFilter;
 use axum::routing::on;
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
+use tower::ServiceExt as _;
 
 use crate::http::app::App;
 use crate::http::authorize::Asked;
@@ -43,6 +44,8 @@ use crate::telemetry::RouteMetrics;
 type Errors = fn(&ApiError) -> Response;
 
 /// A router for every route of these doors, under the prefix. Whatever it answers, [`Front`] has seen the request before.
+///
+/// A path that no route has is looked for once more as [`respelled`], so that a request is authorized by the route that answers it.
 pub fn router(app: &Arc<App>, doors: &'static [Door]) -> Router {
     let prefix = &app.web.route_prefix;
     let unknown = Arc::new(app.telemetry.route("unknown", "any"));
@@ -62,16 +65,54 @@ pub fn router(app: &Arc<App>, doors: &'static [Door]) -> Router {
         let handler = behind(doors, &front, move |_| ready(Redirect::temporary(&home).into_response()));
         router = router.route("/", on(MethodFilter::GET, handler));
     }
-    let refused = |status: StatusCode, message| {
+    let refused = |status: StatusCode, message: fn(&str, &str) -> String| {
         let (metrics, prefix) = (Arc::clone(&unknown), prefix.clone());
         behind(doors, &front, move |request| {
             metrics.observe(status.as_u16(), Duration::ZERO);
+            let message = message(request.uri().path(), &prefix);
             ready(errors_at(doors, request.uri(), &prefix)(&ApiError::new(status, "route", message)))
         })
     };
-    let no_path = refused(StatusCode::NOT_FOUND, "no such path");
-    let no_method = refused(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method");
-    router.fallback(no_path).method_not_allowed_fallback(no_method)
+    let no_method = refused(StatusCode::METHOD_NOT_ALLOWED, |_, _| "this path does not take this method".to_owned());
+    let exact = router.method_not_allowed_fallback(no_method);
+    let closed = exact.clone().fallback(refused(StatusCode::NOT_FOUND, no_path));
+    let closed = closed.map_request(|request| respelled(request, |path| format!("{path}/")));
+    let plain = exact.clone().fallback_service(closed).map_request(|request| respelled(request, without_slashes));
+    exact.fallback_service(plain)
+}
+
+/// What to say where nothing is; behind a proxy it may be the prefix.
+fn no_path(path: &str, prefix: &str) -> String {
+    if path.starts_with(prefix) {
+        return "no such path".to_owned();
+    }
+    format!(
+        "no such path: all are below {prefix}, as --web.route-prefix says, or else the path of --web.external-url; where a proxy takes that \
+         away, add --web.route-prefix=/"
+    )
+}
+
+/// The request with its path in another spelling. What is percent-encoded in it stays as it is.
+fn respelled(mut request: Request, spelling: fn(&str) -> String) -> Request {
+    if let Some(uri) = with_path(request.uri(), spelling) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn with_path(uri: &Uri, spelling: fn(&str) -> String) -> Option<Uri> {
+    let path = Some(uri.path()).filter(|path| path.starts_with('/')).map(spelling)?;
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{path}{query}").parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// The path without what is doubled, and without a slash at its end.
+fn without_slashes(path: &str) -> String {
+    let pieces = path.split('/').filter(|piece| !piece.is_empty());
+    let path: String = pieces.flat_map(|piece| ["/", piece]).collect();
+    if path.is_empty() { "/".to_owned() } else { path }
 }
 
 /// Answers what the front lets through. A layer would do the same, and cost every request some allocations.

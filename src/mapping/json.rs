@@ -75,11 +75,19 @@ pub(crate) fn members(json: &str) -> Result<Vec<Member<'_>>, serde_json::Error> 
 /// The members of a text, or the rule that it breaks: it must be an object.
 pub(crate) fn object(text: &str) -> Result<Vec<Member<'_>>, String> {
     members(text).map_err(|error| match JsonKind::of(text) {
+        JsonKind::Object if is_several(text) => "another value follows the first one: send one at a time".to_owned(),
         JsonKind::Object => error.to_string(),
         // What begins like a value need not be one.
         kind if serde_json::from_str::<de::IgnoredAny>(text).is_ok() => format!("must be a JSON object, not {kind}"),
         _ => "must be a JSON object".to_owned(),
     })
+}
+
+/// Whether another object or array follows a whole value, as in lines of events.
+pub(crate) fn is_several(text: &str) -> bool {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<de::IgnoredAny>();
+    let is_whole = matches!(values.next(), Some(Ok(_)));
+    is_whole && text.get(values.byte_offset()..).is_some_and(|rest| rest.trim_ascii_start().starts_with(['{', '[']))
 }
 
 /// A name that more than one of `members` has.

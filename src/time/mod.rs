@@ -5,6 +5,7 @@
 mod believed;
 pub mod duration;
 pub mod iso8601;
+pub mod unix;
 
 pub use believed::BelievedClock;
 use rustix::time::ClockId;

@@ -121,7 +121,10 @@ fn a_configuration_is_checked_as_the_server_does() {
     };
     check("clusters: [{name: main}]\n", 0, "no problems");
     check(include_str!("../../examples/config.yml"), 0, "no problems");
-    check("", 0, "no problems");
+    check("labels: {drop: [a]}\n", 0, "no problems; without organizations the server asks nobody for a token");
+    for nothing in ["", "# organizations: []\n", "organizations: []\n"] {
+        check(nothing, 0, "it configures nothing: ");
+    }
     check("cluster: []\n", 2, "cluster");
     check("organizations: [{slug: \"\"}]\n", 2, "organizations[0].slug");
     check("clusters: [\n", 2, "events.yml");

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -191,7 +192,7 @@ fn without_a_token_or_certificates_the_job_runs_all_the_same() {
 }
 
 #[test]
-fn wrong_usage_runs_nothing() {
+fn what_is_no_command_line_runs_nothing() {
     let bench = Bench::new("http://127.0.0.1:9");
     let check = |flags: &[&str]| {
         let ended = run(&mut bench.exec(flags, "touch begun"));
@@ -199,16 +200,118 @@ fn wrong_usage_runs_nothing() {
         assert!(!bench.path("begun").exists(), "{flags:?}");
     };
     check(&["--nonsense"]);
-    check(&["-a", "result=success"]);
-    check(&["-a", "duration_ms=5"]);
-    check(&["-a", "exit_result=5"]);
-    check(&["-a", "service_name=web"]);
-    check(&["--url", "localhost"]);
     check(&["--state", "start"]);
+    // With --strict, what is only told without it.
+    for (_, flags, _) in TOLD {
+        check(&[&["--strict"][..], flags].concat());
+    }
     let ended = run(&mut change_events(&["exec", "-n", "deployment"]));
     assert_eq!(ended.code, Some(2), "{ended:?}");
     let ended = run(&mut change_events(&["exec", "-n", "deployment", "true"]));
     assert_eq!(ended.code, Some(2), "{ended:?}");
+    let ended = run(&mut change_events(&["exec", "--", "true"]));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+}
+
+/// How many edges are sent with these flags, and what is told of them.
+const TOLD: &[(usize, &[&str], &str)] = &[
+    (2, &["-a", "foo"], "\"foo\" has no \"=\": write name=value; it is left out"),
+    (2, &["-a", "foo:=bar"], "the value of \"foo:=bar\" is not JSON"),
+    (2, &["-a", "=foo"], "has no name before"),
+    (2, &["-a", "result=success"], "the attribute \"result\" is what exec finds out itself; it is left out"),
+    (2, &["-a", "duration_ms=5"], "\"duration_ms\""),
+    (2, &["-a", "exit_result=5"], "\"exit_result\""),
+    (2, &["-a", "service_name=web"], "the attribute \"service_name\" is given twice; it is left out"),
+    (2, &["--timeout", "abc"], "--timeout: `abc` is not a duration"),
+    (2, &["--timeout", "0"], "--timeout must be longer than 0"),
+    (2, &["--retry-for", "5"], "--retry-for: `5` is not a duration"),
+    (0, &["--url", "localhost"], "this run is not reported: the url \"localhost\" is not usable"),
+    (0, &["--url", "http://"], "this run is not reported: the url"),
+    (0, &["--url", "https://example.test/?a=b"], "this run is not reported: the url"),
+];
+
+#[test]
+fn whatever_is_wrong_with_what_is_reported_the_job_runs() {
+    for (edges, flags, told) in TOLD {
+        let server = FakeServer::start(|_, _| Reply::accepted());
+        let bench = Bench::new(&server.url());
+        let ended = run(&mut bench.exec(flags, "exit 7"));
+        assert_eq!((ended.code, server.edges().len()), (Some(7), *edges), "{flags:?}: {ended:?}");
+        assert!(ended.stderr.starts_with("change-events: warning: ") && ended.stderr.contains(told), "{flags:?}: {ended:?}");
+        for edge in server.edges() {
+            assert_eq!(edge["attributes"]["service_name"], "api", "the first is the one that counts: {edge}");
+        }
+    }
+}
+
+/// As a CI passes on a variable that is not set, or one that was written on Windows.
+#[test]
+fn an_empty_variable_is_as_good_as_none() {
+    const VARIABLES: [&str; 6] = ["URL", "ORG", "TOKEN", "TOKEN_FILE", "CA_FILE", "SPOOL_DIR"];
+    let server = FakeServer::start(|_, _| Reply::accepted());
+    let bench = Bench::new(&server.url());
+    for blank in ["", " ", "\r", "\r\n"] {
+        for name in VARIABLES {
+            let mut command = bench.exec(&["--strict"], "exit 7");
+            if name == "URL" {
+                command = bench.exec(&["--strict", "--url", &server.url()], "exit 7");
+            }
+            let before = server.edges().len();
+            let ended = run(command.env(format!("CHANGE_EVENTS_{name}"), blank));
+            assert_eq!((ended.code, server.edges().len() - before, &*ended.stderr), (Some(7), 2, ""), "{name} {blank:?}");
+        }
+    }
+    let mut command = bench.exec(&["--timeout", "1s", "--retry-for", "0"], "exit 7");
+    for name in VARIABLES {
+        command.env(format!("CHANGE_EVENTS_{name}"), "");
+    }
+    let ended = run(&mut command);
+    assert_eq!((ended.code, ended.stderr.contains("the url")), (Some(7), false), "{ended:?}");
+
+    let before = server.requests().len();
+    let mut command = bench.exec(&["--strict"], "exit 7");
+    let ended = run(command.env("CHANGE_EVENTS_URL", format!("{}\r\n", server.url())).env("CHANGE_EVENTS_ORG", "acme\r"));
+    assert_eq!((ended.code, &*ended.stderr), (Some(7), ""));
+    assert_eq!(server.requests()[before].target, "/api/v4/organizations/acme/change_events");
+
+    // Of every other command, too.
+    for arguments in [&["send", "-n", "flag"][..], &["open"]] {
+        let mut command = change_events(arguments);
+        for name in VARIABLES {
+            command.env(format!("CHANGE_EVENTS_{name}"), "");
+        }
+        let ended = run(command.args(["--url", &server.url(), "--retry-for", "0"]));
+        let at = server.requests().last().unwrap().target.clone();
+        assert!(at.starts_with("/api/v4/organizations/default/change_events"), "{arguments:?}: {at} {ended:?}");
+    }
+}
+
+#[test]
+fn what_is_not_utf_8_is_passed_on_to_the_job_and_told_of_the_rest() {
+    let server = FakeServer::start(|_, _| Reply::accepted());
+    let bench = Bench::new(&server.url());
+    let name = OsStr::from_bytes(b"caf\xe9");
+    let exec = |flags: &[&[u8]]| {
+        let mut command = change_events(&["exec"]);
+        command.args(flags.iter().map(|flag| OsStr::from_bytes(flag))).args(["--url", &server.url(), "--", "touch"]);
+        command.arg(name).current_dir(bench.directory.path()).env("XDG_STATE_HOME", bench.directory.path());
+        let ended = run(&mut command);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(bench.path(name).exists());
+        fs::remove_file(bench.path(name)).unwrap();
+        ended
+    };
+    let ended = exec(&[b"-n", b"deployment", b"-a", b"branch=caf\xe9", b"-a", b"n=1"]);
+    assert!(ended.stderr.contains("warning: --attribute: `branch=caf\u{fffd}` is not UTF-8"), "{ended:?}");
+    for edge in server.edges() {
+        assert_eq!((&edge["attributes"]["branch"], &edge["attributes"]["n"]), (&json!("caf\u{fffd}"), &json!("1")), "{edge}");
+    }
+    assert_eq!(server.edges().len(), 2);
+    exec(&[b"-n", b"d\xe9ploiement"]);
+    assert_eq!(server.edges().last().unwrap()["event_name"], "d\u{fffd}ploiement");
+    let ended = exec(&[b"-n", b"deployment", b"--org", b"\xff"]);
+    assert!(ended.stderr.contains("this run is not reported: --org"), "{ended:?}");
+    assert_eq!(server.edges().len(), 4);
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn wrong_usage_is_exit_code_2_and_sends_nothing() {
     check(&["-n", "x", "--timeout", "0"]);
     check(&["-n", "x", "--timeout", "5"]);
     check(&["-n", "x", "--url", "localhost:1"]);
-    check(&["-n", "x", "--org", ""]);
+    check(&["-n", "x", "--org", "acme", "--retry-for", "5"]);
     check(&["-n", "x", "--nonsense"]);
     assert!(server.requests().is_empty());
 }

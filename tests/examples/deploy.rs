@@ -72,7 +72,10 @@ fn is_accepted_by_the_image(further: &[&str]) {
 #[test]
 fn the_image_takes_what_its_users_pass() {
     is_accepted_by_the_image(&["--web.allow-anonymous"]);
+    assert!(entrypoint().contains(&"--web.listen-address=:10555".to_owned()), "every address, of IPv6 too");
     let file = examples::with("examples/Containerfile", &[]);
+    assert!(!file.lines().any(|line| line.starts_with("VOLUME")), "whoever wants none would get one that nobody finds again");
+    assert!(file.contains("\nUSER 65532:65532\n"));
     for line in file.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from")) {
         for source in line.split_whitespace().skip(1).collect::<Vec<_>>().split_last().unwrap().1 {
             assert!(examples::path(source).exists(), "{line}");
@@ -87,14 +90,21 @@ fn the_compose_file_holds_together() {
     is_accepted_by_the_image(&yaml::strings(&service["command"]));
     let dockerfile = service["build"]["dockerfile"].as_str().unwrap();
     assert!(examples::path(dockerfile).exists());
-    let config = yaml::strings(&service["volumes"])[1];
-    assert_eq!(config, "./config.yml:/etc/change-events/config.yml:ro");
+    assert!(yaml::strings(&service["volumes"]).contains(&"./change-events:/etc/change-events:ro"));
+    assert_eq!(yaml::strings(&service["command"]), ["--config.file=/etc/change-events/config.yml"]);
+    // A file that is mounted alone stays the old one when an editor replaces it.
+    assert!(compose["secrets"].is_null());
+    for service in compose["services"].as_object().unwrap().values() {
+        for volume in yaml::strings(&service["volumes"]).into_iter().filter(|volume| volume.starts_with('.')) {
+            let folders = ["./change-events", "./tokens", "../alerts"];
+            assert!(folders.contains(&volume.split(':').next().unwrap()), "{volume}");
+        }
+    }
 
     let prometheus = &compose["services"]["prometheus"];
-    let secret = yaml::strings(&prometheus["secrets"])[0];
     let scrape = compose["configs"]["prometheus"]["content"].as_str().unwrap();
-    assert!(scrape.contains(&format!("credentials_file: /run/secrets/{secret}\n")), "{scrape}");
-    assert!(compose["secrets"][secret].is_object());
+    assert!(scrape.contains("credentials_file: tokens/prometheus\n"), "{scrape}");
+    assert!(yaml::strings(&prometheus["volumes"]).contains(&"./tokens:/etc/prometheus/tokens:ro"));
     for file in scrape.lines().filter_map(|line| line.trim().strip_prefix("- alerts/")) {
         assert!(examples::path("alerts").join(file).exists(), "{file}");
     }
@@ -121,6 +131,12 @@ fn the_kubernetes_manifest_holds_together() {
     let pod = &set["spec"]["template"];
     let container = &pod["spec"]["containers"][0];
     is_accepted_by_the_image(&yaml::strings(&container["args"]));
+    for id in ["runAsUser", "runAsGroup", "fsGroup"] {
+        assert_eq!(pod["spec"]["securityContext"][id], 65532, "the user of the image: {id}");
+    }
+    for mount in container["volumeMounts"].as_array().unwrap() {
+        assert!(mount["subPath"].is_null(), "it would stay as it was at the start: {mount}");
+    }
 
     // Who finds whom.
     assert_eq!(set["spec"]["selector"]["matchLabels"], pod["metadata"]["labels"]);

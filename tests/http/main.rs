@@ -25,6 +25,7 @@ mod pages;
 mod pairing;
 mod poison;
 mod process;
+mod proxies;
 mod questions;
 mod sockets;
 mod support;

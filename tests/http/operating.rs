@@ -110,3 +110,41 @@ async fn too_many_headers_are_refused() {
     assert_eq!(server.put(r#"{"event_name":"a"}"#, &headers).await.status, 431);
     assert_eq!(server.put(r#"{"event_name":"a"}"#, &headers[..60]).await.status, 200);
 }
+
+#[tokio::test]
+async fn slashes_that_are_too_many_or_too_few_are_no_other_path() {
+    let server = Server::starting("", WebOptions { route_prefix: "/ce".to_owned(), ..Default::default() });
+    server.finish_start();
+    for (path, status) in [
+        ("/ce/metrics/", 200),
+        ("/ce//metrics", 200),
+        ("//ce/metrics?a=//b/", 400),
+        ("/ce", 200),
+        ("//ce//", 200),
+        ("//", 307),
+        ("/ce/api/v4//organizations/acme/change_events/?limit=5", 200),
+        ("/ce/api/v4/organizations/a%2F%2Fb/change_events", 200),
+        ("/ce/event/x", 404),
+        // Where there are no organizations an empty slug is as good as any.
+        ("/ce/api/v4/organizations//change_events", 200),
+        ("/ce%2Fmetrics", 404),
+        ("/ce/%2Fmetrics", 404),
+        ("/ce/./metrics", 404),
+        ("/ce/metrics/x", 404),
+    ] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+    }
+    // Nor is an event without an id all events.
+    for (method, path, status) in [
+        (Method::DELETE, "/ce/v1/accounts/acme/events/", 405),
+        (Method::DELETE, "/ce/v1/accounts/acme/events//", 405),
+        (Method::PUT, "/ce/v1/accounts/acme/events//", 405),
+        (Method::DELETE, "/ce/api/annotations/", 405),
+        (Method::DELETE, "/ce/api/v1/event//delete", 400),
+    ] {
+        assert_eq!(server.call(request(method.clone(), path, &[], Body::empty())).await.status, status, "{method} {path}");
+    }
+    let counted = server.get("/ce/metrics").await.text();
+    assert!(counted.contains(r#"change_events_http_requests_total{route="/metrics",method="GET",code="200"} 2"#), "{counted}");
+}

@@ -181,10 +181,26 @@ fn a_bad_file_changes_nothing() {
     assert_eq!(serve.status("old"), 401);
     assert!(successful("new") > 0.0);
 
-    std::fs::write(&path, "").unwrap();
-    let reload = ureq::post(format!("{}/-/reload", serve.url)).header("Authorization", "Bearer new").send_empty().unwrap();
-    assert_eq!(reload.status(), 200, "no organizations, and it listens on loopback only");
-    assert_eq!(serve.put("deployment"), 200);
+    // Nor does one that takes away the last organization.
+    let reload = |token: &str| http::post_as(token, &format!("{}/-/reload", serve.url)).unwrap();
+    for text in ["", "# a comment\n", "organizations: []\n", "labels: {drop: [a]}\n"] {
+        std::fs::write(&path, text).unwrap();
+        let answer = reload("new");
+        assert_eq!(answer.status, 500, "{text:?}: {}", answer.text);
+        assert!(answer.text.contains("the old configuration is kept"), "{text:?}: {}", answer.text);
+        assert_eq!((serve.status("new"), serve.put("deployment")), (200, 401), "{text:?}");
+        assert!(successful("new") < 1.0, "{text:?}");
+    }
+    assert!(serve.process.log().contains("only a restart takes that in"), "{}", serve.process.log());
+    std::fs::write(&path, config("newer")).unwrap();
+    assert_eq!((reload("new").status, serve.status("newer"), serve.status("new")), (200, 200, 401));
+    assert!(successful("newer") > 0.0);
+
+    std::fs::write(&path, "# a comment\n").unwrap();
+    drop(serve);
+    let serve = Serve::start(directory.path(), &[&format!("--config.file={}", path.display())]);
+    assert_eq!(serve.put("deployment"), 200, "a restart takes it in, on loopback only");
+    assert!(serve.process.log().contains("configures nothing"), "{}", serve.process.log());
 }
 
 /// A terabyte of nothing is reserved behind the last record, so reading the log does not end soon.

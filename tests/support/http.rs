@@ -39,6 +39,11 @@ pub(crate) fn put(url: &str, content_type: &str, body: &[u8]) -> Option<Answer> 
     answer(agent().put(url).header("Content-Type", content_type).send(body))
 }
 
+/// POST of nothing by whoever has the token.
+pub(crate) fn post_as(token: &str, url: &str) -> Option<Answer> {
+    answer(agent().post(url).header("Authorization", format!("Bearer {token}")).send_empty())
+}
+
 /// Whether a GET of the URL answers 200.
 pub(crate) fn is_ok(url: &str) -> bool {
     get(url).is_some_and(|answer| answer.status == 200)

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::signals::Relay;
 use super::spool::Spool;
 use crate::cli;
-use crate::cli::server::ServerArgs;
+use crate::cli::server::Patience;
 use crate::client::Accepted;
 use crate::client::ClientError;
 use crate::client::State;
@@ -76,14 +76,15 @@ impl Inbox {
     /// Waits for what becomes of this end and of those before it, for `--retry-for` but at least for one try. Not until then where
     /// no other try of this end comes in time, where the spool does not have it all by `kept_by`, or where a signal says that it is
     /// enough.
-    pub(super) fn wait(&mut self, server: &ServerArgs, end: State, kept_by: Option<Instant>) {
+    pub(super) fn wait(&mut self, patience: Patience, end: State, kept_by: Option<Instant>) {
         while let Ok(wake) = self.wakes.try_recv() {
             self.take(wake);
         }
         let before = self.tries_failed;
-        let patience = if server.retry_for.is_zero() { server.timeout } else { server.retry_for };
-        let deadline = Instant::now() + patience;
-        let mut told = server.retry_for.is_zero();
+        let Patience { timeout, retry_for } = patience;
+        let longest = if retry_for.is_zero() { timeout } else { retry_for };
+        let deadline = Instant::now() + longest;
+        let mut told = retry_for.is_zero();
         while self.start.is_none() || (end == State::Stop && self.stop.is_none()) {
             self.interrupted |= self.relay.asked_to_end().is_some();
             let now = Instant::now();
@@ -99,7 +100,7 @@ impl Inbox {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if self.tries_failed > before {
-                if server.retry_for.is_zero() {
+                if retry_for.is_zero() {
                     return;
                 }
                 let in_time = self.next_try.is_some_and(|(_, at)| at <= deadline);
@@ -108,7 +109,7 @@ impl Inbox {
                     && let Some(trouble) = &self.trouble
                 {
                     told = true;
-                    cli::note(&format!("{trouble}; trying again for {}s, a signal ends that", patience.as_secs()));
+                    cli::note(&format!("{trouble}; trying again for {}s, a signal ends that", longest.as_secs()));
                 }
             }
         }

@@ -37,6 +37,7 @@ use crate::cli::serve::reload::Reloader;
 use crate::cli::serve::threads::Made;
 use crate::config::ConfigError;
 use crate::config::ConfigFile;
+use crate::config::Extent;
 use crate::config::Flags;
 use crate::doors;
 use crate::exposition::Pages;
@@ -154,6 +155,9 @@ struct Plan {
 impl Plan {
     fn new(flags: &Flags, threads: Threads, helpers: Helpers) -> Result<Self, ConfigError> {
         let file = flags.config_file.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?;
+        if let Some(path) = flags.config_file.as_ref().filter(|_| file.extent() == Extent::Nothing) {
+            tracing::warn!(file = %path.display(), "the configuration file configures nothing: nobody is asked for a token");
+        }
         let settings = flags.settings(&file)?;
         let addresses = flags.addresses(&settings.access)?;
         let telemetry = Arc::new(Telemetry::new());

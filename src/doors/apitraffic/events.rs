@@ -53,7 +53,7 @@ pub(super) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let mut actor = Actor::of(&call, app.clock.now())?;
     let grant = call.grant()?.clone();
     let account = call.parameter(0).to_owned();
-    let path = call.parts.uri.path().to_owned();
+    let path = app.web.link(call.parts.uri.path());
     let whole = read(&app, &call.parts.headers, call.body, &actor).await?;
     let fields = parse(&app, &mut actor, whole.bytes.clone(), |bytes| Fields::parse(bytes)).await??;
     let sid = match key {

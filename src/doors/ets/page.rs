@@ -58,7 +58,7 @@ pub(crate) async fn page(app: Arc<App>, call: Call) -> Result<Response, ApiError
     };
     let mut notes = tree.warnings();
     notes.extend(note);
-    let drawing = Drawing { prefix: app.web.route_prefix.clone(), asked: event.id.clone() };
+    let drawing = Drawing { prefix: app.web.link_prefix().to_owned(), asked: event.id.clone() };
     let begin = begin(&event, &notes);
     let drawn = tree.walk(move |node, _| drawing.open(node), close);
     let end = std::iter::once("</ul>\n</html>\n".to_owned());

@@ -10,7 +10,7 @@ use crate::http::html::text;
 
 /// A page that names the endpoints.
 pub(super) fn landing(app: &App) -> Response {
-    let prefix = escape(&app.web.route_prefix);
+    let prefix = escape(app.web.link_prefix());
     let telemetry_path = escape(&app.web.telemetry_path);
     let base = app.web.external_url.as_deref().map_or_else(|| format!("http://HOST:PORT{prefix}"), escape);
     let page = format!(

@@ -2,6 +2,7 @@
 //!
 //! Reads every form of a date (calendar, week, ordinal; extended, basic; months, weeks and years alone mean their first
 //! day) with every form of a time (hours, minutes or seconds, the last with a fraction), UTC where no offset is given.
+//! Beside that the forms of `git log` (a blank before the offset) and of Go (the name of the zone behind it).
 //! What is finer than a millisecond is cut off. No intervals, durations or centuries.
 
 use super::Timestamp;
@@ -104,6 +105,12 @@ impl Input<'_> {
             }
             _ => false,
         }
+    }
+
+    fn skip_text(&mut self, text: &[u8]) -> bool {
+        let rest = self.0.strip_prefix(text);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
     }
 
     /// How many digits come next.
@@ -224,24 +231,62 @@ fn fraction(input: &mut Input<'_>, unit: i64) -> Result<i64, TimeError> {
     Ok(digits.iter().rev().fold(0, |carry, digit| (i64::from(digit - b'0') * unit + carry) / 10))
 }
 
-/// How far local time is ahead of UTC, in milliseconds.
+/// How far local time is ahead of UTC, in milliseconds. A blank may stand before it.
 fn offset(input: &mut Input<'_>) -> Result<i64, TimeError> {
-    const FORM: &str = "must be Z, +hh, +hhmm or +hh:mm, or - instead of +";
-    let ahead = input.0.starts_with(b"+");
-    if input.0.is_empty() || (input.skip(b"Zz") && input.0.is_empty()) {
+    if input.0.is_empty() {
         return Ok(0);
     }
+    input.skip(b" ");
+    if input.skip(b"Zz") || input.skip_text(b"UTC") || input.skip_text(b"GMT") {
+        return if input.0.is_empty() { Ok(0) } else { Err(wrong("offset", OFFSET_FORM)) };
+    }
+    let span = numeric_offset(input)?;
+    zone_name(input, span)?;
+    monotonic(input);
+    if input.0.is_empty() { Ok(span) } else { Err(wrong("offset", "must be the end")) }
+}
+
+const OFFSET_FORM: &str = "must be Z, UTC, +hh, +hhmm or +hh:mm, or - instead of +";
+
+fn numeric_offset(input: &mut Input<'_>) -> Result<i64, TimeError> {
+    let ahead = input.0.starts_with(b"+");
     if !input.skip(b"+-") {
-        return Err(wrong("offset", FORM));
+        return Err(wrong("offset", OFFSET_FORM));
     }
     let hour = input.within("offset", 2, 0..=23, "its hours must be 00 to 23")?;
     let minute =
         if input.skip(b":") || input.digits() > 0 { input.within("offset", 2, 0..=59, "its minutes must be 00 to 59")? } else { 0 };
-    if !input.0.is_empty() {
-        return Err(wrong("offset", "must be the end"));
-    }
     let span = i64::from(hour) * MILLIS_PER_HOUR + i64::from(minute) * MILLIS_PER_MINUTE;
     Ok(if ahead { span } else { -span })
+}
+
+/// What Go writes behind an offset: the name of the zone, or the offset once more where it has none. The offset is what counts.
+fn zone_name(input: &mut Input<'_>, span: i64) -> Result<(), TimeError> {
+    const LETTERS: std::ops::RangeInclusive<usize> = 1..=5;
+    let Some(rest) = input.0.strip_prefix(b" ") else { return Ok(()) };
+    let same = if rest.starts_with(b"+") || rest.starts_with(b"-") {
+        input.0 = rest;
+        numeric_offset(input)? == span
+    } else {
+        let letters = rest.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+        let (name, rest) = rest.split_at_checked(letters).unwrap_or_default();
+        if !LETTERS.contains(&letters) {
+            return Ok(());
+        }
+        input.0 = rest;
+        !matches!(name, b"UTC" | b"GMT") || span == 0
+    };
+    if same { Ok(()) } else { Err(wrong("offset", "the zone behind it is another one")) }
+}
+
+/// What Go writes at the end of a time that it has just measured: ` m=+0.000012`.
+fn monotonic(input: &mut Input<'_>) {
+    let Some(rest) = input.0.strip_prefix(b" m=") else { return };
+    let digits = rest.strip_prefix(b"+").or_else(|| rest.strip_prefix(b"-")).unwrap_or_default();
+    let number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+    if !digits.is_empty() && digits.iter().all(number) {
+        input.0 = &[];
+    }
 }
 
 /// Whether digits are a date rather than Unix seconds: `2026` and `20260220` are dates in ISO 8601; as Unix seconds they would be moments in 1970.

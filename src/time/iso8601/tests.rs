@@ -72,6 +72,19 @@ const FORMS: &[(&str, &str)] = &[
     ("2026-02-20T23:00:00-0330", "2026-02-21T02:30:00.000Z"),
     ("2026-01-01T00:00:00+14:00", "2025-12-31T10:00:00.000Z"),
     ("20260220T10+01:00", "2026-02-20T09:00:00.000Z"),
+    // as `git log`, Go and Ruby write them
+    ("2026-11-01 10:00:00 +0200", "2026-11-01T08:00:00.000Z"),
+    ("2026-11-01 10:00:00.123 -03:30", "2026-11-01T13:30:00.123Z"),
+    ("2026-11-01T10:00:00 Z", "2026-11-01T10:00:00.000Z"),
+    ("2026-11-01 10:00:00 UTC", "2026-11-01T10:00:00.000Z"),
+    ("2026-11-01T10:00:00UTC", "2026-11-01T10:00:00.000Z"),
+    ("2026-11-01 10:00 GMT", "2026-11-01T10:00:00.000Z"),
+    ("2009-11-10 23:00:00 +0000 UTC", "2009-11-10T23:00:00.000Z"),
+    ("2009-11-10 23:00:00 +0000 UTC m=+0.000012345", "2009-11-10T23:00:00.000Z"),
+    ("2009-11-10 23:00:00.5 +0000 +0000 m=-1.5", "2009-11-10T23:00:00.500Z"),
+    ("2026-07-01 10:00:00 +0200 CEST", "2026-07-01T08:00:00.000Z"),
+    ("2026-07-01 10:00:00 +0530 +0530", "2026-07-01T04:30:00.000Z"),
+    ("2026-07-01 10:00:00 -0300 -03", "2026-07-01T13:00:00.000Z"),
     // the ends of days and minutes
     ("2026-02-20T24:00", "2026-02-21T00:00:00.000Z"),
     ("2026-12-31T24:00:00.000Z", "2027-01-01T00:00:00.000Z"),
@@ -115,7 +128,8 @@ const NO_DAY: &str = "date: must name a day when a time follows";
 const HOUR: &str = "hour: must be 00 to 24";
 const MINUTE: &str = "minute: must be 00 to 59";
 const SECOND: &str = "second: must be 00 to 59, or 60 for a leap second";
-const OFFSET: &str = "offset: must be Z, +hh, +hhmm or +hh:mm, or - instead of +";
+const OFFSET: &str = "offset: must be Z, UTC, +hh, +hhmm or +hh:mm, or - instead of +";
+const OTHER_ZONE: &str = "offset: the zone behind it is another one";
 
 const FAULTS: &[(&str, &str)] = &[
     ("", YEAR),
@@ -182,8 +196,19 @@ const FAULTS: &[(&str, &str)] = &[
     ("2016-12-31T23:59:60-05:00", "second: 60 is a leap second: only at 23:59:60 UTC"),
     ("2026-02-20T10:00:00.", "fraction: must have a digit after its point"),
     ("2026-02-20T10:00:00.Z", "fraction: must have a digit after its point"),
-    ("2026-02-20T10:00:00 Z", OFFSET),
-    ("2026-02-20T10:00:00UTC", OFFSET),
+    ("2026-02-20T10:00:00 ", OFFSET),
+    ("2026-02-20T10:00:00  Z", OFFSET),
+    ("2026-02-20T10:00:00 02:00", OFFSET),
+    ("2026-02-20T10:00:00 CET", OFFSET),
+    ("2026-02-20T10:00:00 UTC+2", OFFSET),
+    ("2026-02-20 10:00:00 +0200 UTC", OTHER_ZONE),
+    ("2026-02-20 10:00:00 +0100 GMT", OTHER_ZONE),
+    ("2026-02-20 10:00:00 +0200 +0100", OTHER_ZONE),
+    ("2026-02-20 10:00:00 +0200 ", "offset: must be the end"),
+    ("2026-02-20 10:00:00 +0200 Central", "offset: must be the end"),
+    ("2026-02-20 10:00:00 +0200 EUROPE", "offset: must be the end"),
+    ("2026-02-20 10:00:00 +0000 UTC m=", "offset: must be the end"),
+    ("2026-02-20 10:00:00 +0000 UTC m=+1x", "offset: must be the end"),
     ("2026-02-20T10:00:00ZZ", OFFSET),
     ("2026-02-20T10:00:00Z\0", OFFSET),
     ("2026-02-20T10:3015Z", OFFSET),

@@ -10,6 +10,7 @@ use crate::cli;
 use crate::config;
 use crate::config::ConfigError;
 use crate::config::ConfigFile;
+use crate::config::Extent;
 use crate::config::Flags;
 use crate::http::app::App;
 use crate::http::app::ReloadError;
@@ -24,18 +25,18 @@ pub(super) struct Reloader {
     /// The limits that only a restart can change.
     settled: config::Limits,
     app: Weak<App>,
-    /// Held from before the file is read until its settings are in place.
-    turn: Mutex<()>,
+    /// How much the file says whose settings are in place. Held from before a file is read until its settings are.
+    turn: Mutex<Extent>,
 }
 
 impl Reloader {
     pub(super) fn new(flags: &Flags, file: &ConfigFile, app: &Arc<App>) -> Self {
-        Self { flags: flags.clone(), settled: flags.limits(file), app: Arc::downgrade(app), turn: Mutex::new(()) }
+        Self { flags: flags.clone(), settled: flags.limits(file), app: Arc::downgrade(app), turn: Mutex::new(file.extent()) }
     }
 
     /// Waits until no other reload is under way, then reads the file. The outcome is logged and counted here.
     pub(super) fn reload(&self) -> Result<(), ReloadError> {
-        self.reload_from(|| self.read())
+        self.reload_from(|before| self.read(before))
     }
 
     /// Reloads at each of these signals.
@@ -47,10 +48,10 @@ impl Reloader {
     }
 
     /// Of several, the last one that begins to read is the last one whose settings are set.
-    fn reload_from(&self, read: impl FnOnce() -> Result<Settings, ConfigError>) -> Result<(), ReloadError> {
-        let _turn = self.turn.lock();
+    fn reload_from(&self, read: impl FnOnce(&mut Extent) -> Result<Settings, ConfigError>) -> Result<(), ReloadError> {
+        let mut turn = self.turn.lock();
         let Some(app) = self.app.upgrade() else { return Ok(()) };
-        match read() {
+        match read(&mut turn) {
             Ok(settings) => {
                 app.set_settings(settings);
                 tracing::info!("configuration read again");
@@ -66,13 +67,15 @@ impl Reloader {
         }
     }
 
-    fn read(&self) -> Result<Settings, ConfigError> {
+    fn read(&self, extent: &mut Extent) -> Result<Settings, ConfigError> {
         let file = self.flags.config_file.as_deref().map_or_else(|| Ok(ConfigFile::default()), ConfigFile::load)?;
+        file.may_follow(*extent)?;
         let settings = self.flags.settings(&file)?;
         self.flags.addresses(&settings.access)?;
         if self.flags.limits(&file).settled() != self.settled.settled() {
             tracing::warn!("some of the limits that changed take effect at the next start only");
         }
+        *extent = file.extent();
         Ok(settings)
     }
 }

@@ -38,8 +38,8 @@ fn reload_during_another(
     let reloader = &plan.reloader;
     thread::scope(|scope| {
         let mut late = None;
-        let early = reloader.reload_from(|| {
-            let thread = scope.spawn(|| reloader.reload_from(|| second));
+        let early = reloader.reload_from(|_| {
+            let thread = scope.spawn(|| reloader.reload_from(|_| second));
             while !reloader.turn.is_locked() && !thread.is_finished() {
                 thread::yield_now();
             }

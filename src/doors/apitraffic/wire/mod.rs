@@ -14,6 +14,7 @@ use crate::shown::cut;
 use crate::shown::quoted;
 use crate::shown::shown_json;
 use crate::time::Timestamp;
+use crate::time::unix;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -220,7 +221,11 @@ fn kind(json: &str) -> Result<Type, FieldError> {
 }
 
 fn timestamp(field: &str, json: &str) -> Result<Timestamp, FieldError> {
-    Timestamp::parse(&string(field, json)?).map_err(|error| FieldError::new(field, json, format!("must be ISO 8601; {error}")))
+    if JsonKind::of(json) == JsonKind::Number {
+        return Err(FieldError::new(field, json, unix::rule(json)));
+    }
+    let text = string(field, json)?;
+    Timestamp::parse(&text).map_err(|error| FieldError::new(field, json, unix::rule_of_text(&text, &error)))
 }
 
 fn scopes(field: &str, json: &str) -> Result<Vec<Box<str>>, FieldError> {

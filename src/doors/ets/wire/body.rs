@@ -11,6 +11,7 @@ use crate::doors::ets::wire::Tags;
 use crate::doors::ets::wire::check_id;
 use crate::doors::ets::wire::moment;
 use crate::mapping::FormatError;
+use crate::mapping::json;
 use crate::mapping::object::Object;
 use crate::shown::cut;
 use crate::shown::quoted;
@@ -52,8 +53,12 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 
 /// Reads a JSON body.
 pub fn parse_json(body: &[u8]) -> Result<Request, EtsError> {
-    let body = serde_json::from_slice::<Object<Body>>(body).map_err(|error| unreadable(&error.to_string()))?;
-    request(body.0)
+    let is_several = || str::from_utf8(body).is_ok_and(json::is_several);
+    let read = serde_json::from_slice::<Object<Body>>(body).map_err(|error| match error {
+        _ if is_several() => unreadable("another value follows the first one: send one event at a time"),
+        error => unreadable(&error.to_string()),
+    });
+    request(read?.0)
 }
 
 /// Reads a YAML body.

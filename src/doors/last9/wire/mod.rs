@@ -17,6 +17,7 @@ use crate::mapping::json::JsonKind;
 use crate::shown::quoted;
 use crate::shown::shown_json;
 use crate::time::Timestamp;
+use crate::time::unix;
 use std::borrow::Cow;
 
 /// A request's body: an object, or an array of them with an answer for each.
@@ -39,7 +40,7 @@ pub fn parse_body(body: &[u8], context: &Context<'_>) -> Result<Body, FormatErro
     if JsonKind::of(text.trim_ascii_start()) != JsonKind::Array {
         return Ok(Body::One(parse_object(text, context)));
     }
-    let items = json::elements(text).map_err(|error| FormatError::malformed("body", error.to_string()))?;
+    let items = json::elements(text).map_err(|error| not_one(text, &error))?;
     let limit = context.mapping.limits().batch_items;
     if items.is_empty() {
         return Err(FormatError::malformed("body", "an empty array holds no event"));
@@ -83,7 +84,7 @@ fn text(body: &[u8]) -> Result<&str, FormatError> {
 
 fn fields(text: &str) -> Result<Fields<'_>, FormatError> {
     let members = json::members(text).map_err(|error| match JsonKind::of(text.trim_ascii_start()) {
-        JsonKind::Object => FormatError::malformed("body", error.to_string()),
+        JsonKind::Object => not_one(text, &error),
         _ => FormatError::malformed(format!("body {}", shown_json(text.trim_ascii())), "must be a JSON object, or an array of them"),
     })?;
     if let Some(name) = json::repeated(&members) {
@@ -110,6 +111,12 @@ fn fields(text: &str) -> Result<Fields<'_>, FormatError> {
     Ok(fields)
 }
 
+/// What is no JSON value, or several.
+fn not_one(text: &str, error: &serde_json::Error) -> FormatError {
+    let several = "another value follows the first one: send application/x-ndjson, one event to a line, or an array";
+    FormatError::malformed("body", if json::is_several(text) { several.to_owned() } else { error.to_string() })
+}
+
 fn event_name(json: Option<&str>) -> Result<Cow<'_, str>, FormatError> {
     let name = string("event_name", json.ok_or_else(|| FormatError::malformed("event_name", "must be given"))?)?;
     if name.is_empty() { Err(FormatError::malformed("event_name \"\"", "must not be empty")) } else { Ok(name) }
@@ -124,7 +131,11 @@ fn event_state(json: &str) -> Result<EdgeState, FormatError> {
 }
 
 fn timestamp(json: &str) -> Result<Timestamp, FormatError> {
-    Timestamp::parse(&string("timestamp", json)?).map_err(|error| wrong("timestamp", json, &format!("must be ISO 8601; {error}")))
+    if JsonKind::of(json) == JsonKind::Number {
+        return Err(wrong("timestamp", json, &unix::rule(json)));
+    }
+    let text = string("timestamp", json)?;
+    Timestamp::parse(&text).map_err(|error| wrong("timestamp", json, &unix::rule_of_text(&text, &error)))
 }
 
 fn value(json: &str) -> Result<f64, FormatError> {

@@ -19,6 +19,8 @@ fn attributes(json: &str) -> Vec<u8> {
     format!(r#"{{"event_name":"e","attributes":{json}}}"#).into_bytes()
 }
 
+const SEVERAL: &str = "400 body: another value follows the first one: send application/x-ndjson, one event to a line, or an array";
+
 #[test]
 fn bodies_that_are_no_event() {
     for (body, expected) in [
@@ -32,7 +34,10 @@ fn bodies_that_are_no_event() {
         (b"{", "400 body: EOF while parsing an object at line 1 column 1"),
         (b"{}", "400 event_name: must be given"),
         (b"{\"event_name\":\"e\"} x", "400 body: trailing characters at line 1 column 20"),
-        (b"{\"event_name\":\"e\"}{\"event_name\":\"e\"}", "400 body: trailing characters at line 1 column 19"),
+        (b"{\"event_name\":\"e\"}{\"event_name\":\"e\"}", SEVERAL),
+        (b"{\"event_name\":\"e\"}\r\n{\"event_name\":\"e\"}\n", SEVERAL),
+        (b"{\"event_name\":\"e\"}\n{\"event_na", SEVERAL),
+        (b"{\"event_name\":\"e\"{", "400 body: expected `,` or `}` at line 1 column 18"),
         (b"{'event_name':'e'}", "400 body: key must be a string at line 1 column 2"),
         (b"{\"event_name\":\"e\",}", "400 body: trailing comma at line 1 column 19"),
         (b"{\"event_name\":\"\xff\"}", "400 body: must be UTF-8, and is not from byte 15 on"),
@@ -46,6 +51,7 @@ fn bodies_that_are_no_event() {
 
 #[test]
 fn fields_against_their_rules() {
+    const AS_TEXT: &str = "must be an ISO 8601 text, not a Unix time: if it is one, send \"2026-02-09T15:13:20.000Z\"";
     const UNKNOWN: &str = "unknown; known are event_name, event_state, timestamp, attributes, data_source_name and value";
     for (fields, expected) in [
         (r#""event_name":null"#, "400 event_name: must be given".to_owned()),
@@ -65,7 +71,10 @@ fn fields_against_their_rules() {
         ),
         (r#""event_name":"e","event_state":"""#, "400 event_state \"\": must be start or stop, or absent for a point in time".to_owned()),
         (r#""event_name":"e","event_state":true"#, "400 event_state true: must be a string, not a boolean".to_owned()),
-        (r#""event_name":"e","timestamp":1770650000"#, "400 timestamp 1770650000: must be a string, not a number".to_owned()),
+        (r#""event_name":"e","timestamp":1770650000"#, format!("400 timestamp 1770650000: {AS_TEXT}")),
+        (r#""event_name":"e","timestamp":1770650000000"#, format!("400 timestamp 1770650000000: {AS_TEXT}")),
+        (r#""event_name":"e","timestamp":"1770650000""#, format!("400 timestamp \"1770650000\": {AS_TEXT}")),
+        (r#""event_name":"e","timestamp":5"#, "400 timestamp 5: must be an ISO 8601 text, not a Unix time".to_owned()),
         (
             r#""event_name":"e","timestamp":"""#,
             "400 timestamp \"\": must be ISO 8601; year: must be four digits, or a sign and six digits".to_owned(),

@@ -132,6 +132,7 @@ fn a_batch_is_bounded() {
         ("[]", "400 body: an empty array holds no event"),
         (" [1,2,3,4,5]", "413 5 events in one array: at most 4; send more of them as NDJSON"),
         ("[1,2", "400 body: EOF while parsing a list at line 1 column 4"),
+        ("[{}]\n[{}]", "400 body: another value follows the first one: send application/x-ndjson, one event to a line, or an array"),
     ] {
         let error = with(&mapping, |context| parse_body(body.as_bytes(), context)).unwrap_err();
         assert_eq!(format!("{} {error}", error.status()), expected);
