@@ -17,10 +17,24 @@ WHOLE_EVENTS = {"type": "yesoreyeram-infinity-datasource", "uid": "${events}"}
 
 # What tells one event from another, in the order of a reader's interest.
 IDENTITY = "event_name, service_name, deployment_environment, version, state, entity_id, deployment_id, spinnaker_execution_id"
-SHOWN = f"{IDENTITY}, event_state, team, result, outcome"
-# The senders' words for a failure, as in alerts/deployments.rules.yml.
-FAILED = "(?i)(startup_)?(fail(ed|ure)?|error(ed)?|timed?[_ -]?out|unstable|broken)"
-OUTCOMES = ["result", "outcome", "jenkins_build_result", "conclusion"]
+# How a change ended, and which names are of one change: written by `change-events rules outcomes`, as alerts/ is.
+OUTCOMES = json.loads((pathlib.Path(__file__).parent / "outcomes.json").read_text())
+SHOWN = f"{IDENTITY}, event_state, team, {OUTCOMES['labels']}"
+# What an annotation's text says of an event beside where it was, where the event has it; then addresses.
+CONTEXT = ["change_type", *OUTCOMES["labels"].split(", "), "author", "user_name", "actor", "ticket", "change_id", "commit", "commit_sha", "vcs_ref_head_revision", "branch", "repository", "reason", "description"]
+# What metrics call their environment: OpenTelemetry had the first name, and has the second.
+ENVIRONMENT_LABELS = ["deployment_environment", "deployment_environment_name", "environment", "env"]
+ADDRESSES = ["url", "build_url", "jenkins_build_url", "link"]
+
+
+def failed(vector):
+    """What of it has failed; its elements have the labels that say how something ended."""
+    return f"{OUTCOMES['decided'].replace('VECTOR', vector)}\nand on (decided) {OUTCOMES['failure']}"
+
+
+def changes(vector):
+    """With the label `change` in place of the name: `deployment_start` and `deployment_complete` are of one change."""
+    return OUTCOMES["change"].replace("VECTOR", vector)
 
 
 def concerns(label, variable):
@@ -42,10 +56,16 @@ def ahead(family, selector):
     return once(f"max_over_time({family}{{{selector}}}[$__interval] offset -$__interval)")
 
 
+def quoted(words):
+    return ", ".join(f'"{word}"' for word in words)
+
+
 def annotation(name, colour, expression, title, interval="", by_value=True):
-    # Grafana writes the name of a label that is missing, so the text is one label that never is.
-    words = "service_name deployment_environment version state entity_id".split()
-    joined = ", ".join(f'"{word}"' for word in words)
+    # Grafana writes the name of a label that is missing, so the text is one label that never is. It is shown as HTML, made harmless.
+    steps = [("label_replace", f'"{label}", "<br>{label}: <a href=\\"$1\\">$1</a>", "{label}", "(https?://[^<>\\"\' ]+)"') for label in ADDRESSES]
+    steps += [("label_replace", f'"{label}", "<br>{label}: $1", "{label}", "(?s)([^<].*)"') for label in [*CONTEXT, *ADDRESSES]]
+    steps.append(("label_join", '"about", " ", ' + quoted([*"service_name deployment_environment version state entity_id".split(), *CONTEXT, *ADDRESSES])))
+    about = "".join(f"{function}(" for function, _ in reversed(steps)) + expression + "".join(f", {arguments})" for _, arguments in steps)
     return {
         "datasource": SOURCE,
         "enable": True,
@@ -53,7 +73,7 @@ def annotation(name, colour, expression, title, interval="", by_value=True):
         "iconColor": colour,
         "name": name,
         "tagKeys": "event_name,service_name,deployment_environment,team",
-        "target": {"expr": f'label_join({expression}, "about", " ", {joined})', "interval": interval, "refId": "Anno"},
+        "target": {"expr": about, "interval": interval, "refId": "Anno"},
         "textFormat": "{{about}}",
         "titleFormat": title,
         "useValueForTime": by_value,
@@ -248,15 +268,16 @@ def change_events():
         return once(f"count_over_time({SAMPLES}{{{EVENTS}, {more}}}[{window}])")
 
     def newest(state, selection):
-        return f'max by ({IDENTITY}) ({selection.format(TIMES + "{" + EVENTS + ", event_state=" + chr(34) + state + chr(34) + "}")})'
+        edges = selection.format(TIMES + "{" + EVENTS + ", event_state=" + chr(34) + state + chr(34) + "}")
+        return f'max by ({IDENTITY.replace("event_name", "change")}) ({changes(f"max by ({IDENTITY}) ({edges})")})'
 
-    good = ", ".join(f'{label}!~"{FAILED}"' for label in OUTCOMES)
     stops = 'event_state="stop"'
+    ended_as = f"sum by ({OUTCOMES['labels']}) ({count(stops)})"
     starts = 'event_state="start"'
     took = f'({newest("stop", "last_over_time({}[$__range])")} - {newest("start", "last_over_time({}[$__range])")}) >= 0'
     ended = f'({newest("stop", "max_over_time({}[$__interval] offset -$__interval)")} - {newest("start", "last_over_time({}[1d] offset -$__interval)")}) >= 0'
     per_interval = once(f"count_over_time({SAMPLES}{{{EVENTS}}}[$__interval] offset -$__interval)")
-    ages = "The newest start and the newest stop of each event name, service, environment, version, state and id, where the stop is the later one."
+    ages = "The newest start and the newest stop of each change (deployment_start and deployment_complete are of one), service, environment, version, state and id, where the stop is the later one."
     return dashboard(
         "change-events",
         "Change events",
@@ -264,7 +285,7 @@ def change_events():
         [
             stat("Starts", f"sum({count(starts)}) or vector(0)", description="Samples with event_state start: points in time and heartbeats count too."),
             stat("Stops", f"sum({count(stops)}) or vector(0)"),
-            stat("Failed", f'(sum({count(stops)}) or vector(0)) - (sum({count(f"{stops}, {good}")}) or vector(0))', steps=bad_from(1), description="Stops whose result, outcome, jenkins_build_result or conclusion is a word for a failure."),
+            stat("Failed", f"sum({failed(ended_as)}) or vector(0)", steps=bad_from(1), description="Stops whose conclusion, result, outcome or the like, or else status, is a word for a failure."),
             stat("Open now", f"count({once(OPEN + '{' + EVENTS + '}')}) or vector(0)"),
             stat("Oldest open", f"time() - min({OPEN}{{{EVENTS}}})", "s"),
             stat("Median duration", f"quantile(0.5, {took})", "s", description=ages),
@@ -274,7 +295,7 @@ def change_events():
             bars("Events per environment", "deployment_environment", count(starts)),
             bars("Events per team", "team", count(starts)),
             table("Durations", f"topk(200, {took})", "Duration", "s", 12, ages),
-            lines("Durations of what ended", [(f"max by (event_name, service_name) ({ended})", "{{event_name}} {{service_name}}")], "s", 12, "Starts of up to a day before.", drawStyle="points", showPoints="always", pointSize=6),
+            lines("Durations of what ended", [(f"max by (change, service_name) ({ended})", "{{change}} {{service_name}}")], "s", 12, "Starts of up to a day before.", drawStyle="points", showPoints="always", pointSize=6),
         ],
         event_choices(TIMES),
         annotations(EVENTS),
@@ -293,16 +314,25 @@ def service_overview(uid, title, events, more, annotated):
 
     requests = per_service(rate("requests"))
     errors = per_service(rate("requests", ", ${errors:raw}"))
+    # Bounds are labels: one that is computed becomes one too. They end in .0 in some versions and not in others.
+    buckets = f'label_replace({per_service(rate("duration"), ", le")}, "le", "$1", "le", "(.+)[.]0")'
+
+    def within(bound):
+        return per_service(f'{buckets} and on (le) count_values("le", vector({bound}))')
+
+    apdex = f"({within('${apdex:raw}')} + {within('4 * ${apdex:raw}')}) / 2 / {per_service(rate('duration', ', le=' + chr(34) + '+Inf' + chr(34)))}"
+    satisfied = "Requests within the threshold, and half of those within four times of it, of all. Both have to be bounds of the buckets."
     slow = f'histogram_quantile(0.95, {per_service(rate("duration"), ", le")})'
     legend = "__auto"
     return dashboard(
         uid,
         title,
-        "Requests, errors and response times of services, and the changes around them.",
+        "Requests, errors, response times and Apdex of services, and the changes around them.",
         [
-            lines("Throughput", [(requests, legend)], "reqps"),
-            lines("Error rate", [(f"({errors} or 0 * {requests}) / {requests}", legend)], "percentunit"),
-            lines("Response time, p95", [(slow, legend)], "s"),
+            lines("Throughput", [(requests, legend)], "reqps", 6),
+            lines("Error rate", [(f"({errors} or 0 * {requests}) / {requests}", legend)], "percentunit", 6),
+            lines("Response time, p95", [(slow, legend)], "s", 6),
+            lines("Apdex", [(apdex, legend)], "none", 6, satisfied),
             *events,
         ],
         [
@@ -312,8 +342,9 @@ def service_overview(uid, title, events, more, annotated):
             text("requests", "Requests (counter)", "http_server_request_duration_seconds_count"),
             text("errors", "Errors (matcher)", 'http_response_status_code=~"5.."'),
             text("duration", "Duration (buckets)", "http_server_request_duration_seconds_bucket"),
+            text("apdex", "Apdex threshold (s)", "0.25"),
             text("service_label", "Label of the service", "service_name"),
-            text("environment_label", "Label of the environment", "deployment_environment"),
+            custom("environment_label", "Label of the environment", [(name, name) for name in ENVIRONMENT_LABELS]) | {"allowCustomValue": True},
         ],
         annotated,
     )

@@ -190,7 +190,7 @@ def answers(dashboard, end, ask, ask_exporter):
 
     def filled(text, step):
         builtin = {"__interval": f"{step}s", "__rate_interval": f"{max(step + SCRAPE, 4 * SCRAPE)}s", "__range": f"{LENGTH}s", "__from": f"{end - LENGTH}000", "__to": f"{end}000"}
-        return re.sub(r"\$\{(\w+)(?::\w+)?\}|\$(\w+)", lambda found: (builtin | values)[found[1] or found[2]], text)
+        return re.sub(r"\$\{(\w+)(?::\w+)?\}|\$([A-Za-z_]\w*)", lambda found: (builtin | values)[found[1] or found[2]], text)
 
     def range_of(expression, step):
         # Both ends at a full step, as Grafana does.

@@ -29,6 +29,17 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum About {
     Stuck(StuckArgs),
+    Deployments(DeploymentsArgs),
+    /// How the rules tell success from failure, as parts of an expression, for rules and dashboards of one's own.
+    Outcomes,
+}
+
+/// Deployments that failed or run for too long, and too many rollbacks: the file that is shipped.
+#[derive(Debug, clap::Args)]
+struct DeploymentsArgs {
+    /// Who evaluates the rules: Prometheus, or vmalert.
+    #[arg(long, value_enum, default_value_t = DialectArg::Promql)]
+    dialect: DialectArg,
 }
 
 /// An alert for each entity that stays in a state for too long.
@@ -78,6 +89,15 @@ enum DialectArg {
     Metricsql,
 }
 
+impl From<DialectArg> for Dialect {
+    fn from(dialect: DialectArg) -> Self {
+        match dialect {
+            DialectArg::Promql => Self::Promql,
+            DialectArg::Metricsql => Self::Metricsql,
+        }
+    }
+}
+
 /// No rule file.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the rule file")]
@@ -85,8 +105,17 @@ struct WriteError(#[source] RulesError);
 
 /// Prints the file, or says why there is none.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let About::Stuck(args) = &args.about;
-    let text = rules::stuck(&Stuck {
+    let text = match &args.about {
+        About::Stuck(args) => stuck(args)?,
+        About::Deployments(args) => rules::deployments(args.dialect.into()),
+        About::Outcomes => rules::outcomes(),
+    };
+    cli::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn stuck(args: &StuckArgs) -> Result<String, Failure> {
+    let stuck = Stuck {
         event_name: args.event_name.clone(),
         state: args.state.clone(),
         entity: args.entity.clone(),
@@ -96,13 +125,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             PatternArg::Duration => Pattern::Duration,
             PatternArg::Heartbeat => Pattern::Heartbeat,
         },
-        dialect: match args.dialect {
-            DialectArg::Promql => Dialect::Promql,
-            DialectArg::Metricsql => Dialect::Metricsql,
-        },
+        dialect: args.dialect.into(),
         notify: if args.grouped { Notify::Grouped } else { Notify::Each },
-    })
-    .map_err(|error| Failure::usage(WriteError(error)))?;
-    cli::print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    };
+    let text = rules::stuck(&stuck).map_err(|error| Failure::usage(WriteError(error)))?;
+    if stuck.is_near_max_age() {
+        cli::note(
+            "warning: the limit is near 7d or beyond, after which an event that its attributes alone identify leaves the gauge: \
+             the alert ends then, or never fires; send an entity_id, or start the server with a longer --open.max-age",
+        );
+    }
+    Ok(text)
 }

@@ -10,6 +10,7 @@ use crate::rules::watched::Dialect;
 use crate::rules::watched::Pattern;
 use crate::rules::watched::Stuck;
 use crate::rules::watched::lookback;
+use crate::words::ends;
 
 const SAMPLES: &str = "last9_change_events";
 const TIMES: &str = "last9_change_events_timestamp_seconds";
@@ -122,7 +123,13 @@ max by ({labels}) (
 }
 
 fn selector(stuck: &Stuck, metric: &str, event_state: Option<&str>) -> String {
-    let mut matchers = vec![format!("event_name={}", quote::string(&stuck.event_name))];
+    let names = if event_state == Some("stop") { ends::stops_of(&stuck.event_name) } else { vec![stuck.event_name.clone()] };
+    let named = match names.as_slice() {
+        [one] => format!("event_name={}", quote::string(one)),
+        // A stop may have a name of its own: what `deployment_start` began is over with `deployment_complete`.
+        several => format!("event_name=~{}", quote::string(&several.iter().map(|name| quote::pattern(name)).collect::<Vec<_>>().join("|"))),
+    };
+    let mut matchers = vec![named];
     matchers.extend(stuck.state.as_ref().map(|state| format!("state={}", quote::string(state))));
     matchers.extend(event_state.map(|state| format!("event_state={}", quote::string(state))));
     format!("{metric}{{{}}}", matchers.join(","))

@@ -67,17 +67,18 @@ const GROUPED: &str = "  \
   One alert for all entities: its value is their count, its text names the oldest. It resolves when the last one
   stops.
 ";
+const OPEN_AT_MOST: &str = "  \
+  The limit of {limit} is near 7d or beyond: an event that nothing but its attributes identifies (no entity_id,
+  deployment_id or spinnaker_execution_id, no pairing rule) leaves the gauge 7d after its start, and ends its alert
+  or never fires. Start the exporter with a longer `--open.max-age`, or send an entity_id.
+";
 const ORGANIZATIONS: &str = "  \
   Two organizations in one Prometheus: add `job` to every `by (...)` and `on (...)` (`--entity {entity},job`).
 ";
 
 /// The whole file.
 pub(crate) fn write(stuck: &Stuck, expression: &Expression) -> String {
-    let mut text = String::new();
-    for line in header(stuck).lines() {
-        text.push_str(format!("# {line}").trim_end());
-        text.push('\n');
-    }
+    let mut text = comment(&header(stuck));
     let Expression { value, condition } = expression;
     let alerting = match stuck.notify {
         Notify::Each => format!("{value} {condition}"),
@@ -139,6 +140,9 @@ fn header(stuck: &Stuck) -> String {
     };
     if stuck.notify == Notify::Grouped {
         parts.push(GROUPED);
+    }
+    if stuck.is_near_max_age() {
+        parts.push(OPEN_AT_MOST);
     }
     if !stuck.entity.iter().any(|label| label == "job") {
         parts.push(ORGANIZATIONS);
@@ -236,7 +240,12 @@ topk(1,
     )
 }
 
-fn indent(spaces: usize, text: &str) -> String {
+/// Lines as a comment.
+pub(crate) fn comment(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", format!("# {line}").trim_end())).collect()
+}
+
+pub(crate) fn indent(spaces: usize, text: &str) -> String {
     let margin = " ".repeat(spaces);
     text.lines().map(|line| format!("{margin}{line}")).collect::<Vec<_>>().join("\n")
 }

@@ -2,14 +2,16 @@
 //!
 //! Pure: what to watch in, the text of a rule file out. The text always passes `promtool check rules`, or there is
 //! an error instead; names of events and states get only into quoted strings of an expression, which nothing in them ends.
-//! The files in `alerts/stuck-*` are this module's output, so what is proven of them holds for what it writes.
+//! The files in `alerts/stuck-*` and `alerts/deployments.*` are this module's output, so what is proven of them holds for what it writes.
 
 use std::time::Duration;
 
 use expression::Expression;
 
+mod deployments;
 mod expression;
 mod file;
+mod outcomes;
 mod quote;
 mod watched;
 
@@ -85,6 +87,25 @@ pub fn stuck(stuck: &Stuck) -> Result<String, RulesError> {
     check_entity(stuck)?;
     check_limit(stuck.pattern, stuck.limit)?;
     Ok(file::write(stuck, &Expression::of(stuck)))
+}
+
+/// Writes the rule file about deployments.
+pub fn deployments(dialect: Dialect) -> String {
+    deployments::write(dialect)
+}
+
+/// How a change ended, and which ends are of one change, for expressions of one's own and for the dashboards: JSON. `labels` are
+/// those that say how it ended, `decided` adds a label `decided` to what stands for `VECTOR`, which is aggregated by these
+/// labels, `change` a label `change`.
+pub fn outcomes() -> String {
+    let json = serde_json::json!({
+        "labels": outcomes::labels().join(", "),
+        "decided": outcomes::decided("VECTOR"),
+        "success": outcomes::meant("success"),
+        "failure": outcomes::meant("failure"),
+        "change": deployments::change("VECTOR"),
+    });
+    format!("{json:#}\n")
 }
 
 fn check_name(field: &'static str, value: &str) -> Result<(), RulesError> {

@@ -27,6 +27,18 @@ pub(crate) fn string(text: &str) -> String {
     quoted
 }
 
+/// A regular expression that is this text and nothing else.
+pub(crate) fn pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii_punctuation() && c != '_' && c != '-' {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
 /// A word of a command line in a comment: plain when it is harmless, else as [`string`].
 pub(crate) fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ',' | ':' | '/');

@@ -9,6 +9,8 @@ use super::Dialect;
 use super::Notify;
 use super::Pattern;
 use super::Stuck;
+use super::deployments;
+use super::outcomes;
 use super::quote;
 use super::stuck;
 use super::watched::lookback;
@@ -27,11 +29,15 @@ fn queued() -> Stuck {
 
 #[test]
 fn the_files_in_alerts_are_what_the_generator_writes() {
-    let check = |name: &str, rule: Stuck| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts").join(name);
-        let shipped = fs::read_to_string(&path).unwrap();
-        assert!(shipped == stuck(&rule).unwrap(), "{name} differs; write it anew with the command in its header");
+    let is = |name: &str, written: &str| {
+        let shipped = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+        assert!(shipped == written, "{name} differs; write it anew with the command in its header");
     };
+    is("alerts/deployments.rules.yml", &deployments(Dialect::Promql));
+    is("alerts/deployments.metricsql.yml", &deployments(Dialect::Metricsql));
+    // `change-events rules outcomes > grafana/outcomes.json`, then `grafana/build.py`.
+    is("grafana/outcomes.json", &outcomes());
+    let check = |name: &str, rule: Stuck| is(&format!("alerts/{name}"), &stuck(&rule).unwrap());
     let each = |pattern, dialect| Stuck { pattern, dialect, ..queued() };
     check("stuck-open.rules.yml", each(Pattern::Open, Dialect::Promql));
     check("stuck-open.metricsql.yml", each(Pattern::Open, Dialect::Metricsql));

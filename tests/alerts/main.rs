@@ -10,6 +10,7 @@ mod hostile;
 mod hours;
 mod live;
 mod notifications;
+mod outcomes;
 mod promtool;
 mod replay;
 #[path = "../support/mod.rs"]

@@ -115,7 +115,8 @@ pub(crate) fn chosen(values: &[&str]) -> String {
 }
 
 fn reference() -> Regex {
-    Regex::new(r"\$\{(\w+)(?::\w+)?\}|\$(\w+)").unwrap()
+    // `$1` is of a pattern: Grafana knows no variable of that name, and leaves it.
+    Regex::new(r"\$\{(\w+)(?::\w+)?\}|\$([A-Za-z_]\w*)").unwrap()
 }
 
 fn name_in(found: &Captures<'_>) -> String {

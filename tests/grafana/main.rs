@@ -8,6 +8,7 @@ mod annotations;
 mod choices;
 mod dashboards;
 mod history;
+mod outcomes;
 mod published;
 mod queries;
 mod stage;

@@ -24,6 +24,7 @@ const SERVICE: &str = r#"
       - {source_labels: [__name__], regex: prometheus_http_request_duration_seconds_.*, action: keep}
       - {target_label: http_response_status_code, replacement: "200"}
       - {source_labels: [handler], regex: /api/v1/query, target_label: http_response_status_code, replacement: "503"}
+      - {source_labels: [le], regex: "0[.]2", target_label: le, replacement: "0.25"}
       - source_labels: [__name__]
         regex: prometheus_http_request_duration_seconds_(.*)
         target_label: __name__
