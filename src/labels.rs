@@ -106,6 +106,37 @@ impl LabelSet {
     }
 }
 
+/// `text` with every line boundary of Unicode as what all readers of pages take for one, or for none; `None` where it is that
+/// already. CR LF, CR, NEL (U+0085), U+2028 and U+2029 become LF, which a page escapes; VT, FF, FS, GS and RS a blank.
+pub fn mended(text: &str) -> Option<String> {
+    let may_be = |byte: u8| matches!(byte, 0x0b..=0x0d | 0x1c..=0x1e | 0xc2 | 0xe2);
+    if !text.bytes().any(may_be) || !text.contains(is_odd_boundary) {
+        return None;
+    }
+    let mut mended = String::with_capacity(text.len());
+    let mut after_return = false;
+    for character in text.chars() {
+        match character {
+            '\n' if after_return => {}
+            '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => mended.push('\n'),
+            other if is_odd_boundary(other) => mended.push(' '),
+            plain => mended.push(plain),
+        }
+        after_return = character == '\r';
+    }
+    Some(mended)
+}
+
+/// `text` without blanks and line boundaries at its ends.
+pub fn trimmed(text: &str) -> &str {
+    text.trim_matches(|character: char| character.is_whitespace() || is_odd_boundary(character))
+}
+
+/// A line boundary that is not LF, as Python's `str.splitlines` has them.
+fn is_odd_boundary(character: char) -> bool {
+    matches!(character, '\u{b}'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 impl<'a> IntoIterator for &'a LabelSet {
     type Item = (&'a str, &'a str);
     type IntoIter = LabelPairs<'a>;

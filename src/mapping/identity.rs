@@ -11,11 +11,12 @@ use crate::event::EdgeState;
 use crate::event::Identity;
 use crate::event::Pairs;
 use crate::event::Parts;
+use crate::mapping::edition::Edition;
 use crate::mapping::label::Label;
-use crate::mapping::label::find;
-use crate::mapping::names::NAME_RULE;
+use crate::mapping::label::find_either;
 use crate::mapping::names::Patterns;
-use crate::mapping::names::is_label_name;
+use crate::mapping::names::SENT_RULE;
+use crate::mapping::names::is_sent_name;
 use crate::mapping::options::MappingError;
 use crate::mapping::options::PairingRule;
 use crate::words::ends;
@@ -35,6 +36,7 @@ pub(super) struct Pairing {
     /// Names that say which end they are pair with each other.
     by_name: bool,
     volatile: Patterns,
+    edition: Edition,
 }
 
 /// How an edge pairs.
@@ -71,7 +73,7 @@ struct Kind<'a> {
 }
 
 impl Pairing {
-    pub(super) fn new(rules: Vec<PairingRule>, by_name: bool, volatile: &[String]) -> Result<Self, MappingError> {
+    pub(super) fn new(rules: Vec<PairingRule>, by_name: bool, volatile: &[String], edition: Edition) -> Result<Self, MappingError> {
         let mut by_event = HashMap::new();
         for (position, rule) in rules.iter().enumerate() {
             if rule.start.is_empty() || rule.stop.is_empty() {
@@ -83,15 +85,15 @@ impl Pairing {
             if by_event.insert(rule.start.clone(), position).is_some() {
                 return Err(MappingError::new("pairing", &rule.start, "is in two rules; an event name can be in one"));
             }
-            if let Some(label) = rule.labels.iter().chain(&rule.supersede).find(|label| !is_label_name(label)) {
-                return Err(MappingError::new("pairing", label, NAME_RULE));
+            if let Some(label) = rule.labels.iter().chain(&rule.supersede).find(|label| !is_sent_name(label)) {
+                return Err(MappingError::new("pairing", label, SENT_RULE));
             }
         }
-        Ok(Self { rules, by_event, by_name, volatile: Patterns::new(volatile) })
+        Ok(Self { rules, by_event, by_name, volatile: Patterns::new(volatile), edition })
     }
 
-    /// Decides how an edge pairs: `attributes` are named as sent (labels added since may be
-    /// among them), `labels` are those after renaming and aliases; both sorted.
+    /// Decides how an edge pairs: `attributes` are all that was sent, in the order of the names that count (labels added since may
+    /// be among them), `labels` are those after renaming and aliases.
     pub(super) fn pair(&self, event_name: &str, said: Option<EdgeState>, attributes: &[Label<'_>], labels: &[Label<'_>]) -> Paired {
         let rule = self.by_event.get(event_name).and_then(|position| self.rules.get(*position));
         let state = state(rule, event_name, said);
@@ -132,19 +134,22 @@ impl Pairing {
     }
 
     fn key(&self, rule: Option<&PairingRule>, kind: Kind<'_>, attributes: &[Label<'_>], labels: &[Label<'_>]) -> Key {
-        let by_rule = rule.and_then(|rule| rule_identity("pairing", kind.space, rule, &rule.labels, labels));
-        let by_entity = if by_rule.is_none() { entity_identity(kind, labels) } else { None };
+        let value = |name: &str| find_either(labels, attributes, name).map(|label| &*label.value);
+        let by_rule = rule.and_then(|rule| rule_identity("pairing", kind.space, rule, &rule.labels, &value));
+        let by_entity = if by_rule.is_none() { entity_identity(kind, value) } else { None };
         let (entity, known) = (by_entity.is_some(), by_rule.or(by_entity));
         let lapses = known.is_none() && kind.space != "point";
         let identity = known.unwrap_or_else(|| self.attributes_identity(kind, attributes));
-        let supersede = rule.and_then(|rule| rule_identity("supersede", kind.space, rule, &rule.supersede, labels));
+        let supersede = rule.and_then(|rule| rule_identity("supersede", kind.space, rule, &rule.supersede, &value));
         Key { identity, lapses, entity, supersede }
     }
 
-    /// Rule 4: the event name and all attributes that are not volatile.
-    fn attributes_identity(&self, kind: Kind<'_>, attributes: &[Label<'_>]) -> Parts {
-        let lasting = attributes.iter().filter(|attribute| attribute.sent && !self.volatile.matches(&attribute.name));
-        let parts = lasting.flat_map(|attribute| [&*attribute.name, attribute.value]);
+    /// Rule 4: the event name and all attributes that are not volatile. Their names are those as sent: names that become the same
+    /// label are two. Before they were those of labels.
+    fn attributes_identity<'l>(&self, kind: Kind<'l>, attributes: &'l [Label<'_>]) -> Parts {
+        let lasting = attributes.iter().filter(|attribute| attribute.sent && !attribute.goes_by(|name| self.volatile.matches(name)));
+        let name = |attribute: &'l Label<'_>| if self.edition == Edition::Before { &*attribute.name } else { attribute.path };
+        let parts = lasting.flat_map(|attribute| [name(attribute), &*attribute.value]);
         Parts::of(["attributes", kind.space, kind.name].into_iter().chain(parts))
     }
 }
@@ -161,20 +166,22 @@ fn state(rule: Option<&PairingRule>, event_name: &str, said: Option<EdgeState>) 
 }
 
 /// Rule 2: the values of a rule's labels; none when the event has none of them.
-fn rule_identity(kind: &str, space: &str, rule: &PairingRule, names: &[String], labels: &[Label<'_>]) -> Option<Parts> {
-    names.iter().any(|name| value(labels, name).is_some()).then(|| {
-        let parts = names.iter().flat_map(|name| [name.as_str(), value(labels, name).unwrap_or_default()]);
+fn rule_identity<'l>(
+    kind: &str,
+    space: &str,
+    rule: &PairingRule,
+    names: &[String],
+    value: &impl Fn(&str) -> Option<&'l str>,
+) -> Option<Parts> {
+    names.iter().any(|name| value(name).is_some()).then(|| {
+        let parts = names.iter().flat_map(|name| [name.as_str(), value(name).unwrap_or_default()]);
         Parts::of([kind, space, &rule.start, &rule.stop].into_iter().chain(parts))
     })
 }
 
 /// Rule 3: the entity, and its state and environment where they are given.
-fn entity_identity(kind: Kind<'_>, labels: &[Label<'_>]) -> Option<Parts> {
-    let (entity, id) = ENTITY_LABELS.iter().find_map(|entity| Some((*entity, value(labels, entity)?)))?;
-    let parts = ENTITY_PARTS.iter().map(|part| value(labels, part).unwrap_or_default());
+fn entity_identity<'l>(kind: Kind<'_>, value: impl Fn(&str) -> Option<&'l str>) -> Option<Parts> {
+    let (entity, id) = ENTITY_LABELS.iter().find_map(|entity| Some((*entity, value(entity)?)))?;
+    let parts = ENTITY_PARTS.iter().map(|part| value(part).unwrap_or_default());
     Some(Parts::of(["entity", kind.space, kind.name, entity, id].into_iter().chain(parts)))
-}
-
-fn value<'l>(labels: &'l [Label<'_>], name: &str) -> Option<&'l str> {
-    find(labels, name).map(|label| label.value)
 }

@@ -6,13 +6,25 @@ use std::borrow::Cow;
 #[derive(Clone, Debug)]
 pub(super) struct Label<'a> {
     pub name: Cow<'a, str>,
-    pub value: &'a str,
+    pub value: Cow<'a, str>,
+    /// The name as sent.
     pub path: &'a str,
     /// An attribute, and not from an alias or the cluster.
     pub sent: bool,
+    /// As sent it has another name than the label that it becomes.
+    pub foreign: bool,
     /// The name is the one it came with; it goes before others that became the same.
     pub given: bool,
+    /// The configuration gave it its name.
+    pub renamed: bool,
     pub verbatim: bool,
+}
+
+impl Label<'_> {
+    /// Whether it goes by one of the names that `matches` takes: that of the label, or the one as sent.
+    pub(super) fn goes_by(&self, matches: impl Fn(&str) -> bool) -> bool {
+        matches(&self.name) || self.foreign && matches(self.path)
+    }
 }
 
 /// The label `name`; compares lengths first, which for the few labels of an event beats every order.
@@ -20,8 +32,15 @@ pub(super) fn find<'l, 'a>(labels: &'l [Label<'a>], name: &str) -> Option<&'l La
     labels.iter().find(|label| *label.name == *name)
 }
 
+/// The label `name`, else the attribute that was sent under it and is no label of that name.
+pub(super) fn find_either<'l, 'a>(labels: &'l [Label<'a>], sent: &'l [Label<'a>], name: &str) -> Option<&'l Label<'a>> {
+    find(labels, name).or_else(|| sent.iter().find(|attribute| attribute.foreign && attribute.path == name))
+}
+
 /// Adds a label that is not there yet, in its place.
-pub(super) fn add<'a>(labels: &mut Vec<Label<'a>>, name: &'a str, value: &'a str) {
+pub(super) fn add<'a>(labels: &mut Vec<Label<'a>>, name: &'a str, value: Cow<'a, str>) {
     let place = labels.partition_point(|label| *label.name < *name);
-    labels.insert(place, Label { name: Cow::Borrowed(name), value, path: name, sent: false, given: false, verbatim: false });
+    let label =
+        Label { name: Cow::Borrowed(name), value, path: name, sent: false, foreign: false, given: false, renamed: false, verbatim: false };
+    labels.insert(place, label);
 }

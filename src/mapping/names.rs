@@ -7,9 +7,19 @@ use std::borrow::Cow;
 /// What a configured label name must be.
 pub(super) const NAME_RULE: &str = "must match [a-zA-Z_][a-zA-Z0-9_]*, not start with __, and not be event_name or event_state";
 
+/// What the configured name of an attribute must be, where names as sent and names of labels are taken.
+pub(super) const SENT_RULE: &str = "must be the name of an attribute, as sent or as a label: not empty, and not starting with __";
+/// How names begin that no label has.
+pub(super) const RESERVED: &str = "__";
+
+/// Whether an attribute of this name, as sent or as a label, may have a label.
+pub(super) fn is_sent_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with(RESERVED)
+}
+
 /// Whether `name` may be the name of a label that comes from attributes or the configuration.
 pub(crate) fn is_label_name(name: &str) -> bool {
-    is_legacy(name) && !name.starts_with("__") && name != EVENT_NAME && name != EVENT_STATE
+    is_legacy(name) && !name.starts_with(RESERVED) && name != EVENT_NAME && name != EVENT_STATE
 }
 
 /// The label name that an attribute's path becomes: each foreign character an underscore, at most one of them in front;

@@ -7,7 +7,7 @@ use crate::shown::quoted;
 /// How attributes become labels, as configured. The default is what works with every known sender.
 #[derive(Clone, Debug)]
 pub struct MappingOptions {
-    /// Canonical labels and, in order of preference, the labels whose value they take when they are absent.
+    /// Canonical labels and, in order of preference, the labels, or attributes as sent, whose value they take when they are absent.
     pub aliases: Vec<(String, Vec<String>)>,
     /// Rules for every event.
     pub labels: LabelRules,
@@ -17,7 +17,7 @@ pub struct MappingOptions {
     pub pairing: Vec<PairingRule>,
     /// Names that say which end of a change they are pair with each other ([`words::ends`](crate::words::ends)).
     pub pairing_by_name: bool,
-    /// Attributes that never identify an event, as sent; `*` stands for any text.
+    /// Attributes that never identify an event, by their names as sent or as labels; `*` stands for any text.
     pub volatile: Vec<String>,
     /// What an event may have.
     pub limits: Limits,
@@ -26,11 +26,11 @@ pub struct MappingOptions {
 /// What becomes of labels. What is not a label stays on the event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelRules {
-    /// Old and new names.
+    /// Old names, as sent or as labels, and new ones.
     pub rename: Vec<(String, String)>,
-    /// Labels to leave out, by their final names; `*` stands for any text.
+    /// Labels to leave out, by their final names or those as sent; `*` stands for any text.
     pub drop: Vec<String>,
-    /// The only labels to keep, by their final names; `*` stands for any text.
+    /// The only labels to keep, by their final names or those as sent; `*` stands for any text.
     pub allow: Option<Vec<String>>,
 }
 
@@ -41,7 +41,7 @@ pub struct PairingRule {
     pub start: String,
     /// The event that stops.
     pub stop: String,
-    /// The labels that identify; an event that has none of them pairs as if there were no labels here.
+    /// The labels, or attributes as sent, that identify; an event that has none of them pairs as if there were no labels here.
     pub labels: Vec<String>,
     /// The event has no duration: what says start, or nothing, is a point.
     pub point: bool,
@@ -49,12 +49,12 @@ pub struct PairingRule {
     pub supersede: Vec<String>,
 }
 
-/// What an event may have. Beyond them it is refused, only a value is cut.
+/// What an event may have. Beyond them a value is cut and a label left out; an event, its name or an array is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Labels of an event, without `event_name` and `event_state`.
     pub labels: usize,
-    /// Bytes of a label's name.
+    /// Bytes of a label's name, beyond which it is left out.
     pub name_bytes: usize,
     /// Bytes of a label's value, where it is cut; bytes of the event name, which is refused.
     pub value_bytes: usize,
@@ -68,7 +68,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { labels: 32, name_bytes: 128, value_bytes: 1024, total_bytes: 8192, item_bytes: 64 * 1024, batch_items: 10_000 }
+        Self { labels: 20, name_bytes: 128, value_bytes: 1024, total_bytes: 8192, item_bytes: 64 * 1024, batch_items: 10_000 }
     }
 }
 
@@ -76,11 +76,7 @@ impl Default for MappingOptions {
     fn default() -> Self {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         Self {
-            aliases: vec![
-                ("service_name".to_owned(), owned(&["service", "bucket"])),
-                ("deployment_environment".to_owned(), owned(&["environment", "env"])),
-                ("version".to_owned(), owned(&["build_id", "commit", "commit_sha"])),
-            ],
+            aliases: ALIASES.map(|(canonical, aliases)| (canonical.to_owned(), owned(aliases))).into(),
             labels: LabelRules::default(),
             events: Vec::new(),
             pairing: Vec::new(),
@@ -90,6 +86,14 @@ impl Default for MappingOptions {
         }
     }
 }
+
+/// Canonical labels and their aliases. OpenTelemetry's names are here as the labels that they become, so that they count however
+/// they are spelled; its `deployment.id` becomes `deployment_id` by itself.
+const ALIASES: [(&str, &[&str]); 3] = [
+    ("service_name", &["service", "bucket"]),
+    ("deployment_environment", &["deployment_environment_name", "environment", "env"]),
+    ("version", &["service_version", "build_id", "commit", "commit_sha", "vcs_ref_head_revision"]),
+];
 
 /// Attributes that differ between the two ends of one change.
 const VOLATILE: [&str; 11] = [

@@ -25,6 +25,18 @@ pub enum Warning {
         /// How many were not.
         left_out: usize,
     },
+    /// Attributes have names that no label can have.
+    Reserved {
+        /// The first of them.
+        attribute: String,
+        /// How many more there are.
+        more: usize,
+    },
+    /// There was no room for labels within the limits of an event.
+    LeftOut {
+        /// Their names.
+        labels: Vec<String>,
+    },
     /// A start has a name that says that something is over.
     OddStart {
         /// The name.
@@ -41,6 +53,14 @@ impl fmt::Display for Warning {
             Self::Collision { label, taken, left_out } => {
                 let taken = quoted(taken);
                 write!(f, "label {label}: taken from attribute {taken}; {left_out} more of that name stay on the event, without a label")
+            }
+            Self::Reserved { attribute, more } => {
+                let others = if *more == 0 { String::new() } else { format!(", and {more} more") };
+                write!(f, "attribute {}{others}: names that start with __ are no labels; the event keeps it", quoted(attribute))
+            }
+            Self::LeftOut { labels } => {
+                let names = quoted(&labels.join(", "));
+                write!(f, "labels left out, {} of them, beyond the limits of an event: {names}; it keeps the attributes", labels.len())
             }
             Self::OddStart { event_name } => write!(
                 f,

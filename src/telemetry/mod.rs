@@ -70,7 +70,7 @@ metrics! {
     stops_unmatched: Counter = "stops_unmatched";
     /// Attributes that lost their label because another attribute of the event has the same label name.
     label_collisions: Counter = "label_collisions";
-    /// Labels that were left out because there was no room for new label names or label sets; the event keeps the attributes.
+    /// Labels that were left out, beyond the limits of an event or because there was no room for new label names or label sets; the event keeps the attributes.
     labels_left_out: Counter = "labels_left_out";
     /// Label values that were cut to the length limit; the event keeps them whole.
     label_values_cut: Counter = "label_values_cut";
