@@ -8,7 +8,6 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::cli;
 use crate::cli::Failure;
-use crate::shown::cut;
 
 /// What was given, without what is blank around it; nothing where all of it is blank.
 pub(crate) fn given(raw: Option<&OsString>) -> Option<&OsStr> {
@@ -23,7 +22,7 @@ pub(crate) fn text<'a>(name: &'static str, raw: Option<&'a OsString>) -> Result<
 
 /// What should be text and is not.
 #[derive(Debug, thiserror::Error)]
-#[error("{name}: `{}` is not UTF-8", cut(.shown))]
+#[error("{name}: `{shown:.80}` is not UTF-8")]
 pub(crate) struct NotText {
     /// The flag.
     name: &'static str,
@@ -68,7 +67,7 @@ mod tests {
         fn check(raw: &[u8], expected: Option<&[u8]>) {
             let raw = OsStr::from_bytes(raw).to_owned();
             assert_eq!(given(Some(&raw)), expected.map(OsStr::from_bytes));
-            assert_eq!(text("--flag", Some(&raw)).is_ok(), expected.is_none_or(|bytes| bytes.is_ascii()));
+            assert_eq!(text("--flag", Some(&raw)).is_ok(), expected.is_none_or(<[u8]>::is_ascii));
         }
         check(b"", None);
         check(b" \t\r\n", None);
