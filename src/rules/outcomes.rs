@@ -10,8 +10,10 @@ use crate::words::outcome::Outcome;
 
 /// The label that says how it ended: `success`, `failure`, `neutral`, or nothing.
 pub(crate) const DECIDED: &str = "decided";
-/// Between words of several labels; no value has it.
+/// Between the values of several labels; no value has it.
 const BETWEEN: &str = r"\x1f";
+/// Between the words of one, too: a list has commas.
+const APART: &str = r"[\x1f,]";
 const SEPARATORS: &str = "[-_ ]*";
 /// Where the labels of the first rank are put in order before they are joined.
 const COPIES: [&str; outcome::LABELS.len()] = ["said_1", "said_2", "said_3", "said_4", "said_5", "said_6"];
@@ -100,13 +102,15 @@ fn settled() -> String {
     };
     let [exception] = UNDECIDED_EXCEPTIONS;
     let (beginning, end) = (letter(outcome::UNDECIDED_BEGINNING), letter(outcome::UNDECIDED_END));
-    format!("(?is){SEPARATORS}(?:{beginning}.*|{}{SEPARATORS})|.*{end}{SEPARATORS}|(.*)", letter(exception))
+    format!("(?is){SEPARATORS}(?:{beginning}[^,]*|{}{SEPARATORS})|[^,]*{end}{SEPARATORS}|(.*)", letter(exception))
 }
 
-/// Every word is one for a success, or there is none.
+/// Every value is one for a success, or a list that has one; or there is none.
 fn success() -> String {
     let words = with_table(&outcome::SUCCESSES, Outcome::Success);
-    format!("(?is)(?:(?:{SEPARATORS}(?:{words}|[^{BETWEEN}]*{}){SEPARATORS})?(?:{BETWEEN}|\\z))+", outcome::SUCCESS_END)
+    let end = outcome::SUCCESS_END;
+    let rest = format!("[^{BETWEEN}]*");
+    format!("(?is)(?:(?:(?:{rest},)?{SEPARATORS}(?:{words}|{rest}{end}){SEPARATORS}(?:,{rest})?)?(?:{BETWEEN}|\\z))+")
 }
 
 /// Some word is one for neither.
@@ -119,7 +123,7 @@ fn neutral() -> String {
 fn failure() -> String {
     let exact = table(Outcome::Failure).join("|");
     let ends = outcome::FAILURE_ENDS.join("|");
-    format!("(?s){}|.*(?i:{ends}){SEPARATORS}(?:{BETWEEN}.*)?|{}", anywhere(&exact), whole(&outcome::FAILURES))
+    format!("(?s){}|.*(?i:{ends}){SEPARATORS}(?:{APART}.*)?|{}", anywhere(&exact), whole(&outcome::FAILURES))
 }
 
 /// A whole value.
@@ -130,14 +134,14 @@ fn spelled(words: &[&str]) -> String {
 
 /// One of several values that stand beside each other.
 fn anywhere(words: &str) -> String {
-    format!("(?:.*{BETWEEN})?{SEPARATORS}(?i:{words}){SEPARATORS}(?:{BETWEEN}.*)?")
+    format!("(?:.*{APART})?{SEPARATORS}(?i:{words}){SEPARATORS}(?:{APART}.*)?")
 }
 
 /// A whole word within a value: between separators in any case, or as a part of a name in camel case.
 fn whole(words: &[&str]) -> String {
     let any: Vec<_> = words.iter().map(|word| pattern(word)).collect();
     let of = |is_capital| words.iter().map(|word| cased(word, is_capital)).collect::<Vec<_>>().join("|");
-    let around = format!("[-_ {BETWEEN}]");
+    let around = format!("[-_ ,{BETWEEN}]");
     format!("(?:.*{around})?(?:(?i:{})(?:{around}.*)?|(?:{})[A-Z].*)|.*(?:{})(?:(?:{around}|[A-Z]).*)?", any.join("|"), of(false), of(true))
 }
 

@@ -105,7 +105,8 @@ fn part() -> impl Strategy<Value = String> {
         1 => large(&part),
         _ => part,
     });
-    let between = prop::sample::select(vec!["-", "_", " ", "__", "x", "X", "", "7", ":", "\u{e9}", "\n", "Ab"]).prop_map(str::to_owned);
+    let between =
+        prop::sample::select(vec!["-", "_", " ", "__", "x", "X", "", "7", ":", "\u{e9}", "\n", "Ab", ",", ", "]).prop_map(str::to_owned);
     prop_oneof![5 => known, 3 => between, 1 => "[a-zA-Z_-]{0,4}"]
 }
 
