@@ -62,9 +62,11 @@ def quoted(words):
 
 def annotation(name, colour, expression, title, interval="", by_value=True):
     # Grafana writes the name of a label that is missing, so the text is one label that never is. It is shown as HTML, made harmless.
-    steps = [("label_replace", f'"{label}", "<br>{label}: <a href=\\"$1\\">$1</a>", "{label}", "(https?://[^<>\\"\' ]+)"') for label in ADDRESSES]
-    steps += [("label_replace", f'"{label}", "<br>{label}: $1", "{label}", "(?s)([^<].*)"') for label in [*CONTEXT, *ADDRESSES]]
-    steps.append(("label_join", '"about", " ", ' + quoted([*"service_name deployment_environment version state entity_id".split(), *CONTEXT, *ADDRESSES])))
+    # Labels of senders never begin with `__`, so none is written over: two events would become one, which is an error.
+    made = {label: f"__{label}" for label in [*CONTEXT, *ADDRESSES]}
+    steps = [("label_replace", f'"{made[label]}", "<br>{label}: $1", "{label}", "(?s)(.+)"') for label in made]
+    steps += [("label_replace", f'"{made[label]}", "<br>{label}: <a href=\\"$1\\">$1</a>", "{label}", "(https?://[^<>\\"\' ]+)"') for label in ADDRESSES]
+    steps.append(("label_join", '"__about", " ", ' + quoted([*"service_name deployment_environment version state entity_id".split(), *made.values()])))
     about = "".join(f"{function}(" for function, _ in reversed(steps)) + expression + "".join(f", {arguments})" for _, arguments in steps)
     return {
         "datasource": SOURCE,
@@ -74,7 +76,7 @@ def annotation(name, colour, expression, title, interval="", by_value=True):
         "name": name,
         "tagKeys": "event_name,service_name,deployment_environment,team",
         "target": {"expr": about, "interval": interval, "refId": "Anno"},
-        "textFormat": "{{about}}",
+        "textFormat": "{{__about}}",
         "titleFormat": title,
         "useValueForTime": by_value,
     }

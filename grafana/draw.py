@@ -23,8 +23,8 @@ from play import record
 
 # What a data source is called by its owner, by its type.
 SOURCES = {"prometheus": "Prometheus", "yesoreyeram-infinity-datasource": "Change events"}
-# Over which annotation the mouse is, by dashboard: the panel, and a tag.
-HOVERED = {"change-events-service-whole": ("Error rate", "deployment_id:42")}
+# Over which annotation the mouse is, by dashboard: the panel, and words of a tag or of the text.
+HOVERED = {"change-events-service": ("Error rate", "result: success <br>author: jane"), "change-events-service-whole": ("Error rate", "deployment_id:42")}
 COLUMN, ROW, GAP, WIDTH = 50, 27, 8, 1200
 INK, GREY, LINE = "#1f2937", "#6b7280", "#e5e7eb"
 PALETTE = ["#3f7d20", "#c28a00", "#2b8fb3", "#d9662b", "#c4352b", "#1f4e9c", "#8f3784", "#594a8c", "#6f8a1f", "#8c5a2b"]
@@ -77,8 +77,8 @@ def legend(target, metric):
 
 
 def spans(found):
-    """Begin and end in seconds, of annotations that are whole or are these alone."""
-    return [(one["time"] / 1000, one["timeEnd"] / 1000) if isinstance(one, dict) else one for one in found]
+    """Begin and end of annotations in seconds."""
+    return [(one["time"] / 1000, one["timeEnd"] / 1000) for one in found]
 
 
 class Drawing:
@@ -313,7 +313,7 @@ def draw(dashboard, answer, end):
         drawing.panel(panel, answer["panels"][str(panel["id"])], annotations)
     if hovered := HOVERED.get(dashboard["uid"]):
         axis, tag = drawing.axes[hovered[0]], hovered[1]
-        found = next((one, colour_of(by)) for by in listed for one in of(by) if tag in (one["tags"] or "").split(","))
+        found = next((one, colour_of(by)) for by in listed for one in of(by) if tag in (one["tags"] or "").split(",") or tag in " ".join(one["text"].split()))
         height = math.ceil(drawing.popup(*found, axis, height + GAP) + GAP)
     font = "font-family=\"system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif\""
     return "\n".join([

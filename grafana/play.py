@@ -29,6 +29,8 @@ HOUR = 3600
 CHECKOUT = {"service": "checkout", "env": "production", "team": "payments"}
 SEARCH = {"service": "search", "env": "production", "team": "discovery"}
 RENDER = {"service": "render", "env": "production", "team": "graphics", "state": "queued"}
+# All that a pipeline may say of a deployment.
+BAD = {"version": "1.8.0", "deployment_id": "42", "change_type": "feature", "author": "jane", "ticket": "SHOP-311", "commit": "9fceb02", "url": "https://ci.example/checkout/42"}
 # Seconds after the beginning, when it is dated if not then, name, state, attributes.
 SCRIPT = [
     (0, -5 * HOUR - 600, "job_lifecycle", "start", RENDER | {"entity_id": "job-3"}),
@@ -37,10 +39,10 @@ SCRIPT = [
     (60, None, "deployment", "start", CHECKOUT | {"version": "1.7.4", "deployment_id": "41"}),
     (160, None, "deployment", "stop", CHECKOUT | {"version": "1.7.4", "deployment_id": "41", "result": "success"}),
     (210, None, "config_change", "", SEARCH | {"key": "cache_size"}),
-    (300, None, "deployment", "start", CHECKOUT | {"version": "1.8.0", "deployment_id": "42"}),
+    (300, None, "deployment", "start", CHECKOUT | BAD),
     (350, None, "", "", {}),
     (360, -3 * HOUR, "config_change", "", SEARCH | {"key": "told too late"}),
-    (400, None, "deployment", "stop", CHECKOUT | {"version": "1.8.0", "deployment_id": "42", "result": "success"}),
+    (400, None, "deployment", "stop", CHECKOUT | BAD | {"result": "success"}),
     (470, None, "incident", "start", CHECKOUT | {"entity_id": "INC-7"}),
     (520, None, "rollback", "start", CHECKOUT | {"version": "1.7.4", "deployment_id": "43"}),
     (560, None, "deployment", "start", SEARCH | {"version": "3.2.0", "deployment_id": "9"}),
@@ -224,16 +226,18 @@ def rows(target, answer):
 
 
 def regions(annotation, step, series):
-    """As @grafana/prometheus does: points above 0, those at most a step apart as one region; times in seconds."""
+    """As @grafana/prometheus does: points above 0, those at most a step apart as one region; times in milliseconds."""
     found = []
     for one in series:
         last = None
         for at, value in one["values"]:
             if float(value) > 0:
-                at = math.floor(float(value)) / 1000 if annotation["useValueForTime"] else at
-                if last and last[1] + step >= at:
-                    last[1] = at
+                at = math.floor(float(value)) if annotation["useValueForTime"] else at * 1000
+                if last and last["timeEnd"] + step * 1000 >= at:
+                    last["timeEnd"] = at
                 else:
-                    last = [at, at]
+                    words = [re.sub(r"\{\{(\w+)\}\}", lambda name: one["metric"].get(name[1]) or name[1], annotation[part]) for part in ("titleFormat", "textFormat")]
+                    tags = [one["metric"][name] for name in annotation["tagKeys"].split(",") if name in one["metric"]]
+                    last = {"time": at, "timeEnd": at, "title": words[0], "text": words[1], "tags": ",".join(tags)}
                     found.append(last)
     return found

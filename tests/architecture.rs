@@ -37,6 +37,7 @@ const MODULES: [(&str, &[&str]); 21] = [
         "doors",
         &[
             "shown",
+            "words",
             "account",
             "threads",
             "time",

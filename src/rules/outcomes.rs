@@ -10,9 +10,16 @@ use crate::words::outcome::Outcome;
 
 /// The label that says how it ended: `success`, `failure`, `neutral`, or nothing.
 pub(crate) const DECIDED: &str = "decided";
-/// Between words of several labels; no value has it.
+/// Between the values of several labels; no value has it.
 const BETWEEN: &str = r"\x1f";
+/// Between the words of one, too: a list has commas.
+const APART: &str = r"[\x1f,]";
 const SEPARATORS: &str = "[-_ ]*";
+/// Where the labels of the first rank are put in order before they are joined.
+const COPIES: [&str; outcome::LABELS.len()] = ["said_1", "said_2", "said_3", "said_4", "said_5", "said_6"];
+const SETTLED: &str = "$1$2$3$4";
+/// The undecided words of the table that the rules would decide; a test holds them to be these.
+const UNDECIDED_EXCEPTIONS: [&str; 1] = ["ignore_failed"];
 
 /// The labels that say how a change ended, all that [`decided`] reads.
 pub(crate) fn labels() -> Vec<&'static str> {
@@ -22,7 +29,7 @@ pub(crate) fn labels() -> Vec<&'static str> {
 }
 
 /// Adds the label [`DECIDED`] to each element of `vector`, which has no other labels but the [`labels`] and what its elements are
-/// told apart by: it gets labels `said` and `deciding` besides.
+/// told apart by: it gets labels `said`, `said_1` and so on, and `deciding` besides.
 pub(crate) fn decided(vector: &str) -> String {
     let steps = steps();
     let functions: String = steps.iter().rev().map(|step| format!("{}(", step.function())).collect();
@@ -30,18 +37,19 @@ pub(crate) fn decided(vector: &str) -> String {
     format!("{functions}\n{vector}\n{}", arguments.join("\n"))
 }
 
+/// No step touches a label that tells two elements apart: they would become one, which is an error.
 fn steps() -> Vec<Step> {
-    let undecided = undecided();
+    let settled = settled();
     let mut steps = vec![
         // The last rank first: each one before it takes its place.
         join("said", "", &[outcome::STATUS]),
         replace("said", "$1", outcome::DEPLOYMENT_STATUS, "(?s)(.+)"),
         replace("said", "success", outcome::DEPLOYMENT_STATUS, &spelled(&outcome::OF_A_DEPLOYMENT)),
-        replace("said", "undecided", "said", &undecided),
+        replace("said", SETTLED, "said", &settled),
     ];
-    steps.extend(outcome::LABELS.iter().map(|label| replace(label, "undecided", label, &undecided)));
+    steps.extend(outcome::LABELS.iter().zip(COPIES).map(|(label, copy)| replace(copy, SETTLED, label, &settled)));
     steps.extend([
-        join("deciding", "\u{1f}", &outcome::LABELS),
+        join("deciding", "\u{1f}", &COPIES),
         replace("said", "$1", "deciding", &format!("(?s)(.*[^{BETWEEN}].*)")),
         replace(DECIDED, "success", "said", &success()),
         replace(DECIDED, "neutral", "said", &neutral()),
@@ -84,18 +92,25 @@ fn replace(label: &'static str, by: &str, from: &'static str, pattern: &str) -> 
     Step { label, from: vec![from], text: by.to_owned(), pattern: Some(pattern.to_owned()) }
 }
 
-/// What has not decided anything: by the first rule, and the words of the table that the others would take for something else.
-fn undecided() -> String {
-    let beginning = outcome::UNDECIDED_BEGINNING;
-    let exceptions = table(Outcome::Undecided);
-    let end = pattern(outcome::UNDECIDED_END);
-    format!("(?is){SEPARATORS}(?:{beginning}.*|(?:{}){SEPARATORS})|.*{end}{SEPARATORS}", exceptions.join("|"))
+/// A value, or one letter where it has decided nothing, which no list knows: by the first rule, and the words of the table that
+/// the other rules would take for something else. To be replaced by [`SETTLED`]: of alternatives the first that fits counts, and
+/// the groups of others are empty.
+fn settled() -> String {
+    let letter = |word: &str| {
+        let (first, rest) = word.split_at_checked(1).unwrap_or_default();
+        format!("({first}){}", pattern(rest))
+    };
+    let [exception] = UNDECIDED_EXCEPTIONS;
+    let (beginning, end) = (letter(outcome::UNDECIDED_BEGINNING), letter(outcome::UNDECIDED_END));
+    format!("(?is){SEPARATORS}(?:{beginning}[^,]*|{}{SEPARATORS})|[^,]*{end}{SEPARATORS}|(.*)", letter(exception))
 }
 
-/// Every word is one for a success, or there is none.
+/// Every value is one for a success, or a list that has one; or there is none.
 fn success() -> String {
     let words = with_table(&outcome::SUCCESSES, Outcome::Success);
-    format!("(?is)(?:(?:{SEPARATORS}(?:{words}|[^{BETWEEN}]*{}){SEPARATORS})?(?:{BETWEEN}|\\z))+", outcome::SUCCESS_END)
+    let end = outcome::SUCCESS_END;
+    let rest = format!("[^{BETWEEN}]*");
+    format!("(?is)(?:(?:(?:{rest},)?{SEPARATORS}(?:{words}|{rest}{end}){SEPARATORS}(?:,{rest})?)?(?:{BETWEEN}|\\z))+")
 }
 
 /// Some word is one for neither.
@@ -108,7 +123,7 @@ fn neutral() -> String {
 fn failure() -> String {
     let exact = table(Outcome::Failure).join("|");
     let ends = outcome::FAILURE_ENDS.join("|");
-    format!("(?s){}|.*(?i:{ends}){SEPARATORS}(?:{BETWEEN}.*)?|{}", anywhere(&exact), whole(&outcome::FAILURES))
+    format!("(?s){}|.*(?i:{ends}){SEPARATORS}(?:{APART}.*)?|{}", anywhere(&exact), whole(&outcome::FAILURES))
 }
 
 /// A whole value.
@@ -119,14 +134,14 @@ fn spelled(words: &[&str]) -> String {
 
 /// One of several values that stand beside each other.
 fn anywhere(words: &str) -> String {
-    format!("(?:.*{BETWEEN})?{SEPARATORS}(?i:{words}){SEPARATORS}(?:{BETWEEN}.*)?")
+    format!("(?:.*{APART})?{SEPARATORS}(?i:{words}){SEPARATORS}(?:{APART}.*)?")
 }
 
 /// A whole word within a value: between separators in any case, or as a part of a name in camel case.
 fn whole(words: &[&str]) -> String {
     let any: Vec<_> = words.iter().map(|word| pattern(word)).collect();
     let of = |is_capital| words.iter().map(|word| cased(word, is_capital)).collect::<Vec<_>>().join("|");
-    let around = format!("[-_ {BETWEEN}]");
+    let around = format!("[-_ ,{BETWEEN}]");
     format!("(?:.*{around})?(?:(?i:{})(?:{around}.*)?|(?:{})[A-Z].*)|.*(?:{})(?:(?:{around}|[A-Z]).*)?", any.join("|"), of(false), of(true))
 }
 

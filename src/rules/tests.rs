@@ -118,6 +118,37 @@ fn limits_out_of_bounds_and_names_that_no_rule_can_hold_are_refused() {
 }
 
 #[test]
+fn a_stop_is_looked_for_under_each_name_that_ends_what_began() {
+    let check = |event_name: &str, pattern, selects: &str| {
+        let text = stuck(&Stuck { event_name: event_name.into(), pattern, ..queued() }).unwrap();
+        let stops: Vec<_> = text.lines().filter(|line| line.contains("event_state=\"stop\"")).collect();
+        assert!(!stops.is_empty() && stops.iter().all(|line| line.contains(selects)), "{text}");
+        assert!(!text.contains("on (event_name"), "{text}");
+    };
+    for pattern in [Pattern::Open, Pattern::Duration, Pattern::Heartbeat] {
+        check("a.b_start", pattern, r#"event_name=~"a\\.b_complete|a\\.b_completed|a\\.b_completion|a\\.b_done|a\\.b_end|"#);
+        check("vm_stop", pattern, r#"event_name="vm_stop""#);
+        check("deployment", pattern, r#"event_name="deployment""#);
+        check("deployment_done", pattern, r#"event_name="deployment_done""#);
+    }
+}
+
+#[test]
+fn a_limit_near_the_age_at_which_the_gauge_loses_events_is_said() {
+    let check = |days: u64, pattern, entity: &str, expected: bool| {
+        let rule = Stuck { limit: Duration::from_hours(24 * days), entity: vec![entity.into()], pattern, ..queued() };
+        assert_eq!(rule.is_near_max_age(), expected, "{rule:?}");
+        assert_eq!(stuck(&rule).unwrap().contains("`--open.max-age`"), expected, "{rule:?}");
+    };
+    check(5, Pattern::Open, "host", false);
+    check(6, Pattern::Open, "host", true);
+    check(30, Pattern::Open, "service_name", true);
+    check(30, Pattern::Open, "entity_id", false);
+    check(30, Pattern::Open, "deployment_id", false);
+    check(30, Pattern::Duration, "host", false);
+}
+
+#[test]
 fn the_lookback_follows_the_table_and_has_a_floor() {
     let check = |limit: u64, hours: u64| {
         assert_eq!(lookback(Duration::from_secs(limit)), Duration::from_hours(hours), "limit of {limit} s");
@@ -141,6 +172,7 @@ fn strings_are_quoted_so_that_nothing_ends_them() {
     check("\u{85}\u{2028}\u{feff}\u{1f600}", "\"\\u0085\\u2028\\ufeff\\U0001f600\"");
     check("d\u{e9}ploiement \u{30c7}", "\"d\u{e9}ploiement \u{30c7}\"");
     check("`%{HOME} {{ x }} 5%", "\"\\x60\\x25{HOME} {{ x }} 5%\"");
+    assert_eq!(quote::pattern("a.b_c-d (\u{e9})"), "a\\.b_c-d \\(\u{e9}\\)");
     assert_eq!(quote::word("a\n# b"), "\"a\\n# b\"");
     assert_eq!(quote::word("job_lifecycle"), "job_lifecycle");
 }

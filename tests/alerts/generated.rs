@@ -77,6 +77,44 @@ tests:
             exp_annotations: {summary: 2 of job are stuck, description: 'The oldest: a, with heartbeats in 21 minutes of the last 6h. The limit is 10m.'}
 "#;
 
+/// A beginning and an end under names of their own; another one of the same name that is over sooner.
+const ENDS_UNDER_ANOTHER_NAME: &str = r#"
+evaluation_interval: 1m
+rule_files: [rules.yml]
+tests:
+  - interval: 1m
+    input_series:
+      - series: 'last9_change_events_open_timestamp_seconds{event_name="deployment_start",entity_id="a",version="1",instance="x:1"}'
+        values: '0x75 stale'
+      - series: 'last9_change_events_timestamp_seconds{event_name="deployment_start",entity_id="a",event_state="start",version="1",instance="x:1"}'
+        values: '0'
+      - series: 'last9_change_events_timestamp_seconds{event_name="deployment_complete",entity_id="a",event_state="stop",version="1",result="success",instance="x:1"}'
+        values: '_x76 4560'
+      - series: 'last9_change_events_timestamp_seconds{event_name="deployment_start",entity_id="b",event_state="start",instance="x:1"}'
+        values: '0'
+      - series: 'last9_change_events_open_timestamp_seconds{event_name="deployment_start",entity_id="b",instance="x:1"}'
+        values: '0x5 stale'
+      - series: 'last9_change_events_timestamp_seconds{event_name="deployment_done",entity_id="b",event_state="stop",instance="x:1"}'
+        values: '_x6 360'
+      - series: 'last9_change_events_timestamp_seconds{event_name="deployment_stop",entity_id="a",event_state="stop",instance="x:1"}'
+        values: '_x70 4200'
+      - series: 'last9_change_events_timestamp_seconds{event_name="deploymentXcomplete",entity_id="a",event_state="stop",instance="x:1"}'
+        values: '_x70 4200'
+    promql_expr_test:
+      - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 61m, exp_samples: [{value: 1}]}
+      - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 75m, exp_samples: [{value: 1}]}
+      - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 76m, exp_samples: []}
+      - {expr: 'count(ALERTS{alertstate="firing"})', eval_time: 90m, exp_samples: []}
+"#;
+
+#[test]
+fn a_stop_under_a_finishing_name_resolves_at_the_next_evaluation() {
+    let ways = [Notify::Each, Notify::Grouped];
+    for minutes in [55, 60] {
+        check_named("deployment_start", minutes, &[Pattern::Open, Pattern::Duration], &ways, &["entity_id"], ENDS_UNDER_ANOTHER_NAME);
+    }
+}
+
 #[test]
 fn grouped_heartbeats_name_the_oldest_that_still_beats() {
     check(10, &[Pattern::Heartbeat], &[Notify::Grouped], &["entity_id"], BEATS);
@@ -95,12 +133,16 @@ fn an_entity_that_comes_back_counts_anew_with_the_shortest_limit_without_compari
 
 /// Runs the unit test on the rule file for a limit in minutes, in each of these patterns and ways to notify.
 fn check(minutes: u64, patterns: &[Pattern], ways: &[Notify], entity: &[&str], test: &str) {
+    check_named("job", minutes, patterns, ways, entity, test);
+}
+
+fn check_named(event_name: &str, minutes: u64, patterns: &[Pattern], ways: &[Notify], entity: &[&str], test: &str) {
     for promtool in ["promtool", "debian/promtool"] {
         let Some(promtool) = servers::require(promtool) else { return };
         for (&pattern, &notify) in patterns.iter().flat_map(|pattern| ways.iter().map(move |notify| (pattern, notify))) {
             let directory = tempfile::tempdir().unwrap();
             let rule = Stuck {
-                event_name: "job".into(),
+                event_name: event_name.into(),
                 state: None,
                 entity: entity.iter().map(|&label| label.into()).collect(),
                 limit: Duration::from_mins(minutes),

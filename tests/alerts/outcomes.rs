@@ -46,7 +46,8 @@ fn cases() -> Vec<Case> {
         for label in LABELS.into_iter().chain([DEPLOYMENT_STATUS, STATUS]) {
             let others = [vec![], vec![("status", "failed")], vec![("deployment_status", "success")], vec![("outcome", "success")]];
             for other in others.into_iter().filter(|other| other.iter().all(|(name, _)| *name != label)) {
-                let attributes: Vec<_> = other.into_iter().map(|(name, value)| (name, value.to_owned())).chain([(label, value.clone())]).collect();
+                let attributes: Vec<_> =
+                    other.into_iter().map(|(name, value)| (name, value.to_owned())).chain([(label, value.clone())]).collect();
                 cases.extend([true, false].map(|failed_before| Case { attributes: attributes.clone(), failed_before }));
             }
         }
@@ -60,7 +61,9 @@ fn samples(cases: &[Case], write: fn(&mut String, &str, i64)) -> String {
     for (number, case) in cases.iter().enumerate() {
         let series = |attributes: &[(&str, String)]| {
             let labels: String = attributes.iter().map(|(name, value)| format!(",{name}=\"{value}\"")).collect();
-            format!("last9_change_events_timestamp_seconds{{event_name=\"deployment\",event_state=\"stop\",service_name=\"{number}\"{labels}}}")
+            format!(
+                "last9_change_events_timestamp_seconds{{event_name=\"deployment\",event_state=\"stop\",service_name=\"{number}\"{labels}}}"
+            )
         };
         write(&mut text, &series(&case.attributes), AT);
         if case.failed_before {

@@ -9,6 +9,7 @@ mod exec_spool;
 mod files;
 mod open_close;
 mod real;
+mod rules;
 mod send;
 mod support;
 mod tiny;

@@ -54,26 +54,28 @@ fn each_failure_is_counted_and_nothing_else() {
 const CONTEXT: &str = r#"
 last9_change_events_timestamp_seconds{event_name="deployment",event_state="stop",service_name="checkout",deployment_environment="prod",version="1.8",change_type="config",result="failure",author="jane",ticket="OPS-7",commit="abc",url="https://ci.example/1?a=b&c=d",link="see the wiki",other="not shown"} AT AT
 last9_change_events_timestamp_seconds{event_name="holiday",event_state="stop"} AT AT
+last9_change_events_timestamp_seconds{event_name="twin",event_state="stop",result="x",about="a"} AT AT
+last9_change_events_timestamp_seconds{event_name="twin",event_state="stop",result="<br>result: x",about="b"} AT AT
 "#;
 
 #[test]
 fn a_popup_says_all_that_there_is_of_an_event_and_names_nothing_else() {
     for prometheus in ["prometheus", "debian/prometheus"] {
-        with(prometheus, &CONTEXT.replace("AT", &(AT - 60).to_string()), |url| {
+        with(prometheus, &CONTEXT.trim_start().replace("AT", &(AT - 60).to_string()), |url| {
             for name in ["change-events", "change-events-service"] {
                 let dashboard = dashboards::named(name);
                 let stops = dashboard.annotations().into_iter().find(|one| one["name"] == "Stops").unwrap();
-                assert_eq!(stops["textFormat"], "{{about}}");
+                assert_eq!(stops["textFormat"], "{{__about}}");
                 let expression = dashboards::filled(stops["target"]["expr"].as_str().unwrap(), &dashboard.defaults(), 15);
                 let found = query::range(url, &expression, AT - 3600, AT, 15).unwrap();
-                let words = |series: &Series| series.label("about").split_whitespace().collect::<Vec<_>>().join(" ");
+                let words = |series: &Series| series.label("__about").split_whitespace().collect::<Vec<_>>().join(" ");
                 let texts: BTreeMap<_, _> = found.iter().map(|series| (series.label("event_name").to_owned(), words(series))).collect();
                 let expected = "checkout prod 1.8 <br>change_type: config <br>result: failure <br>author: jane <br>ticket: OPS-7 \
                                 <br>commit: abc <br>url: <a href=\"https://ci.example/1?a=b&c=d\">https://ci.example/1?a=b&c=d</a> \
                                 <br>link: see the wiki";
                 assert_eq!(texts["deployment"], expected, "{name}");
                 assert_eq!(texts["holiday"], "", "{name}");
-                assert_eq!(found.len(), 2, "{name}");
+                assert_eq!(found.len(), 4, "{name}");
             }
         });
     }

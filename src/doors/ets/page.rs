@@ -31,6 +31,8 @@ use crate::http::route::Call;
 use crate::store::Effort;
 use crate::store::EventView;
 use crate::store::Tenant;
+use crate::words::outcome;
+use crate::words::outcome::Outcome;
 
 const STYLE: &str = include_str!("page.css");
 /// Most characters of a text, and most values, that the page shows of one event; its JSON has all.
@@ -124,7 +126,7 @@ impl Drawing {
     fn open(&self, node: &Node) -> String {
         let event = view::event(&node.event);
         let mut classes = String::new();
-        let failed = values(&event, "status").last().is_some_and(|status| **status == *"fail");
+        let failed = values(&event, "status").last().is_some_and(|status| outcome::outcome(outcome::STATUS, status) == Outcome::Failure);
         for (is_so, class) in [(failed, " fail"), (event.end.is_none(), " open"), (event.id == self.asked, " asked")] {
             if is_so {
                 classes.push_str(class);

@@ -3,9 +3,9 @@
 use crate::mapping::tags::tag::Tags;
 use crate::mapping::tags::tag::split;
 use crate::mapping::tags::tag::word;
-use crate::mapping::tags::words::OUTCOME_KEYS;
 use crate::mapping::tags::words::STATE_KEYS;
 use crate::mapping::tags::words::Said;
+use crate::words::outcome::Rank;
 use std::collections::BTreeSet;
 
 /// Whether both have the same tags, but for those that say which end it is or how it ended.
@@ -32,7 +32,7 @@ pub fn joined(begun: &[Box<str>], ended: &[Box<str>]) -> Vec<Box<str>> {
 }
 
 fn says_outcome(key: &str) -> bool {
-    STATE_KEYS.contains(&key) || OUTCOME_KEYS.contains(&key)
+    STATE_KEYS.contains(&key) || Rank::of(key).is_some()
 }
 
 /// The tags that say neither which end it is nor how it ended: keys and values, no value where there is none.

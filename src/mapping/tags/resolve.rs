@@ -7,7 +7,6 @@ use crate::mapping::tags::tag::split;
 use crate::mapping::tags::tag::word;
 use crate::mapping::tags::words::CANONICAL;
 use crate::mapping::tags::words::DEPLOYMENT_ACTION;
-use crate::mapping::tags::words::DEPLOYMENT_STATUS;
 use crate::mapping::tags::words::ENVIRONMENT;
 use crate::mapping::tags::words::ENVIRONMENTS;
 use crate::mapping::tags::words::EVENT_STATE;
@@ -16,6 +15,7 @@ use crate::mapping::tags::words::Phase;
 use crate::mapping::tags::words::ROLLBACK;
 use crate::mapping::tags::words::STATE_KEYS;
 use crate::mapping::tags::words::Said;
+use crate::words::outcome::DEPLOYMENT_STATUS;
 
 /// The tag that another door reads an event's name from: its first value is the name, others stand beside it.
 const TYPE: &str = "type";

@@ -100,6 +100,11 @@ fn words_say_which_end_it_is_and_how_it_ended() {
     check(&["done"], "", stop, &["done", "deployment_status:succeeded"]);
     check(&["done", "failed"], "", stop, &["done", "failed", "deployment_status:failed"]);
     check(&["failed", "done"], "", stop, &["failed", "done", "deployment_status:failed"]);
+    check(&["Timed-Out"], "", stop, &["Timed-Out", "deployment_status:failed"]);
+    check(&["deployed"], "", stop, &["deployed", "deployment_status:succeeded"]);
+    check(&["phase:Aborted"], "", stop, &["phase:Aborted", "deployment_status:cancelled"]);
+    check(&["deploy", "green"], "deployment", None, &["deploy", "green"]);
+    check(&["status:UNSTABLE"], "", None, &["status:UNSTABLE"]);
     check(&["status:failure"], "", stop, &["status:failure", "deployment_status:failed"]);
     check(&["start", "failed"], "", None, &["start", "failed", "deployment_status:failed"]);
     check(&["start", "phase:end"], "", stop, &["start", "phase:end"]);
@@ -136,6 +141,7 @@ fn an_end_is_of_what_has_the_same_tags_but_for_the_outcome() {
     check(&["deploy", "service:a", "start"], &["service: a", "deploy", "failed"], true);
     check(&["deploy", "state:start"], &["deploy", "status:success", "result:green"], true);
     check(&["deploy", "start"], &["deploy", "stop", "deployment_status:odd"], true);
+    check(&["deploy", "start"], &["deploy", "stop", "jenkins_build_result:UNSTABLE"], true);
     check(&["deploy", "service:a", "start"], &["deploy", "service:b", "stop"], false);
     check(&["deploy", "start"], &["deploy", "stop", "more"], false);
     check(&["deploy", "start", "x:1", "x:2"], &["deploy", "stop", "x:2", "x:1"], true);

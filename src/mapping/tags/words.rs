@@ -1,4 +1,7 @@
-//! The words: keys that mean the same, and bare tags that say something.
+//! The words: keys that mean the same, and bare tags that say something. How something ended is for `words::outcome`.
+
+use crate::words::outcome;
+use crate::words::outcome::Outcome;
 
 /// Keys whose value is the event's name; the first one that is there counts.
 pub(super) const NAME_KEYS: [&str; 3] = ["event_name", "event", "event_type"];
@@ -17,16 +20,9 @@ pub(super) const STATE_KEYS: [&str; 4] = [EVENT_STATE, "state", "status", "phase
 pub(super) const EVENT_STATE: &str = "event_state";
 const START: [&str; 4] = ["start", "started", "begin", "in_progress"];
 const STOP: [&str; 4] = ["stop", "end", "finish", "finished"];
-const SUCCEEDED: [&str; 3] = ["success", "succeeded", "done"];
-const FAILED: [&str; 3] = ["failed", "failure", "error"];
-/// How `deployment_status` calls it.
-const FAILURE: &str = "failed";
 pub(super) const ROLLBACK: &str = "rollback";
 
-pub(super) const DEPLOYMENT_STATUS: &str = "deployment_status";
 pub(super) const DEPLOYMENT_ACTION: &str = "deployment_action";
-/// Further keys that say how something ended.
-pub(super) const OUTCOME_KEYS: [&str; 5] = [DEPLOYMENT_STATUS, "outcome", "result", "conclusion", "cicd_pipeline_result"];
 
 pub(super) const ENVIRONMENT: &str = "deployment_environment";
 /// Bare tags that are an environment.
@@ -73,17 +69,13 @@ pub(super) struct Said {
     first: Option<Phase>,
     /// Another one said the contrary.
     is_disputed: bool,
-    outcome: Option<&'static str>,
+    outcome: Option<Outcome>,
 }
 
 impl Said {
     /// Takes a word; whether it says something.
     pub(super) fn hear(&mut self, word: &str) -> bool {
-        let outcome = match word {
-            word if FAILED.contains(&word) => Some(FAILURE),
-            word if SUCCEEDED.contains(&word) => Some("succeeded"),
-            _ => None,
-        };
+        let outcome = outcome::of_word(word);
         let phase = match word {
             word if START.contains(&word) => Phase::Start,
             word if outcome.is_some() || STOP.contains(&word) => Phase::Stop,
@@ -92,7 +84,7 @@ impl Said {
         self.is_disputed |= self.first.is_some_and(|first| first != phase);
         self.first = self.first.or(Some(phase));
         // A failure is one whatever else is said; that something is over says nothing.
-        self.outcome = if outcome == Some(FAILURE) { outcome } else { self.outcome.or(outcome) };
+        self.outcome = if outcome == Some(Outcome::Failure) { outcome } else { self.outcome.or(outcome) };
         true
     }
 
@@ -106,6 +98,11 @@ impl Said {
 
     /// As `deployment_status` has it.
     pub(super) fn outcome(self) -> Option<&'static str> {
-        self.outcome
+        self.outcome.and_then(|outcome| match outcome {
+            Outcome::Success => Some("succeeded"),
+            Outcome::Failure => Some("failed"),
+            Outcome::Neutral => Some("cancelled"),
+            Outcome::Undecided => None,
+        })
     }
 }

@@ -1,14 +1,17 @@
 //! The expression comes to what the function comes to: its steps are done here as Prometheus does them.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use regex::Regex;
 
+use super::UNDECIDED_EXCEPTIONS;
 use super::labels;
 use super::steps;
 use crate::words::outcome::Outcome;
 use crate::words::outcome::SYSTEMS;
+use crate::words::outcome::by_rules;
 use crate::words::outcome::of_event;
 
 /// What the steps make of these labels. Patterns are whole, as in Prometheus and `VictoriaMetrics`.
@@ -30,8 +33,9 @@ impl Model {
             let made = match pattern {
                 None => Some(from.join(&step.text)),
                 Some(pattern) => pattern.captures(&from[0]).map(|found| {
-                    let group = found.get(1).map_or("", |group| group.as_str());
-                    step.text.replace("$1", group)
+                    let mut text = String::new();
+                    found.expand(&step.text, &mut text);
+                    text
                 }),
             };
             if let Some(made) = made {
@@ -81,6 +85,18 @@ fn each_word_in_each_attribute_is_read_as_the_function_reads_it() {
     model.check(&[("version", "failed")]);
 }
 
+#[test]
+fn the_exceptions_are_those_of_the_table() {
+    let undecided = SYSTEMS.iter().flat_map(|system| system.undecided).copied();
+    let taken: BTreeSet<_> = undecided.filter(|word| by_rules(word) != Outcome::Undecided).collect();
+    assert_eq!(taken.into_iter().collect::<Vec<_>>(), UNDECIDED_EXCEPTIONS);
+}
+
+#[test]
+fn no_step_changes_a_label_that_it_was_given() {
+    assert!(steps().iter().all(|step| !labels().contains(&step.label)));
+}
+
 /// A part of a word, in one of the cases, or anything.
 fn part() -> impl Strategy<Value = String> {
     let parts: Vec<_> = words().into_iter().flat_map(|word| word.split('_')).map(str::to_owned).collect();
@@ -89,7 +105,8 @@ fn part() -> impl Strategy<Value = String> {
         1 => large(&part),
         _ => part,
     });
-    let between = prop::sample::select(vec!["-", "_", " ", "__", "x", "X", "", "7", ":", "\u{e9}", "\n", "Ab"]).prop_map(str::to_owned);
+    let between =
+        prop::sample::select(vec!["-", "_", " ", "__", "x", "X", "", "7", ":", "\u{e9}", "\n", "Ab", ",", ", "]).prop_map(str::to_owned);
     prop_oneof![5 => known, 3 => between, 1 => "[a-zA-Z_-]{0,4}"]
 }
 

@@ -69,39 +69,52 @@ impl Rank {
     }
 }
 
-/// What the value of this attribute means; it is taken for one that says how a change ended.
+/// What the value of this attribute means; it is taken for one that says how a change ended. Of a list, which stands in a label
+/// with commas between, one failure is a failure, else what is neutral counts, else a success; what is pending in it is over.
 pub fn outcome(attribute: &str, value: &str) -> Outcome {
     let value = value.trim();
-    let spelled = |words: &[&str]| words.iter().any(|word| is_spelled(word, value));
-    if spelled(&OF_A_DEPLOYMENT) {
-        let is_of_one = Rank::of(attribute) == Some(Rank::DeploymentStatus);
-        return if is_of_one { Outcome::Success } else { Outcome::Undecided };
+    if value.contains(',') {
+        let said = |item| in_table(item).filter(|outcome| *outcome != Outcome::Undecided).or_else(|| by_words(item));
+        let all: Vec<_> = value.split(',').filter_map(said).collect();
+        let first = [Outcome::Failure, Outcome::Neutral, Outcome::Success].into_iter().find(|outcome| all.contains(outcome));
+        return first.unwrap_or(Outcome::Undecided);
     }
-    let row = SYSTEMS.iter().find_map(|system| {
+    if Rank::of(attribute) == Some(Rank::DeploymentStatus) && OF_A_DEPLOYMENT.iter().any(|word| is_spelled(word, value)) {
+        return Outcome::Success;
+    }
+    in_table(value).unwrap_or_else(|| by_rules(value))
+}
+
+/// What a value means to the systems that use it.
+fn in_table(value: &str) -> Option<Outcome> {
+    SYSTEMS.iter().find_map(|system| {
         let meanings = [
             (system.success, Outcome::Success),
             (system.failure, Outcome::Failure),
             (system.neutral, Outcome::Neutral),
             (system.undecided, Outcome::Undecided),
         ];
+        let spelled = |words: &[&str]| words.iter().any(|word| is_spelled(word, value));
         meanings.into_iter().find(|(words, _)| spelled(words)).map(|(_, outcome)| outcome)
-    });
-    row.unwrap_or_else(|| by_rules(value))
+    })
 }
 
 /// What a value means that no system is known to use, by its words.
 pub fn by_rules(value: &str) -> Outcome {
     let begins = value.trim_start_matches(is_separator).to_ascii_lowercase().starts_with(UNDECIDED_BEGINNING);
-    if begins || ends_in(UNDECIDED_END, value) {
-        Outcome::Undecided
-    } else if FAILURES.iter().any(|word| holds(word, value)) || FAILURE_ENDS.iter().any(|word| ends_in(word, value)) {
-        Outcome::Failure
+    if begins || ends_in(UNDECIDED_END, value) { Outcome::Undecided } else { by_words(value).unwrap_or(Outcome::Undecided) }
+}
+
+/// The same of what is over.
+fn by_words(value: &str) -> Option<Outcome> {
+    if FAILURES.iter().any(|word| holds(word, value)) || FAILURE_ENDS.iter().any(|word| ends_in(word, value)) {
+        Some(Outcome::Failure)
     } else if NEUTRALS.iter().any(|word| holds(word, value)) {
-        Outcome::Neutral
+        Some(Outcome::Neutral)
     } else if SUCCESSES.iter().any(|word| is_spelled(word, value)) || ends_in(SUCCESS_END, value) {
-        Outcome::Success
+        Some(Outcome::Success)
     } else {
-        Outcome::Undecided
+        None
     }
 }
 

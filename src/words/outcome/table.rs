@@ -94,7 +94,7 @@ pub const SUCCESS_END: &str = "succeeded";
 /// What says by itself how something ended, also as a word without an attribute, such as a tag. Others may be about something
 /// else there: `green` is a colour, `error` is one in any case.
 #[rustfmt::skip]
-pub const PLAIN: [&str; 19] = [
+pub(super) const PLAIN: [&str; 19] = [
     "success", "succeeded", "successful", "pass", "passed", "done", "complete", "completed", "deployed", "fail", "failed", "failure", "error",
     "errored", "timed_out", "canceled", "cancelled", "aborted", "skipped",
 ];

@@ -93,6 +93,21 @@ fn words_as_senders_write_them() {
 }
 
 #[test]
+fn of_a_list_a_failure_counts_first_and_a_success_before_what_was_pending() {
+    for (list, expected) in [
+        ("fail,success", Failure),
+        ("pending,success", Success),
+        ("pending, fail", Failure),
+        ("skipped,success", Neutral),
+        ("UpgradeSucceeded,weird", Success),
+        ("pending,weird", Undecided),
+        (",", Undecided),
+    ] {
+        assert_eq!(outcome("status", list), expected, "{list}");
+    }
+}
+
+#[test]
 fn ready_and_finished_are_a_success_of_a_deployment_alone() {
     for word in ["READY", "ready", "Finished"] {
         for (attribute, expected) in
