@@ -64,8 +64,8 @@ impl Relay {
         // Before any other is ours: a signal that nobody can pass on is to do what it does.
         let registered = SignalsInfo::<WithOrigin>::new([0; 0])?;
         let (signals, for_thread) = (registered.handle(), self.clone());
-        let (begin, begun) = mpsc::channel::<SignalsInfo<WithOrigin>>();
-        let pass_on = move || begun.iter().for_each(|mut signals| signals.forever().for_each(|origin| for_thread.pass_on(&origin)));
+        let (send, received) = mpsc::channel::<SignalsInfo<WithOrigin>>();
+        let pass_on = move || received.iter().for_each(|mut signals| signals.forever().for_each(|origin| for_thread.pass_on(&origin)));
         let thread = thread::Builder::new().name("signals".to_owned()).spawn(pass_on)?;
         for signal in ENDING.into_iter().chain(OTHERS) {
             let number = signal.as_raw();
@@ -82,7 +82,7 @@ impl Relay {
         }
         *self.thread.lock() = Some((signals, thread));
         // The thread is there, and waits for them.
-        begin.send(registered).ok();
+        send.send(registered).ok();
         Ok(())
     }
 
