@@ -286,6 +286,20 @@ fn an_empty_variable_is_as_good_as_none() {
     }
 }
 
+/// So few that there is none for the signals, for the spool or for the server.
+#[test]
+fn however_few_files_may_be_open_the_job_runs() {
+    let bench = Bench::new("http://127.0.0.1:9");
+    for files in 4..8 {
+        let command = bench.exec(&["--retry-for", "0"], "exit 7");
+        let mut few = Command::new("sh");
+        few.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")]).arg(command.get_program()).args(command.get_args());
+        few.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let ended = run(&mut few);
+        assert_eq!(ended.code, Some(7), "{files}: {ended:?}");
+    }
+}
+
 #[test]
 fn what_is_not_utf_8_is_passed_on_to_the_job_and_told_of_the_rest() {
     let server = FakeServer::start(|_, _| Reply::accepted());

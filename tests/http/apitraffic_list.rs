@@ -55,6 +55,7 @@ async fn parameters_narrow_the_list() {
         ("?end=2026-02-20T09:04:00Z", vec!["inc", "v2", "v1"]),
         ("?endDate=2026-02-20T09:04:00.001Z&from=2026-02-20T09:04:00Z", vec!["party", "inc", "v2"]),
         ("?from=2026-02-20T10:01:00%2B01:00&to=2026-02-20T10:02:00+01:00", vec!["v1"]),
+        ("?from=2026-02-20%2010:01:00%20%2B0100&to=2026-02-20+10:02:00++0100", vec!["v1"]),
         ("?startedAfter=2026-02-20&startedBefore=2026-02-21", vec!["up", "party", "inc", "v2", "v1"]),
         ("?until=2026-02-20T09:01:00Z", vec![]),
         ("?limit=2", vec!["up", "party"]),

@@ -116,7 +116,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         report => Some(report?),
     };
     let (wakes, inbox) = mpsc::channel();
-    let relay = Relay::listen().map_err(Failure::running)?;
+    let relay = Relay::listen();
     let Some(Report { subject, server, started, start }) = report else {
         return Ok(ExitCode::from(job(args, &relay).exit_code()));
     };

@@ -48,23 +48,25 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Listens from now on. Where the system has no room for a thread that does, signals are not passed on, but the job is run.
-    pub(super) fn listen() -> io::Result<Self> {
-        let ignored = ignored();
+    /// Listens from now on. Where the system has no room for that, signals are not passed on, but the job is run.
+    pub(super) fn listen() -> Self {
         let relay = Self { job: Arc::default(), asked: Arc::default(), thread: Arc::default() };
-        let (signals, registered) = mpsc::channel::<SignalsInfo<WithOrigin>>();
-        let for_thread = relay.clone();
-        let pass_on = move || registered.iter().for_each(|mut signals| signals.forever().for_each(|origin| for_thread.pass_on(&origin)));
+        if let Err(error) = relay.register() {
+            cli::note(&format!("warning: {NOT_PASSED_ON}: {error}"));
+        }
+        relay
+    }
+
+    fn register(&self) -> io::Result<()> {
         // A caller that ignores SIGCHLD would take the exit code of the job from us.
-        let mut numbers = vec![SIGCHLD];
-        let thread = match thread::Builder::new().name("signals".to_owned()).spawn(pass_on) {
-            Ok(thread) => thread,
-            Err(error) => {
-                cli::note(&format!("warning: {NOT_PASSED_ON}: {error}"));
-                signal_hook::flag::register(SIGCHLD, Arc::default())?;
-                return Ok(relay);
-            }
-        };
+        signal_hook::flag::register(SIGCHLD, Arc::default())?;
+        let ignored = ignored();
+        // Before any other is ours: a signal that nobody can pass on is to do what it does.
+        let registered = SignalsInfo::<WithOrigin>::new([0; 0])?;
+        let (signals, for_thread) = (registered.handle(), self.clone());
+        let (send, received) = mpsc::channel::<SignalsInfo<WithOrigin>>();
+        let pass_on = move || received.iter().for_each(|mut signals| signals.forever().for_each(|origin| for_thread.pass_on(&origin)));
+        let thread = thread::Builder::new().name("signals".to_owned()).spawn(pass_on)?;
         for signal in ENDING.into_iter().chain(OTHERS) {
             let number = signal.as_raw();
             // Under `nohup`, and in the background of a script, a signal is ignored on purpose; the job inherits that.
@@ -74,15 +76,14 @@ impl Relay {
             if asks_for_the_end(number)
                 && let Ok(value) = usize::try_from(number)
             {
-                signal_hook::flag::register_usize(number, Arc::clone(&relay.asked), value)?;
+                signal_hook::flag::register_usize(number, Arc::clone(&self.asked), value)?;
             }
-            numbers.push(number);
+            signals.add_signal(number)?;
         }
-        let registered = SignalsInfo::new(numbers)?;
-        *relay.thread.lock() = Some((registered.handle(), thread));
+        *self.thread.lock() = Some((signals, thread));
         // The thread is there, and waits for them.
-        signals.send(registered).ok();
-        Ok(relay)
+        send.send(registered).ok();
+        Ok(())
     }
 
     /// Ends the thread that passes signals on, which makes room for the job; whether there was one.

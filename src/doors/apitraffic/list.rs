@@ -32,7 +32,7 @@ use crate::store::Tenant;
 use crate::store::TooMuch;
 use crate::store::selector::MatchKind;
 use crate::time::Timestamp;
-use crate::time::iso8601::TimeError;
+use crate::time::unix;
 
 const LIMIT_DEFAULT: usize = 25;
 const LIMIT_MAX: usize = 100;
@@ -188,8 +188,8 @@ fn given(parameters: &Parameters<'_>, spellings: &[&'static str]) -> Result<Opti
 enum ValueError {
     #[error("must be one of deployment, incident, config_change, scale and custom")]
     Type,
-    #[error("must be ISO 8601; {0}")]
-    Moment(TimeError),
+    #[error("{0}")]
+    Moment(String),
     #[error("must be a whole number from 1 to {most}")]
     Number { most: usize },
 }
@@ -200,7 +200,7 @@ fn parsed<T>(given: Option<(&'static str, Box<str>)>, parse: impl FnOnce(&str) -
 }
 
 fn iso8601(text: &str) -> Result<Timestamp, ValueError> {
-    moment(text, Timestamp::parse).map_err(ValueError::Moment)
+    moment(text, Timestamp::parse).map_err(|error| ValueError::Moment(unix::rule_of_text(text, &error)))
 }
 
 fn whole_number(text: &str, most: usize) -> Result<usize, ValueError> {
