@@ -120,7 +120,7 @@ async fn what_is_deep_or_large_or_strange_is_refused_or_kept() {
         assert_eq!(server.listed("text=whole&limit=1").await.len(), 1);
     }
     let server = server.restarted("");
-    assert_eq!(server.ids("").await.len(), 4);
+    assert_eq!(server.ids("").await.len(), 5);
 }
 
 #[tokio::test]
