@@ -336,8 +336,7 @@ proptest! {
     #[test]
     fn any_label_value_reads_back(values in prop::collection::vec((hostile(), hostile()), 1..12), value in -1e9..1e9_f64) {
         let world = World::new(&Options::default());
-        let shown = |text: &str| crate::labels::mended(text).unwrap_or_else(|| text.to_owned());
-        let mut expected = Vec::new();
+        let (mut expected, shown) = (Vec::new(), |text: &str| crate::labels::mended(text).unwrap_or_else(|| text.to_owned()));
         for (index, (name, text)) in values.iter().enumerate() {
             let id = index.to_string();
             let labels = [("event_name", name.as_str()), ("id", &id), ("text", text.as_str())];
