@@ -40,16 +40,16 @@ pub struct Limits {
     /// Events in one JSON array. Default 10000
     #[arg(long = "limit.batch-items", value_name = "N", help_heading = "Limits")]
     pub batch_items: Option<usize>,
-    /// Labels of one event. Default 32
+    /// Labels of one event; more are left out. Default 20
     #[arg(long = "limit.labels", value_name = "N", help_heading = "Limits")]
     pub labels: Option<usize>,
-    /// Bytes of a label's name. Default 128
+    /// Bytes of a label's name; a longer one is left out. Default 128
     #[arg(long = "limit.label-name-bytes", value_name = "BYTES", help_heading = "Limits")]
     pub label_name_bytes: Option<usize>,
     /// Bytes of a label's value, where it is cut. Default 1024
     #[arg(long = "limit.label-value-bytes", value_name = "BYTES", help_heading = "Limits")]
     pub label_value_bytes: Option<usize>,
-    /// Bytes of all labels of one event. Default 8 KiB
+    /// Bytes of all labels of one event; what is over is left out. Default 8 KiB
     #[arg(long = "limit.labels-bytes", value_name = "BYTES", help_heading = "Limits")]
     pub labels_bytes: Option<usize>,
     /// Open events of one organization. Default 100000. Settled at the start

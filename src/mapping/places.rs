@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     /// What stands in expressions and is no label of an event that its sender gives: ours, or of other metrics.
-    const OTHERS: [&str; 14] = [
+    const OTHERS: [&str; 15] = [
         "event_name",
         "event_state",
         "instance",
@@ -146,6 +146,7 @@ mod tests {
         "buckets",
         "kind",
         "http_response_status_code",
+        "change",
         "decided",
         "end",
     ];

@@ -222,12 +222,13 @@ async fn large_events_are_kept_whole_or_refused() {
         (json!({"description": "x".repeat(2 * mib + 1)}), 413),
         (json!({"description": "x".repeat(9 * mib)}), 413),
         (json!({"tags": (0..1001).map(|number| (number.to_string(), json!(["x"]))).collect::<serde_json::Map<_, _>>()}), 422),
-        (json!({"tags": (0..500).map(|number| (number.to_string(), json!(["x"]))).collect::<serde_json::Map<_, _>>()}), 422),
         (json!({"tags": {"a": vec!["x"; 1001]}}), 422),
         (json!({"tags": {"x".repeat(mib): ["x"]}}), 422),
     ] {
         assert_refused(&put(&server, event).await, status, "");
     }
+    let many = json!({"tags": (0..500).map(|number| (number.to_string(), json!(["x"]))).collect::<serde_json::Map<_, _>>()});
+    assert_eq!(put(&server, many).await.status, 200, "most of them are no labels");
     // A merge cannot go beyond what a PUT may have.
     let merge = json!({"event": {"id": "description", "description": "z".repeat(2 * mib - 1)}});
     assert_refused(&send(&server, Method::POST, merge.to_string()).await, 413, "longer than 2097152 bytes");

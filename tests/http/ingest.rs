@@ -100,7 +100,7 @@ async fn limits_are_named() {
     let (status, error) = put(format!("{{\"event_name\":\"{}\"}}", "a".repeat(150))).await;
     assert_eq!(status, 413, "{error}");
     assert_eq!(put(format!("[{}]", [r#"{"event_name":"a"}"#; 5].join(","))).await.0, 413);
-    assert_eq!(put(r#"{"event_name":"a","attributes":{"a":1,"b":2,"c":3,"d":4,"e":5}}"#.to_owned()).await.0, 422);
+    assert_eq!(put(r#"{"event_name":"a","attributes":{"a":1,"b":2,"c":3,"d":4,"e":5}}"#.to_owned()).await, (200, String::new()));
 }
 
 #[tokio::test]

@@ -206,7 +206,8 @@ fn many_names(number: usize) -> Value {
 
 #[tokio::test]
 async fn a_sender_of_thousands_of_names_goes_on_without_labels_and_leaves_some_to_others() {
-    let server = Server::new("");
+    let roomy = "limits: {labels: 32}";
+    let server = Server::new(roomy);
     let events: Vec<Value> = (0..1000).map(|number| json!({"event_name": "e", "attributes": many_names(number)})).collect();
     let answer = put(&server, &Value::from(events)).await;
     let json = answer.json();
@@ -230,7 +231,7 @@ async fn a_sender_of_thousands_of_names_goes_on_without_labels_and_leaves_some_t
 
     // A restart reads the same, and others have names still.
     let before = server.get(&format!("{EVENTS}?limit=1000")).await.json();
-    let server = server.restarted("");
+    let server = server.restarted(roomy);
     assert_eq!(server.get(&format!("{EVENTS}?limit=1000")).await.json(), before);
     let answer = put(&server, &json!({"event_name": "x", "attributes": {"service_name": "a"}})).await;
     assert_eq!((answer.status, &answer.json()["warnings"]), (200, &json!(null)));

@@ -17,6 +17,7 @@ mod grafana_model;
 #[path = "../support/mod.rs"]
 mod harness;
 mod ingest;
+mod labels;
 mod limits;
 mod lines;
 mod listing;

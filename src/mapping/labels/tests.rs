@@ -65,6 +65,12 @@ fn aliases_fill_absent_canonical_labels() {
         (r#"{"env":"x","environment":"y"}"#, "deployment_environment=y env=x environment=y"),
         (r#"{"commit_sha":"1","commit":"2"}"#, "commit=2 commit_sha=1 version=2"),
         (r#"{"build.id":3}"#, "build_id=3 version=3"),
+        (r#"{"deployment.environment.name":"p","env":"q"}"#, "deployment_environment=p deployment_environment_name=p env=q"),
+        (r#"{"service.version":"2","commit":"c"}"#, "commit=c service_version=2 version=2"),
+        (r#"{"service_version":"2"}"#, "service_version=2 version=2"),
+        (r#"{"vcs.ref.head.revision":"r"}"#, "vcs_ref_head_revision=r version=r"),
+        (r#"{"vcs.ref.head.revision":"r","commit_sha":"s"}"#, "commit_sha=s vcs_ref_head_revision=r version=s"),
+        (r#"{"deployment.id":"7"}"#, "deployment_id=7"),
     ] {
         check_labels(MappingOptions::default(), attributes, expected);
     }
@@ -227,18 +233,22 @@ fn refuses_contradictions() {
             MappingOptions { aliases: vec![("event_name".to_owned(), owned(&["c"]))], ..default() },
             "labels.aliases \"event_name\": must match",
         ),
-        (MappingOptions { aliases: vec![("a".to_owned(), owned(&[""]))], ..default() }, "labels.aliases \"\": must match"),
+        (
+            MappingOptions { aliases: vec![("a".to_owned(), owned(&[""]))], ..default() },
+            "labels.aliases \"\": must be the name of an attribute",
+        ),
         (general(rules(&[("a", "event_state")], &[], None)), "labels.rename \"event_state\": must match"),
         (general(rules(&[("a", "__name__")], &[], None)), "labels.rename \"__name__\": must match"),
-        (general(rules(&[("a.b", "c")], &[], None)), "labels.rename \"a.b\": must match"),
+        (general(rules(&[("__a", "c")], &[], None)), "labels.rename \"__a\": must be the name"),
+        (general(rules(&[("a", "b.c")], &[], None)), "labels.rename \"b.c\": must match"),
         (
             MappingOptions { events: vec![("e".to_owned(), LabelRules::default()), ("e".to_owned(), LabelRules::default())], ..default() },
             "labels.events \"e\": given twice",
         ),
         (pairing(&[rule("a", "", &[], &[], false)]), "pairing \"\": must name an event"),
         (pairing(&[rule("a", "b", &[], &[], false), rule("c", "a", &[], &[], false)]), "pairing \"a\": is in two rules"),
-        (pairing(&[rule("a", "a", &["x y"], &[], false)]), "pairing \"x y\": must match"),
-        (pairing(&[rule("a", "a", &[], &["x y"], false)]), "pairing \"x y\": must match"),
+        (pairing(&[rule("a", "a", &["__x"], &[], false)]), "pairing \"__x\": must be the name"),
+        (pairing(&[rule("a", "a", &[], &[""], false)]), "pairing \"\": must be the name"),
         (limits(Limits { labels: 127, ..Limits::default() }), "limits.labels \"127\": must be 4 to 126"),
         (limits(Limits { value_bytes: 0, ..Limits::default() }), "limits.label_value_bytes \"0\": must be 4 to 16383"),
         (limits(Limits { name_bytes: 1 << 14, ..Limits::default() }), "limits.label_name_bytes \"16384\": must be 4 to 16383"),
@@ -247,6 +257,8 @@ fn refuses_contradictions() {
         assert!(error.starts_with(expected), "{error}");
     }
 }
+
+mod sent;
 
 #[test]
 fn the_widest_limits_still_make_a_set() {

@@ -80,12 +80,12 @@ impl Whole {
     }
 }
 
-/// The attributes that become labels: names of scopes, and tags but for those that start with `__`. `*` is no scope, and a
-/// further `type` stays beside the event's name.
+/// The attributes that become labels: names of scopes, and tags. `*` is no scope, and a further `type` stays beside the event's
+/// name.
 fn attributes_of(details: &Details) -> Map<String, Value> {
     let mut attributes = Map::new();
     let list = |values: &[Box<str>]| values.iter().map(|value| Value::from(&**value)).collect::<Vec<_>>();
-    for (key, values) in details.tags.iter().filter(|(key, _)| !key.starts_with("__")) {
+    for (key, values) in &details.tags {
         let values = if **key == *"type" { values.get(1..).unwrap_or_default() } else { values };
         if !values.is_empty() {
             attributes.insert(key.to_string(), list(values).into());

@@ -165,7 +165,10 @@ fn absent_fields_have_defaults() {
 fn attributes_stay_as_sent_unless_the_labels_say_the_same() {
     for (attributes, expected) in [
         (r#"{"a":"1","b":"x y"}"#, None),
-        (r#"{ "b" : "\u0041\n", "a":"1" }"#, None),
+        (r#"{ "b" : "\u0041\nb", "a":"1" }"#, None),
+        (r#"{"a":"1\n"}"#, Some(r#"{"a":"1\n"}"#)),
+        (r#"{"a":"1\r\n2"}"#, Some(r#"{"a":"1\r\n2"}"#)),
+        (r#"{"a":"1","__b":"2"}"#, Some(r#"{"a":"1","__b":"2"}"#)),
         ("{}", None),
         (r#"{"a":1.50}"#, Some(r#"{"a":1.50}"#)),
         (r#"{ "a" : [ 1, "x  y" ],"b":"" }"#, Some(r#"{"a":[1,"x  y"],"b":""}"#)),

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::event::Edge;
+use crate::labels::mended;
+use crate::labels::trimmed;
 use crate::mapping::names::is_label_name;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -18,6 +20,10 @@ fn model(event_name: &str, attributes: &Map<String, Value>) -> BTreeMap<String, 
     let mut labels = BTreeMap::new();
     let mut candidates: BTreeMap<String, Vec<(bool, String, String)>> = BTreeMap::new();
     for (path, value) in found {
+        let value = trimmed(&value).to_owned();
+        if value.is_empty() || path.starts_with("__") {
+            continue;
+        }
         let mut name: String = path.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
         if name != path && name.starts_with('_') {
             name = format!("_{}", name.trim_start_matches('_'));
@@ -41,6 +47,7 @@ fn model(event_name: &str, attributes: &Map<String, Value>) -> BTreeMap<String, 
         }
     }
     for value in labels.values_mut() {
+        *value = mended(value).unwrap_or_else(|| value.clone());
         while value.len() > 1024 {
             value.pop();
         }
@@ -138,7 +145,7 @@ fn check_edge(body: &[u8], edge: &Edge) {
         assert!(!value.is_empty() && value.len() <= 1024 && name.len() <= 128, "{name}: {} bytes", value.len());
         bytes += name.len() + value.len();
     }
-    assert!(bytes <= 8192 && edge.labels.iter().count() <= 33 && !edge.labels.event_name().is_empty());
+    assert!(bytes <= 8192 && edge.labels.iter().count() <= 21 && !edge.labels.event_name().is_empty());
     assert!(edge.value.is_finite());
     let body: Value = serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).unwrap();
     let sent = body.get("attributes").filter(|sent| !sent.is_null()).cloned().unwrap_or_else(|| Value::Object(Map::new()));
@@ -156,21 +163,18 @@ proptest! {
     fn labels_are_those_of_the_model(attributes in attributes(), pretty in any::<bool>()) {
         let text = body(&attributes, pretty);
         let members: Map<String, Value> = attributes.iter().cloned().collect();
-        let mut found = Vec::new();
-        members.iter().for_each(|(name, value)| scalars(name, value, &mut found));
-        let reserved = found.iter().any(|(path, _)| path.starts_with("__"));
         match parse(text.as_bytes()) {
             Ok(parsed) => {
-                prop_assert!(!reserved);
                 let labels: BTreeMap<String, String> = parsed.edge.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-                prop_assert_eq!(labels, model("e", &members));
+                let mut expected = model("e", &members);
+                let bytes: usize = expected.iter().map(|(name, value)| name.len() + value.len()).sum();
+                if bytes > 8192 || expected.len() > 21 || expected.keys().any(|name| name.len() > 128) {
+                    expected.retain(|name, _| labels.contains_key(name));
+                }
+                prop_assert_eq!(labels, expected);
                 check_edge(text.as_bytes(), &parsed.edge);
             }
-            Err(error) => {
-                let labels = model("e", &members);
-                let bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
-                prop_assert!(reserved || bytes > 8192 || labels.len() > 33 || labels.keys().any(|name| name.len() > 128), "{}", error);
-            }
+            Err(error) => prop_assert!(false, "{}", error),
         }
     }
 
