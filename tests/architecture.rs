@@ -385,9 +385,26 @@ fn every_status_has_its_metric() {
     for status in 100..600 {
         route.observe(status, std::time::Duration::ZERO);
     }
-    let code = Regex::new(r#"http_requests_total\{[^}]*code="(\d+)"\}"#).unwrap();
+    let code = Regex::new(r#"http_route_requests_total\{[^}]*code="(\d+)"\}"#).unwrap();
     let counted: BTreeSet<u16> = code.captures_iter(&telemetry.render_text()).map(|found| found[1].parse().unwrap()).collect();
     assert_eq!(counted, answered, "the statuses of src/telemetry/requests.rs, and those that are answered");
+}
+
+/// Beside what `Telemetry::refuse` finds out when a test is refused for a reason that it does not know.
+#[test]
+fn every_reason_has_its_metric() {
+    let given = r#"(?:(?:new|refuse)\(\s*(?:StatusCode::\w+|status),|\b(?:too_many|unavailable)\(|\b[45]\d\d =>|Error::\w+(?:\(_\))? => \()\s*"([a-z_]+)""#;
+    let given = Regex::new(given).unwrap();
+    let sources = ["src/http", "src/intake", "src/doors"].into_iter().flat_map(|folder| files(folder, &["rs"]));
+    let code: String = sources.flat_map(|path| code(&path)).map(|(_, line)| line + "\n").collect();
+    let named: BTreeSet<_> = given.captures_iter(&code).map(|found| found[1].to_owned()).collect();
+    let reasons = change_events::telemetry::REASONS;
+    let unused: Vec<_> = reasons.iter().filter(|reason| !code.contains(&format!("\"{reason}\""))).collect();
+    assert!(unused.is_empty(), "nobody is refused for {unused:?}");
+    assert!(named.len() > reasons.len() - 10, "the code was not understood: {named:?}");
+    // What no route takes is counted as a request alone.
+    let missing: Vec<_> = named.iter().filter(|reason| *reason != "route" && !reasons.contains(&reason.as_str())).collect();
+    assert!(missing.is_empty(), "REASONS of src/telemetry/begun.rs lacks {missing:?}");
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Front {
         } else {
             return None;
         };
-        self.app.telemetry.refused.get_or_create(&[("reason", error.reason)]).inc();
+        self.app.telemetry.refuse(error.reason, 1);
         self.metrics.observe(error.status.as_u16(), Duration::ZERO);
         let mut response = errors(&self.app.web.route_prefix)(&error);
         if closes {

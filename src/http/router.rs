@@ -154,7 +154,7 @@ async fn serve(app: Arc<App>, served: Arc<Served>, request: Request) -> Response
         if error.status == StatusCode::REQUEST_TIMEOUT {
             app.telemetry.timeouts.get_or_create(&[("at", "body")]).inc();
         }
-        app.telemetry.refused.get_or_create(&[("reason", error.reason)]).inc();
+        app.telemetry.refuse(error.reason, 1);
         (served.door.errors)(&error)
     });
     served.metrics.observe(response.status().as_u16(), begun.elapsed());

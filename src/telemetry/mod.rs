@@ -2,10 +2,14 @@
 //!
 //! What happens in the server belongs here; what senders write does not: prometheus-client escapes nothing, so every label
 //! value below is a text of this program. Gauges that mirror another part's state are set just before rendering.
+//! A counter with a known set of label values has all of them from the start ([`begun`]); a histogram with labels has those that
+//! something was observed of ([`Observed`]), since each is ten lines of every page.
 //! Also here: the metrics of the process ([`process`]) and where log lines go ([`logging`]).
 
+mod begun;
 mod lines;
 pub mod logging;
+mod observed;
 mod process;
 mod requests;
 mod text;
@@ -22,14 +26,19 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-pub use crate::telemetry::requests::Labels;
+pub use crate::telemetry::begun::REASONS;
+pub use crate::telemetry::observed::Observed;
+pub use crate::telemetry::observed::Timers;
 pub use crate::telemetry::requests::RouteMetrics;
+
+/// Labels whose names and values are texts of this program.
+pub type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// A gauge that holds any number.
 pub type Number = Gauge<f64, AtomicU64>;
 
-/// Upper bounds in seconds of the buckets for things that take from tens of microseconds to seconds.
-const SECONDS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+/// Upper bounds in seconds of the buckets, for all that takes time here: each is a line of the page for each histogram.
+const SECONDS: [f64; 6] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5];
 
 macro_rules! metrics {
     ($( $(#[doc = $help:literal])+ $field:ident: $kind:ty = $name:literal $(, $new:expr)?; )*) => {
@@ -75,11 +84,12 @@ metrics! {
     /// Label values that were cut to the length limit; the event keeps them whole.
     label_values_cut: Counter = "label_values_cut";
 
-    /// Requests answered, by route, method and status code.
-    requests: Family<Labels<3>, Counter> = "http_requests";
-    /// Time from a request's headers to its answer.
-    request_seconds: Family<Labels<2>, Histogram, fn() -> Histogram> =
-        "http_request_duration_seconds", Family::new_with_constructor(seconds);
+    /// Requests answered, by class of status code.
+    requests: Family<Labels<1>, Counter> = "http_requests";
+    /// Requests answered, by route, method and status code, each from its first on.
+    route_requests: Family<Labels<3>, Counter> = "http_route_requests";
+    /// Time from a request's headers to its answer, by route and method, each from its first request on.
+    request_seconds: Timers<2> = "http_request_duration_seconds", Family::new_with_constructor(seconds);
     /// Questions, and pages of one's own, that have a thread or wait for one.
     questions: Family<Labels<1>, Gauge> = "questions";
     /// Questions, and pages, that were refused, by reason.
@@ -111,8 +121,8 @@ metrics! {
 
     /// Commands waiting for the writer, by how they came.
     queue_depth: Family<Labels<1>, Gauge> = "writer_queue_depth";
-    /// Time that commands waited for their turn with the writer, by how they came.
-    queue_wait_seconds: Family<Labels<1>, Histogram, fn() -> Histogram> = "writer_wait_seconds", Family::new_with_constructor(seconds);
+    /// Time that commands waited for their turn with the writer, by how they came, each from the first on.
+    queue_wait_seconds: Timers<1> = "writer_wait_seconds", Family::new_with_constructor(seconds);
     /// Commands that were refused because the writer's queue was full.
     queue_full: Counter = "writer_queue_full";
 
@@ -200,23 +210,10 @@ impl Default for Telemetry {
 }
 
 impl Telemetry {
-    /// Rows that are there from the start, so that a rate sees the first.
-    fn begin_rows(&self) {
-        for at in ["headers", "body", "answer", "answer_in_all"] {
-            self.timeouts.get_or_create(&[("at", at)]).inc_by(0);
-        }
-        for was in ["closing", "reading", "silent", "sending", "queued"] {
-            self.displaced.get_or_create(&[("was", was)]).inc_by(0);
-        }
-        for reason in ["host", "headers", "transfer_coding"] {
-            self.refused.get_or_create(&[("reason", reason)]).inc_by(0);
-        }
-        for outcome in ["read", "closed"] {
-            self.unread_bodies.get_or_create(&[("outcome", outcome)]).inc_by(0);
-        }
-        for outcome in ["refused", "throttled"] {
-            self.wrong_tokens.get_or_create(&[("outcome", outcome)]).inc_by(0);
-        }
+    /// Counts so many edges or requests that were refused for one of the [`REASONS`].
+    pub fn refuse(&self, reason: &'static str, count: u64) {
+        debug_assert!(REASONS.contains(&reason), "{reason} is none of the reasons");
+        self.refused.get_or_create(&[("reason", reason)]).inc_by(count);
     }
 
     /// Says which program this is, in the metric `change_events_build_info`.
@@ -233,7 +230,7 @@ impl Telemetry {
             tracing::error!("own metrics could not be rendered");
             page.clear();
         }
-        page
+        text::buckets_first(&page)
     }
 
     /// The metrics in the Prometheus text format 0.0.4.
@@ -243,8 +240,7 @@ impl Telemetry {
 
     /// The metrics of one route, resolved once so that counting a request takes no lookup.
     pub fn route(&self, route: &'static str, method: &'static str) -> RouteMetrics {
-        let seconds = self.request_seconds.get_or_create_owned(&[("route", route), ("method", method)]);
-        RouteMetrics::new(route, method, self.requests.clone(), seconds)
+        RouteMetrics::new(route, method, self)
     }
 }
 

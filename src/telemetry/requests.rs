@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
 
-/// Labels whose names and values are texts of this program.
-pub type Labels<const N: usize> = [(&'static str, &'static str); N];
+use crate::telemetry::Labels;
+use crate::telemetry::Observed;
+use crate::telemetry::Telemetry;
+use crate::telemetry::begun::CLASSES;
 
 /// The status codes that this server answers, which the test `every_status_has_its_metric` holds; anything else is `other`.
 const CODES: [(u16, &str); 23] = [
@@ -44,12 +45,16 @@ pub struct RouteMetrics {
     method: &'static str,
     family: Family<Labels<3>, Counter>,
     codes: [OnceLock<Counter>; CODES.len()],
-    seconds: Histogram,
+    classes: [Counter; CLASSES.len()],
+    seconds: Observed<2>,
 }
 
 impl RouteMetrics {
-    pub(super) fn new(route: &'static str, method: &'static str, family: Family<Labels<3>, Counter>, seconds: Histogram) -> Self {
-        Self { route, method, family, codes: Default::default(), seconds }
+    pub(super) fn new(route: &'static str, method: &'static str, telemetry: &Telemetry) -> Self {
+        let family = telemetry.route_requests.clone();
+        let classes = CLASSES.map(|class| telemetry.requests.get_or_create_owned(&[("code", class)]));
+        let seconds = Observed::new(&telemetry.request_seconds, [("route", route), ("method", method)]);
+        Self { route, method, family, codes: Default::default(), classes, seconds }
     }
 
     /// Counts one request that was answered with `status` after `elapsed`.
@@ -59,26 +64,33 @@ impl RouteMetrics {
             let labels = [("route", self.route), ("method", self.method), ("code", *code)];
             counter.get_or_init(|| self.family.get_or_create_owned(&labels)).inc();
         }
-        self.seconds.observe(elapsed.as_secs_f64());
+        if let Some(class) = self.classes.get(usize::from(status / 100).saturating_sub(2).min(CLASSES.len() - 1)) {
+            class.inc();
+        }
+        self.seconds.observe(elapsed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::Telemetry;
 
     #[test]
     fn counts_by_code() {
         let telemetry = Telemetry::new();
         let route = telemetry.route("/x", "PUT");
+        assert!(!telemetry.render_text().contains("/x"), "nobody has called it");
         for status in [200, 200, 418] {
             route.observe(status, Duration::from_millis(3));
         }
         let page = telemetry.render_text();
         for line in [
-            "change_events_http_requests_total{route=\"/x\",method=\"PUT\",code=\"200\"} 2",
-            "change_events_http_requests_total{route=\"/x\",method=\"PUT\",code=\"other\"} 1",
+            "change_events_http_requests_total{code=\"2xx\"} 2",
+            "change_events_http_requests_total{code=\"3xx\"} 0",
+            "change_events_http_requests_total{code=\"4xx\"} 1",
+            "change_events_http_requests_total{code=\"5xx\"} 0",
+            "change_events_http_route_requests_total{route=\"/x\",method=\"PUT\",code=\"200\"} 2",
+            "change_events_http_route_requests_total{route=\"/x\",method=\"PUT\",code=\"other\"} 1",
             "change_events_http_request_duration_seconds_bucket{le=\"0.005\",route=\"/x\",method=\"PUT\"} 3",
             "change_events_http_request_duration_seconds_count{route=\"/x\",method=\"PUT\"} 3",
         ] {

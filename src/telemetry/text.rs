@@ -1,6 +1,35 @@
-//! From OpenMetrics text, as prometheus-client writes it, to the Prometheus text format 0.0.4.
+//! What prometheus-client writes, as scrapers have it: the lines of a histogram in the order of every other client, and from
+//! OpenMetrics to the Prometheus text format 0.0.4.
 
 use std::fmt::Write as _;
+use std::mem;
+
+/// Puts `_sum` and `_count` of each histogram behind its buckets. No format says so, but parsers are written for pages that have
+/// them there.
+pub(super) fn buckets_first(openmetrics: &str) -> String {
+    let mut text = String::with_capacity(openmetrics.len());
+    let mut behind = String::new();
+    let mut histogram = None;
+    for line in openmetrics.split_inclusive('\n') {
+        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.trim_end().split_once(' ')) {
+            histogram = (kind == "histogram").then_some(name);
+        }
+        let part = histogram.and_then(|name| line.strip_prefix(name)).unwrap_or_default();
+        if part.starts_with("_sum") || part.starts_with("_count") {
+            behind.push_str(line);
+            continue;
+        }
+        let is_bucket = part.starts_with("_bucket");
+        if !is_bucket {
+            text.push_str(&mem::take(&mut behind));
+        }
+        text.push_str(line);
+        if is_bucket && part.contains("le=\"+Inf\"") {
+            text.push_str(&mem::take(&mut behind));
+        }
+    }
+    text + &behind
+}
 
 /// Rewrites the comment lines: counters are named with their `_total`, units and the end mark go, `unknown` is `untyped`.
 /// Sample lines are the same in both formats.
@@ -27,6 +56,7 @@ pub(super) fn from_openmetrics(openmetrics: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::buckets_first;
     use super::from_openmetrics;
 
     #[test]
@@ -38,5 +68,28 @@ mod tests {
             # HELP c_seconds Time.\n# TYPE c_seconds gauge\nc_seconds 2\n\
             # HELP d What.\n# TYPE d untyped\nd 3\n";
         assert_eq!(from_openmetrics(openmetrics), text);
+    }
+
+    #[test]
+    fn sum_and_count_come_behind_the_buckets() {
+        fn check(from: &str, to: &str) {
+            assert_eq!(buckets_first(from), to, "{from}");
+        }
+        let others = "# TYPE a counter\na_total 1\n# TYPE c gauge\nc_sum 1\nc_count 2\n";
+        check(others, others);
+        check("", "");
+        check(
+            "# TYPE h histogram\nh_sum 0.5\nh_count 1\nh_bucket{le=\"1.0\"} 1\nh_bucket{le=\"+Inf\"} 1\n# TYPE i gauge\ni 1\n",
+            "# TYPE h histogram\nh_bucket{le=\"1.0\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_sum 0.5\nh_count 1\n# TYPE i gauge\ni 1\n",
+        );
+        check(
+            "# TYPE h histogram\n\
+            h_sum{a=\"x\"} 1\nh_count{a=\"x\"} 2\nh_bucket{le=\"+Inf\",a=\"x\"} 2\n\
+            h_sum{a=\"y\"} 3\nh_count{a=\"y\"} 4\nh_bucket{le=\"+Inf\",a=\"y\"} 4\n",
+            "# TYPE h histogram\n\
+            h_bucket{le=\"+Inf\",a=\"x\"} 2\nh_sum{a=\"x\"} 1\nh_count{a=\"x\"} 2\n\
+            h_bucket{le=\"+Inf\",a=\"y\"} 4\nh_sum{a=\"y\"} 3\nh_count{a=\"y\"} 4\n",
+        );
+        check("# TYPE h histogram\nh_sum 1\nh_count 2\n# EOF\n", "# TYPE h histogram\nh_sum 1\nh_count 2\n# EOF\n");
     }
 }

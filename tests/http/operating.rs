@@ -85,9 +85,12 @@ async fn requests_are_counted_by_route_and_code() {
     server.get("/nope").await;
     let page = server.get("/metrics").await.text();
     for line in [
-        r#"change_events_http_requests_total{route="/api/v4/organizations/{org}/change_events",method="PUT",code="200"} 2"#,
-        r#"change_events_http_requests_total{route="/api/v4/organizations/{org}/change_events",method="PUT",code="400"} 1"#,
-        r#"change_events_http_requests_total{route="unknown",method="any",code="404"} 1"#,
+        r#"change_events_http_requests_total{code="2xx"} 2"#,
+        r#"change_events_http_requests_total{code="4xx"} 2"#,
+        r#"change_events_http_requests_total{code="5xx"} 0"#,
+        r#"change_events_http_route_requests_total{route="/api/v4/organizations/{org}/change_events",method="PUT",code="200"} 2"#,
+        r#"change_events_http_route_requests_total{route="/api/v4/organizations/{org}/change_events",method="PUT",code="400"} 1"#,
+        r#"change_events_http_route_requests_total{route="unknown",method="any",code="404"} 1"#,
         r#"change_events_refused_total{reason="malformed"} 1"#,
         r#"change_events_edges_total{outcome="shown"} 2"#,
         "change_events_store_events 2",

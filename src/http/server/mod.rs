@@ -256,7 +256,7 @@ fn note(error: &hyper::Error, telemetry: &Telemetry) {
         telemetry.timeouts.get_or_create(&[("at", slow_at)]).inc();
     } else if error.is_parse() {
         let reason = if error.is_parse_too_large() { "headers" } else { "malformed" };
-        telemetry.refused.get_or_create(&[("reason", reason)]).inc();
+        telemetry.refuse(reason, 1);
     }
 }
 

@@ -10,12 +10,11 @@ use super::submission::Waiting;
 use super::turns::Given;
 use super::turns::Source;
 use super::turns::Turns;
+use crate::telemetry::Observed;
 use crate::telemetry::Telemetry;
-use crate::telemetry::observe;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
 use parking_lot::MutexGuard;
-use prometheus_client::metrics::histogram::Histogram;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +69,7 @@ pub(super) struct Entrance(pub(super) Arc<Queue>);
 #[derive(Debug)]
 pub(super) struct Exit {
     queue: Arc<Queue>,
-    wait_seconds: [Histogram; 3],
+    wait_seconds: [Observed<1>; 3],
 }
 
 #[derive(Debug, Default)]
@@ -109,7 +108,7 @@ struct Queued {
 /// Both ends of an empty queue.
 pub(super) fn queue(telemetry: &Telemetry) -> (Entrance, Exit) {
     let queue = Arc::<Queue>::default();
-    let wait_seconds = Kind::ALL.map(|kind| telemetry.queue_wait_seconds.get_or_create_owned(&[("kind", kind.name())]));
+    let wait_seconds = Kind::ALL.map(|kind| Observed::new(&telemetry.queue_wait_seconds, [("kind", kind.name())]));
     (Entrance(Arc::clone(&queue)), Exit { queue, wait_seconds })
 }
 
@@ -201,7 +200,7 @@ impl Exit {
         drop(state);
         for (kind, waited) in turn.waited {
             if let Some(histogram) = self.wait_seconds.get(kind as usize) {
-                observe(histogram, waited);
+                histogram.observe(waited);
             }
         }
         Some(turn.waiting)

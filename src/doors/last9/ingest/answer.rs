@@ -178,7 +178,7 @@ impl BatchAnswer {
 
     pub(super) fn count_refused(&self, telemetry: &Telemetry) {
         for item in self.results.iter().filter(|item| item.status.is_some()) {
-            telemetry.refused.get_or_create(&[("reason", item.reason)]).inc();
+            telemetry.refuse(item.reason, 1);
         }
     }
 

@@ -316,7 +316,7 @@ impl Progress<'_> {
             self.refuse(number, error);
         }
         for (status, lines) in group.refused.further {
-            self.app.telemetry.refused.get_or_create(&[("reason", reason(status))]).inc_by(lines as u64);
+            self.app.telemetry.refuse(reason(status), lines as u64);
             self.lines.refused_too(lines);
         }
         self.before += group.lines_total;
@@ -348,7 +348,7 @@ impl Progress<'_> {
     }
 
     fn refuse(&mut self, number: u64, error: ApiError) {
-        self.app.telemetry.refused.get_or_create(&[("reason", error.reason)]).inc();
+        self.app.telemetry.refuse(error.reason, 1);
         self.lines.refused(self.before + number, error);
     }
 }
