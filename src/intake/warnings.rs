@@ -42,9 +42,10 @@ pub(crate) fn warnings(mapping: &[Warning], exposure: Option<&Exposure>) -> Vec<
 pub(crate) fn count_warnings(telemetry: &Telemetry, warnings: &[Warning]) {
     for warning in warnings {
         match warning {
-            Warning::Cut { .. } => telemetry.label_values_cut.inc(),
-            Warning::Collision { .. } => telemetry.label_collisions.inc(),
-        };
+            Warning::Cut { .. } => _ = telemetry.label_values_cut.inc(),
+            Warning::Collision { .. } => _ = telemetry.label_collisions.inc(),
+            Warning::Epoch { .. } => {}
+        }
     }
 }
 

@@ -70,7 +70,9 @@ impl Whole {
             edge.named = mapped.uncut.as_ref().map(|labels| edge.id_by(labels));
         }
         let put = Put { id: self.id.clone(), created, number: None, start, stop, details: self.details.clone() };
-        Ok((put, mapped.warnings))
+        let mut warnings = mapped.warnings;
+        warnings.extend(put.edges().find_map(|edge| Warning::of_time("time", edge.at)));
+        Ok((put, warnings))
     }
 }
 

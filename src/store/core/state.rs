@@ -35,6 +35,7 @@ impl Core {
             label_bytes: _,
             by_time: _,
             open: _,
+            received: _,
             seed: _,
             // What is not followed up yet.
             unpublished,

@@ -220,7 +220,7 @@ fn kind(json: &str) -> Result<Type, FieldError> {
 }
 
 fn timestamp(field: &str, json: &str) -> Result<Timestamp, FieldError> {
-    Timestamp::parse(&string(field, json)?).map_err(|error| FieldError::new(field, json, format!("must be ISO 8601; {error}")))
+    Timestamp::parse_event(&string(field, json)?).map_err(|error| FieldError::new(field, json, error.to_string()))
 }
 
 fn scopes(field: &str, json: &str) -> Result<Vec<Box<str>>, FieldError> {

@@ -9,6 +9,7 @@ use crate::event::EdgeState;
 use crate::mapping::Context;
 use crate::mapping::FormatError;
 use crate::mapping::Parsed;
+use crate::mapping::Warning;
 use crate::mapping::attributes;
 use crate::mapping::attributes::Flat;
 use crate::mapping::json;
@@ -90,7 +91,9 @@ fn parse_object(text: &str, context: &Context<'_>) -> Result<Parsed, FormatError
         ..Edge::new(mapped.state, at, mapped.identity, mapped.labels)
     };
     edge.named = mapped.uncut.map(|labels| edge.id_by(&labels));
-    Ok(Parsed { edge, warnings: mapped.warnings })
+    let mut warnings = mapped.warnings;
+    warnings.extend(Warning::of_time("timestamp", edge.at));
+    Ok(Parsed { edge, warnings })
 }
 
 fn text(body: &[u8]) -> Result<&str, FormatError> {
@@ -140,7 +143,7 @@ fn event_state(json: &str) -> Result<EdgeState, FormatError> {
 }
 
 fn timestamp(json: &str) -> Result<Timestamp, FormatError> {
-    Timestamp::parse(&string("timestamp", json)?).map_err(|error| wrong("timestamp", json, &format!("must be ISO 8601; {error}")))
+    Timestamp::parse_event(&string("timestamp", json)?).map_err(|error| wrong("timestamp", json, &error.to_string()))
 }
 
 fn value(json: &str) -> Result<f64, FormatError> {
