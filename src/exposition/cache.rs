@@ -69,7 +69,7 @@ impl Cache {
         if let Some(open) = self.open.as_ref().filter(|open| open.version == version && (open.from..open.until).contains(&now)) {
             return Ok(Arc::clone(&open.blocks));
         }
-        let until = tenant.next_lapse(now).unwrap_or(Timestamp::MAX);
+        let until = tenant.next_change(now).unwrap_or(Timestamp::MAX);
         let blocks = self.blocks_of(Family::Open, &open_entries(tenant, cluster, now), tenant, room)?;
         self.open = Some(Open { version, from: now, until, blocks: Arc::clone(&blocks) });
         Ok(blocks)

@@ -18,6 +18,8 @@ use crate::mapping::Mapping;
 use crate::shown::quoted;
 use crate::store::Effort;
 use crate::store::EventView;
+use crate::store::Phase;
+use crate::store::Phases;
 use crate::store::Query;
 use crate::store::Tenant;
 use crate::store::TooMuch;
@@ -61,8 +63,9 @@ impl Unmatched {
         app.telemetry.stops_unmatched.inc_by(self.stops.len() as u64);
         self.stops.truncate(LOOKED_AT_MAX);
         let Some(tenant) = app.store.tenant(&self.organization).filter(|_| !self.stops.is_empty()) else { return Told::default() };
+        let now = app.clock.now();
         let work = move |effort: &Effort| {
-            let told = |&stop: &EdgeId| Some((stop, tell(&tenant, &self.settings.mapping, stop, effort).ok()?));
+            let told = |&stop: &EdgeId| Some((stop, tell(&tenant, (&self.settings.mapping, now), stop, effort).ok()?));
             Told(self.stops.iter().map_while(told).collect())
         };
         match tokio::time::timeout(PATIENCE, app.query(source, work)).await {
@@ -90,10 +93,10 @@ impl Told {
 }
 
 /// What the sender of a stop is told; nothing if it closes something by now.
-fn tell(tenant: &Arc<Tenant>, mapping: &Mapping, stop: EdgeId, effort: &Effort) -> Result<Option<String>, TooMuch> {
+fn tell(tenant: &Arc<Tenant>, (mapping, now): (&Mapping, Timestamp), stop: EdgeId, effort: &Effort) -> Result<Option<String>, TooMuch> {
     let Some(event) = tenant.event(&stop.to_string()) else { return Ok(None) };
     let Some(edge) = event.stop.as_ref().filter(|_| event.start.is_none()) else { return Ok(None) };
-    let stop = Stop { labels: &edge.labels, at: edge.at, mapping };
+    let stop = Stop { labels: &edge.labels, at: edge.at, now, mapping };
     let found = stop.candidates(tenant, effort)?;
     let nearest = found.iter().max_by_key(|event| stop.likeness(event));
     Ok(Some(nearest.map_or_else(|| NOTHING.to_owned(), |event| stop.differs_from(event))))
@@ -102,6 +105,7 @@ fn tell(tenant: &Arc<Tenant>, mapping: &Mapping, stop: EdgeId, effort: &Effort) 
 struct Stop<'a> {
     labels: &'a LabelSet,
     at: Timestamp,
+    now: Timestamp,
     mapping: &'a Mapping,
 }
 
@@ -114,7 +118,7 @@ impl Stop<'_> {
         let telling = telling.map(|(name, value)| Matcher { name: name.into(), kind: MatchKind::Equal, value: value.into() });
         for with in telling.map(Some).chain([None]) {
             let selectors = names.iter().map(|name| [of_name(name)].into_iter().chain(with.clone()).collect()).collect();
-            let query = Query { selectors, open: Some(true), limit: COMPARED_MAX, ..Query::default() };
+            let query = Query { selectors, phases: Some(Phases::but(Phase::Over, self.now)), limit: COMPARED_MAX, ..Query::default() };
             let found = tenant.ask(&query, effort)?.events;
             if !found.is_empty() {
                 return Ok(found);

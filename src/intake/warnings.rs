@@ -45,7 +45,7 @@ pub(crate) fn count_warnings(telemetry: &Telemetry, warnings: &[Warning]) {
             Warning::Cut { .. } => telemetry.label_values_cut.inc(),
             Warning::Collision { .. } => telemetry.label_collisions.inc(),
             Warning::LeftOut { labels } => telemetry.labels_left_out.inc_by(u64::try_from(labels.len()).unwrap_or(u64::MAX)),
-            Warning::Reserved { .. } | Warning::OddStart { .. } => 0,
+            Warning::Reserved { .. } | Warning::OddStart { .. } | Warning::Epoch { .. } => 0,
         };
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::shown::quoted;
+use crate::time::Timestamp;
 
-/// Something that the labels do not say as it was sent; the event keeps it.
+/// Something that the labels do not say as it was sent, which the event keeps; or that was hardly meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// A value longer than the limit was cut on a character boundary.
@@ -15,6 +16,11 @@ pub enum Warning {
         bytes: usize,
         /// Bytes a value may have.
         limit: usize,
+    },
+    /// The event is dated to the very beginning of Unix time.
+    Epoch {
+        /// Of which time it is said.
+        field: &'static str,
     },
     /// Several attributes became the same label name, and one was taken.
     Collision {
@@ -44,11 +50,24 @@ pub enum Warning {
     },
 }
 
+impl Warning {
+    /// What is to be said of this time.
+    pub fn of_time(field: &'static str, at: Timestamp) -> Option<Self> {
+        (at == Timestamp::default()).then_some(Self::Epoch { field })
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cut { label, bytes, limit } => {
                 write!(f, "label {label}: value of {bytes} bytes cut to at most {limit}; the event keeps it whole")
+            }
+            Self::Epoch { field } => {
+                write!(
+                    f,
+                    "{field}: 1970-01-01T00:00:00Z is how some programs write a time that was never set; leave it out where there is none"
+                )
             }
             Self::Collision { label, taken, left_out } => {
                 let taken = quoted(taken);

@@ -34,10 +34,10 @@ impl Tenant {
         self.view(&core, core.numbered(number)?)
     }
 
-    /// Whether the event with this id is open.
+    /// Whether the event with this id has no end, or one that may still be to come.
     pub(super) fn is_open(&self, id: &str) -> bool {
         let core = self.core.read();
-        core.resolve(id).and_then(|head| core.row(head)).is_some_and(|row| row.part.is_open())
+        core.resolve(id).is_some_and(|head| core.row(head).is_some_and(|row| row.part.is_open()) || core.open.ahead().has(head))
     }
 
     /// The version of the event with this id.

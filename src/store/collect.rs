@@ -165,15 +165,16 @@ impl<'a> Collector<'a> {
         };
         let last = query.after.as_ref().map(|after| after.at);
         let time = |head: EdgeNo| time_in(core, query.order, head);
-        let upto = [last, query.end.map(before)].into_iter().flatten().min();
+        let begun = query.open_at().or(query.over_at());
+        let upto = [last, query.end.map(before), begun.filter(|_| query.order == Order::Start)].into_iter().flatten().min();
         match query.order {
             Order::Start => {
                 let from = match from {
                     Place::Before(key) => Some(key),
                     _ => upto.map(after_all_at),
                 };
-                if query.open == Some(true) {
-                    core.open.newest_first(from).all(|head| visit(Some(head), time(head)));
+                if query.open_at().is_some() {
+                    core.open.all_newest_first(from).all(|head| visit(Some(head), time(head)));
                 } else {
                     let (key, start) = (super::core::time_key_in(&core.edges), query.start.unwrap_or(Timestamp::MIN));
                     core.by_time.walk_back(from, start, key, |head| core.end(head), |head| visit(Some(head), time(head)));
@@ -283,7 +284,8 @@ fn walk_by_end(core: &Core, query: &Query, from: &Place, mut visit: impl FnMut(L
         Place::Upto(at, of) => (upto, after) = (*at, *of),
         _ => {}
     }
-    let open_is_wanted = query.open != Some(false) && upto == Timestamp::MAX;
+    let open_is_wanted = query.over_at().is_none() && upto == Timestamp::MAX;
+    upto = query.over_at().map_or(upto, |now| now.min(upto));
     let goes_on = match (open_is_wanted, query.order, from) {
         (false, ..) => true,
         (_, Order::EndStart, Place::Before(key)) => core.open.newest_first(Some(*key)).all(|head| visit(Looked::At(head))),
@@ -293,12 +295,10 @@ fn walk_by_end(core: &Core, query: &Query, from: &Place, mut visit: impl FnMut(L
     if !goes_on {
         return;
     }
-    if query.open != Some(true) {
-        // Those that end at the same time come in the order of their numbers, the highest first.
-        let is_done = |head: EdgeNo| after.is_some_and(|after| head >= after && core.end(head) == upto);
-        let visit = |looked: Looked| matches!(looked, Looked::At(head) if is_done(head)) || visit(looked);
-        core.by_time.walk_by_end(before, upto, super::core::time_key_in(&core.edges), |head| core.end(head), visit);
-    }
+    // Those that end at the same time come in the order of their numbers, the highest first.
+    let is_done = |head: EdgeNo| after.is_some_and(|after| head >= after && core.end(head) == upto);
+    let visit = |looked: Looked| matches!(looked, Looked::At(head) if is_done(head)) || visit(looked);
+    core.by_time.walk_by_end(before, upto, super::core::time_key_in(&core.edges), |head| core.end(head), visit);
 }
 
 fn before(moment: Timestamp) -> Timestamp {

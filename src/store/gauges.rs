@@ -22,37 +22,57 @@ pub struct OpenGauge {
 #[derive(Debug)]
 pub(super) struct GaugeLook {
     cluster: ClusterId,
+    now: Timestamp,
     lapsed: Timestamp,
     /// The version when it began.
     begun: u64,
     after: Option<TimeKey>,
-    /// The oldest open start of each series, oldest first.
+    /// It looks at what has an end to come; what has none is done.
+    at_ahead: bool,
+    /// The oldest open start of each series, oldest first; then those of what has an end to come.
     gauges: Vec<(TimeKey, SeriesNo, SeriesId)>,
 }
 
 impl GaugeLook {
-    /// Nothing seen yet. What began before `lapsed` and lapses is open no more.
-    pub(super) fn new(cluster: ClusterId, lapsed: Timestamp, open: &OpenEvents) -> Self {
-        Self { cluster, lapsed, begun: open.version(), after: None, gauges: Vec::new() }
+    /// Nothing seen yet. What began before `lapsed` and lapses is open no more at `now`.
+    pub(super) fn new(cluster: ClusterId, now: Timestamp, lapsed: Timestamp, open: &OpenEvents) -> Self {
+        Self { cluster, now, lapsed, begun: open.version(), after: None, at_ahead: false, gauges: Vec::new() }
     }
 
     /// Looks at `most` more events at most; whether there are more. `id` says which series has a number now.
     pub(super) fn go_on(&mut self, open: &OpenEvents, most: usize, id: impl Fn(SeriesNo) -> SeriesId) -> bool {
-        let mut rest = open.gauges(self.cluster, self.lapsed, self.after);
+        if self.at_ahead {
+            let mut rest = open.ahead().of_cluster(self.cluster, self.now, self.after);
+            for (key, series, end) in rest.by_ref().take(most) {
+                self.after = Some(key);
+                self.gauges.extend((end > self.now).then(|| (key, series, id(series))));
+            }
+            return rest.next().is_some();
+        }
+        let mut rest = open.gauges(self.cluster, self.now, self.lapsed, self.after);
         for (key, series, is_oldest) in rest.by_ref().take(most) {
             self.after = Some(key);
             self.gauges.extend(is_oldest.then(|| (key, series, id(series))));
         }
-        rest.next().is_some()
+        if rest.next().is_some() {
+            return true;
+        }
+        (self.at_ahead, self.after) = (true, None);
+        open.ahead().len() > 0
     }
 
     /// What is open now, oldest first; `None` when more changed meanwhile than is remembered.
     pub(super) fn end(mut self, open: &OpenEvents, id: impl Fn(SeriesNo) -> SeriesId) -> Option<Vec<(Timestamp, SeriesId)>> {
         let changed = open.changed_since(self.cluster, self.begun)?;
+        let is_in_order = changed.is_empty() && open.ahead().len() == 0 && self.gauges.is_sorted_by_key(|(key, ..)| *key);
         if !changed.is_empty() {
             self.gauges.retain(|(_, series, _)| !changed.contains(series));
-            let now_open = |series: SeriesNo| Some((open.gauge(self.cluster, series, self.lapsed)?, series, id(series)));
+            let now_open = |series: SeriesNo| Some((open.gauge(self.cluster, series, self.now, self.lapsed)?, series, id(series)));
             self.gauges.extend(changed.into_iter().filter_map(now_open));
+        }
+        if !is_in_order {
+            self.gauges.sort_unstable_by_key(|(key, series, _)| (*series, *key));
+            self.gauges.dedup_by_key(|(_, series, _)| *series);
             self.gauges.sort_unstable_by_key(|(key, ..)| *key);
         }
         Some(self.gauges.into_iter().map(|((since, _), _, series)| (since, series)).collect())
@@ -71,6 +91,7 @@ mod tests {
 
     const CLUSTER: ClusterId = ClusterId(1);
     const LAPSED: i64 = 20;
+    const NOW: i64 = 50;
 
     /// The event of this number: a few series and clusters, times in no order.
     fn event(number: u32) -> OpenEvent {
@@ -84,6 +105,11 @@ mod tests {
         }
     }
 
+    /// When the event of this number ends, if it does: before and after the moment of the look.
+    fn end(number: u32) -> Option<Timestamp> {
+        number.is_multiple_of(4).then(|| Timestamp::from_millis(i64::from(number * 37 % 64) + i64::from(number % 7) * 9))
+    }
+
     fn id(series: SeriesNo) -> SeriesId {
         SeriesId { number: series.index(), generation: 1 }
     }
@@ -91,7 +117,12 @@ mod tests {
     /// What is open, by events alone.
     fn model(open: &BTreeMap<u32, OpenEvent>) -> Vec<(Timestamp, SeriesId)> {
         let mut oldest: BTreeMap<SeriesNo, TimeKey> = BTreeMap::new();
-        for event in open.values().filter(|event| event.cluster == CLUSTER && (!event.lapses || event.key.0.millis() >= LAPSED)) {
+        let is_shown = |number: u32, event: &OpenEvent| match end(number) {
+            Some(end) => end.millis() > NOW,
+            None => !event.lapses || event.key.0.millis() >= LAPSED,
+        };
+        let here = open.iter().filter(|(_, event)| event.cluster == CLUSTER && event.key.0.millis() <= NOW);
+        for (_, event) in here.filter(|(number, event)| is_shown(**number, event)) {
             let key = oldest.entry(event.series).or_insert(event.key);
             *key = event.key.min(*key);
         }
@@ -110,18 +141,21 @@ mod tests {
             let (mut open, mut there) = (OpenEvents::default(), BTreeMap::new());
             let toggle = |open: &mut OpenEvents, there: &mut BTreeMap<u32, OpenEvent>, number: u32| {
                 let (event, name) = (event(number), || OpenId::Own(number.to_string().into()));
-                if there.remove(&number).is_some() {
-                    open.remove(&event, name());
-                } else {
-                    open.insert(&event, name());
+                let comes = there.remove(&number).is_none();
+                match end(number) {
+                    Some(end) => open.set_end(event.edge, comes.then_some((event, end))),
+                    None if comes => open.insert(&event, name()),
+                    None => open.remove(&event, name()),
+                }
+                if comes {
                     there.insert(number, event);
                 }
             };
             for number in before {
                 toggle(&mut open, &mut there, number);
             }
-            let lapsed = Timestamp::from_millis(LAPSED);
-            let (mut look, mut between) = (GaugeLook::new(CLUSTER, lapsed, &open), between.into_iter());
+            let (now, lapsed) = (Timestamp::from_millis(NOW), Timestamp::from_millis(LAPSED));
+            let (mut look, mut between) = (GaugeLook::new(CLUSTER, now, lapsed, &open), between.into_iter());
             while look.go_on(&open, most, id) {
                 if let Some(number) = between.next().flatten() {
                     toggle(&mut open, &mut there, number);
@@ -136,7 +170,7 @@ mod tests {
     fn more_changes_than_are_remembered_are_noticed() {
         for (changes, is_known) in [(4096, true), (4098, false)] {
             let mut open = OpenEvents::default();
-            let look = GaugeLook::new(CLUSTER, Timestamp::MIN, &open);
+            let look = GaugeLook::new(CLUSTER, Timestamp::MAX, Timestamp::MIN, &open);
             for _ in 0..changes / 2 {
                 open.insert(&event(1), OpenId::Edge([1; 2]));
                 open.remove(&event(1), OpenId::Edge([1; 2]));

@@ -4,6 +4,7 @@
 //! readers see whole commands. Nothing is shared between two tenants.
 
 mod admission;
+mod ahead;
 mod applied;
 mod arrivals;
 mod arrived;
@@ -80,12 +81,14 @@ pub use organization::Tenant;
 pub use query::ANSWER_BYTES;
 pub use query::Cursor;
 pub use query::Keep;
+pub use query::Phases;
 pub use query::Query;
 pub use select::Selected;
 pub use selector::Matcher;
 pub use view::EdgeView;
 pub use view::EventView;
 pub use view::Order;
+pub use view::Phase;
 
 use self::admission::FULL;
 use self::core::Core;
@@ -114,7 +117,7 @@ pub struct Options {
     pub pairing_skew: Duration,
     /// How long an event of identity rule 4 stays on the open gauge (`--open.max-age`).
     pub open_max_age: Duration,
-    /// Most events of a tenant on the open gauge (`--limit.open-events`).
+    /// Most events of a tenant that are open or planned (`--limit.open-events`).
     pub open_events_max: usize,
     /// Most label sets of a tenant (`--limit.label-sets`).
     pub label_sets_max: usize,
@@ -152,7 +155,7 @@ pub struct Stats {
     pub edges: usize,
     /// Series, that is label sets with their state.
     pub series: usize,
-    /// Open events.
+    /// Open events, by the clock.
     pub open: usize,
     /// Open events of identity rule 4 that have left the gauge.
     pub lapsed: usize,
@@ -341,7 +344,7 @@ impl Store {
             stats.events += core.by_time.len();
             stats.edges += core.edge_count();
             stats.series += core.series_count();
-            stats.open += core.open.len();
+            stats.open += core.open.open_at(now);
             stats.lapsed += core.open.lapsed(now.minus(self.options.open_max_age));
         }
         stats

@@ -1,6 +1,10 @@
 //! What is open: by time for listing and counting, and by series for the gauge.
+//!
+//! Open is between start and stop by the clock. What has a start and no end is open from its start on; what has an end that is
+//! still to come is kept beside it (`ahead`). Nothing here knows the time: whoever asks says it.
 
 use super::ClusterId;
+use super::ahead::Ahead;
 use super::by_time::TimeKey;
 use super::edges::edge_id;
 use super::number::EdgeNo;
@@ -15,9 +19,19 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::ops::Bound;
+use std::time::Duration;
 
 /// How many of the latest changes are remembered.
 const CHANGES_MAX: usize = 4096;
+/// So many that have ended leave with one command at most.
+const OVER_AT_ONCE: usize = 64;
+/// After all.
+const LAST: TimeKey = (Timestamp::MAX, [u64::MAX; 2]);
+
+/// The place after all that begins at this moment.
+fn after_all_at(moment: Timestamp) -> TimeKey {
+    (moment, [u64::MAX; 2])
+}
 
 #[derive(Debug, Default)]
 pub(super) struct OpenEvents {
@@ -32,6 +46,8 @@ pub(super) struct OpenEvents {
     by_series: BTreeMap<(ClusterId, SeriesNo), Starts>,
     /// What ids of their own take.
     id_bytes: usize,
+    /// What ends later.
+    ahead: Ahead,
     /// How many changes there were.
     version: u64,
     /// The series of the latest of them.
@@ -97,6 +113,13 @@ pub(super) struct OpenEvent {
     pub(super) lapses: bool,
 }
 
+impl OpenEvent {
+    /// Whether it says when it began. Earlier builds took the time that stands for none.
+    fn is_dated(&self) -> bool {
+        !self.key.0.is_zero_time()
+    }
+}
+
 /// The open starts of one series: nearly always one.
 #[derive(Debug)]
 enum Starts {
@@ -143,20 +166,62 @@ impl Starts {
         }
     }
 
-    fn oldest(&self, lapsed: Timestamp) -> Option<TimeKey> {
-        match self {
+    fn oldest(&self, now: Timestamp, lapsed: Timestamp) -> Option<TimeKey> {
+        let oldest = match self {
             Self::One(only, its) => Some(*only).filter(|only| !its || only.0 >= lapsed),
             Self::Many(apart) => {
                 let lapsing = apart.lapse.range((lapsed, [0; 2])..).next();
                 [apart.stay.first(), lapsing].into_iter().flatten().min().copied()
             }
-        }
+        };
+        oldest.filter(|oldest| oldest.0 <= now)
     }
 }
 
 impl OpenEvents {
+    /// How many have no end.
     pub(super) fn len(&self) -> usize {
         self.by_time.len()
+    }
+
+    /// How many more there are whose ends may still be to come: none that is open at any moment is missing.
+    pub(super) fn ahead(&self) -> &Ahead {
+        &self.ahead
+    }
+
+    /// How many are open at `now`.
+    pub(super) fn open_at(&self, now: Timestamp) -> usize {
+        self.len() - self.by_time.range((Bound::Excluded(after_all_at(now)), Bound::Unbounded)).count() - self.undated()
+            + self.ahead.open_at(now)
+    }
+
+    /// How many began at the time that stands for none.
+    fn undated(&self) -> usize {
+        let day = Duration::from_hours(24);
+        let around = (Timestamp::ZERO_TIME.minus(day), [0; 2])..=after_all_at(Timestamp::ZERO_TIME.plus(day));
+        self.by_time.range(around).filter(|(key, _)| key.0.is_zero_time()).count()
+    }
+
+    /// Sets when the event that begins with `edge` ends, where that is still to come.
+    pub(super) fn set_end(&mut self, edge: EdgeNo, ending: Option<(OpenEvent, Timestamp)>) {
+        if let Some(event) = self.ahead.set(edge, ending.filter(|(event, _)| event.is_dated())) {
+            self.note_change(event.cluster, event.series);
+        }
+    }
+
+    /// Forgets some of what had ended at `now`.
+    pub(super) fn forget_over(&mut self, now: Timestamp) {
+        let over: Vec<EdgeNo> = self.ahead.over(now).take(OVER_AT_ONCE).collect();
+        for edge in over {
+            self.set_end(edge, None);
+        }
+    }
+
+    /// When the clock alone next changes what is open: something begins, ends, or leaves the gauge with its age.
+    pub(super) fn next_change(&self, now: Timestamp, max_age: Duration) -> Option<Timestamp> {
+        let begins = self.by_time.range((Bound::Excluded(after_all_at(now)), Bound::Unbounded)).next().map(|(key, _)| key.0);
+        let lapses = self.next_lapsing(now.minus(max_age)).map(|began| began.plus(max_age).plus(Duration::from_millis(1)));
+        [begins, lapses, self.ahead.next_change(now)].into_iter().flatten().min()
     }
 
     /// The first starts of all.
@@ -173,7 +238,8 @@ impl OpenEvents {
             + by_cluster
             + by_id
             + tree(self.by_series.len(), size_of::<((ClusterId, SeriesNo), Starts)>())
-            + (self.len() - self.by_series.len()) * 48
+            + self.len().saturating_sub(self.by_series.len()) * 48
+            + self.ahead.bytes()
     }
 
     /// Grows whenever an event opens or closes.
@@ -188,6 +254,9 @@ impl OpenEvents {
         self.note_change(cluster, series);
         self.by_id.insert((id, edge));
         self.by_time.insert(key, edge);
+        if !event.is_dated() {
+            return;
+        }
         self.by_cluster.insert((cluster, key), series);
         if lapses {
             self.lapsing.insert(key, |other| *other < key);
@@ -230,27 +299,33 @@ impl OpenEvents {
     }
 
     /// When the next one of rule 4 that began at or after `lapsed` began.
-    pub(super) fn next_lapsing(&self, lapsed: Timestamp) -> Option<Timestamp> {
+    fn next_lapsing(&self, lapsed: Timestamp) -> Option<Timestamp> {
         self.lapsing.after(|key| key.0 < lapsed).map(|key| key.0)
     }
 
-    /// The first open starts of the cluster after `after`, oldest first: each whether it stands for its series, as the oldest
-    /// that has not lapsed.
+    /// The first starts of the cluster after `after` that have no end and lie not after `now`, oldest first: each whether it
+    /// stands for its series, as the oldest of them that has not lapsed.
     pub(super) fn gauges(
         &self,
         cluster: ClusterId,
+        now: Timestamp,
         lapsed: Timestamp,
         after: Option<TimeKey>,
     ) -> impl Iterator<Item = (TimeKey, SeriesNo, bool)> {
         // In the order of time, so that a page is the same after a restart, whatever numbers the series have then.
         let from = after.map_or(Bound::Included((cluster, (Timestamp::MIN, [0; 2]))), |after| Bound::Excluded((cluster, after)));
-        let here = self.by_cluster.range((from, Bound::Unbounded)).take_while(move |((of, _), _)| *of == cluster);
-        here.map(move |((_, key), series)| (*key, *series, self.gauge(cluster, *series, lapsed) == Some(*key)))
+        let here = self.by_cluster.range((from, Bound::Unbounded)).take_while(move |((of, key), _)| *of == cluster && key.0 <= now);
+        here.map(move |((_, key), series)| (*key, *series, self.oldest(cluster, *series, now, lapsed) == Some(*key)))
     }
 
-    /// The oldest open start of a series that has not lapsed.
-    pub(super) fn gauge(&self, cluster: ClusterId, series: SeriesNo, lapsed: Timestamp) -> Option<TimeKey> {
-        self.by_series.get(&(cluster, series)).and_then(|starts| starts.oldest(lapsed))
+    fn oldest(&self, cluster: ClusterId, series: SeriesNo, now: Timestamp, lapsed: Timestamp) -> Option<TimeKey> {
+        self.by_series.get(&(cluster, series)).and_then(|starts| starts.oldest(now, lapsed))
+    }
+
+    /// The oldest start of a series that is open at `now` and has not lapsed.
+    pub(super) fn gauge(&self, cluster: ClusterId, series: SeriesNo, now: Timestamp, lapsed: Timestamp) -> Option<TimeKey> {
+        let endless = self.oldest(cluster, series, now, lapsed);
+        [endless, self.ahead.oldest(cluster, series, now)].into_iter().flatten().min()
     }
 
     /// The series of the cluster of which something opened or closed since `version`; `None` when that is not known any more.
@@ -268,10 +343,23 @@ impl OpenEvents {
         self.changes.push_back((cluster, series));
     }
 
-    /// The open events before `before`, newest first.
+    /// The events without an end before `before`, newest first.
     pub(super) fn newest_first(&self, before: Option<TimeKey>) -> impl Iterator<Item = EdgeNo> {
-        let before = before.unwrap_or((Timestamp::MAX, [u64::MAX; 2]));
-        self.by_time.range(..before).rev().map(|(_, edge)| *edge)
+        self.endless_before(before.unwrap_or(LAST)).map(|(_, edge)| edge)
+    }
+
+    /// The same and those whose ends may still be to come.
+    pub(super) fn all_newest_first(&self, before: Option<TimeKey>) -> impl Iterator<Item = EdgeNo> {
+        let before = before.unwrap_or(LAST);
+        let (mut endless, mut ahead) = (self.endless_before(before).peekable(), self.ahead.newest_first(before).peekable());
+        std::iter::from_fn(move || {
+            let first = endless.peek().map(|(key, _)| *key) >= ahead.peek().map(|(key, _)| *key);
+            if first { endless.next() } else { ahead.next() }.map(|(_, edge)| edge)
+        })
+    }
+
+    fn endless_before(&self, before: TimeKey) -> impl Iterator<Item = (TimeKey, EdgeNo)> {
+        self.by_time.range(..before).rev().map(|(key, edge)| (*key, *edge))
     }
 }
 

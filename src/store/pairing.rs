@@ -9,6 +9,7 @@ use crate::event::EdgeState;
 use crate::event::Former;
 use crate::event::Identity;
 use crate::event::Reading;
+use crate::time::Timestamp;
 
 impl Store {
     /// What an edge is recorded as, where that is something else than what was sent. `own_name` says that its name was sent as a
@@ -57,7 +58,7 @@ impl Core {
     /// Whether an edge that is not known goes on with an event that is there, or closes it.
     fn is_part(&self, edge: &Edge, id: EdgeId) -> bool {
         match edge.state {
-            EdgeState::Start => matches!(self.opening(edge, id), Opening::Heartbeat | Opening::Closed),
+            EdgeState::Start => matches!(self.opening(edge, id, Timestamp::MAX), Opening::Heartbeat | Opening::Closed),
             EdgeState::Stop => {
                 let skew = edge.skew.unwrap_or(self.skews.usual);
                 let begun = self.open_head(edge.identity).and_then(|head| self.row(head));

@@ -4,6 +4,7 @@ use super::details::Tag;
 use super::selector::Matcher;
 use super::view::EventView;
 use super::view::Order;
+use super::view::Phase;
 use crate::time::Timestamp;
 use std::fmt;
 use std::sync::Arc;
@@ -27,8 +28,8 @@ pub struct Query {
     pub start: Option<Timestamp>,
     /// Only events that began before this; with [`Order::Update`] those that changed before it.
     pub end: Option<Timestamp>,
-    /// Only events that are open, or only those that are not.
-    pub open: Option<bool>,
+    /// Only events of these phases.
+    pub phases: Option<Phases>,
     /// Whatever else the asker wants of an event; asked last.
     pub keep: Option<Keep>,
     /// To ask `keep` takes so many times the steps that it takes to make the event.
@@ -43,6 +44,42 @@ pub struct Query {
     pub bytes: usize,
     /// Continue after this event of an earlier answer.
     pub after: Option<Cursor>,
+}
+
+/// Phases of events at a moment, which is not before anything was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Phases {
+    now: Timestamp,
+    planned: bool,
+    open: bool,
+    over: bool,
+}
+
+impl Phases {
+    /// What is in this phase at `now`.
+    pub fn only(phase: Phase, now: Timestamp) -> Self {
+        Self { now, planned: phase == Phase::Planned, open: phase == Phase::Open, over: phase == Phase::Over }
+    }
+
+    /// What is not in this phase at `now`.
+    pub fn but(phase: Phase, now: Timestamp) -> Self {
+        let Self { planned, open, over, .. } = Self::only(phase, now);
+        Self { now, planned: !planned, open: !open, over: !over }
+    }
+
+    /// The moment.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Whether this phase is among them.
+    pub fn has(&self, phase: Phase) -> bool {
+        match phase {
+            Phase::Planned => self.planned,
+            Phase::Open => self.open,
+            Phase::Over => self.over,
+        }
+    }
 }
 
 /// Bytes of events in an answer, where a question says nothing else.
@@ -64,9 +101,21 @@ impl Query {
         self.skip.saturating_add(self.limit)
     }
 
-    /// Whether all that comes after what ended then, in the order of ends, had ended before its times.
+    /// Whether all that comes after what ended then, in the order of ends, had ended before its times, or is over where only
+    /// what is open is asked for.
     pub(super) fn is_past(&self, time: Timestamp) -> bool {
-        matches!(self.order, Order::End | Order::EndStart) && self.start.is_some_and(|start| time < start)
+        matches!(self.order, Order::End | Order::EndStart)
+            && (self.start.is_some_and(|start| time < start) || self.open_at().is_some_and(|now| time <= now))
+    }
+
+    /// The moment, where only what is open then is asked for.
+    pub(super) fn open_at(&self) -> Option<Timestamp> {
+        self.phases.filter(|phases| phases.open && !phases.planned && !phases.over).map(|phases| phases.now)
+    }
+
+    /// The moment, where only what is over then is asked for.
+    pub(super) fn over_at(&self) -> Option<Timestamp> {
+        self.phases.filter(|phases| phases.over && !phases.planned && !phases.open).map(|phases| phases.now)
     }
 
     /// Its tags and keys.
@@ -84,7 +133,7 @@ impl Query {
 impl Default for Query {
     fn default() -> Self {
         let (selectors, tags, keys) = Default::default();
-        let (parent, text, start, end, open, keep, after) = Default::default();
+        let (parent, text, start, end, phases, keep, after) = Default::default();
         Self {
             selectors,
             tags,
@@ -93,7 +142,7 @@ impl Default for Query {
             text,
             start,
             end,
-            open,
+            phases,
             keep,
             keep_cost: 0,
             order: Order::Start,

@@ -103,7 +103,7 @@ impl Tenant {
         let query = found.query();
         let core = self.core.read();
         let accepts = |head: EdgeNo| {
-            query.open.is_none_or(|open| core.row(head).is_some_and(|row| row.part.is_open()) == open)
+            query.phases.is_none_or(|phases| phases.has(core.phase(head, phases.now())))
                 && indexed.accepts(&core, query, head, effort)
                 && query.keep.as_ref().is_none_or(|keep| {
                     self.show_one(&core, head, effort).is_some_and(|event| {
@@ -173,10 +173,11 @@ fn candidates(core: &Core, query: &Query, indexed: &Indexed, effort: &Effort) ->
     let cheaper = |matching: u64| cheaper_by_series(matching, core.by_time.len(), query.most());
     let mut heads = HashSet::new();
     let matching = if let Wanted::These(series) = wanted { series.len() } else { u64::MAX };
-    if query.open == Some(true) && core.open.len() as u64 <= matching.min(fewest_count) {
-        let is_best = query.order == Order::Update && core.open.len() <= COLLECTED_MAX;
-        effort.take(if is_best { core.open.len() as u64 } else { 0 });
-        return is_best.then(|| core.open.newest_first(None).collect());
+    let open = core.open.len() + core.open.ahead().len();
+    if query.open_at().is_some() && open as u64 <= matching.min(fewest_count) {
+        let is_best = query.order == Order::Update && open <= COLLECTED_MAX;
+        effort.take(if is_best { open as u64 } else { 0 });
+        return is_best.then(|| core.open.all_newest_first(None).collect());
     }
     match (wanted, fewest) {
         (Wanted::These(series), None) if cheaper(series.len()) => add_events(core, series, effort, &mut heads)?,

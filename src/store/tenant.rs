@@ -28,7 +28,6 @@ use parking_lot::RwLockReadGuard;
 #[cfg(test)]
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How many open events are looked at before the writer is let in.
 const GAUGES_AT_ONCE: usize = 1024;
@@ -92,13 +91,13 @@ impl Tenant {
         self.claims.lock().bound_at(now)
     }
 
-    /// Calls `visit` once per label set that is open on the cluster, with its oldest start, oldest first. All are of one moment,
-    /// although the writer goes on while they are looked at.
+    /// Calls `visit` once per label set that is open on the cluster at `now`, which is not before anything was received, with its
+    /// oldest start, oldest first. All are of one moment, although the writer goes on while they are looked at.
     pub fn open_gauges(&self, cluster: ClusterId, now: Timestamp, visit: &mut dyn FnMut(OpenGauge)) {
         let mut core = self.core.read();
         // In one go, where more changes in between than is remembered, again and again.
         for most in [GAUGES_AT_ONCE, GAUGES_AT_ONCE, usize::MAX] {
-            let mut look = GaugeLook::new(cluster, now.minus(self.open_max_age), &core.open);
+            let mut look = GaugeLook::new(cluster, now, now.minus(self.open_max_age), &core.open);
             while look.go_on(&core.open, most, |series| core.series_id(series)) {
                 RwLockReadGuard::bump(&mut core);
             }
@@ -109,15 +108,14 @@ impl Tenant {
         }
     }
 
-    /// Changes whenever an event opens or closes. Lapsing with time is apart: see [`Tenant::next_lapse`].
+    /// Changes whenever an edge opens or closes an event. What the clock alone does is apart: see [`Tenant::next_change`].
     pub fn open_version(&self) -> u64 {
         self.core.read().open.version()
     }
 
-    /// When the next open event leaves the gauge by its age.
-    pub fn next_lapse(&self, now: Timestamp) -> Option<Timestamp> {
-        let next = self.core.read().open.next_lapsing(now.minus(self.open_max_age))?;
-        Some(next.plus(self.open_max_age).plus(Duration::from_millis(1)))
+    /// When after `now` the clock alone changes what is on the gauge: an event begins or ends, or is too old for it.
+    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        self.core.read().open.next_change(now, self.open_max_age)
     }
 
     pub(super) fn apply(self: &Arc<Self>, edges: &[Arrived<'_>], applied: &mut Vec<Result<AppliedEdge, Refusal>>) {
@@ -177,8 +175,8 @@ impl Tenant {
     }
 
     /// What a start that is not known would make of how many events are open.
-    pub(super) fn opening(&self, start: &Edge, id: EdgeId) -> Opening {
-        self.core.read().opening(start, id)
+    pub(super) fn opening(&self, start: &Edge, id: EdgeId, now: Timestamp) -> Opening {
+        self.core.read().opening(start, id, now)
     }
 
     /// The labels of the first start of the open event of this identity, if there is one.

@@ -29,6 +29,28 @@ pub enum Order {
     Update,
 }
 
+/// What the clock says of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It begins later.
+    Planned,
+    /// It has begun, and ends later or never.
+    Open,
+    /// It has ended, or is a point that has come.
+    Over,
+}
+
+impl Phase {
+    /// Of what began and ended then. What began at the time that stands for none is never open.
+    pub(super) fn of(began: Timestamp, end: Timestamp, now: Timestamp) -> Self {
+        match began {
+            began if now < began => Self::Planned,
+            began if now < end && !began.is_zero_time() => Self::Open,
+            _ => Self::Over,
+        }
+    }
+}
+
 /// An event as readers see it.
 #[derive(Clone, Debug)]
 pub struct EventView {
@@ -47,7 +69,7 @@ pub struct EventView {
     pub stop: Option<EdgeView>,
     /// It has no duration.
     pub point: bool,
-    /// It has begun and neither ended nor been superseded.
+    /// It has a start and no end: no stop, and nothing that supersedes it. See [`EventView::phase`] for what the clock says.
     pub open: bool,
     /// When a newer start of its supersede group closed it.
     pub superseded_at: Option<Timestamp>,
@@ -115,10 +137,15 @@ impl EventView {
         self.first().map_or(Timestamp::MIN, |edge| edge.at)
     }
 
-    /// When it ended: with its stop, by being superseded, or where it began if it is a point. `None` while it is open.
+    /// When it ended, or will: with its stop, by being superseded, or where it began if it is a point. `None` while it has no end.
     pub fn ended(&self) -> Option<Timestamp> {
         let end = self.stop.as_ref().map(|stop| stop.at).or(self.superseded_at).unwrap_or_else(|| self.began());
         (!self.open).then(|| end.max(self.began()))
+    }
+
+    /// What the clock says of it at `now`.
+    pub fn phase(&self, now: Timestamp) -> Phase {
+        Phase::of(self.began(), self.ended().unwrap_or(Timestamp::MAX), now)
     }
 
     /// A label of its start, else of its stop.

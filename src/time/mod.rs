@@ -26,6 +26,9 @@ impl Timestamp {
     /// After every moment an event can have.
     pub const MAX: Self = Self(i64::MAX);
 
+    /// `0001-01-01T00:00:00Z`; see [`Timestamp::is_zero_time`].
+    pub const ZERO_TIME: Self = Self(-62_135_596_800_000);
+
     /// The moment that many milliseconds after 1970.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)

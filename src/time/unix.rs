@@ -1,7 +1,7 @@
 //! Unix times where a text is wanted: what to say to whoever sends one, with the text to send instead.
 
 use crate::time::Timestamp;
-use crate::time::iso8601::TimeError;
+use crate::time::iso8601::EventTimeError;
 
 const RULE: &str = "must be an ISO 8601 text, not a Unix time";
 
@@ -11,8 +11,8 @@ pub fn rule(number: &str) -> String {
 }
 
 /// The rule that a text breaks which is no ISO 8601: it may be a Unix time.
-pub fn rule_of_text(text: &str, error: &TimeError) -> String {
-    if moment(text).is_some() { rule(text) } else { format!("must be ISO 8601; {error}") }
+pub fn rule_of_text(text: &str, error: &EventTimeError) -> String {
+    if moment(text).is_some() { rule(text) } else { error.to_string() }
 }
 
 /// What digits say as a Unix time of these centuries: how many there are tells seconds from parts of them.
@@ -46,7 +46,7 @@ mod tests {
         fn check(text: &str, expected: Option<&str>) {
             assert_eq!(moment(text).map(|at| at.to_string()).as_deref(), expected, "{text}");
             assert_eq!(rule(text).contains("send"), expected.is_some(), "{text}");
-            let error = Timestamp::parse(text).err();
+            let error = Timestamp::parse_event(text).err();
             assert!(error.is_some_and(|error| rule_of_text(text, &error).contains("not a Unix time") == expected.is_some()), "{text}");
         }
         check("1770650000", Some("2026-02-09T15:13:20.000Z"));

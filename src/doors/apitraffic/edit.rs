@@ -18,10 +18,11 @@ use crate::doors::apitraffic::wire::is_all;
 use crate::mapping::whole::End;
 use crate::mapping::whole::Whole;
 use crate::store::EventView;
+use crate::time::Timestamp;
 
-/// The event with these fields.
-pub(super) fn edited(event: &EventView, mut whole: Whole, fields: &Fields) -> Result<Whole, FieldError> {
-    let shown = EventRecord::of(event, "");
+/// The event with these fields, at `now`.
+pub(super) fn edited(event: &EventView, mut whole: Whole, fields: &Fields, now: Timestamp) -> Result<Whole, FieldError> {
+    let shown = EventRecord::of(event, "", now);
     let kind = fields.kind.filter(|kind| *kind != shown.kind);
     if let Some(kind) = kind {
         rename(&mut whole, kind);

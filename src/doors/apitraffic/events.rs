@@ -33,6 +33,7 @@ use crate::intake::wholes;
 use crate::intake::wholes::ChangeError;
 use crate::intake::wholes::ChangedEvent;
 use crate::intake::wholes::IfMatch;
+use crate::time::Timestamp;
 
 impl From<FieldError> for ApiError {
     fn from(error: FieldError) -> Self {
@@ -67,7 +68,7 @@ pub(super) async fn create(app: Arc<App>, call: Call) -> Result<Response, ApiErr
         Some(event) => event.into(),
         None => claims::create(&app, &actor, &fields.create(sid.clone(), actor.now)?).await.map_err(refused)?,
     };
-    let mut response = answer(StatusCode::CREATED, &account, &changed)?;
+    let mut response = answer(StatusCode::CREATED, &account, &changed, app.clock.now())?;
     if let Ok(location) = HeaderValue::from_str(&format!("{path}/{sid}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -79,7 +80,7 @@ pub(super) async fn get(app: Arc<App>, call: Call) -> Result<Response, ApiError>
     app.writer()?;
     let actor = Actor::of(&call, app.clock.now())?;
     let event = wholes::find(&app, &actor, call.parameter(1)).await?.ok_or(ChangeError::Unknown)?;
-    answer(StatusCode::OK, call.parameter(0), &event.into())
+    answer(StatusCode::OK, call.parameter(0), &event.into(), app.clock.now())
 }
 
 /// `PUT` and `PATCH`, which are the same: what the body does not have stays.
@@ -90,8 +91,9 @@ pub(super) async fn update(app: Arc<App>, call: Call) -> Result<Response, ApiErr
     let (account, sid) = (call.parameter(0).to_owned(), call.parameter(1).to_owned());
     let whole = read(&app, &call.parts.headers, call.body, &actor).await?;
     let fields = parse(&app, &mut actor, whole.bytes.clone(), |bytes| Fields::parse(bytes)).await??;
-    let changed = wholes::update(&app, &actor, &sid, &if_match, |event, whole| edited(event, whole, &fields)).await.map_err(refused)?;
-    answer(StatusCode::OK, &account, &changed)
+    let changed =
+        wholes::update(&app, &actor, &sid, &if_match, |event, whole| edited(event, whole, &fields, actor.now)).await.map_err(refused)?;
+    answer(StatusCode::OK, &account, &changed, app.clock.now())
 }
 
 /// `DELETE`.
@@ -130,8 +132,9 @@ fn refused(error: ChangeError) -> ApiError {
     }
 }
 
-fn answer(status: StatusCode, account: &str, ChangedEvent { event, warnings }: &ChangedEvent) -> Result<Response, ApiError> {
-    let body = serde_json::to_vec(&EventRecord::of(event, account)).map_err(|_| ApiError::internal())?;
+fn answer(status: StatusCode, account: &str, changed: &ChangedEvent, now: Timestamp) -> Result<Response, ApiError> {
+    let ChangedEvent { event, warnings } = changed;
+    let body = serde_json::to_vec(&EventRecord::of(event, account, now)).map_err(|_| ApiError::internal())?;
     let mut response = json_response(status, body);
     response.headers_mut().insert(header::ETAG, wholes::etag(event.version));
     warnings::warn(&mut response, warnings);

@@ -67,7 +67,7 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let asked = Asked::parse(call.parts.uri.query())?;
     let tenant = app.store.tenant(&call.grant()?.organization);
     let account = call.parameter(0).to_owned();
-    let by = Arc::clone(&app);
+    let (by, now) = (Arc::clone(&app), app.clock.now());
     let body = app.query(call.asker(), move |effort| {
         let selected = asked.select(tenant.as_deref(), effort, |error| by.too_much(error, LESS))?;
         if selected.is_early && (selected.events.is_empty() || asked.is_paged) {
@@ -76,7 +76,7 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
         if selected.next.is_some() && selected.events.len() < asked.query.limit && asked.is_paged {
             return Err(too_much());
         }
-        let records = selected.events.iter().map(|event| EventRecord::of(event, &account)).collect();
+        let records = selected.events.iter().map(|event| EventRecord::of(event, &account, now)).collect();
         serde_json::to_vec(&Answer { has_more: selected.next.is_some(), records }).map_err(|_| ApiError::internal())
     });
     let (text, room) = body.await?;
@@ -200,7 +200,7 @@ fn parsed<T>(given: Option<(&'static str, Box<str>)>, parse: impl FnOnce(&str) -
 }
 
 fn iso8601(text: &str) -> Result<Timestamp, ValueError> {
-    moment(text, Timestamp::parse).map_err(|error| ValueError::Moment(unix::rule_of_text(text, &error)))
+    moment(text, Timestamp::parse).map_err(|error| ValueError::Moment(unix::rule_of_text(text, &error.into())))
 }
 
 fn whole_number(text: &str, most: usize) -> Result<usize, ValueError> {

@@ -16,6 +16,7 @@ use crate::event::Details;
 use crate::labels::EVENT_NAME;
 use crate::store::EdgeView;
 use crate::store::EventView;
+use crate::store::Phase;
 use crate::time::Timestamp;
 
 /// Names that a bucket has on events of other doors, the first one counts; the same for environments.
@@ -51,7 +52,8 @@ pub(super) struct EventRecord<'a> {
 }
 
 impl<'a> EventRecord<'a> {
-    pub(super) fn of(event: &'a EventView, account: &'a str) -> Self {
+    /// As it is at `now`.
+    pub(super) fn of(event: &'a EventView, account: &'a str, now: Timestamp) -> Self {
         let ended_at = event.ended().filter(|_| !event.point);
         let started_at = event.began();
         Self {
@@ -66,7 +68,7 @@ impl<'a> EventRecord<'a> {
             metadata: metadata(event),
             started_at,
             ended_at,
-            open: event.open,
+            open: event.phase(now) == Phase::Open,
             duration_ms: ended_at.map(|end| end.millis().saturating_sub(started_at.millis())),
             created_at: event.created,
             updated_at: event.updated,

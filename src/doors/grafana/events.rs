@@ -38,6 +38,7 @@ use crate::intake::wholes::ChangedEvent;
 use crate::intake::wholes::IfMatch;
 use crate::mapping::FormatError;
 use crate::store::EventView;
+use crate::store::Phase;
 
 /// For whoever meant it.
 const STAYS_OPEN: &str = "timeEnd: it is the one that was shown of this open event, which stays open; send any other one to end it";
@@ -92,7 +93,7 @@ async fn earlier(app: &App, actor: &Actor, creation: &Creation) -> Result<Option
     if creation.closes { find::ended_before(app, actor, &creation.whole).await } else { Ok(None) }
 }
 
-/// What began as this says, if it says that something ended and that is open: it has ended now.
+/// What began as this says, if it says that something ended and that is not over: it ends then.
 async fn ended(app: &App, actor: &Actor, creation: &Creation) -> Result<Option<ChangedEvent>, ApiError> {
     if !creation.closes {
         return Ok(None);
@@ -102,7 +103,11 @@ async fn ended(app: &App, actor: &Actor, creation: &Creation) -> Result<Option<C
         let Some(open) = find::open(app, actor, by).await? else { return Ok(None) };
         let changed = wholes::update(app, actor, &open.id, &IfMatch::Absent, |event, whole| {
             // Somebody else ended it, or changed what it is.
-            if event.open && event.version == open.version { Ok(edit::ended(event, whole, by, &names)) } else { Err(ChangeError::Stale) }
+            if event.phase(actor.now) != Phase::Over && event.version == open.version {
+                Ok(edit::ended(event, whole, by, &names))
+            } else {
+                Err(ChangeError::Stale)
+            }
         });
         match changed.await {
             Err(ChangeError::Stale | ChangeError::Unknown) => {}

@@ -15,6 +15,8 @@ use crate::shown::quoted;
 use crate::store::EventView;
 use crate::store::Keep;
 use crate::store::Matcher;
+use crate::store::Phase;
+use crate::store::Phases;
 use crate::store::Query;
 use crate::time::Timestamp;
 
@@ -36,7 +38,7 @@ pub(super) async fn by_number(app: &App, actor: &Actor, number: u64) -> Result<E
     app.heavy(&app.lookups, &actor.source, find).await?.ok_or_else(not_found)
 }
 
-/// What began here under the same name, with the same tags but for the outcome, and is open: the newest that began at or before
+/// What began here under the same name, with the same tags but for the outcome, and is not over: the newest that began at or before
 /// this, else the newest that began within the skew of clocks after it.
 pub(super) async fn open(app: &App, actor: &Actor, ended: &Whole) -> Result<Option<EventView>, ApiError> {
     for latest in [ended.at, ended.at.plus(app.store.skew())] {
@@ -49,7 +51,7 @@ pub(super) async fn open(app: &App, actor: &Actor, ended: &Whole) -> Result<Opti
             tags::lasting(&ended.details.tags).into_iter().take(TAGS_ASKED).partition(|(_, value)| value.is_empty());
         let keys = bare.into_iter().map(|(key, _)| key.into()).collect();
         let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        let asked = Query { open: Some(true), tags: pairs, keys, ..named(ended, latest, is_it) };
+        let asked = Query { phases: Some(Phases::but(Phase::Over, actor.now)), tags: pairs, keys, ..named(ended, latest, is_it) };
         if let Some(found) = newest(app, actor, asked).await? {
             return Ok(Some(found));
         }

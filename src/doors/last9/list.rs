@@ -22,6 +22,8 @@ use crate::shown::shown;
 use crate::store::Cursor;
 use crate::store::EdgeView;
 use crate::store::EventView;
+use crate::store::Phase;
+use crate::store::Phases;
 use crate::store::Query;
 use crate::store::Selected;
 use crate::store::selector::Patterns;
@@ -42,7 +44,7 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
     let asked = Arc::clone(&app);
     let body = app.query(call.asker(), move |effort| {
         // A selector may have expressions, and these take their time.
-        let query = query(call.parts.uri.query(), &asked.patterns).inspect_err(|error| asked.note_price(error))?;
+        let query = query(call.parts.uri.query(), &asked.patterns, now).inspect_err(|error| asked.note_price(error))?;
         let selected = tenant.map(|tenant| tenant.ask(&query, effort)).transpose().map_err(|error| asked.too_much(error, LESS))?;
         serde_json::to_vec(&Answer::of(&selected.unwrap_or_default(), now)).map_err(|_| ApiError::internal())
     });
@@ -53,28 +55,34 @@ pub(crate) async fn list(app: Arc<App>, call: Call) -> Result<Response, ApiError
 /// Why the value of a parameter means nothing; its name comes before this.
 #[derive(Debug, thiserror::Error)]
 enum ValueError {
-    #[error("`{}` is neither `open` nor `closed`", shown(.0))]
+    #[error("`{}` is none of `open`, `closed` and `planned`", shown(.0))]
     State(Box<str>),
     #[error("`{}` is not a whole number from 1 to {LIMIT_MAX}", shown(.0))]
     Limit(Box<str>),
 }
 
-fn query(text: Option<&str>, patterns: &Patterns) -> Result<Query, ApiError> {
+fn query(text: Option<&str>, patterns: &Patterns, now: Timestamp) -> Result<Query, ApiError> {
     let parameters = Parameters::parse(text, &["match[]", "search", "start", "end", "state", "limit", "cursor"])?;
     Ok(Query {
         selectors: parameters.selectors(patterns)?,
         start: parameters.parsed("start", |text| moment(text, iso8601_or_seconds))?,
         end: parameters.parsed("end", |text| moment(text, iso8601_or_seconds))?,
         text: parameters.single("search")?.filter(|text| !text.is_empty()).map(Into::into),
-        open: parameters.parsed("state", |state| match state {
-            "open" => Ok(true),
-            "closed" => Ok(false),
-            _ => Err(ValueError::State(state.into())),
-        })?,
+        phases: parameters.parsed("state", |state| phase(state).map(|phase| Phases::only(phase, now)))?,
         limit: parameters.parsed("limit", limit)?.unwrap_or(LIMIT_DEFAULT),
         after: parameters.parsed("cursor", str::parse::<Cursor>)?,
         ..Query::default()
     })
+}
+
+/// What `state` asks for.
+fn phase(state: &str) -> Result<Phase, ValueError> {
+    match state {
+        "open" => Ok(Phase::Open),
+        "closed" => Ok(Phase::Over),
+        "planned" => Ok(Phase::Planned),
+        _ => Err(ValueError::State(state.into())),
+    }
 }
 
 fn limit(text: &str) -> Result<usize, ValueError> {
@@ -183,10 +191,11 @@ impl<'a> ListedEvent<'a> {
         Self {
             id: &event.id,
             name: event.event_name(),
-            state: match event {
-                EventView { point: true, .. } => "point",
-                EventView { open: true, .. } => "open",
-                _ => "closed",
+            state: match event.phase(now) {
+                _ if event.point => "point",
+                Phase::Planned => "planned",
+                Phase::Open => "open",
+                Phase::Over => "closed",
             },
             data_source_name: &event.cluster,
             start: event.start.as_ref().map(ListedEdge::of),
@@ -268,14 +277,14 @@ mod tests {
     fn wrong_parameters_are_named() {
         #[track_caller]
         fn check(text: &str, message: &str) {
-            let error = query(Some(text), &Patterns::default()).unwrap_err();
+            let error = query(Some(text), &Patterns::default(), Timestamp::default()).unwrap_err();
             assert_eq!(error.status, 400);
             assert!(error.message.contains(message), "{}", error.message);
         }
         check("limit=0", "limit: `0` is not a whole number from 1 to 1000");
         check("limit=1001", "limit: `1001`");
         check("limit=ten", "limit: `ten`");
-        check("state=ajar", "state: `ajar` is neither `open` nor `closed`");
+        check("state=ajar", "state: `ajar` is none of `open`, `closed` and `planned`");
         check("start=tomorrow", "start: ");
         check("cursor=zzz", "cursor: not a cursor");
         check("since=5", "unknown parameter `since`");

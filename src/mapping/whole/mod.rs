@@ -76,7 +76,9 @@ impl Whole {
             edge.otherwise = Some(Box::new(Otherwise { by_own_name: None, former }));
         }
         let put = Put { id: self.id.clone(), created, number: None, start, stop, details: self.details.clone() };
-        Ok((put, mapped.warnings))
+        let mut warnings = mapped.warnings;
+        warnings.extend(put.edges().find_map(|edge| Warning::of_time("time", edge.at)));
+        Ok((put, warnings))
     }
 }
 

@@ -83,7 +83,7 @@ impl Store {
         }
         let less = pending.less_of_edge(edge, id, sender, &self.options)?;
         let edge = less.as_ref().map_or(edge, |less| &less.what);
-        let opening = pending.opening(edge, id);
+        let opening = pending.opening(edge, id, now);
         pending.check(&[edge], opening, now, &self.options)?;
         memory.book_edge(&self.options.account, edge, pending)?;
         admission.unborn += pending.take(&[(edge, id)], opening, sender);
@@ -113,7 +113,7 @@ impl Store {
         let less = pending.less_of_change(change, sender, &self.options)?;
         let change = less.as_ref().map_or(change, |less| &less.what);
         let (edges, opening): (Vec<&Edge>, _) = match change {
-            Change::Put(put) => (put.edges().collect(), pending.opening_of(put)),
+            Change::Put(put) => (put.edges().collect(), pending.opening_of(put, now)),
             Change::Describe(describe) => (describe.stop.iter().collect(), Opening::Closed),
             Change::Delete(_) => (Vec::new(), Opening::Closed),
         };

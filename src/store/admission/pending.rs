@@ -29,7 +29,7 @@ pub(super) struct Pending {
     pub(super) tenant: Option<Arc<Tenant>>,
     /// It has no tenant yet, and something of it was admitted.
     pub(super) born: bool,
-    /// So many events are open at most.
+    /// So many events are open or planned at most.
     open: usize,
     /// What starts do to what is open, where that may matter.
     starts: Option<Starts>,
@@ -79,7 +79,7 @@ impl Pending {
     pub(super) fn of(tenant: Option<Arc<Tenant>>, most: Option<usize>, now: Timestamp, options: &Options) -> Self {
         let counts = tenant.as_ref().map(|tenant| {
             let core = tenant.core.read();
-            (core.open.len(), core.series_count(), core.cluster_count())
+            (core.open.len() + core.open.ahead().len(), core.series_count(), core.cluster_count())
         });
         let (open, series, clusters) = counts.unwrap_or_default();
         let is_near = |there: usize, limit: usize| most.is_none_or(|most| there.saturating_add(most) >= limit);
@@ -94,12 +94,12 @@ impl Pending {
     }
 
     /// What an edge does to how many events are open.
-    pub(super) fn opening(&self, edge: &Edge, id: EdgeId) -> Opening {
+    pub(super) fn opening(&self, edge: &Edge, id: EdgeId, now: Timestamp) -> Opening {
         let Some(starts) = self.starts.as_ref().filter(|_| edge.state == EdgeState::Start) else { return Opening::Closed };
         if starts.opened.contains(&edge.identity) {
             return Opening::Heartbeat;
         }
-        match self.tenant.as_ref().map_or(Opening::Another, |tenant| tenant.opening(edge, id)) {
+        match self.tenant.as_ref().map_or(Opening::Another, |tenant| tenant.opening(edge, id, now)) {
             // What superseded it has taken its place.
             Opening::Heartbeat if starts.replaced.contains(&edge.identity) => Opening::Another,
             // It may be another event by now.
@@ -109,8 +109,8 @@ impl Pending {
     }
 
     /// The same of a whole event.
-    pub(super) fn opening_of(&self, put: &Put) -> Opening {
-        let opens = self.starts.is_some() && put.stop.is_none() && put.start.state == EdgeState::Start;
+    pub(super) fn opening_of(&self, put: &Put, now: Timestamp) -> Opening {
+        let opens = self.starts.is_some() && put.stop.as_ref().is_none_or(|stop| stop.at > now) && put.start.state == EdgeState::Start;
         let is_open = opens && self.tenant.as_ref().is_some_and(|tenant| tenant.is_open(&put.id));
         if opens && !is_open { Opening::Another } else { Opening::Closed }
     }
@@ -119,8 +119,11 @@ impl Pending {
     pub(super) fn check(&self, edges: &[&Edge], opening: Opening, now: Timestamp, options: &Options) -> Result<(), Refusal> {
         let tenant = self.tenant.as_deref();
         if opening == Opening::Another && self.open >= options.open_events_max {
-            let lapsed = tenant.map_or(0, |tenant| tenant.core.read().open.lapsed(now.minus(options.open_max_age)));
-            if self.open - lapsed >= options.open_events_max {
+            let gone = tenant.map_or(0, |tenant| {
+                let core = tenant.core.read();
+                core.open.lapsed(now.minus(options.open_max_age)) + core.open.ahead().over(now).count()
+            });
+            if self.open - gone >= options.open_events_max {
                 return Err(Refusal::of_open_events(options.open_events_max));
             }
         }

@@ -18,6 +18,7 @@ use crate::store::edges::key_to;
 use crate::store::number::EdgeNo;
 use crate::store::number::Number as _;
 use crate::store::number::SeriesNo;
+use crate::store::view::Phase;
 use crate::time::Timestamp;
 
 /// What a start makes of how many events are open.
@@ -27,7 +28,7 @@ pub(in crate::store) enum Opening {
     Another,
     /// Its event is open already.
     Heartbeat,
-    /// A stop behind it closes its event.
+    /// A stop behind it closes its event, which is over.
     Closed,
     /// It supersedes the open event of this identity, which it closes.
     InsteadOf(Identity),
@@ -54,8 +55,8 @@ impl Core {
         edges.head_before(&key_to(Timestamp::MAX)).filter(|head| self.row(*head).is_some_and(|row| row.part.is_open()))
     }
 
-    /// What a start that is not known would make of how many events are open.
-    pub(in crate::store) fn opening(&self, start: &Edge, id: EdgeId) -> Opening {
+    /// What a start that is not known would make of how many events are open or planned at `now`.
+    pub(in crate::store) fn opening(&self, start: &Edge, id: EdgeId, now: Timestamp) -> Opening {
         let id = halves(id.0);
         if let Some(edges) = self.number_of(start.identity).and_then(|identity| self.edges_of_identity(identity)) {
             if self.has_open(start.identity) {
@@ -64,11 +65,13 @@ impl Core {
             // Behind the last stop nothing begins, and each run before it ends with a stop.
             let last = edges.stop_before(&key_to(Timestamp::MAX)).map(|stop| edges.key(stop));
             if last.is_some_and(|last| last > (start.at, EdgeState::Start, id) && edges.start_after(&last).is_none()) {
-                return Opening::Closed;
+                return if last.is_some_and(|last| last.0 > now) { Opening::Another } else { Opening::Closed };
             }
         }
         let rival = start.supersede.and_then(|group| self.groups.before(group.0, (start.at, id)));
-        rival.and_then(|rival| self.open_and_ends_with(rival)).map_or(Opening::Another, Opening::InsteadOf)
+        // What it supersedes later stays until then.
+        let rival = rival.filter(|_| start.at <= now).and_then(|rival| self.open_and_ends_with(rival));
+        rival.map_or(Opening::Another, Opening::InsteadOf)
     }
 
     /// The identity of a start that is the last of an open event.
@@ -153,6 +156,11 @@ impl Core {
             },
             _ => row.at,
         }
+    }
+
+    /// What the clock says of the event at `now`.
+    pub(in crate::store) fn phase(&self, head: EdgeNo, now: Timestamp) -> Phase {
+        Phase::of(self.row(head).map_or(Timestamp::MIN, |row| row.at), self.end(head), now)
     }
 
     /// When a newer start of the same supersede group closed the event.

@@ -100,6 +100,8 @@ pub(super) struct Core {
     seed: Seed,
     pub(super) by_time: EventsByTime,
     pub(super) open: OpenEvents,
+    /// When the last edge was received.
+    received: Timestamp,
     pub(super) groups: Groups,
     pub(super) skews: Skews,
     pub(super) odd: OddStarts,
@@ -203,6 +205,7 @@ impl Core {
         let series = self.intern_series(new)?;
         let identity = self.intern_identity(edge)?;
         let part = Part::alone(edge.state);
+        self.received = self.received.max(received);
         let number = self.edges.insert(EdgeRow { id: halves(id.0), at: edge.at, received, position, series, identity, part })?;
         self.know(id, number);
         if edge.value.to_bits() != 1f64.to_bits() {
@@ -290,6 +293,7 @@ impl Core {
         }
         for (edge, _) in changed.drain() {
             self.settle(edge);
+            self.note_end(edge);
         }
         self.changed = changed;
         let mut rivalled = std::mem::take(&mut self.rivalled);
@@ -297,6 +301,7 @@ impl Core {
             self.settle_event_of(start);
         }
         self.rivalled = rivalled;
+        self.open.forget_over(self.received);
     }
 
     /// Tells the label index of series that are new, so that whoever finds their edges finds them by their labels too. To be
@@ -359,6 +364,15 @@ impl Core {
         if self.row(head).is_some_and(|row| row.part.is_start()) {
             self.by_time.end_changed(head, time_key_in(&self.edges));
         }
+        self.note_end(head);
+    }
+
+    /// Brings the table of what ends later up to date about this edge.
+    fn note_end(&mut self, head: EdgeNo) {
+        let has_end = self.row(head).is_some_and(|row| row.part.is_start() && !row.part.is_open());
+        let end = if has_end { self.end(head) } else { Timestamp::MIN };
+        let is_ahead = end > self.received && self.row(head).is_some_and(|row| end > row.at);
+        self.open.set_end(head, if is_ahead { self.open_event(head).map(|event| (event, end)) } else { None });
     }
 
     fn note_open(&mut self, head: EdgeNo) {
@@ -398,6 +412,7 @@ impl Core {
             }
             if part.is_head() {
                 self.by_time.remove(edge, time_key_in(&self.edges));
+                self.open.set_end(edge, None);
             }
             if let Some(row) = self.identities.get_mut(identity) {
                 row.members.remove(edge, &self.edges);

@@ -71,6 +71,7 @@ impl Core {
             } else {
                 if part.is_head() {
                     self.by_time.remove(edge, time_key_in(&self.edges));
+                    self.open.set_end(edge, None);
                 }
                 if let Some(member) = self.member(edge).filter(|_| key.1 == EdgeState::Start) {
                     self.groups.remove(member);

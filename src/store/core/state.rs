@@ -36,6 +36,7 @@ impl Core {
             by_time: _,
             open: _,
             odd: _,
+            received: _,
             seed: _,
             // What is not followed up yet.
             unpublished,

@@ -211,6 +211,7 @@ impl<'a> Sweep<'a> {
         let put = || core.details(head).is_some_and(is_put);
         self.pinned.contains(&head)
             || self.part(head).is_open()
+            || core.end(head) > self.recent
             || [Some(head), core.stop_of(head)].into_iter().flatten().any(|edge| self.is_new(edge))
             || core.beats(head).any(|beat| self.is_new(beat))
             || put()

@@ -7,6 +7,8 @@ use super::Arrival;
 use super::Command;
 use super::Options;
 use super::Order;
+use super::Phase;
+use super::Phases;
 use super::Query;
 use super::Store;
 use super::Tenant;
@@ -211,11 +213,12 @@ fn a_page_of_an_answer_costs_the_same_however_much_there_is() {
         assert!(many < few * 2 + 100, "{name}: {few} rows with {FEW} events, {many} with {MANY}");
     };
     let ten = || Query { limit: 10, ..Query::default() };
+    let [open, over] = [Phase::Open, Phase::Over].map(|phase| Some(Phases::only(phase, Timestamp::from_millis(1 << 50))));
     for order in [Order::Start, Order::End, Order::Update] {
         check(&format!("all, {order:?}"), &Query { order, ..ten() });
     }
-    check("what is closed, by its end", &Query { open: Some(false), order: Order::End, ..ten() });
-    check("what is open", &Query { open: Some(true), ..ten() });
+    check("what is closed, by its end", &Query { phases: over, order: Order::End, ..ten() });
+    check("what is open", &Query { phases: open, ..ten() });
     for selector in [
         r#"{event_name="job"}"#,
         r#"{some="yes"}"#,
@@ -229,7 +232,7 @@ fn a_page_of_an_answer_costs_the_same_however_much_there_is() {
         r#"{entity_id=~"e76.?"}"#,
     ] {
         let selectors = vec![selector::parse(selector).unwrap()];
-        check(&format!("{selector}, of what is open"), &Query { selectors: selectors.clone(), open: Some(true), ..ten() });
+        check(&format!("{selector}, of what is open"), &Query { selectors: selectors.clone(), phases: open, ..ten() });
         check(selector, &Query { selectors, ..ten() });
     }
     let tags = |keys: &[&str]| keys.iter().map(|&key| (key.into(), "yes".into())).collect();

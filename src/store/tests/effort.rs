@@ -29,7 +29,7 @@ fn an_answer_that_ends_early_says_where_to_go_on() {
     for order in [Order::Start, Order::End, Order::Update] {
         // What is open, by its last change, is collected and sorted.
         for open in [None, Some(true), Some(false)].into_iter().filter(|open| order != Order::Update || *open != Some(true)) {
-            let query = Query { text: Some("rare".into()), order, open, limit: 10, ..Query::default() };
+            let query = Query { text: Some("rare".into()), order, phases: phases(open, LATER.millis()), limit: 10, ..Query::default() };
             let expected: Vec<Box<str>> = tenant.select(&query).events.into_iter().map(|event| event.id).collect();
             let (mut found, mut after, mut early) = (Vec::new(), None, 0);
             loop {
@@ -93,7 +93,7 @@ fn no_question_looks_at_more_than_it_may() {
     for order in [Order::Start, Order::End, Order::Update] {
         questions.push(("a condition", Query { keep: nothing(), order, ..everything() }));
         questions.push(("a text", Query { text: Some("no such".into()), order, ..everything() }));
-        questions.push(("what is open", Query { open: Some(true), keep: nothing(), order, ..everything() }));
+        questions.push(("what is open", Query { phases: phases(Some(true), LATER.millis()), keep: nothing(), order, ..everything() }));
     }
     for (name, query) in questions {
         let rows = |tenant: &Tenant, steps| steps::of(|| drop(tenant.ask(&query, &Effort::new(steps)).ok()));
@@ -108,7 +108,7 @@ fn no_question_looks_at_more_than_it_may() {
 fn many_slices_look_at_little_more_than_one() {
     let tenant = many(8000);
     for order in [Order::Start, Order::End, Order::Update] {
-        let query = Query { keep: Some(Keep(Arc::new(|_| false))), open: Some(false), order, ..everything() };
+        let query = Query { keep: Some(Keep(Arc::new(|_| false))), phases: phases(Some(false), LATER.millis()), order, ..everything() };
         let rows = |at_once: usize| steps::of(|| drop(tenant.select_by(&query, at_once)));
         let (one, slices) = (rows(usize::MAX), rows(20));
         assert!(slices < 2 * one, "{order:?}: {one} rows in one slice, {slices} in many");

@@ -78,7 +78,12 @@ fn an_event_has_all_the_tags_that_are_asked_for() {
     let tenant = store.tenant("acme").unwrap();
     let found = |tags: &[(&str, &str)], open| {
         let tags = tags.iter().map(|&(key, value)| (key.into(), value.into())).collect();
-        tenant.select(&Query { tags, open, ..everything() }).events.into_iter().map(|event| event.id).collect::<Vec<_>>()
+        tenant
+            .select(&Query { tags, phases: phases(open, LATER.millis()), ..everything() })
+            .events
+            .into_iter()
+            .map(|event| event.id)
+            .collect::<Vec<_>>()
     };
     for open in [None, Some(true)] {
         assert_eq!(found(&[("team", "all"), ("team", "team 1")], open), ["own-2".into(), "own-4".into()]);
@@ -213,7 +218,7 @@ proptest! {
     #[test]
     fn ends_and_keys_answer_like_a_filter_and_a_sort(
         said in prop::collection::vec((said(), any::<bool>(), 0usize..3), 1..60), limit in 1usize..9, at_once in 1usize..9,
-        range in prop::option::of((0i64..60_000, 0i64..60_000)), open in prop::option::of(any::<bool>()),
+        range in prop::option::of((0i64..60_000, 0i64..60_000)), open in prop::option::of(any::<bool>()), now in 30_000i64..70_000,
         keys in prop::sample::subsequence(vec!["team", "bare", "outcome", "event_name", "none"], 0..3),
     ) {
         let store = Store::new(Options::default());
@@ -226,12 +231,12 @@ proptest! {
         }
         let tenant = store.tenant("acme").unwrap();
         let keys: Vec<Box<str>> = keys.into_iter().map(Into::into).collect();
-        let query = Query { keys, open, limit, order: Order::EndStart, start: range.map(|range| at(range.0)), end: range.map(|range| at(range.1)), ..Query::default() };
+        let query = Query { keys, phases: phases(open, now), limit, order: Order::EndStart, start: range.map(|range| at(range.0)), end: range.map(|range| at(range.1)), ..Query::default() };
         let all = tenant.select(&everything()).events;
         let time = |event: &EventView| (event.ended().unwrap_or(Timestamp::MAX), event.began());
         let mut expected: Vec<&EventView> = all.iter().filter(|event| {
             range.is_none_or(|range| time(event).0 >= at(range.0) && time(event).1 < at(range.1))
-                && open.is_none_or(|open| event.open == open) && query.keys.iter().all(|key| has_key(event, key))
+                && open.is_none_or(|open| (event.phase(at(now)) == Phase::Open) == open) && query.keys.iter().all(|key| has_key(event, key))
         }).collect();
         expected.sort_by(|a, b| time(b).cmp(&time(a)).then_with(|| a.id.cmp(&b.id)));
         let found = tenant.select_by(&query, at_once);

@@ -26,7 +26,40 @@ pub struct TimeError {
     pub rule: &'static str,
 }
 
+/// How far a local zone can move the zero time.
+const ZERO_TIME_AROUND: i64 = MILLIS_PER_DAY;
+
+/// Text that is not the time of an event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventTimeError {
+    /// It is no timestamp.
+    #[error("must be ISO 8601; {0}")]
+    Form(#[from] TimeError),
+    /// It is what programs write for a time that they do not have.
+    #[error("is a zero time, which programs write for a time that was never set; leave it out where there is none")]
+    Zero,
+}
+
 impl Timestamp {
+    /// Reads the time of an event: an ISO 8601 timestamp of any age, but no zero time.
+    pub fn parse_event(text: &str) -> Result<Self, EventTimeError> {
+        // MySQL's; there is no such day.
+        if text.starts_with("0000-00-00") {
+            return Err(EventTimeError::Zero);
+        }
+        Self::parse(text)?.of_event()
+    }
+
+    /// The same moment as the time of an event, which no zero time is.
+    pub fn of_event(self) -> Result<Self, EventTimeError> {
+        if self.is_zero_time() { Err(EventTimeError::Zero) } else { Ok(self) }
+    }
+
+    /// Whether it is `0001-01-01T00:00:00` somewhere, which Go and .NET write for a time that was never set.
+    pub const fn is_zero_time(self) -> bool {
+        self.0.saturating_sub(Self::ZERO_TIME.0).saturating_abs() < ZERO_TIME_AROUND
+    }
+
     /// Reads an ISO 8601 timestamp of any age.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
         let mut input = Input(text.as_bytes());

@@ -19,6 +19,8 @@ use change_events::store::EventView;
 use change_events::store::Matcher;
 use change_events::store::Options;
 use change_events::store::Order;
+use change_events::store::Phase;
+use change_events::store::Phases;
 use change_events::store::Query;
 use change_events::store::Stats;
 use change_events::store::Store;
@@ -151,6 +153,15 @@ impl Seen {
         (!self.open).then(|| end.max(self.began()))
     }
 
+    fn phase(&self, now: Timestamp) -> Phase {
+        match self.began() {
+            began if began > now => Phase::Planned,
+            began if began.is_zero_time() => Phase::Over,
+            _ if self.ended().is_none_or(|end| end > now) => Phase::Open,
+            _ => Phase::Over,
+        }
+    }
+
     fn time(&self, order: Order) -> Timestamp {
         match order {
             Order::Start => self.began(),
@@ -212,8 +223,8 @@ pub(crate) fn check_events(store: &Store, model: &Model, now: Timestamp) {
         stats.events += expected.len();
         stats.edges += plain.edges.len();
         stats.series += plain.series();
-        let open = expected.iter().filter(|(seen, _)| seen.open);
-        stats.open += open.clone().count();
+        stats.open += expected.iter().filter(|(seen, _)| seen.phase(now) == Phase::Open).count();
+        let open = expected.iter().filter(|(seen, _)| seen.open && !seen.began().is_zero_time());
         let is_lapsed = |seen: &Seen| plain.lapses(seen.identity) && seen.began() < now.minus(max_age);
         stats.lapsed += open.filter(|(seen, _)| is_lapsed(seen)).count();
         if let Some(tenant) = tenant {
@@ -233,11 +244,12 @@ fn assert_same<'s>(found: &[Seen], expected: impl ExactSizeIterator<Item = &'s S
 
 fn check_gauges(tenant: &Tenant, plain: &Plain, events: &[(Seen, Event<'_>)], now: Timestamp) {
     let lapsed = now.minus(Options::default().open_max_age);
-    let open = || events.iter().filter(|(seen, _)| seen.open).map(|(_, event)| event.first());
-    let is_shown = |start: &&Known| !plain.lapses(start.edge.identity) || start.edge.at >= lapsed;
+    let lapses = |seen: &Seen| seen.open && plain.lapses(seen.identity);
+    let is_shown = |seen: &Seen| seen.phase(now) == Phase::Open && (!lapses(seen) || seen.began() >= lapsed);
+    let shown = || events.iter().filter(|(seen, _)| is_shown(seen)).map(|(_, event)| event.first());
     for name in CLUSTERS {
         let mut oldest = BTreeMap::new();
-        for start in open().filter(|start| *start.edge.cluster == *name).filter(is_shown) {
+        for start in shown().filter(|start| *start.edge.cluster == *name) {
             let place = oldest.entry(&start.edge.labels).or_insert_with(|| start.place());
             *place = start.place().min(*place);
         }
@@ -254,9 +266,14 @@ fn check_gauges(tenant: &Tenant, plain: &Plain, events: &[(Seen, Event<'_>)], no
         let found: Vec<(Timestamp, LabelSet)> = found.into_iter().map(|gauge| (gauge.since, labels_of(gauge.series))).collect();
         assert_eq!(found, expected, "gauges of {name:?}");
     }
-    let lapsing = open().filter(|start| plain.lapses(start.edge.identity)).map(|start| start.edge.at).filter(|at| *at >= lapsed);
-    let next = lapsing.min().map(|at| at.plus(now.since(lapsed)).plus(Duration::from_millis(1)));
-    assert_eq!(tenant.next_lapse(now), next);
+    let starts = events.iter().filter(|(seen, _)| !seen.point && seen.start.is_some() && !seen.began().is_zero_time());
+    let changes = starts.flat_map(|(seen, _)| {
+        let lapse = Some(seen.began()).filter(|began| lapses(seen) && *began >= lapsed);
+        let ended = seen.ended().filter(|end| *end > seen.began());
+        let begins = (seen.open || ended.is_some()).then(|| seen.began());
+        [begins, ended, lapse.map(|began| began.plus(now.since(lapsed)).plus(Duration::from_millis(1)))]
+    });
+    assert_eq!(tenant.next_change(now), changes.flatten().filter(|at| *at > now).min());
 }
 
 /// The labels of a series, and whether it is that of stops.
@@ -320,12 +337,19 @@ pub(crate) fn check_each(store: &Store, model: &Model, last: u64, versions: &mut
 }
 
 /// A list in each order, page by page, with whatever conditions the input chooses.
-pub(crate) fn check_lists(store: &Store, model: &Model, input: &mut Bytes<'_>, moment: impl Fn(&mut Bytes<'_>) -> Timestamp) {
+pub(crate) fn check_lists(
+    store: &Store,
+    model: &Model,
+    input: &mut Bytes<'_>,
+    now: Timestamp,
+    moment: impl Fn(&mut Bytes<'_>) -> Timestamp,
+) {
     let limit = 1 + input.below(7);
     let skip = input.below(4).saturating_sub(1);
     let start = input.flag().then(|| moment(input));
     let end = input.flag().then(|| moment(input));
-    let open = input.one_of(&[None, None, Some(true), Some(false)]);
+    let asked = [Phase::Planned, Phase::Open, Phase::Over].map(|phase| [Phases::only(phase, now), Phases::but(phase, now)]);
+    let phases = if input.flag() { Some(input.one_of(&asked.concat())) } else { None };
     let selectors: Vec<Vec<Matcher>> =
         (0..input.below(3)).map(|_| input.one_of(&SELECTORS)).map(|text| selector::parse(text).unwrap()).collect();
     let tag = input.one_of(&[None, None, Some("a"), Some("b")]);
@@ -335,7 +359,7 @@ pub(crate) fn check_lists(store: &Store, model: &Model, input: &mut Bytes<'_>, m
         let mut all = expected(plain, model.skew);
         for order in [Order::Start, Order::End, Order::EndStart, Order::Update] {
             let query =
-                Query { selectors: selectors.clone(), tags: tags.clone(), start, end, open, order, skip, limit, ..Query::default() };
+                Query { selectors: selectors.clone(), tags: tags.clone(), start, end, phases, order, skip, limit, ..Query::default() };
             sort(&mut all, order);
             let wanted = all.iter().filter(|(seen, event)| is_wanted(plain, seen, event, &query)).skip(skip);
             // In that order there is one page.
@@ -378,7 +402,7 @@ fn is_wanted(plain: &Plain, seen: &Seen, event: &Event<'_>, query: &Query) -> bo
         plain.said_of(event).map(|said| said.details.all_tags().collect::<BTreeSet<_>>()).unwrap_or_default();
     query.start.is_none_or(|start| from >= start)
         && query.end.is_none_or(|end| to < end)
-        && query.open.is_none_or(|open| seen.open == open)
+        && query.phases.is_none_or(|phases| phases.has(seen.phase(phases.now())))
         && query.tags.iter().all(|(key, value)| tags.contains(&(&**key, &**value)))
         && (query.selectors.is_empty() || query.selectors.iter().any(selected))
 }

@@ -58,7 +58,7 @@ fn look(store: &Store, now: Timestamp) {
             }
         }
         tenant.open_gauges(ClusterId(0), now, &mut |_| {});
-        tenant.next_lapse(now);
+        tenant.next_change(now);
     }
     assert_eq!(store.stats(now).events, events);
 }

@@ -104,7 +104,7 @@ impl World {
             25 => self.skew = input.one_of(&[None, Some(SKEWS[0]), Some(SKEWS[1]), Some(SKEWS[2])]).filter(|skew| *skew != self.model.skew),
             26..29 => self.retire(input),
             29 => self.restart(),
-            _ => checks::check_lists(&self.store, &self.model, input, |input| moment(input, self.now)),
+            _ => checks::check_lists(&self.store, &self.model, input, self.now, |input| moment(input, self.now)),
         }
         checks::check_events(&self.store, &self.model, self.now);
         self.check_open_version();
@@ -113,11 +113,11 @@ impl World {
     /// All that can be seen, before a restart and after it, and of a log that was never cut.
     pub(crate) fn end(&mut self, input: &mut Bytes<'_>) {
         checks::check_each(&self.store, &self.model, self.position, &mut self.versions);
-        checks::check_lists(&self.store, &self.model, input, |input| moment(input, self.now));
+        checks::check_lists(&self.store, &self.model, input, self.now, |input| moment(input, self.now));
         self.store = replay(&self.whole_log, self.model.skew);
         self.look();
         self.restart();
-        checks::check_lists(&self.store, &self.model, input, |input| moment(input, self.now));
+        checks::check_lists(&self.store, &self.model, input, self.now, |input| moment(input, self.now));
     }
 
     fn look(&mut self) {

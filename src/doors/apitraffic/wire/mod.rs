@@ -225,7 +225,7 @@ fn timestamp(field: &str, json: &str) -> Result<Timestamp, FieldError> {
         return Err(FieldError::new(field, json, unix::rule(json)));
     }
     let text = string(field, json)?;
-    Timestamp::parse(&text).map_err(|error| FieldError::new(field, json, unix::rule_of_text(&text, &error)))
+    Timestamp::parse_event(&text).map_err(|error| FieldError::new(field, json, unix::rule_of_text(&text, &error)))
 }
 
 fn scopes(field: &str, json: &str) -> Result<Vec<Box<str>>, FieldError> {

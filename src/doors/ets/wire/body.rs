@@ -121,13 +121,16 @@ fn text(field: &str, value: Value) -> Result<Box<str>, FormatError> {
 
 fn time(field: &str, value: &Value) -> Result<Timestamp, FormatError> {
     let wrong = |rule: String| FormatError::malformed(format!("{field} {}", shown_json(&value.to_string())), rule);
-    match value {
+    let at = match value {
+        // Of MySQL; it is refused with words of its own.
+        Value::String(text) if text.starts_with("0000-00-00") => Ok(Timestamp::ZERO_TIME),
         Value::String(text) => moment::parse(text).map_err(|error| wrong(error.to_string())),
         Value::Number(number) => {
             moment::of_seconds(&number.to_string()).ok_or_else(|| wrong("Unix seconds must lie between the years 1 and 9999".to_owned()))
         }
         _ => Err(wrong("must be an ISO 8601 timestamp or Unix seconds".to_owned())),
-    }
+    };
+    at?.of_event().map_err(|error| wrong(error.to_string()))
 }
 
 fn links(members: Members) -> Result<Links, FormatError> {

@@ -10,8 +10,8 @@ use std::ops::RangeInclusive;
 
 /// Most tags of one annotation.
 const TAGS_MAX: usize = 1000;
-/// The milliseconds that have a year of four digits, without the very first, which Go and .NET send for none.
-const MILLIS: RangeInclusive<i64> = -62_135_596_799_999..=253_402_300_799_999;
+/// The milliseconds that have a year of four digits.
+const MILLIS: RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 /// How many objects and arrays may stand inside each other in `data`. Common readers stop at 128, with what is around it.
 const DEPTH_MAX: usize = 100;
 
@@ -50,6 +50,9 @@ fn is_whole(text: &str) -> bool {
 pub(super) fn moment(field: &str, json: &str, unit: i64) -> Result<Option<Timestamp>, FormatError> {
     let rule = if unit == 1 { "must be milliseconds since 1970" } else { "must be seconds since 1970" };
     let millis = number_of(field, json, unit, rule)?;
+    if let Some(Err(error)) = millis.map(|millis| Timestamp::from_millis(millis).of_event()) {
+        return Err(wrong(field, json, error.to_string()));
+    }
     if millis.is_some_and(|millis| !MILLIS.contains(&millis)) {
         return Err(wrong(field, json, format!("{rule}, of the years 1 to 9999")));
     }

@@ -8,6 +8,7 @@ use crate::event::EdgeState;
 use crate::mapping::Context;
 use crate::mapping::FormatError;
 use crate::mapping::Parsed;
+use crate::mapping::Warning;
 use crate::mapping::attributes;
 use crate::mapping::attributes::Flat;
 use crate::mapping::edge::Sent;
@@ -75,7 +76,9 @@ fn parse_object(text: &str, context: &Context<'_>) -> Result<Parsed, FormatError
     let cluster = fields.data_source_name.map(|json| string("data_source_name", json)).transpose()?.unwrap_or_default();
     let attributes = fields.attributes.map(attributes).transpose()?.unwrap_or_default();
     let json = fields.attributes.unwrap_or("{}");
-    edge(&Sent { event_name: &event_name, state, at, value, attributes: &attributes, json, cluster: &cluster }, context)
+    let mut parsed = edge(&Sent { event_name: &event_name, state, at, value, attributes: &attributes, json, cluster: &cluster }, context)?;
+    parsed.warnings.extend(Warning::of_time("timestamp", at));
+    Ok(parsed)
 }
 
 fn text(body: &[u8]) -> Result<&str, FormatError> {
@@ -135,7 +138,7 @@ fn timestamp(json: &str) -> Result<Timestamp, FormatError> {
         return Err(wrong("timestamp", json, &unix::rule(json)));
     }
     let text = string("timestamp", json)?;
-    Timestamp::parse(&text).map_err(|error| wrong("timestamp", json, &unix::rule_of_text(&text, &error)))
+    Timestamp::parse_event(&text).map_err(|error| wrong("timestamp", json, &unix::rule_of_text(&text, &error)))
 }
 
 fn value(json: &str) -> Result<f64, FormatError> {
