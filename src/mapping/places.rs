@@ -107,7 +107,7 @@ impl Places {
         match () {
             () if is_named => Rank::Named,
             () if SHOWN.contains(&name) => Rank::Shown,
-            () if !label.sent => Rank::Cluster,
+            () if !label.is_sent() => Rank::Cluster,
             () => Rank::Other,
         }
     }
@@ -131,6 +131,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::mapping::label::Origin;
 
     /// What stands in expressions and is no label of an event that its sender gives: ours, or of other metrics.
     const OTHERS: [&str; 15] = [
@@ -179,8 +180,7 @@ mod tests {
                 name: name.as_str().into(),
                 value: "x".into(),
                 path: &name,
-                sent: true,
-                foreign: false,
+                origin: Origin::Sent,
                 given: true,
                 renamed: false,
                 verbatim: true,
