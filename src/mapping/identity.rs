@@ -147,7 +147,7 @@ impl Pairing {
     /// Rule 4: the event name and all attributes that are not volatile. Their names are those as sent: names that become the same
     /// label are two. Before they were those of labels.
     fn attributes_identity<'l>(&self, kind: Kind<'l>, attributes: &'l [Label<'_>]) -> Parts {
-        let lasting = attributes.iter().filter(|attribute| attribute.sent && !attribute.goes_by(|name| self.volatile.matches(name)));
+        let lasting = attributes.iter().filter(|attribute| attribute.is_sent() && !attribute.goes_by(|name| self.volatile.matches(name)));
         let name = |attribute: &'l Label<'_>| if self.edition == Edition::Before { &*attribute.name } else { attribute.path };
         let parts = lasting.flat_map(|attribute| [name(attribute), &*attribute.value]);
         Parts::of(["attributes", kind.space, kind.name].into_iter().chain(parts))

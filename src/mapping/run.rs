@@ -17,14 +17,14 @@ const RESULT: &str = "result";
 pub(super) fn is_end(state: Option<EdgeState>, flat: &Flat<'_>) -> bool {
     let number = |name: &str| number(flat.attributes.iter().find(|attribute| attribute.path == name)?);
     state == Some(EdgeState::Stop)
-        && number(EXIT_CODE).is_some_and(|code| code <= u64::from(u8::MAX))
+        && number(EXIT_CODE).is_some_and(|code| u8::try_from(code).is_ok())
         && number(DURATION).is_some()
         && flat.attributes.iter().any(|attribute| attribute.path == RESULT)
 }
 
 /// Whether a label says what only this run is about.
 pub(super) fn is_of_one(label: &Label<'_>) -> bool {
-    label.sent && !label.renamed && (label.name == DURATION || label.name == EXIT_CODE)
+    label.is_sent() && !label.renamed && (label.name == DURATION || label.name == EXIT_CODE)
 }
 
 fn number(attribute: &Attribute<'_>) -> Option<u64> {

@@ -1,5 +1,9 @@
 //! What labels say of what was sent, as a sender is told and as a page shows it.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
@@ -80,4 +84,58 @@ async fn a_name_that_no_label_has_is_taken_and_told() {
     assert_eq!(answer["warnings"][0], expected);
     assert_eq!(listed(&server, "").await[0]["start"]["attributes"], json!({"__typename": "Deploy", "b": "1"}));
     assert!(!server.get("/metrics").await.text().contains("typename"));
+}
+
+/// What stands in expressions and is no label of an event that its sender gives: ours, of other metrics, or made on the way.
+const OTHERS: [&str; 15] = [
+    "event_name",
+    "event_state",
+    "instance",
+    "job",
+    "le",
+    "item",
+    "method",
+    "route",
+    "code",
+    "buckets",
+    "kind",
+    "http_response_status_code",
+    "change",
+    "decided",
+    "end",
+];
+
+/// Names of the labels that shipped rules and dashboards read.
+fn shipped() -> BTreeSet<String> {
+    let groups = r"\b(?:by|on|without|ignoring|group_left|group_right) ?\(([a-z_, ]*)\)";
+    let matchers = r#"[{,] ?([a-z_]+)(?:=|!=|=~|!~)""#;
+    let copied = r#"", "([a-z_]+)", "(?:\\.|[^"\\])*"\)"#;
+    let places = [groups, matchers, copied].map(|place| regex::Regex::new(place).unwrap());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = ["alerts", "grafana/dashboards"].iter().flat_map(|folder| fs::read_dir(root.join(folder)).unwrap());
+    let paths = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "yml" || end == "json"));
+    let mut names = BTreeSet::new();
+    for text in paths.map(|path| fs::read_to_string(path).unwrap().replace("\\\"", "\"")) {
+        for found in places.iter().flat_map(|place| place.captures_iter(&text)) {
+            names.extend(found[1].split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()));
+        }
+    }
+    let own = |name: &str| ["__", "said", "deciding"].iter().any(|start| name.starts_with(start));
+    names.retain(|name| !OTHERS.contains(&name.as_str()) && !own(name));
+    names
+}
+
+#[tokio::test]
+async fn what_shipped_rules_and_dashboards_read_has_a_place_before_others() {
+    let names = shipped();
+    assert!(["service_name", "team", "entity_id", "conclusion"].iter().all(|name| names.contains(*name)), "{names:?}");
+    let server = Server::new("");
+    for name in &names {
+        let others = (0..30).map(|number| (format!("A{number:02}"), json!("x")));
+        let attributes = others.chain([(name.clone(), json!(format!("of {name}")))]).collect::<Map<_, _>>();
+        put(&server, name, "start", &attributes.into()).await;
+    }
+    let page = server.get("/metrics").await.text();
+    let lost: Vec<&String> = names.iter().filter(|name| !page.contains(&format!("{name}=\"of {name}\""))).collect();
+    assert!(lost.is_empty(), "no place before others: {lost:?}");
 }

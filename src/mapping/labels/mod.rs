@@ -18,6 +18,7 @@ use crate::mapping::edition::Edition;
 use crate::mapping::identity::Paired;
 use crate::mapping::identity::Pairing;
 use crate::mapping::label::Label;
+use crate::mapping::label::Origin;
 use crate::mapping::label::add;
 use crate::mapping::label::find;
 use crate::mapping::label::find_either;
@@ -145,7 +146,7 @@ impl Mapping {
         let name = self.event_name(incoming.event_name);
         let own = self.events.get(name);
         let mut labels = self.attributes(incoming.attributes)?;
-        let mut sent = labels.iter().any(|label| label.foreign || label.path.starts_with(RESERVED)).then(|| by_path(&labels));
+        let mut sent = labels.iter().any(|label| label.is_foreign() || label.path.starts_with(RESERVED)).then(|| by_path(&labels));
         if sent.is_some() {
             leave_reserved(&mut labels, &mut warnings);
             self.rename(&mut labels, own, Names::AsSent);
@@ -212,8 +213,7 @@ impl Mapping {
                 name,
                 value: Cow::Borrowed(value),
                 path,
-                sent: true,
-                foreign: !given && !is_before,
+                origin: if given || is_before { Origin::Sent } else { Origin::Foreign },
                 given,
                 renamed: false,
                 verbatim: given && attribute.verbatim && value.len() == attribute.value.len(),
@@ -230,7 +230,7 @@ impl Mapping {
     fn rename<'l>(&'l self, labels: &mut [Label<'l>], own: Option<&'l Rules>, names: Names) {
         for label in labels {
             let old = match names {
-                Names::AsSent if label.foreign => label.path,
+                Names::AsSent if label.is_foreign() => label.path,
                 Names::OfLabels if !label.renamed => &*label.name,
                 _ => continue,
             };
