@@ -4,8 +4,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
-use crate::telemetry::Labels;
-use crate::telemetry::Telemetry;
+use crate::telemetry::observed::Labels;
 
 /// Why edges and requests are refused: the values of the label `reason` of `change_events_refused_total`.
 pub const REASONS: [&str; 29] = [
@@ -43,19 +42,8 @@ pub const REASONS: [&str; 29] = [
 /// The classes of status codes that are answered.
 pub(super) const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
-impl Telemetry {
-    pub(super) fn begin_rows(&self) {
-        begin(&self.requests, "code", &CLASSES);
-        begin(&self.refused, "reason", &REASONS);
-        begin(&self.questions_refused, "reason", &["patience", "price", "steps", "waiting"]);
-        begin(&self.timeouts, "at", &["headers", "body", "answer", "answer_in_all"]);
-        begin(&self.displaced, "was", &["closing", "reading", "silent", "sending", "queued"]);
-        begin(&self.unread_bodies, "outcome", &["read", "closed"]);
-        begin(&self.wrong_tokens, "outcome", &["refused", "throttled"]);
-    }
-}
-
-fn begin(family: &Family<Labels<1>, Counter>, label: &'static str, values: &[&'static str]) {
+/// Begins the rows of a counter with one label.
+pub(super) fn begin(family: &Family<Labels<1>, Counter>, label: &'static str, values: &[&'static str]) {
     for value in values {
         family.get_or_create(&[(label, value)]).inc_by(0);
     }

@@ -26,13 +26,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::telemetry::begun::CLASSES;
 pub use crate::telemetry::begun::REASONS;
+pub use crate::telemetry::observed::Labels;
 pub use crate::telemetry::observed::Observed;
 pub use crate::telemetry::observed::Timers;
 pub use crate::telemetry::requests::RouteMetrics;
-
-/// Labels whose names and values are texts of this program.
-pub type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// A gauge that holds any number.
 pub type Number = Gauge<f64, AtomicU64>;
@@ -210,6 +209,16 @@ impl Default for Telemetry {
 }
 
 impl Telemetry {
+    fn begin_rows(&self) {
+        begun::begin(&self.requests, "code", &CLASSES);
+        begun::begin(&self.refused, "reason", &REASONS);
+        begun::begin(&self.questions_refused, "reason", &["patience", "price", "steps", "waiting"]);
+        begun::begin(&self.timeouts, "at", &["headers", "body", "answer", "answer_in_all"]);
+        begun::begin(&self.displaced, "was", &["closing", "reading", "silent", "sending", "queued"]);
+        begun::begin(&self.unread_bodies, "outcome", &["read", "closed"]);
+        begun::begin(&self.wrong_tokens, "outcome", &["refused", "throttled"]);
+    }
+
     /// Counts so many edges or requests that were refused for one of the [`REASONS`].
     pub fn refuse(&self, reason: &'static str, count: u64) {
         debug_assert!(REASONS.contains(&reason), "{reason} is none of the reasons");
@@ -240,7 +249,8 @@ impl Telemetry {
 
     /// The metrics of one route, resolved once so that counting a request takes no lookup.
     pub fn route(&self, route: &'static str, method: &'static str) -> RouteMetrics {
-        RouteMetrics::new(route, method, self)
+        let seconds = Observed::new(&self.request_seconds, [("route", route), ("method", method)]);
+        RouteMetrics::new(route, method, &self.requests, self.route_requests.clone(), seconds)
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::telemetry::Labels;
+/// Labels whose names and values are texts of this program.
+pub type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// Histograms of seconds, by labels.
 pub type Timers<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;

@@ -6,10 +6,9 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
-use crate::telemetry::Labels;
-use crate::telemetry::Observed;
-use crate::telemetry::Telemetry;
 use crate::telemetry::begun::CLASSES;
+use crate::telemetry::observed::Labels;
+use crate::telemetry::observed::Observed;
 
 /// The status codes that this server answers, which the test `every_status_has_its_metric` holds; anything else is `other`.
 const CODES: [(u16, &str); 23] = [
@@ -50,10 +49,14 @@ pub struct RouteMetrics {
 }
 
 impl RouteMetrics {
-    pub(super) fn new(route: &'static str, method: &'static str, telemetry: &Telemetry) -> Self {
-        let family = telemetry.route_requests.clone();
-        let classes = CLASSES.map(|class| telemetry.requests.get_or_create_owned(&[("code", class)]));
-        let seconds = Observed::new(&telemetry.request_seconds, [("route", route), ("method", method)]);
+    pub(super) fn new(
+        route: &'static str,
+        method: &'static str,
+        requests: &Family<Labels<1>, Counter>,
+        family: Family<Labels<3>, Counter>,
+        seconds: Observed<2>,
+    ) -> Self {
+        let classes = CLASSES.map(|class| requests.get_or_create_owned(&[("code", class)]));
         Self { route, method, family, codes: Default::default(), classes, seconds }
     }
 
@@ -74,6 +77,7 @@ impl RouteMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Telemetry;
 
     #[test]
     fn counts_by_code() {

@@ -3,12 +3,13 @@
 use std::process::Command;
 use std::time::Duration;
 
-use chrono::{SecondsFormat, TimeDelta, Utc};
+use change_events::time::{Clock as _, SystemClock};
 use serde_json::json;
 
 use crate::support::exporter::Exporter;
 use crate::support::process::Process;
 use crate::support::prometheus::Prometheus;
+use crate::support::query::Series;
 use crate::support::{examples, servers, wait};
 
 const LIMIT: Duration = Duration::from_mins(2);
@@ -20,8 +21,8 @@ fn check(changes: &[(&str, &str)], receiver: &str, receiver_arguments: &[&str]) 
     let (Some(binary), Some(collector)) = (servers::require("prometheus"), servers::require("otel-collector")) else { return };
     let exporter = Exporter::start(&[]);
     let prometheus = Prometheus::start(&binary, receiver, receiver_arguments);
-    for (service, age) in [("old", TimeDelta::minutes(40)), ("api", TimeDelta::zero())] {
-        let time = (Utc::now() - age).to_rfc3339_opts(SecondsFormat::Millis, true);
+    for (service, age) in [("old", Duration::from_mins(40)), ("api", Duration::ZERO)] {
+        let time = SystemClock.now().minus(age).to_string();
         exporter
             .put(&json!({"event_name": "deployment", "event_state": "start", "timestamp": time, "attributes": {"service_name": service}}));
     }
@@ -42,7 +43,7 @@ fn check(changes: &[(&str, &str)], receiver: &str, receiver_arguments: &[&str]) 
     });
     for service in ["old", "api"] {
         let stored = prometheus.instant(&format!(r#"last9_change_events{{service_name="{service}"}}[2h]"#));
-        let times: Vec<_> = stored.iter().flat_map(|series| series.times()).collect();
+        let times: Vec<_> = stored.iter().flat_map(Series::times).collect();
         assert_eq!(times.len(), 1, "{service} is stored once: {stored:?}");
     }
     let log = collector.log();

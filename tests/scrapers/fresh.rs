@@ -79,8 +79,11 @@ fn a_route_has_a_histogram_from_its_first_request_on_and_it_is_short() {
     assert!(large.is_empty(), "{large:?}");
 }
 
-/// The selectors of our own metrics in an expression: name, and matchers as label, operator and value.
-fn selectors(text: &str) -> Vec<(String, Vec<(String, String, String)>)> {
+/// Label, operator and value.
+type Matcher = (String, String, String);
+
+/// The selectors of our own metrics in an expression: name and matchers.
+fn selectors(text: &str) -> Vec<(String, Vec<Matcher>)> {
     let selector = Regex::new(r"\b((?:change_events|process)_\w+)(?:\{([^}]*)\})?").unwrap();
     let matcher = Regex::new(r#"(\w+)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)""#).unwrap();
     let matchers = |text: &str| matcher.captures_iter(text).map(|found| (found[1].into(), found[2].into(), found[3].into())).collect();
@@ -89,7 +92,7 @@ fn selectors(text: &str) -> Vec<(String, Vec<(String, String, String)>)> {
 }
 
 /// What of a selector finds nothing; of words in an alternation each has to find something.
-fn lacks(lines: &[Line], name: &str, matchers: &[(String, String, String)]) -> Option<String> {
+fn lacks(lines: &[Line], name: &str, matchers: &[Matcher]) -> Option<String> {
     let mut found: Vec<&Line> = lines.iter().filter(|line| line.name == name).collect();
     for (label, operator, value) in matchers.iter().filter(|(label, ..)| !["job", "instance"].contains(&&**label)) {
         let has = |line: &&Line, value: &str| line.labels.get(label).is_some_and(|has| has == value);

@@ -19,7 +19,7 @@ pub(crate) fn of(page: &str) -> Vec<Line> {
     let (mut lines, mut family) = (Vec::new(), String::new());
     for line in page.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
-            family = rest.split(' ').next().unwrap().to_owned();
+            rest.split(' ').next().unwrap().clone_into(&mut family);
         } else if !line.starts_with('#') {
             let name = line.split(['{', ' ']).next().unwrap().to_owned();
             let labels = label.captures_iter(line).map(|found| (found[1].to_owned(), found[2].to_owned())).collect();
