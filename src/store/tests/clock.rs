@@ -21,7 +21,8 @@ fn check_open(store: &Store, now: i64, expected: &[i64]) {
 #[test]
 fn open_is_between_start_and_stop_by_the_clock() {
     let edge = |state, at, entity| Said { state, at, entity, outcome: 0, superseding: false }.edge();
-    let superseding = |at, entity| Said { superseding: true, ..Said { state: EdgeState::Start, at, entity, outcome: 0, superseding: false } }.edge();
+    let superseding =
+        |at, entity| Said { superseding: true, ..Said { state: EdgeState::Start, at, entity, outcome: 0, superseding: false } }.edge();
     let (start, stop) = (EdgeState::Start, EdgeState::Stop);
     let edges = [
         edge(start, 3000, 1),
