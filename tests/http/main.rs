@@ -5,6 +5,7 @@ mod apitraffic;
 mod apitraffic_hostile;
 mod apitraffic_list;
 mod apitraffic_model;
+mod by_clock;
 mod ets;
 mod ets_hostile;
 mod ets_model;

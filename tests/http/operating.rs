@@ -149,5 +149,5 @@ async fn slashes_that_are_too_many_or_too_few_are_no_other_path() {
         assert_eq!(server.call(request(method.clone(), path, &[], Body::empty())).await.status, status, "{method} {path}");
     }
     let counted = server.get("/ce/metrics").await.text();
-    assert!(counted.contains(r#"change_events_http_requests_total{route="/metrics",method="GET",code="200"} 2"#), "{counted}");
+    assert!(counted.contains(r#"change_events_http_route_requests_total{route="/metrics",method="GET",code="200"} 2"#), "{counted}");
 }

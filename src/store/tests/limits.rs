@@ -152,13 +152,13 @@ fn an_event_that_is_put_counts_while_it_is_open() {
     let (open, closed, point) = (EdgeState::Start, EdgeState::Stop, EdgeState::Point);
     let fits = |changes: &[Change]| {
         let mut admission = Admission::default();
-        changes.iter().map(|change| store.admit_change(change, at(0), &mut admission).is_ok()).collect::<Vec<_>>()
+        changes.iter().map(|change| store.admit_change(change, at(100_000), &mut admission).is_ok()).collect::<Vec<_>>()
     };
     assert_eq!(fits(&[put(1, point, 1000), put(2, closed, 1000), put(3, open, 1000), put(4, open, 1000)]), [true, true, true, false]);
-    store.apply(at(1), &Command::Change(put(3, open, 1000)));
+    store.apply(at(100_000), &Command::Change(put(3, open, 1000)));
     // What it is put as instead is not one more.
     assert_eq!(fits(&[put(4, open, 1000), put(3, open, 2000), put(4, closed, 1000), put(4, point, 1000)]), [false, true, true, true]);
-    store.apply(at(2), &Command::Change(put(3, closed, 2000)));
+    store.apply(at(100_000), &Command::Change(put(3, closed, 2000)));
     assert_eq!(fits(&[put(4, open, 1000), put(3, open, 2000)]), [true, false]);
 }
 

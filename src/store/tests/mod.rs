@@ -1,4 +1,5 @@
 mod between;
+mod clock;
 mod effort;
 mod forgotten;
 mod limits;

@@ -71,10 +71,10 @@ fn only_what_opens_needs_room_among_open_events() {
     fn check(what: &str, before: &[Edge], now: &[Edge], expected: &[Result<usize, &'static str>], open: usize) {
         for apart in [false, true] {
             let store = Store::new(Options { open_events_max: 2, ..Options::default() });
-            assert!(before.iter().all(|edge| commit(&store, 1, 0, std::slice::from_ref(edge)) == [Ok(0)]), "{what}");
-            let answers: Vec<_> = now.chunks(if apart { 1 } else { now.len() }).flat_map(|some| commit(&store, 2, 0, some)).collect();
+            assert!(before.iter().all(|edge| commit(&store, 100_001, 0, std::slice::from_ref(edge)) == [Ok(0)]), "{what}");
+            let answers: Vec<_> = now.chunks(if apart { 1 } else { now.len() }).flat_map(|some| commit(&store, 100_002, 0, some)).collect();
             assert_eq!(
-                (&*answers, store.stats(at(2)).open),
+                (&*answers, store.stats(at(100_002)).open),
                 (expected, open),
                 "{what}, {}",
                 if apart { "in commits of one" } else { "in one" }
@@ -101,10 +101,32 @@ fn only_what_opens_needs_room_among_open_events() {
 #[test]
 fn what_ends_makes_room_for_what_begins() {
     let store = Store::new(Options { open_events_max: 1, ..Options::default() });
-    assert_eq!(commit(&store, 1, 0, &[start(1, 1000)]), [Ok(0)]);
-    assert_eq!(commit(&store, 2, 0, &[start(2, 2000)]), [OPEN]);
-    assert_eq!(commit(&store, 3, 0, &[stop(1, 3000)]), [Ok(0)]);
-    assert_eq!(commit(&store, 4, 0, &[start(2, 2000)]), [Ok(0)]);
+    assert_eq!(commit(&store, 100_001, 0, &[start(1, 1000)]), [Ok(0)]);
+    assert_eq!(commit(&store, 100_002, 0, &[start(2, 2000)]), [OPEN]);
+    assert_eq!(commit(&store, 100_003, 0, &[stop(1, 3000)]), [Ok(0)]);
+    assert_eq!(commit(&store, 100_004, 0, &[start(2, 2000)]), [Ok(0)]);
+}
+
+/// What ends later counts until then, whether it was open before, its stop came first, or something supersedes it; and what begins later
+/// counts from now on.
+#[test]
+fn what_ends_or_begins_later_needs_room() {
+    let (before, after) = (5000, 9001);
+    let check = |what: &str, these: &[Edge]| {
+        let store = Store::new(Options { open_events_max: 1, ..Options::default() });
+        for edge in these {
+            assert_eq!(commit(&store, before, 0, std::slice::from_ref(edge)), [Ok(0)], "{what}");
+        }
+        assert_eq!(commit(&store, before, 0, &[start(7, 1000)]), [OPEN], "{what}");
+        assert_eq!(commit(&store, after, 0, &[start(7, 1000)]), [Ok(0)], "{what}, when it is over");
+    };
+    check("a stop ahead", &[start(1, 1000), stop(1, 9000)]);
+    check("a stop ahead that came first", &[stop(1, 9000), start(1, 1000)]);
+    check("a window ahead", &[start(1, 8000), stop(1, 9000)]);
+    let store = Store::new(Options { open_events_max: 1, ..Options::default() });
+    assert_eq!(commit(&store, before, 0, &[superseding(1, 1000)]), [Ok(0)]);
+    assert_eq!(commit(&store, before, 0, &[superseding(2, 9000)]), [OPEN], "what it supersedes later is open until then");
+    assert_eq!(commit(&store, before, 0, &[superseding(2, 4000)]), [Ok(0)]);
 }
 
 proptest! {
@@ -114,7 +136,7 @@ proptest! {
         for (received, commit_of) in (0..).zip(&commits) {
             let edges: Vec<Edge> = commit_of.iter().map(Said::edge).collect();
             commit(&store, received, 0, &edges);
-            prop_assert!(store.stats(at(0)).open <= most, "{commit_of:?}");
+            prop_assert!(store.stats(LATER).open <= most, "{commit_of:?}");
         }
     }
 

@@ -40,7 +40,10 @@ fn every_wrong_field_is_named() {
         (r#"{"text":"\ud800"}"#, "text \"\\ud800\": "),
         (&with("time", "\"soon\""), "time \"soon\": must be milliseconds since 1970"),
         (&with("time", "[1]"), "time [1]: must be milliseconds since 1970, not an array"),
-        (&with("time", "-62135596800000"), "time -62135596800000: must be milliseconds since 1970, of the years 1 to 9999"),
+        (
+            &with("time", "-62135596800000"),
+            "time -62135596800000: is a zero time, which programs write for a time that was never set; leave it out where there is none",
+        ),
         (&with("timeEnd", "253402300800000"), "timeEnd 253402300800000: must be milliseconds since 1970, of"),
         (&with("timeEnd", "1e300"), "timeEnd 1e300: must be milliseconds"),
         (&with("when", "true"), "when true: must be seconds since 1970, not a boolean"),
