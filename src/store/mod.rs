@@ -27,6 +27,7 @@ mod indexed;
 mod names;
 mod number;
 mod open;
+mod open_event;
 mod organization;
 mod pattern;
 mod pieces;
