@@ -110,7 +110,7 @@ fn main() {
     let tag = |key: &str, value: &str| (Box::<str>::from(key), Box::<str>::from(value));
     let select = |text: &str| vec![selector::parse(text).unwrap()];
     let middle = || Query { start: Some(at(EVENTS / 2)), end: Some(at(EVENTS / 2 + 50_000)), ..Query::default() };
-    let closed = || Query { phases: Some(Phases::only(Phase::Over, NOW)), ..middle() };
+    let closed = || Query { phases: Some(Phases::only(Phase::Over, at(2 * EVENTS))), ..middle() };
     for (what, query) in [
         ("the newest", Query::default()),
         ("the last to end", Query { order: Order::End, ..Query::default() }),
@@ -119,8 +119,8 @@ fn main() {
         ("by time, by end", Query { order: Order::End, ..middle() }),
         ("by time, closed", closed()),
         ("by time of change", Query { order: Order::Update, ..middle() }),
-        ("open", Query { phases: Some(Phases::only(Phase::Open, NOW)), ..Query::default() }),
-        ("open, by end", Query { phases: Some(Phases::only(Phase::Open, NOW)), order: Order::End, ..Query::default() }),
+        ("open", Query { phases: Some(Phases::only(Phase::Open, at(2 * EVENTS))), ..Query::default() }),
+        ("open, by end", Query { phases: Some(Phases::only(Phase::Open, at(2 * EVENTS))), order: Order::End, ..Query::default() }),
         ("a tag", Query { tags: vec![tag("app", "app-2")], ..Query::default() }),
         ("a common tag, by end", Query { tags: vec![tag("type", "deployment")], order: Order::End, ..Query::default() }),
         ("two tags, by end", Query { tags: vec![tag("type", "deployment"), tag("app", "app-2")], order: Order::End, ..Query::default() }),
