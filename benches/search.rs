@@ -15,6 +15,8 @@ use change_events::labels::LabelSet;
 use change_events::store::Arrival;
 use change_events::store::Options;
 use change_events::store::Order;
+use change_events::store::Phase;
+use change_events::store::Phases;
 use change_events::store::Query;
 use change_events::store::Store;
 use change_events::store::Tenant;
@@ -108,7 +110,7 @@ fn main() {
     let tag = |key: &str, value: &str| (Box::<str>::from(key), Box::<str>::from(value));
     let select = |text: &str| vec![selector::parse(text).unwrap()];
     let middle = || Query { start: Some(at(EVENTS / 2)), end: Some(at(EVENTS / 2 + 50_000)), ..Query::default() };
-    let closed = || Query { open: Some(false), ..middle() };
+    let closed = || Query { phases: Some(Phases::only(Phase::Over, at(2 * EVENTS))), ..middle() };
     for (what, query) in [
         ("the newest", Query::default()),
         ("the last to end", Query { order: Order::End, ..Query::default() }),
@@ -117,8 +119,8 @@ fn main() {
         ("by time, by end", Query { order: Order::End, ..middle() }),
         ("by time, closed", closed()),
         ("by time of change", Query { order: Order::Update, ..middle() }),
-        ("open", Query { open: Some(true), ..Query::default() }),
-        ("open, by end", Query { open: Some(true), order: Order::End, ..Query::default() }),
+        ("open", Query { phases: Some(Phases::only(Phase::Open, at(2 * EVENTS))), ..Query::default() }),
+        ("open, by end", Query { phases: Some(Phases::only(Phase::Open, at(2 * EVENTS))), order: Order::End, ..Query::default() }),
         ("a tag", Query { tags: vec![tag("app", "app-2")], ..Query::default() }),
         ("a common tag, by end", Query { tags: vec![tag("type", "deployment")], order: Order::End, ..Query::default() }),
         ("two tags, by end", Query { tags: vec![tag("type", "deployment"), tag("app", "app-2")], order: Order::End, ..Query::default() }),

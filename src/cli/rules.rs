@@ -107,8 +107,8 @@ struct WriteError(#[source] RulesError);
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let text = match &args.about {
         About::Stuck(args) => stuck(args)?,
-        About::Deployments(args) => rules::deployments(args.dialect.into()),
-        About::Outcomes => rules::outcomes(),
+        About::Deployments(args) => rules::about_deployments(args.dialect.into()),
+        About::Outcomes => rules::endings(),
     };
     cli::print(&text)?;
     Ok(ExitCode::SUCCESS)

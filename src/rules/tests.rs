@@ -33,10 +33,10 @@ fn the_files_in_alerts_are_what_the_generator_writes() {
         let shipped = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
         assert!(shipped == written, "{name} differs; write it anew with the command in its header");
     };
-    is("alerts/deployments.rules.yml", &deployments(Dialect::Promql));
-    is("alerts/deployments.metricsql.yml", &deployments(Dialect::Metricsql));
+    is("alerts/deployments.rules.yml", &about_deployments(Dialect::Promql));
+    is("alerts/deployments.metricsql.yml", &about_deployments(Dialect::Metricsql));
     // `change-events rules outcomes > grafana/outcomes.json`, then `grafana/build.py`.
-    is("grafana/outcomes.json", &outcomes());
+    is("grafana/outcomes.json", &endings());
     let check = |name: &str, rule: Stuck| is(&format!("alerts/{name}"), &stuck(&rule).unwrap());
     let each = |pattern, dialect| Stuck { pattern, dialect, ..queued() };
     check("stuck-open.rules.yml", each(Pattern::Open, Dialect::Promql));

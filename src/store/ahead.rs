@@ -9,7 +9,7 @@ use super::by_time::TimeKey;
 use super::number::EdgeNo;
 use super::number::Number as _;
 use super::number::SeriesNo;
-use super::open::OpenEvent;
+use super::open_event::OpenEvent;
 use super::sizes::tree;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;

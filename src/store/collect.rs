@@ -163,10 +163,8 @@ impl<'a> Collector<'a> {
             }
             true
         };
-        let last = query.after.as_ref().map(|after| after.at);
         let time = |head: EdgeNo| time_in(core, query.order, head);
-        let begun = query.open_at().or(query.over_at());
-        let upto = [last, query.end.map(before), begun.filter(|_| query.order == Order::Start)].into_iter().flatten().min();
+        let upto = upto(query);
         match query.order {
             Order::Start => {
                 let from = match from {
@@ -264,6 +262,13 @@ impl<'a> Collector<'a> {
         let by_start = self.query.order == Order::EndStart;
         if by_start { time_in(core, Order::Start, head) } else { Timestamp::MIN }
     }
+}
+
+/// The latest time in its order that a question is about.
+fn upto(query: &Query) -> Option<Timestamp> {
+    let last = query.after.as_ref().map(|after| after.at);
+    let come = query.open_at().or(query.over_at()).filter(|_| query.order == Order::Start);
+    [last, query.end.map(before), come].into_iter().flatten().min()
 }
 
 fn time_in(core: &Core, order: Order, head: EdgeNo) -> Timestamp {

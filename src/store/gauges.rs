@@ -84,8 +84,8 @@ mod tests {
     use super::*;
     use crate::store::number::EdgeNo;
     use crate::store::number::Number as _;
-    use crate::store::open::OpenEvent;
     use crate::store::open::OpenId;
+    use crate::store::open_event::OpenEvent;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

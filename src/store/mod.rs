@@ -28,6 +28,7 @@ mod names;
 mod number;
 mod odd;
 mod open;
+mod open_event;
 mod organization;
 mod pairing;
 mod pattern;

@@ -10,6 +10,7 @@ use super::edges::edge_id;
 use super::number::EdgeNo;
 use super::number::Number as _;
 use super::number::SeriesNo;
+use super::open_event::OpenEvent;
 use super::pieces::Pieces;
 use super::sizes::allocated;
 use super::sizes::tree;
@@ -101,24 +102,6 @@ impl PartialEq for OpenId {
 }
 
 impl Eq for OpenId {}
-
-/// An open event by its first start.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OpenEvent {
-    pub(super) edge: EdgeNo,
-    pub(super) key: TimeKey,
-    pub(super) cluster: ClusterId,
-    pub(super) series: SeriesNo,
-    /// Identity rule 4: it leaves the gauge with age.
-    pub(super) lapses: bool,
-}
-
-impl OpenEvent {
-    /// Whether it says when it began. Earlier builds took the time that stands for none.
-    fn is_dated(&self) -> bool {
-        !self.key.0.is_zero_time()
-    }
-}
 
 /// The open starts of one series: nearly always one.
 #[derive(Debug)]

@@ -168,7 +168,7 @@ metrics! {
     store_edges: Gauge = "store_edges";
     /// Series in memory.
     store_series: Gauge = "store_series";
-    /// Events that are open.
+    /// Events that are open, by the clock.
     store_open: Gauge = "store_open_events";
     /// Open events that are no longer on the open gauge because they reached the maximum age.
     store_lapsed: Gauge = "store_lapsed_events";

@@ -356,7 +356,7 @@ async fn an_event_of_ets_is_read_and_changed() {
             "author": "user@example.com", "event_name": "deploy/deploy_all", "links": {"jira": "http://jira", "graphite": "http://graphite"},
             "parent_id": ets::PARENT, "services": "tycho", "source_id": ets::SOURCE, "status": "success",
         },
-        "startedAt": "2026-02-20T09:59:59.123Z", "endedAt": "2026-02-21T09:59:59.123Z", "open": false, "durationMs": 86_400_000,
+        "startedAt": "2026-02-20T09:59:59.123Z", "endedAt": "2026-02-21T09:59:59.123Z", "open": true, "durationMs": 86_400_000,
         "createdAt": record["createdAt"], "updatedAt": record["updatedAt"],
     });
     assert_eq!(record, expected);

@@ -92,6 +92,8 @@ async fn a_put_that_is_sent_again_changes_nothing_more() {
             assert_eq!((open, &server.read(id).await["time"]), (1, &json!(time)), "after {age} ms");
         }
         server.reannotate(Method::PATCH, id, &json!({"timeEnd": NOW.millis() + i64::from(age) + 1})).await;
+        server.clock.advance(std::time::Duration::from_millis(1));
+        server.clock.advance(std::time::Duration::from_millis(1));
         assert_eq!(server.open_ones().await, Vec::<Value>::new(), "after {age} ms");
         server.clock.set(NOW);
     }
