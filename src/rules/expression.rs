@@ -124,12 +124,12 @@ max by ({labels}) (
 
 fn selector(stuck: &Stuck, metric: &str, event_state: Option<&str>) -> String {
     let names = if event_state == Some("stop") { ends::stops_of(&stuck.event_name) } else { vec![stuck.event_name.clone()] };
-    let named = match names.as_slice() {
+    let event_name = match names.as_slice() {
         [one] => format!("event_name={}", quote::string(one)),
         // A stop may have a name of its own: what `deployment_start` began is over with `deployment_complete`.
         several => format!("event_name=~{}", quote::string(&several.iter().map(|name| quote::pattern(name)).collect::<Vec<_>>().join("|"))),
     };
-    let mut matchers = vec![named];
+    let mut matchers = vec![event_name];
     matchers.extend(stuck.state.as_ref().map(|state| format!("state={}", quote::string(state))));
     matchers.extend(event_state.map(|state| format!("event_state={}", quote::string(state))));
     format!("{metric}{{{}}}", matchers.join(","))

@@ -242,7 +242,7 @@ topk(1,
 
 /// Lines as a comment.
 pub(crate) fn comment(text: &str) -> String {
-    text.lines().map(|line| format!("{}\n", format!("# {line}").trim_end())).collect()
+    text.lines().flat_map(|line| [if line.is_empty() { "#" } else { "# " }, line, "\n"]).collect()
 }
 
 pub(crate) fn indent(spaces: usize, text: &str) -> String {

@@ -32,7 +32,7 @@ pub(crate) fn labels() -> Vec<&'static str> {
 /// told apart by: it gets labels `said`, `said_1` and so on, and `deciding` besides.
 pub(crate) fn decided(vector: &str) -> String {
     let steps = steps();
-    let functions: String = steps.iter().rev().map(|step| format!("{}(", step.function())).collect();
+    let functions: String = steps.iter().rev().flat_map(|step| [step.function(), "("]).collect();
     let arguments: Vec<_> = steps.iter().map(|step| format!(", {})", step.arguments())).collect();
     format!("{functions}\n{vector}\n{}", arguments.join("\n"))
 }
