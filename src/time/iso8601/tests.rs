@@ -281,3 +281,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_zero_time_is_no_time_of_an_event() {
+    for (text, is_taken) in [
+        ("0001-01-01", false),
+        ("00010101T000000Z", false),
+        ("0001-W01-1", false),
+        ("0001-01-01T23:59:59.999Z", false),
+        ("0000-12-31T12:00:00Z", false),
+        ("0000-00-00 00:00:00", false),
+        ("0001-01-02T00:00:00Z", true),
+        ("0000-12-31T00:00:00Z", true),
+        ("1970-01-01T00:00:00Z", true),
+    ] {
+        let read = Timestamp::parse_event(text);
+        assert_eq!(read.is_ok(), is_taken, "{text}: {read:?}");
+        assert!(is_taken || read == Err(EventTimeError::Zero), "{text}: {read:?}");
+    }
+    assert_eq!([Timestamp::MIN, Timestamp::MAX].map(Timestamp::is_zero_time), [false; 2]);
+}

@@ -244,8 +244,8 @@ fn assert_same<'s>(found: &[Seen], expected: impl ExactSizeIterator<Item = &'s S
 
 fn check_gauges(tenant: &Tenant, plain: &Plain, events: &[(Seen, Event<'_>)], now: Timestamp) {
     let lapsed = now.minus(Options::default().open_max_age);
-    let lapses = |seen: &Seen| seen.open && plain.lapses(seen.identity);
-    let is_shown = |seen: &Seen| seen.phase(now) == Phase::Open && (!lapses(seen) || seen.began() >= lapsed);
+    let may_lapse = |seen: &Seen| seen.open && plain.lapses(seen.identity);
+    let is_shown = |seen: &Seen| seen.phase(now) == Phase::Open && (!may_lapse(seen) || seen.began() >= lapsed);
     let shown = || events.iter().filter(|(seen, _)| is_shown(seen)).map(|(_, event)| event.first());
     for name in CLUSTERS {
         let mut oldest = BTreeMap::new();
@@ -268,7 +268,7 @@ fn check_gauges(tenant: &Tenant, plain: &Plain, events: &[(Seen, Event<'_>)], no
     }
     let starts = events.iter().filter(|(seen, _)| !seen.point && seen.start.is_some() && !seen.began().is_zero_time());
     let changes = starts.flat_map(|(seen, _)| {
-        let lapse = Some(seen.began()).filter(|began| lapses(seen) && *began >= lapsed);
+        let lapse = Some(seen.began()).filter(|began| may_lapse(seen) && *began >= lapsed);
         let ended = seen.ended().filter(|end| *end > seen.began());
         let begins = (seen.open || ended.is_some()).then(|| seen.began());
         [begins, ended, lapse.map(|began| began.plus(now.since(lapsed)).plus(Duration::from_millis(1)))]
