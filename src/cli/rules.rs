@@ -108,7 +108,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let text = match &args.about {
         About::Stuck(args) => stuck(args)?,
         About::Deployments(args) => rules::deployments(args.dialect.into()),
-        About::Outcomes => rules::outcomes(),
+        About::Outcomes => rules::parts(),
     };
     cli::print(&text)?;
     Ok(ExitCode::SUCCESS)

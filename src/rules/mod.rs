@@ -97,7 +97,7 @@ pub fn deployments(dialect: Dialect) -> String {
 /// How a change ended, and which ends are of one change, for expressions of one's own and for the dashboards: JSON. `labels` are
 /// those that say how it ended, `decided` adds a label `decided` to what stands for `VECTOR`, which is aggregated by these
 /// labels, `change` a label `change`.
-pub fn outcomes() -> String {
+pub fn parts() -> String {
     let json = serde_json::json!({
         "labels": outcomes::labels().join(", "),
         "decided": outcomes::decided("VECTOR"),

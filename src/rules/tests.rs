@@ -10,7 +10,7 @@ use super::Notify;
 use super::Pattern;
 use super::Stuck;
 use super::deployments;
-use super::outcomes;
+use super::parts;
 use super::quote;
 use super::stuck;
 use super::watched::lookback;
@@ -36,7 +36,7 @@ fn the_files_in_alerts_are_what_the_generator_writes() {
     is("alerts/deployments.rules.yml", &deployments(Dialect::Promql));
     is("alerts/deployments.metricsql.yml", &deployments(Dialect::Metricsql));
     // `change-events rules outcomes > grafana/outcomes.json`, then `grafana/build.py`.
-    is("grafana/outcomes.json", &outcomes());
+    is("grafana/outcomes.json", &parts());
     let check = |name: &str, rule: Stuck| is(&format!("alerts/{name}"), &stuck(&rule).unwrap());
     let each = |pattern, dialect| Stuck { pattern, dialect, ..queued() };
     check("stuck-open.rules.yml", each(Pattern::Open, Dialect::Promql));
