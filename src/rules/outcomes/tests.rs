@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use regex::Regex;
@@ -16,6 +17,8 @@ use crate::words::outcome::of_event;
 
 /// What the steps make of these labels. Patterns are whole, as in Prometheus and `VictoriaMetrics`.
 struct Model(Vec<(super::Step, Option<Regex>)>);
+
+static MODEL: LazyLock<Model> = LazyLock::new(Model::new);
 
 impl Model {
     fn new() -> Self {
@@ -68,7 +71,7 @@ fn large(part: &str) -> String {
 
 #[test]
 fn each_word_in_each_attribute_is_read_as_the_function_reads_it() {
-    let model = Model::new();
+    let model = &*MODEL;
     for word in words() {
         let camel: String = word.split('_').map(large).collect();
         for spelled in [word, &camel, &word.to_uppercase(), &word.replace('_', ""), &word.replace('_', " "), &word.replacen('_', "-", 1)] {
@@ -120,13 +123,12 @@ proptest! {
 
     #[test]
     fn whatever_is_said_is_read_as_the_function_reads_it(values in prop::collection::vec((prop::sample::select(labels()), value()), 1..40)) {
-        let model = Model::new();
         for (label, value) in &values {
-            model.check(&[(label, value)]);
+            MODEL.check(&[(label, value)]);
         }
         for several in values.chunks(3) {
             let given: BTreeMap<_, _> = several.iter().map(|(label, value)| (*label, value.as_str())).collect();
-            model.check(&given.into_iter().collect::<Vec<_>>());
+            MODEL.check(&given.into_iter().collect::<Vec<_>>());
         }
     }
 }
