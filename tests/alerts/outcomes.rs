@@ -60,7 +60,7 @@ fn samples(cases: &[Case], write: fn(&mut String, &str, i64)) -> String {
     let mut text = String::new();
     for (number, case) in cases.iter().enumerate() {
         let series = |attributes: &[(&str, String)]| {
-            let labels: String = attributes.iter().map(|(name, value)| format!(",{name}=\"{value}\"")).collect();
+            let labels: String = attributes.iter().flat_map(|(name, value)| [",", name, "=\"", value, "\""]).collect();
             format!(
                 "last9_change_events_timestamp_seconds{{event_name=\"deployment\",event_state=\"stop\",service_name=\"{number}\"{labels}}}"
             )
