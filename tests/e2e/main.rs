@@ -13,6 +13,7 @@ mod events;
 mod examples;
 mod lines;
 mod pages;
+mod planned;
 mod poison;
 mod stalls;
 #[path = "../support/mod.rs"]
