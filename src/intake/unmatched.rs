@@ -1,7 +1,7 @@
 //! Stops that close nothing: which open event is the nearest, and in what it differs, so that a sender sees why.
 //!
-//! Asked of the store once the stop is in it, by the seats and steps of questions, and for a moment only: an answer never waits
-//! for it longer than that.
+//! Asked of the store once the stop is in it, in a seat of look-ups, and for a moment only: an answer never waits for it longer
+//! than that.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -16,15 +16,8 @@ use crate::labels::EVENT_NAME;
 use crate::labels::LabelSet;
 use crate::mapping::Mapping;
 use crate::shown::quoted;
-use crate::store::Effort;
 use crate::store::EventView;
-use crate::store::Phase;
-use crate::store::Phases;
-use crate::store::Query;
 use crate::store::Tenant;
-use crate::store::TooMuch;
-use crate::store::selector::MatchKind;
-use crate::store::selector::Matcher;
 use crate::time::Timestamp;
 use crate::words::ends;
 use crate::writer::Source;
@@ -63,15 +56,8 @@ impl Unmatched {
         app.telemetry.stops_unmatched.inc_by(self.stops.len() as u64);
         self.stops.truncate(LOOKED_AT_MAX);
         let Some(tenant) = app.store.tenant(&self.organization).filter(|_| !self.stops.is_empty()) else { return Told::default() };
-        let now = app.clock.now();
-        let work = move |effort: &Effort| {
-            let told = |&stop: &EdgeId| Some((stop, tell(&tenant, (&self.settings.mapping, now), stop, effort).ok()?));
-            Told(self.stops.iter().map_while(told).collect())
-        };
-        match tokio::time::timeout(PATIENCE, app.query(source, work)).await {
-            Ok(Ok((told, _room))) => told,
-            _ => Told::default(),
-        }
+        let work = move || Told(self.stops.iter().map(|&stop| (stop, tell(&tenant, &self.settings.mapping, stop))).collect());
+        tokio::time::timeout(PATIENCE, app.heavy(&app.lookups, &source, work)).await.ok().and_then(Result::ok).unwrap_or_default()
     }
 }
 
@@ -93,38 +79,26 @@ impl Told {
 }
 
 /// What the sender of a stop is told; nothing if it closes something by now.
-fn tell(tenant: &Arc<Tenant>, (mapping, now): (&Mapping, Timestamp), stop: EdgeId, effort: &Effort) -> Result<Option<String>, TooMuch> {
-    let Some(event) = tenant.event(&stop.to_string()) else { return Ok(None) };
-    let Some(edge) = event.stop.as_ref().filter(|_| event.start.is_none()) else { return Ok(None) };
-    let stop = Stop { labels: &edge.labels, at: edge.at, now, mapping };
-    let found = stop.candidates(tenant, effort)?;
+fn tell(tenant: &Tenant, mapping: &Mapping, stop: EdgeId) -> Option<String> {
+    let event = tenant.event(&stop.to_string())?;
+    let edge = event.stop.as_ref().filter(|_| event.start.is_none())?;
+    let stop = Stop { labels: &edge.labels, at: edge.at, mapping };
+    let found = stop.candidates(tenant);
     let nearest = found.iter().max_by_key(|event| stop.likeness(event));
-    Ok(Some(nearest.map_or_else(|| NOTHING.to_owned(), |event| stop.differs_from(event))))
+    Some(nearest.map_or_else(|| NOTHING.to_owned(), |event| stop.differs_from(event)))
 }
 
 struct Stop<'a> {
     labels: &'a LabelSet,
     at: Timestamp,
-    now: Timestamp,
     mapping: &'a Mapping,
 }
 
 impl Stop<'_> {
-    /// Open events that it may have been meant for: those with the same telling label, else those of its name.
-    fn candidates(&self, tenant: &Arc<Tenant>, effort: &Effort) -> Result<Vec<EventView>, TooMuch> {
-        let names = ends::starts_of(self.labels.event_name());
-        let of_name = |name: &String| Matcher { name: EVENT_NAME.into(), kind: MatchKind::Equal, value: name.as_str().into() };
-        let telling = TELLING.iter().filter_map(|name| Some((*name, self.labels.value(name)?)));
-        let telling = telling.map(|(name, value)| Matcher { name: name.into(), kind: MatchKind::Equal, value: value.into() });
-        for with in telling.map(Some).chain([None]) {
-            let selectors = names.iter().map(|name| [of_name(name)].into_iter().chain(with.clone()).collect()).collect();
-            let query = Query { selectors, phases: Some(Phases::but(Phase::Over, self.now)), limit: COMPARED_MAX, ..Query::default() };
-            let found = tenant.ask(&query, effort)?.events;
-            if !found.is_empty() {
-                return Ok(found);
-            }
-        }
-        Ok(Vec::new())
+    /// Open events that it may have been meant for.
+    fn candidates(&self, tenant: &Tenant) -> Vec<EventView> {
+        let telling: Vec<(&str, &str)> = TELLING.iter().filter_map(|name| Some((*name, self.labels.value(name)?))).collect();
+        tenant.open_like(&ends::starts_of(self.labels.event_name()), &telling, COMPARED_MAX)
     }
 
     /// The names of labels that an event has otherwise, those that say which event is meant first.

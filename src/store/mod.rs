@@ -25,6 +25,7 @@ mod ids;
 mod index;
 mod indexed;
 mod names;
+mod nearest;
 mod number;
 mod odd;
 mod open;

@@ -326,6 +326,12 @@ impl OpenEvents {
         self.changes.push_back((cluster, series));
     }
 
+    /// The oldest event without an end of a series.
+    pub(super) fn endless_of(&self, cluster: ClusterId, series: SeriesNo) -> Option<EdgeNo> {
+        let oldest = self.oldest(cluster, series, Timestamp::MAX, Timestamp::MIN)?;
+        self.by_time.get(&oldest).copied()
+    }
+
     /// The events without an end before `before`, newest first.
     pub(super) fn newest_first(&self, before: Option<TimeKey>) -> impl Iterator<Item = EdgeNo> {
         self.endless_before(before.unwrap_or(LAST)).map(|(_, edge)| edge)

@@ -87,6 +87,16 @@ impl<N: Number> Postings<N> {
         found
     }
 
+    /// The first of them, so many at most.
+    pub(super) fn first(&self, most: usize) -> Vec<N> {
+        match self {
+            Self::Many(many) => many.iter().take(most).collect(),
+            Self::None => Vec::new(),
+            Self::One(only) => vec![*only],
+            Self::Two(one, other) => vec![*one, *other],
+        }
+    }
+
     fn for_each(&self, mut visit: impl FnMut(N)) {
         match self {
             Self::None => {}

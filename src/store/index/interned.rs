@@ -8,6 +8,7 @@ use crate::labels::LabelSet;
 use crate::store::Refusal;
 use crate::store::admission::FULL;
 use crate::store::admission::FULL_OF_NAMES;
+use crate::store::number::SeriesNo;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -84,6 +85,11 @@ impl LabelIndex {
 }
 
 impl LabelName {
+    /// The first series that have it with this value, so many at most.
+    pub(in crate::store) fn first_with(&self, value: &str, most: usize) -> Vec<SeriesNo> {
+        self.values.read().postings(value).map_or_else(Vec::new, |series| series.first(most))
+    }
+
     /// Says who brought it; whether nobody was known to have.
     pub(in crate::store) fn note_sender(&self, sender: u64) -> bool {
         self.sender.set(sender).is_ok()
