@@ -193,7 +193,7 @@ fn a_sender_of_thousands_of_label_names_takes_none_of_anothers() {
     let config = directory.path().join("config.yml");
     let token = |name: &str| format!("  - {{name: {name}, sha256: {}, scopes: [write]}}\n", hex::encode(Sha256::digest(name)));
     std::fs::write(&config, format!("organizations:\n- slug: acme\n  tokens:\n{}{}", token("one"), token("other"))).unwrap();
-    let exporter = Exporter::start(&[&format!("--config.file={}", config.display()), "--limit.open-events=2"]);
+    let exporter = Exporter::start(&[&format!("--config.file={}", config.display()), "--limit.open-events=2", "--limit.labels=32"]);
     let put = |token: &str, body: &serde_json::Value| put_as(exporter.target(), token, &body.to_string()).unwrap_or_default();
     let name = |number: usize, name: usize| (format!("n{number}_{name}"), json!("v"));
     let attributes = |number: usize| (0..31).map(|label| name(number, label)).collect::<serde_json::Map<_, _>>();
