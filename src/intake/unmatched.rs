@@ -3,7 +3,6 @@
 //! Asked of the store once the stop is in it, in a seat of look-ups, and for a moment only: an answer never waits for it longer
 //! than that.
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ use crate::words::ends;
 use crate::writer::Source;
 use crate::writer::Taken;
 
-/// Of one body, or one group of lines, so many stops are looked at; others are told that they close nothing.
+/// Of one body, or one group of lines, so many stops are looked at.
 const LOOKED_AT_MAX: usize = 16;
 /// So many open events are compared with a stop, the latest first.
 const COMPARED_MAX: usize = 32;
@@ -31,10 +30,8 @@ const COMPARED_MAX: usize = 32;
 const NAMED_MAX: usize = 3;
 /// The answer waits so long for it.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Labels that say by themselves which event is meant; open events with the same one are looked at first.
+/// Labels that say by themselves which event is meant; what has none of them the same is not near.
 const TELLING: [&str; 4] = ["entity_id", "deployment_id", "spinnaker_execution_id", "service_name"];
-/// What a stop is told that is not looked at, or beside which nothing is found.
-const NOTHING: &str = "this stop closes nothing: no open event has its identity";
 
 /// Stops of one organization that closed nothing when they came.
 #[derive(Debug)]
@@ -51,41 +48,34 @@ impl Unmatched {
         Self { organization: Arc::clone(organization), settings: Arc::clone(settings), stops }
     }
 
-    /// Counts them, and looks at the first; what of them closes something by now is told nothing.
+    /// Counts them, and looks at the first.
     pub(crate) async fn look(mut self, app: &App, source: Source) -> Told {
         app.telemetry.stops_unmatched.inc_by(self.stops.len() as u64);
         self.stops.truncate(LOOKED_AT_MAX);
         let Some(tenant) = app.store.tenant(&self.organization).filter(|_| !self.stops.is_empty()) else { return Told::default() };
-        let work = move || Told(self.stops.iter().map(|&stop| (stop, tell(&tenant, &self.settings.mapping, stop))).collect());
+        let work = move || Told(self.stops.iter().filter_map(|&stop| Some((stop, tell(&tenant, &self.settings.mapping, stop)?))).collect());
         tokio::time::timeout(PATIENCE, app.heavy(&app.lookups, &source, work)).await.ok().and_then(Result::ok).unwrap_or_default()
     }
 }
 
-/// What is known of stops that closed nothing when they came.
+/// What is said of stops that closed nothing when they came.
 #[derive(Debug, Default)]
-pub(crate) struct Told(HashMap<EdgeId, Option<String>>);
+pub(crate) struct Told(HashMap<EdgeId, String>);
 
 impl Told {
     /// What the sender of an edge should know of that.
-    pub(crate) fn of(&self, taken: &Taken) -> Option<Cow<'static, str>> {
-        if !taken.alone {
-            return None;
-        }
-        match self.0.get(&taken.id) {
-            None => Some(Cow::Borrowed(NOTHING)),
-            Some(told) => told.clone().map(Cow::Owned),
-        }
+    pub(crate) fn of(&self, taken: &Taken) -> Option<&str> {
+        self.0.get(&taken.id).filter(|_| taken.alone).map(String::as_str)
     }
 }
 
-/// What the sender of a stop is told; nothing if it closes something by now.
+/// What the sender of a stop is told; nothing if it closes something by now, or no open event is near it: some send ends alone.
 fn tell(tenant: &Tenant, mapping: &Mapping, stop: EdgeId) -> Option<String> {
     let event = tenant.event(&stop.to_string())?;
     let edge = event.stop.as_ref().filter(|_| event.start.is_none())?;
     let stop = Stop { labels: &edge.labels, at: edge.at, mapping };
     let found = stop.candidates(tenant);
-    let nearest = found.iter().max_by_key(|event| stop.likeness(event));
-    Some(nearest.map_or_else(|| NOTHING.to_owned(), |event| stop.differs_from(event)))
+    found.iter().max_by_key(|event| stop.likeness(event)).map(|event| stop.differs_from(event))
 }
 
 struct Stop<'a> {

@@ -14,8 +14,8 @@ use crate::labels::LabelSet;
 const LOOKED_AT_MAX: usize = 256;
 
 impl Tenant {
-    /// Events without an end that have one of these names: those with the first of these labels that any has, else the latest;
-    /// `most` of them at most.
+    /// Events without an end that have one of these names: those with the first of these labels that any has, or the latest where
+    /// no labels are given; `most` of them at most.
     pub fn open_like(&self, names: &[String], telling: &[(&str, &str)], most: usize) -> Vec<EventView> {
         let names: Vec<LabelRef> = names.iter().filter_map(|name| self.reference(EVENT_NAME, name)).collect();
         if names.is_empty() {
@@ -28,6 +28,9 @@ impl Tenant {
             if !found.is_empty() {
                 return found;
             }
+        }
+        if !telling.is_empty() {
+            return Vec::new();
         }
         let core = self.core.read();
         self.views(&core, core.open.newest_first(None).take(LOOKED_AT_MAX), &names, most)

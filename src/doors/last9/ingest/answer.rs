@@ -44,7 +44,7 @@ pub(super) fn taken(id: EdgeId, at: Timestamp, warnings: &[Cow<'static, str>]) -
 /// What its sender should know of an edge that was taken.
 pub(super) fn warnings_of(mapping: &[Warning], taken: &Taken, told: &Told) -> Vec<Cow<'static, str>> {
     let mut warnings = warnings(mapping, taken.exposure.as_ref());
-    warnings.extend(told.of(taken));
+    warnings.extend(told.of(taken).map(|told| Cow::Owned(told.to_owned())));
     warnings.extend(taken.unlabelled.iter().map(|lost| Cow::Owned(lost.to_string())));
     warnings
 }
