@@ -21,14 +21,15 @@ Deployments: one that failed, one that runs for too long, too many rollbacks.
 
 When to use it: beside senders of deployment events, whatever their spelling: the event may be called anything with
   deploy, release or rollout in it, `deployment_start` and `deployment_complete` too; how it ended may be
-  called `conclusion`, `result`, `outcome`, `jenkins_build_result`, `cicd_pipeline_result`,
-  `cicd_pipeline_task_run_result`, `deployment_status` or `status`.
+  called `conclusion`, `result`, `outcome`, `deployment_status`, `status`, or by one of the names in `*_result` below.
 What it costs: a read of the stops of 6 h for failed, one of the edges of 24 h for rollbacks; running too long
   reads the stops of 30 d, which is why it is a group of its own with an interval of 5 min.
 What to know:
   `deployment_status` counts where none of those before it is there, `status` where nothing else is. Of several a
-  failure counts first, and a success only where all say so. One that says nothing about its end is a success.
-  README.md has the words. Another `*_result` counts when it stands beside `jenkins_build_result` in each place.
+  failure counts first, and a success only where all say so. README.md has the words.
+  A stop that says nothing about its end in any of these is a success: it fires nothing, and resolves what fires. Where
+  a sender says it under another name, scrape that as `result` (README.md has the line). Only stops are looked at: an
+  event without `event_state` neither fires nor resolves.
   DeploymentFailed resolves with the next success of its service and environment, or 6 h after the failure. One that
   was cancelled or skipped, and one whose words are not known, neither fires nor resolves.
   DeploymentRunningTooLong is only for services that have sent a stop in the last 30 d: some senders never do, and

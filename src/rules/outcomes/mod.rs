@@ -16,7 +16,8 @@ const BETWEEN: &str = r"\x1f";
 const APART: &str = r"[\x1f,]";
 const SEPARATORS: &str = "[-_ ]*";
 /// Where the labels of the first rank are put in order before they are joined.
-const COPIES: [&str; outcome::LABELS.len()] = ["said_1", "said_2", "said_3", "said_4", "said_5", "said_6"];
+const COPIES: [&str; outcome::LABELS.len()] =
+    ["said_1", "said_2", "said_3", "said_4", "said_5", "said_6", "said_7", "said_8", "said_9", "said_10"];
 const SETTLED: &str = "$1$2$3$4";
 /// The undecided words of the table that the rules would decide; a test holds them to be these.
 const UNDECIDED_EXCEPTIONS: [&str; 1] = ["ignore_failed"];

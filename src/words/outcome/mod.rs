@@ -49,8 +49,18 @@ pub enum Rank {
 }
 
 /// The labels of the first rank that known senders use: a language that cannot ask for any `*_result` asks for these.
-pub const LABELS: [&str; 6] =
-    ["conclusion", "result", "outcome", "jenkins_build_result", "cicd_pipeline_result", "cicd_pipeline_task_run_result"];
+pub const LABELS: [&str; 10] = [
+    "conclusion",
+    "result",
+    "outcome",
+    "jenkins_build_result",
+    "cicd_pipeline_result",
+    "cicd_pipeline_task_run_result",
+    "build_result",
+    "deployment_result",
+    "job_result",
+    "pipeline_result",
+];
 /// The label of the second rank.
 pub const DEPLOYMENT_STATUS: &str = "deployment_status";
 /// The label of the last rank.
