@@ -84,6 +84,9 @@ fn config(file: &Path) -> Result<ExitCode, Failure> {
             "it configures nothing: the server asks nobody for a token, and a running one does not take it in place of one that says more"
         }
         Extent::Anonymous => "no problems; without organizations the server asks nobody for a token",
+        Extent::Locked => {
+            "no organization has a token: nobody can send or read, and a running server does not take it in place of one that says more"
+        }
         Extent::Organizations => "no problems",
     };
     cli::print(&format!("{}: {found}\n", file.display()))?;

@@ -48,7 +48,9 @@ pub enum Extent {
     Nothing,
     /// Something, without organizations.
     Anonymous,
-    /// There are organizations.
+    /// There are organizations, and no token that anybody could send.
+    Locked,
+    /// There are organizations with tokens.
     Organizations,
 }
 
@@ -136,6 +138,12 @@ struct WireGrafana {
     event_names: BTreeMap<String, String>,
 }
 
+impl WireOrganization {
+    fn has_token(&self) -> bool {
+        !self.tokens.is_empty() || !self.refresh_tokens.is_empty()
+    }
+}
+
 impl ConfigFile {
     /// Reads the file and checks all of it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
@@ -175,18 +183,23 @@ impl ConfigFile {
     /// How much it says.
     pub fn extent(&self) -> Extent {
         match &self.wire {
-            wire if !wire.organizations.is_empty() => Extent::Organizations,
+            wire if wire.organizations.iter().any(WireOrganization::has_token) => Extent::Organizations,
+            wire if !wire.organizations.is_empty() => Extent::Locked,
             wire if *wire == Wire::default() => Extent::Nothing,
             _ => Extent::Anonymous,
         }
     }
 
     /// Whether a server may go on with this file after one of that extent. An editor, or a mount, may leave an empty one for a
-    /// moment; who means that nobody needs a token any more can start the server again.
+    /// moment, or the beginning of one; who means that nobody needs a token any more can start the server again.
     pub fn may_follow(&self, before: Extent) -> Result<(), ConfigError> {
         match self.extent() {
             now if now >= before => Ok(()),
             Extent::Nothing => Err(self.rule("the file", "configures nothing, where it did before: only a restart takes that in")),
+            Extent::Locked => Err(self.rule(
+                "organizations",
+                "must have a token somewhere, where there were some: nobody could send anything then, and only a restart takes that in",
+            )),
             _ => Err(self.rule(
                 "organizations",
                 "must not be empty, where there were some: anybody could read and write then, and only a restart takes that in",

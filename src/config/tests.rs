@@ -59,8 +59,9 @@ fn what_says_less_does_not_follow() {
     const EMPTY: [&str; 8] =
         ["", "\n", "# all of it\n# is a comment\n", "---\n", "---\n...\n", "{}", "null\n", "organizations: []\nlabels: {}\n"];
     const SOME: [&str; 3] = ["labels: {drop: [a]}", "organizations: []\nlimits: {item_bytes: 1000}", "clusters: [{name: main}]"];
-    const ALL: [&str; 2] = [DESIGN, "organizations: [{slug: acme}]"];
-    let rows = [(Extent::Nothing, &EMPTY[..]), (Extent::Anonymous, &SOME), (Extent::Organizations, &ALL)];
+    const LOCKED: [&str; 2] = ["organizations: [{slug: acme}]", "organizations:\n- slug: ac"];
+    const ALL: [&str; 1] = [DESIGN];
+    let rows = [(Extent::Nothing, &EMPTY[..]), (Extent::Anonymous, &SOME), (Extent::Locked, &LOCKED), (Extent::Organizations, &ALL)];
     for (extent, texts) in rows {
         for text in texts {
             let file = parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
@@ -70,6 +71,7 @@ fn what_says_less_does_not_follow() {
                 let expected = match (extent, before) {
                     _ if extent >= before => None,
                     (Extent::Nothing, _) => Some("config.yml: the file: configures nothing"),
+                    (Extent::Locked, _) => Some("config.yml: organizations: must have a token somewhere"),
                     _ => Some("config.yml: organizations: must not be empty"),
                 };
                 assert_eq!(said.is_ok(), expected.is_none(), "{text:?} after {before:?}");

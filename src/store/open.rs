@@ -180,8 +180,8 @@ impl OpenEvents {
 
     /// How many began at the time that stands for none.
     fn undated(&self) -> usize {
-        let day = Duration::from_hours(24);
-        let around = (Timestamp::ZERO_TIME.minus(day), [0; 2])..=after_all_at(Timestamp::ZERO_TIME.plus(day));
+        let year = Duration::from_hours(24 * 367);
+        let around = (Timestamp::ZERO_TIME.minus(year), [0; 2])..=after_all_at(Timestamp::ZERO_TIME.plus(year));
         self.by_time.range(around).filter(|(key, _)| key.0.is_zero_time()).count()
     }
 

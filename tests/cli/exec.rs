@@ -286,14 +286,14 @@ fn an_empty_variable_is_as_good_as_none() {
     }
 }
 
-/// So few that there is none for the signals, for the spool or for the server.
+/// So few that there is none for the signals, for the spool or for the server; or none larger than this.
 #[test]
-fn however_few_files_may_be_open_the_job_runs() {
+fn however_few_files_may_be_open_or_large_the_job_runs() {
     let bench = Bench::new("http://127.0.0.1:9");
-    for files in 4..8 {
+    for files in ["-n 4", "-n 5", "-n 6", "-n 7", "-f 0"] {
         let command = bench.exec(&["--retry-for", "0"], "exit 7");
         let mut few = Command::new("sh");
-        few.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")]).arg(command.get_program()).args(command.get_args());
+        few.args(["-c", &format!("ulimit {files}; exec \"$0\" \"$@\"")]).arg(command.get_program()).args(command.get_args());
         few.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let ended = run(&mut few);
         assert_eq!(ended.code, Some(7), "{files}: {ended:?}");

@@ -185,7 +185,7 @@ impl World {
             .iter()
             .map(|one| {
                 let model = self.known.get(&one["id"].as_u64().unwrap());
-                let is_open = model.map_or(one["text"].as_str().unwrap().contains("\nopen<br>"), |model| model.end.is_none());
+                let is_open = model.map_or(one["text"].as_str().unwrap().contains("\nno end yet<br>"), |model| model.end.is_none());
                 (if is_open { i64::MAX } else { one["timeEnd"].as_i64().unwrap() }, one["time"].as_i64().unwrap())
             })
             .collect();

@@ -174,7 +174,9 @@ impl Inbox {
                     format!("it is lost, because {} does not take it: {error}", spool.directory().display())
                 }
                 (Some(spool), None) => format!("it is lost, unless {} still takes it", spool.directory().display()),
-                (None, None | Some(Err(_))) => "it is lost".to_owned(),
+                (None, None | Some(Err(_))) => {
+                    "it is lost, since there is no folder to keep it in (see CHANGE_EVENTS_SPOOL_DIR)".to_owned()
+                }
             };
             cli::note(&format!("warning: the {end} is not reported: {reason}; {place}"));
         }

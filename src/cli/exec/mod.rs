@@ -76,7 +76,7 @@ of 0.";
 
 /// Run a command, and report its start, its end and its outcome.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
 pub(crate) struct Args {
     /// What kind of change it is, e.g. deployment
     #[arg(long, short = 'n', value_name = "NAME")]

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use signal_hook::consts::SIGCHLD;
+use signal_hook::consts::SIGXFSZ;
 use signal_hook::iterator::Handle;
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
@@ -60,6 +61,8 @@ impl Relay {
     fn register(&self) -> io::Result<()> {
         // A caller that ignores SIGCHLD would take the exit code of the job from us.
         signal_hook::flag::register(SIGCHLD, Arc::default())?;
+        // A file of the spool that may not be so large is an error of writing; the job has the signal as it was.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         let ignored = ignored();
         // Before any other is ours: a signal that nobody can pass on is to do what it does.
         let registered = SignalsInfo::<WithOrigin>::new([0; 0])?;

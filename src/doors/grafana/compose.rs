@@ -37,8 +37,9 @@ pub(super) fn text(event: &EventView) -> String {
     text.pair("began", &event.began().to_string());
     match event.ended() {
         _ if event.point => {}
-        Some(end) => text.pair("ended", &end.to_string()),
-        None => text.add("open"),
+        // What is read is compared with what is sent back, so these words do not change with the clock.
+        Some(end) => text.pair("end", &end.to_string()),
+        None => text.add("no end yet"),
     }
     if let Some(last) = event.last_heartbeat {
         text.pair("heartbeats", &format!("{}, the last at {last}", event.heartbeats));

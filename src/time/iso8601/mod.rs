@@ -26,8 +26,10 @@ pub struct TimeError {
     pub rule: &'static str,
 }
 
-/// How far a local zone can move the zero time.
-const ZERO_TIME_AROUND: i64 = MILLIS_PER_DAY;
+/// How far a local zone can move the zero time, and a day.
+const ZERO_TIME_AROUND: i64 = 2 * MILLIS_PER_DAY;
+/// The year before it, which has 366 days.
+const YEAR_ZERO: i64 = 366 * MILLIS_PER_DAY;
 
 /// Text that is not the time of an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,8 +43,9 @@ pub enum EventTimeError {
 }
 
 impl Timestamp {
-    /// Reads the time of an event: an ISO 8601 timestamp of any age, but no zero time.
+    /// Reads the time of an event: an ISO 8601 timestamp of any age, but no zero time. Blanks and line ends around it do not count.
     pub fn parse_event(text: &str) -> Result<Self, EventTimeError> {
+        let text = text.trim();
         // MySQL's; there is no such day.
         if text.starts_with("0000-00-00") {
             return Err(EventTimeError::Zero);
@@ -55,9 +58,10 @@ impl Timestamp {
         if self.is_zero_time() { Err(EventTimeError::Zero) } else { Ok(self) }
     }
 
-    /// Whether it is `0001-01-01T00:00:00` somewhere, which Go and .NET write for a time that was never set.
+    /// Whether it is `0001-01-01T00:00:00` somewhere, which Go and .NET write for a time that was never set, or in the year 0.
     pub const fn is_zero_time(self) -> bool {
-        self.0.saturating_sub(Self::ZERO_TIME.0).saturating_abs() < ZERO_TIME_AROUND
+        let after = self.0.saturating_sub(Self::ZERO_TIME.0);
+        -YEAR_ZERO <= after && after < ZERO_TIME_AROUND
     }
 
     /// Reads an ISO 8601 timestamp of any age.

@@ -126,7 +126,7 @@ fn event_name(json: Option<&str>) -> Result<Cow<'_, str>, FormatError> {
 }
 
 fn event_state(json: &str) -> Result<EdgeState, FormatError> {
-    match &*string("event_state", json)? {
+    match string("event_state", json)?.trim() {
         "start" => Ok(EdgeState::Start),
         "stop" => Ok(EdgeState::Stop),
         _ => Err(wrong("event_state", json, "must be start or stop, or absent for a point in time")),
