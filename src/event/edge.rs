@@ -114,6 +114,9 @@ pub struct Edge {
     /// How far before a start this stop may be and still close it, where the log says nothing else of all edges
     /// ([`Settings`](super::Settings)).
     pub skew: Option<Duration>,
+    /// An id of its own says what it is about: as a stop it may be more than the usual skew before a start that is open when it
+    /// comes; not in the log, which has the skew that was decided.
+    pub entity: bool,
     /// Its id, where that is not the hash of the labels below: they were limited, or an earlier format named it.
     pub named: Option<EdgeId>,
     /// What it may pair by instead; not in the log.
@@ -129,7 +132,7 @@ pub struct Edge {
 impl Edge {
     /// An edge of the anonymous organization, for its default cluster, of which nothing else is said.
     pub fn new(state: EdgeState, at: Timestamp, identity: Identity, labels: LabelSet) -> Self {
-        let (organization, cluster, lapses, supersede, skew, named, otherwise, configured, attributes) = Default::default();
+        let (organization, cluster, lapses, supersede, skew, entity, named, otherwise, configured, attributes) = Default::default();
         Self {
             organization,
             cluster,
@@ -140,6 +143,7 @@ impl Edge {
             lapses,
             supersede,
             skew,
+            entity,
             named,
             otherwise,
             configured,

@@ -117,7 +117,9 @@ impl Stop<'_> {
             return format!("{nearest}, {early} s after it: more than the clocks of both may differ (--pairing.skew)");
         }
         if names.is_empty() {
-            return format!("{nearest}, whose attributes differ in what are no labels");
+            return format!(
+                "{nearest}, which has the same labels: it differs in attributes that are none, or what it belongs to was decided by other rules"
+            );
         }
         let said = |value: Option<&str>| value.map_or_else(|| "none".to_owned(), quoted);
         let one = |name: &&str| format!("{name} ({} here, {} there)", said(self.labels.value(name)), said(event.label(name)));

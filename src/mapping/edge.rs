@@ -2,7 +2,6 @@
 //! have made of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::event::Edge;
 use crate::event::EdgeId;
@@ -23,11 +22,6 @@ use crate::mapping::labels::Incoming;
 use crate::mapping::labels::Mapped;
 use crate::time::Timestamp;
 use crate::words::ends;
-use crate::words::ends::End;
-
-/// How far before a start a stop may be and still close it, where an id of its own says what both are about; more where
-/// `--pairing.skew` says so. A clock that is off by minutes is common; another entity of the same id is not.
-pub(crate) const ENTITY_SKEW: Duration = Duration::from_mins(5);
 
 /// What a format read of an edge.
 #[derive(Debug)]
@@ -64,20 +58,20 @@ pub(crate) fn edge(sent: &Sent<'_>, context: &Context<'_>) -> Result<Parsed, For
         value: sent.value,
         lapses,
         supersede,
-        skew: (by.entity && state == EdgeState::Stop).then_some(ENTITY_SKEW),
+        entity: by.entity,
         attributes: (!mapped.verbatim).then(|| json::compact(sent.json)),
         ..Edge::new(state, sent.at, identity, mapped.labels)
     };
     edge.named = mapped.uncut.map(|labels| edge.id_by(&labels));
     let by_own_name = mapped.paired.by_own_name.as_ref().map(|by| by.pairs(Parts::identity));
-    let former = if context.earlier.is_some() { former(&incoming, &edge, context) } else { Vec::new() };
+    let former = if context.earlier.is_some() { former(&incoming, &edge, mapped.paired.by_subject, context) } else { Vec::new() };
     edge.otherwise = (by_own_name.is_some() || !former.is_empty()).then(|| Box::new(Otherwise { by_own_name, former }));
     Ok(Parsed { edge, warnings: mapped.warnings })
 }
 
-/// What earlier builds would have made of an edge, and, where its name says that something is over, of the beginnings of that, each
+/// What earlier builds would have made of an edge, and, where it pairs by the subject of its name, of the beginnings of that, each
 /// under the name that it had there.
-fn former(incoming: &Incoming<'_>, edge: &Edge, context: &Context<'_>) -> Vec<Former> {
+fn former(incoming: &Incoming<'_>, edge: &Edge, by_subject: bool, context: &Context<'_>) -> Vec<Former> {
     let mut former = Vec::new();
     if let Some(mapped) = context.mapping.map_before(incoming) {
         let labels = mapped.uncut.as_deref().unwrap_or_else(|| mapped.labels.encoding());
@@ -94,8 +88,8 @@ fn former(incoming: &Incoming<'_>, edge: &Edge, context: &Context<'_>) -> Vec<Fo
             former.push(named(&mapped, Parts::first_identity, Edge::first_id_as));
         }
     }
-    let is_stop = edge.state == EdgeState::Stop;
-    let Some((subject, End::Finishing)) = ends::of(incoming.event_name).filter(|_| is_stop) else { return former };
+    // Whatever pairs by the subject of its name goes on with what began under any name of it.
+    let Some((subject, _)) = ends::of(incoming.event_name).filter(|_| by_subject) else { return former };
     for word in ends::BEGINNING {
         let event_name = &*format!("{subject}{word}");
         let Some(mapped) = context.mapping.map_before(&Incoming { event_name, ..*incoming }) else { continue };

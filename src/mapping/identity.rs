@@ -44,6 +44,8 @@ pub(super) struct Pairing {
 pub(super) struct Paired {
     pub state: EdgeState,
     pub by: Key,
+    /// That is the subject of its name.
+    pub by_subject: bool,
     /// What it pairs by where its name, which says that something is over, was sent as a start.
     pub by_own_name: Option<Key>,
 }
@@ -102,11 +104,11 @@ impl Pairing {
         if let Some(subject) = self.subject(event_name, said).filter(|_| rule.is_none()) {
             let by = self.key(None, Kind { space: "ends", name: subject }, attributes, labels);
             let is_over = state == EdgeState::Stop && matches!(ends::of(event_name), Some((_, End::Finishing)));
-            return Paired { state, by, by_own_name: is_over.then(|| self.key(None, own, attributes, labels)) };
+            return Paired { state, by, by_subject: true, by_own_name: is_over.then(|| self.key(None, own, attributes, labels)) };
         }
         let mut by = self.key(rule, own, attributes, labels);
         by.supersede = by.supersede.filter(|_| state == EdgeState::Start);
-        Paired { state, by, by_own_name: None }
+        Paired { state, by, by_subject: false, by_own_name: None }
     }
 
     /// Whether an attribute of this name never identifies.

@@ -137,10 +137,10 @@ impl<L: Log> Committer<L> {
         if edge.state != EdgeState::Stop {
             return is_other;
         }
-        let sent = edge.skew;
-        // Who sent it says how much at least.
-        edge.skew = self.skew.map_or(sent, |skew| Some(sent.map_or(skew, |least| least.max(skew))));
-        is_other || edge.skew != sent
+        let usual = self.skew.unwrap_or_else(|| self.settings().skew);
+        let skew = self.state.memory.store.entity_skew(edge).filter(|skew| *skew > usual).or(self.skew);
+        edge.skew = skew.or(edge.skew);
+        is_other || skew.is_some()
     }
 
     fn decide_claim(&mut self, ask: &AskClaim, admission: &mut Admission) -> Option<Result<Claimed, Refused>> {

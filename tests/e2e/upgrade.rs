@@ -110,6 +110,12 @@ fn what_was_open_at_the_upgrade_is_closed_by_its_stop_and_repeats_are_known() {
         let mut beat = event["event"].clone();
         beat["timestamp"] = event["event"]["timestamp"].as_str().unwrap().replace("T10:00", "T10:05").into();
         exporter.put(&beat);
+        // An end that comes late, and is of something before.
+        let mut late = event["stop"].clone();
+        if late["event_state"] == "stop" {
+            late["timestamp"] = event["event"]["timestamp"].as_str().unwrap().replace("T10:00", "T08:30").into();
+            exporter.put(&late);
+        }
         let before = open_ids(&exporter).len();
         let answer = exporter.put(&event["stop"]);
         assert!(!answer["warnings"].to_string().contains("closes nothing"), "{what}: {answer}");

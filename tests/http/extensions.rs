@@ -37,6 +37,7 @@ fn edge(identity: Identity) -> Edge {
         skew: None,
         named: None,
         otherwise: None,
+        entity: false,
         configured: false,
         labels: LabelSet::from_sorted([("event_name", "deployment")]).unwrap(),
         attributes: None,

@@ -144,16 +144,35 @@ async fn a_stop_that_closes_nothing_is_told_what_it_misses() {
     }
 }
 
+/// An entity that comes back is open, whatever ended it just before.
+#[tokio::test]
+async fn a_stop_of_before_ends_no_start_that_comes_after_it() {
+    for edges in [
+        &[("start", 0), ("stop", 60), ("stop", 61), ("start", 240)][..],
+        &[("stop", 100), ("start", 280)],
+        &[("start", 0), ("stop", 60), ("start", 61)],
+    ] {
+        let server = Server::new("");
+        for &(state, seconds) in edges {
+            put(&server, &edge("job", state, seconds, &json!({"entity_id": "7"}))).await;
+        }
+        assert_eq!(open(&server).await, ["job"], "{edges:?}");
+        assert_eq!(open(&server.restarted("")).await, ["job"], "{edges:?}");
+    }
+}
+
 /// Clocks of two machines are minutes apart now and then; an id of its own says what is meant.
 #[tokio::test]
 async fn the_clock_of_who_stops_an_entity_may_be_five_minutes_behind() {
-    for (attributes, behind, left) in [
-        (json!({"entity_id": "7"}), 300, 0),
-        (json!({"entity_id": "7"}), 301, 1),
-        (json!({"host": "a"}), 5, 0),
-        (json!({"host": "a"}), 6, 1),
+    for (attributes, behind, left, left_if_late) in [
+        (json!({"entity_id": "7"}), 300, 0, 1),
+        (json!({"entity_id": "7"}), 301, 1, 1),
+        (json!({"entity_id": "7"}), 5, 0, 0),
+        (json!({"host": "a"}), 5, 0, 0),
+        (json!({"host": "a"}), 6, 1, 1),
     ] {
         for late in [false, true] {
+            let left = if late { left_if_late } else { left };
             let server = Server::new("");
             let mut both = [edge("job", "start", 600, &attributes), edge("job", "stop", 600 - behind, &attributes)];
             if late {

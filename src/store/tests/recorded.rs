@@ -77,6 +77,25 @@ fn what_was_read_otherwise_goes_on_where_it_is_part_of_something() {
     }
 }
 
+/// What an earlier build began takes in what belongs to it until it is over, whatever else there is.
+#[test]
+fn what_an_earlier_build_began_is_over_before_anything_else_is() {
+    use EdgeState::Start;
+    use EdgeState::Stop;
+    for there in [&[(Stop, 100)][..], &[(Start, 1500)], &[(Start, 100), (Stop, 200)]] {
+        let store = Store::new(Options::default());
+        put(&store, &edge(Start, 1000).pairing_by(pairs("old")), 1);
+        for &(state, time) in there {
+            put(&store, &edge(state, time).pairing_by(pairs("new")), 1);
+        }
+        let former = || vec![Former { pairs: pairs("old"), id: None, reading: Reading::Other }];
+        let stop = sent(Stop, 2000, former());
+        assert_eq!(recorded(&store, &stop, false), "old", "{there:?}");
+        put(&store, &store.recorded(&stop, stop.id(), false).unwrap(), 2);
+        assert_eq!(recorded(&store, &sent(Stop, 3000, former()), false), "new", "{there:?}");
+    }
+}
+
 #[test]
 fn a_repeat_is_known_by_the_id_of_the_build_that_took_it() {
     let store = Store::new(Options::default());

@@ -58,7 +58,7 @@ fn change_events_of(body: &[u8], context: &Context<'_>) {
         match parsed {
             Ok(parsed) => {
                 check_edge(&parsed.edge, context);
-                check_record(Command::Edge(Edge { otherwise: None, configured: false, ..parsed.edge }));
+                check_record(Command::Edge(Edge { otherwise: None, configured: false, entity: false, ..parsed.edge }));
             }
             Err(error) => check_error(&error),
         }
@@ -99,7 +99,7 @@ fn check_whole(whole: &Whole, context: &Context<'_>) {
     match whole.put(None, context) {
         Ok((put, _)) => {
             put.edges().for_each(|edge| check_edge(edge, context));
-            let plain = |edge: Edge| Edge { otherwise: None, configured: false, ..edge };
+            let plain = |edge: Edge| Edge { otherwise: None, configured: false, entity: false, ..edge };
             check_record(Command::Change(Change::Put(Box::new(Put { start: plain(put.start), stop: put.stop.map(plain), ..put }))));
         }
         Err(error) => check_error(&error),
