@@ -19,6 +19,7 @@ use crate::store::EventView;
 use crate::store::Tenant;
 use crate::time::Timestamp;
 use crate::words::ends;
+use crate::words::entities::ENTITIES;
 use crate::writer::Source;
 use crate::writer::Taken;
 
@@ -30,8 +31,6 @@ const COMPARED_MAX: usize = 32;
 const NAMED_MAX: usize = 3;
 /// The answer waits so long for it.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Labels that say by themselves which event is meant; what has none of them the same is not near.
-const TELLING: [&str; 4] = ["entity_id", "deployment_id", "spinnaker_execution_id", "service_name"];
 
 /// Stops of one organization that closed nothing when they came.
 #[derive(Debug)]
@@ -78,6 +77,11 @@ fn tell(tenant: &Tenant, mapping: &Mapping, stop: EdgeId) -> Option<String> {
     found.iter().max_by_key(|event| stop.likeness(event)).map(|event| stop.differs_from(event))
 }
 
+/// Labels that say by themselves which event is meant.
+fn telling() -> impl Iterator<Item = &'static str> {
+    ENTITIES.into_iter().chain(["service_name"])
+}
+
 struct Stop<'a> {
     labels: &'a LabelSet,
     at: Timestamp,
@@ -85,9 +89,9 @@ struct Stop<'a> {
 }
 
 impl Stop<'_> {
-    /// Open events that it may have been meant for.
+    /// Open events that it may have been meant for: what has neither its entity nor its service is not near.
     fn candidates(&self, tenant: &Tenant) -> Vec<EventView> {
-        let telling: Vec<(&str, &str)> = TELLING.iter().filter_map(|name| Some((*name, self.labels.value(name)?))).collect();
+        let telling: Vec<(&str, &str)> = telling().filter_map(|name| Some((name, self.labels.value(name)?))).collect();
         tenant.open_like(&ends::starts_of(self.labels.event_name()), &telling, COMPARED_MAX)
     }
 
@@ -97,7 +101,7 @@ impl Stop<'_> {
         let names = self.labels.iter().chain(theirs.into_iter().flat_map(LabelSet::iter)).map(|(name, _)| name);
         let counts = |name: &&str| *name != EVENT_NAME && !self.mapping.is_volatile(name) && self.labels.value(name) != event.label(name);
         let mut names: Vec<&str> = names.filter(counts).collect();
-        names.sort_by_key(|name| (TELLING.iter().position(|telling| telling == name).unwrap_or(TELLING.len()), *name));
+        names.sort_by_key(|name| (telling().position(|telling| telling == *name).unwrap_or(usize::MAX), *name));
         names.dedup();
         names
     }

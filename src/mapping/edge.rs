@@ -89,7 +89,7 @@ fn former(incoming: &Incoming<'_>, edge: &Edge, by_subject: bool, context: &Cont
         }
     }
     // Whatever pairs by the subject of its name goes on with what began under any name of it.
-    let Some((subject, _)) = ends::of(incoming.event_name).filter(|_| by_subject) else { return former };
+    let Some((subject, _)) = ends::of(edge.labels.event_name()).filter(|_| by_subject) else { return former };
     for word in ends::BEGINNING {
         let event_name = &*format!("{subject}{word}");
         let Some(mapped) = context.mapping.map_before(&Incoming { event_name, ..*incoming }) else { continue };

@@ -21,10 +21,9 @@ use crate::mapping::options::MappingError;
 use crate::mapping::options::PairingRule;
 use crate::words::ends;
 use crate::words::ends::End;
+use crate::words::entities::ENTITIES;
 use std::collections::HashMap;
 
-/// The labels that each name an entity; the first present is the one that counts (rule 3).
-const ENTITY_LABELS: [&str; 3] = ["entity_id", "deployment_id", "spinnaker_execution_id"];
 /// What tells apart the spans of one entity (rule 3).
 const ENTITY_PARTS: [&str; 2] = ["state", "deployment_environment"];
 
@@ -183,7 +182,7 @@ fn rule_identity<'l>(
 
 /// Rule 3: the entity, and its state and environment where they are given.
 fn entity_identity<'l>(kind: Kind<'_>, value: impl Fn(&str) -> Option<&'l str>) -> Option<Parts> {
-    let (entity, id) = ENTITY_LABELS.iter().find_map(|entity| Some((*entity, value(entity)?)))?;
+    let (entity, id) = ENTITIES.iter().find_map(|entity| Some((*entity, value(entity)?)))?;
     let parts = ENTITY_PARTS.iter().map(|part| value(part).unwrap_or_default());
     Some(Parts::of(["entity", kind.space, kind.name, entity, id].into_iter().chain(parts)))
 }

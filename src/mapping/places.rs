@@ -5,14 +5,13 @@ use crate::mapping::label::Label;
 use crate::mapping::names::Patterns;
 use crate::mapping::options::Limits;
 use crate::mapping::options::MappingOptions;
+use crate::words::entities::ENTITIES;
+use crate::words::outcome;
 
 /// Labels that everybody groups by.
 const CANONICAL: [&str; 4] = ["service_name", "deployment_environment", "version", "deployment_id"];
-/// Labels that the shipped rules and dashboards decide and group by; also whatever ends in [`RESULT`].
-const DECIDING: [&str; 9] =
-    ["conclusion", "result", "outcome", "deployment_status", "status", "entity_id", "spinnaker_execution_id", "state", "team"];
-/// How labels end that say how something came out.
-const RESULT: &str = "_result";
+/// Labels that the shipped rules and dashboards group by, beside those that say what an event is about and how it ended.
+const GROUPING: [&str; 2] = ["state", "team"];
 /// Labels that the shipped dashboards show where there are any.
 const SHOWN: [&str; 17] = [
     "change_type",
@@ -100,8 +99,9 @@ impl Places {
         if let Some(place) = self.canonical.iter().position(|canonical| *canonical == name) {
             return Rank::Canonical(place);
         }
-        let is_named = DECIDING.contains(&name)
-            || name.ends_with(RESULT)
+        let is_named = GROUPING.contains(&name)
+            || ENTITIES.contains(&name)
+            || outcome::Rank::of(name).is_some()
             || label.goes_by(|name| self.pairing.iter().any(|named| named == name))
             || allow.is_some_and(|allow| label.goes_by(|name| allow.matches(name)));
         match () {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::words::entities::ENTITIES;
+
 /// After how long an event that its attributes alone identify leaves the gauge, by default.
 const OPEN_AT_MOST: Duration = Duration::from_hours(7 * 24);
 const DAY: Duration = Duration::from_hours(24);
-/// Attributes by which an event is known whatever else it says: it stays open until its stop.
-const IDENTIFYING: [&str; 3] = ["entity_id", "deployment_id", "spinnaker_execution_id"];
 
 /// What a rule file about a state watches, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Stuck {
     /// Whether the gauge may lose an event before the limit, or hardly a day after: one that its attributes alone identify leaves
     /// it after `--open.max-age`, which is 7 days unless the server is told otherwise.
     pub fn is_near_max_age(&self) -> bool {
-        let is_identified = self.entity.iter().any(|label| IDENTIFYING.contains(&label.as_str()));
+        let is_identified = self.entity.iter().any(|label| ENTITIES.contains(&label.as_str()));
         self.pattern == Pattern::Open && !is_identified && self.limit.saturating_add(DAY) >= OPEN_AT_MOST
     }
 }

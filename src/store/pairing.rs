@@ -55,9 +55,7 @@ impl Store {
         }
         (pairs != edge.pairs()).then(|| sent().pairing_by(pairs))
     }
-}
 
-impl Store {
     /// How far before its start this stop may be, where that is more than usual: what it names by an id of its own is open, and
     /// began after it by no more than clocks may be apart. Where nothing is open yet, a start that comes later is another one.
     pub fn entity_skew(&self, stop: &Edge) -> Option<Duration> {
