@@ -42,12 +42,16 @@ pub enum EventTimeError {
     Zero,
 }
 
+/// Whether it is what `MySQL` writes for a time that was never set; there is no such day.
+pub fn is_zero_text(text: &str) -> bool {
+    text.starts_with("0000-00-00")
+}
+
 impl Timestamp {
     /// Reads the time of an event: an ISO 8601 timestamp of any age, but no zero time. Blanks and line ends around it do not count.
     pub fn parse_event(text: &str) -> Result<Self, EventTimeError> {
         let text = text.trim();
-        // MySQL's; there is no such day.
-        if text.starts_with("0000-00-00") {
+        if is_zero_text(text) {
             return Err(EventTimeError::Zero);
         }
         Self::parse(text)?.of_event()

@@ -17,6 +17,8 @@ use crate::shown::cut;
 use crate::shown::quoted;
 use crate::shown::shown_json;
 use crate::time::Timestamp;
+use crate::time::iso8601::EventTimeError;
+use crate::time::iso8601::is_zero_text;
 use serde::Deserialize;
 use serde::Deserializer;
 use serde::de;
@@ -122,9 +124,8 @@ fn text(field: &str, value: Value) -> Result<Box<str>, FormatError> {
 fn time(field: &str, value: &Value) -> Result<Timestamp, FormatError> {
     let wrong = |rule: String| FormatError::malformed(format!("{field} {}", shown_json(&value.to_string())), rule);
     let at = match value {
-        // Of MySQL; it is refused with words of its own.
-        Value::String(text) if text.starts_with("0000-00-00") => Ok(Timestamp::ZERO_TIME),
-        Value::String(text) => moment::parse(text).map_err(|error| wrong(error.to_string())),
+        Value::String(text) if is_zero_text(text.trim()) => return Err(wrong(EventTimeError::Zero.to_string())),
+        Value::String(text) => moment::parse(text.trim()).map_err(|error| wrong(error.to_string())),
         Value::Number(number) => {
             moment::of_seconds(&number.to_string()).ok_or_else(|| wrong("Unix seconds must lie between the years 1 and 9999".to_owned()))
         }

@@ -68,6 +68,7 @@ fn wrong_bodies_are_refused() {
     check(&json!({"event": {"parent_id": "\u{e9}".repeat(101)}}).to_string(), 400, "parent_id");
     check(&json!({"event": {"tags": {"a": ["x".repeat(201)]}}}).to_string(), 400, "201 characters: at most 200");
     check(r#"{"event":{"start_time":"yesterday"}}"#, 400, "start_time \"yesterday\": ");
+    check(r#"{"event":{"start_time":" 0000-00-00 00:00:00"}}"#, 400, "start_time \" 0000-00-00 00:00:00\": is a zero time");
     check(r#"{"event":{"start_time":null}}"#, 400, "start_time null: ");
     check(r#"{"event":{"end_time":{}}}"#, 400, "end_time {}: must be an ISO 8601 timestamp or Unix seconds");
     check(r#"{"event":{"tags":[]}}"#, 400, "expected an object");
@@ -99,6 +100,7 @@ fn times_that_are_not_given_follow_those_that_are() {
     check(&json!({}), NOW.millis(), Some(NOW.millis()));
     check(&json!({"start_time": 5}), 5000, Some(5000));
     check(&json!({"end_time": 5}), 5000, Some(5000));
+    check(&json!({"end_time": " 1970-01-01T00:00:05Z\r\n"}), 5000, Some(5000));
     check(&json!({"start_time": 5, "end_time": 6.5}), 5000, Some(6500));
     check(&json!({"start_time": 5, "end_time": null}), 5000, None);
     check(&json!({"end_time": null}), NOW.millis(), None);
